@@ -1,0 +1,192 @@
+//! Owns the reading of the host's measuring step: memory, swap, and each target's cgroup; and
+//! what a reclaim gave back. Pure.
+
+use std::collections::HashMap;
+
+use super::memory::{self, ActiveSwap, Memory};
+
+/// One target's memory cgroup, in bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cgroup {
+    /// All memory charged to it.
+    pub used_bytes: u64,
+    /// What the kernel may not take: mlocked.
+    pub unevictable_bytes: u64,
+    /// How much of it may be swapped; `None` where there is no limit.
+    pub swap_limit_bytes: Option<u64>,
+    /// cgroup v1's own swappiness.
+    pub swappiness: Option<u64>,
+}
+
+/// The host at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Measured {
+    /// Memory and swap.
+    pub memory: Option<Memory>,
+    /// Active swap areas.
+    pub swaps: Vec<ActiveSwap>,
+    /// Memory that zram devices occupy, in bytes.
+    pub zram_bytes: u64,
+    /// By container id. A container whose cgroup is not on this kernel is missing.
+    pub targets: HashMap<String, Cgroup>,
+}
+
+impl Measured {
+    /// The memory of all these targets; `None` where one is not known.
+    #[must_use]
+    pub fn sum_bytes<'id>(&self, ids: impl IntoIterator<Item = &'id str>) -> Option<u64> {
+        ids.into_iter().map(|id| Some(self.targets.get(id)?.used_bytes)).sum()
+    }
+}
+
+/// Reads the output of `measure.sh`.
+#[must_use]
+pub fn read(output: &str) -> Measured {
+    let mut sections: HashMap<&str, String> = HashMap::new();
+    let mut section = "";
+    for line in output.lines() {
+        if let Some(name) = line.strip_prefix("section ") {
+            section = name;
+        } else {
+            let text = sections.entry(section).or_default();
+            text.push_str(line);
+            text.push('\n');
+        }
+    }
+    let text = |name| sections.get(name).map_or("", String::as_str);
+    Measured {
+        memory: memory::meminfo(text("meminfo")),
+        swaps: memory::swaps(text("swaps")),
+        zram_bytes: text("zram").lines().filter_map(|line| line.split_ascii_whitespace().nth(2)?.parse::<u64>().ok()).sum(),
+        targets: text("targets").lines().filter_map(target).collect(),
+    }
+}
+
+fn target(line: &str) -> Option<(String, Cgroup)> {
+    let mut fields = line.strip_prefix("target ")?.split(' ');
+    let id = fields.next()?.to_owned();
+    let number = |field: &str| field.parse::<u64>().ok();
+    let _version = fields.next()?;
+    Some((
+        id,
+        Cgroup {
+            used_bytes: number(fields.next()?)?,
+            unevictable_bytes: number(fields.next()?).unwrap_or(0),
+            swap_limit_bytes: number(fields.next()?),
+            swappiness: number(fields.next()?),
+        },
+    ))
+}
+
+/// What a reclaim gave back.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GivenBack {
+    /// The fall of the targets' memory, less what zram and zswap grew by.
+    pub bytes: u64,
+    /// The change of MemAvailable.
+    pub available_change_bytes: i64,
+    /// Targets that gave back under half, with the reason.
+    pub reluctant: Vec<(String, String)>,
+}
+
+/// Compares the host before and after.
+#[must_use]
+pub fn given_back(before: &Measured, after: &Measured) -> GivenBack {
+    let mut given = GivenBack::default();
+    for (id, was) in &before.targets {
+        let Some(is) = after.targets.get(id) else { continue };
+        given.bytes += was.used_bytes.saturating_sub(is.used_bytes);
+        // A service of a few hundred KiB is mostly kernel structures: nothing to say about it.
+        if was.used_bytes >= 4 << 20 && is.used_bytes > was.used_bytes / 2 {
+            given.reluctant.push((id.clone(), reason(is, after)));
+        }
+    }
+    let compressed = |measured: &Measured| measured.zram_bytes + measured.memory.map_or(0, |memory| memory.zswap_bytes);
+    given.bytes = given.bytes.saturating_sub(compressed(after).saturating_sub(compressed(before)));
+    if let (Some(was), Some(is)) = (before.memory, after.memory) {
+        given.available_change_bytes = is.available_bytes.cast_signed() - was.available_bytes.cast_signed();
+    }
+    given.reluctant.sort();
+    given
+}
+
+fn reason(cgroup: &Cgroup, after: &Measured) -> String {
+    if cgroup.swap_limit_bytes == Some(0) {
+        "it may not use swap (memory.swap.max is 0)".to_owned()
+    } else if cgroup.swappiness == Some(0) {
+        "its swappiness is 0".to_owned()
+    } else if cgroup.unevictable_bytes > cgroup.used_bytes / 2 {
+        "its memory is locked (mlock)".to_owned()
+    } else if after.memory.is_some_and(|memory| memory.swap_free_bytes < 1 << 20) {
+        "swap is full".to_owned()
+    } else {
+        "the kernel names no reason".to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+    const MEMINFO: &str = "section meminfo\nMemTotal: 1000 kB\nMemFree: 1 kB\nMemAvailable: 500 kB\nBuffers: 0 kB\nCached: 0 kB\nSwapCached: 0 kB\nActive: 0 kB\nInactive: 0 kB\nSwapTotal: 100 kB\nSwapFree: 90 kB\nDirty: 0 kB\nWriteback: 0 kB\nMapped: 0 kB\nSlab: 0 kB\nPageTables: 0 kB\nCommitted_AS: 0 kB\nVmallocTotal: 0 kB\nVmallocUsed: 0 kB\nVmallocChunk: 0 kB\n";
+
+    fn cgroup(used_bytes: u64) -> Cgroup {
+        Cgroup { used_bytes, unevictable_bytes: 0, swap_limit_bytes: None, swappiness: None }
+    }
+
+    fn measured(targets: &[(&str, Cgroup)]) -> Measured {
+        let memory = Memory { swap_free_bytes: 100 * MIB, ..Memory::default() };
+        Measured {
+            memory: Some(memory),
+            targets: targets.iter().map(|(id, cgroup)| ((*id).to_owned(), cgroup.clone())).collect(),
+            ..Measured::default()
+        }
+    }
+
+    #[test]
+    fn the_steps_output_is_read_section_by_section() {
+        let read = read(&format!(
+            "{MEMINFO}section swaps\nFilename Type Size Used Priority\n/swap file 100 10 -2\nsection zram\n1 2 300 4\n1 2 400 4\nsection targets\n\
+             target a 1 4096 0 - 60 /sys/x y\ntarget b 2 8192 100 0 - /z\ntarget c 2 8192 100 max - /z\ntarget d - - - - - -\n"
+        ));
+        assert_eq!(read.memory.expect("memory").available_bytes, 500 * 1024);
+        assert_eq!(read.swaps.len(), 1);
+        assert_eq!(read.zram_bytes, 700);
+        assert_eq!(read.targets["a"], Cgroup { swappiness: Some(60), ..cgroup(4096) });
+        assert_eq!(read.targets["b"], Cgroup { unevictable_bytes: 100, swap_limit_bytes: Some(0), ..cgroup(8192) });
+        assert_eq!(read.targets["c"].swap_limit_bytes, None);
+        assert!(!read.targets.contains_key("d"), "its cgroup is elsewhere");
+        assert_eq!(read.sum_bytes(["a", "b"]), Some(12288));
+        assert_eq!(read.sum_bytes(["a", "d"]), None);
+    }
+
+    #[test]
+    fn given_back_is_the_fall_less_what_compressed_swap_grew_by() {
+        let before = measured(&[("a", cgroup(100 * MIB)), ("b", cgroup(50 * MIB)), ("gone", cgroup(50 * MIB))]);
+        let mut after = measured(&[("a", cgroup(MIB)), ("b", cgroup(60 * MIB))]);
+        assert_eq!(given_back(&before, &after).bytes, 99 * MIB);
+        after.zram_bytes = 30 * MIB;
+        after.memory = Some(Memory { zswap_bytes: 9 * MIB, available_bytes: 7, swap_free_bytes: 100 * MIB, ..Memory::default() });
+        let given = given_back(&before, &after);
+        assert_eq!((given.bytes, given.available_change_bytes), (60 * MIB, 7));
+    }
+
+    #[test]
+    fn a_target_that_gives_back_under_half_is_named_with_the_reason() {
+        for (cgroup, swap_free_bytes, expected) in [
+            (Cgroup { swap_limit_bytes: Some(0), ..cgroup(60 * MIB) }, 100 * MIB, "may not use swap"),
+            (Cgroup { swappiness: Some(0), ..cgroup(60 * MIB) }, 100 * MIB, "swappiness is 0"),
+            (Cgroup { unevictable_bytes: 40 * MIB, ..cgroup(60 * MIB) }, 100 * MIB, "locked"),
+            (cgroup(60 * MIB), 0, "swap is full"),
+            (cgroup(60 * MIB), 100 * MIB, "no reason"),
+        ] {
+            let mut after = measured(&[("a", cgroup)]);
+            after.memory = Some(Memory { swap_free_bytes, ..Memory::default() });
+            let given = given_back(&measured(&[("a", super::tests::cgroup(100 * MIB))]), &after);
+            assert!(given.reluctant[0].1.contains(expected), "{given:?} should say {expected}");
+        }
+        let small = given_back(&measured(&[("a", cgroup(MIB))]), &measured(&[("a", cgroup(MIB))]));
+        assert!(small.reluctant.is_empty());
+    }
+}

@@ -1,0 +1,125 @@
+//! Owns the reading of the kernel's memory figures: `/proc/meminfo`, `/proc/pressure/memory`,
+//! `/proc/vmstat` and `/proc/swaps`. Pure: text in, numbers out.
+
+use std::time::Duration;
+
+use procfs_core::{FromBufRead as _, Meminfo};
+
+/// The host's memory at one moment, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Memory {
+    /// `MemTotal`.
+    pub total_bytes: u64,
+    /// `MemAvailable`: the kernel's own estimate of what a new program can have without swapping.
+    pub available_bytes: u64,
+    /// `SwapTotal`.
+    pub swap_total_bytes: u64,
+    /// `SwapFree`.
+    pub swap_free_bytes: u64,
+    /// `Zswap`: memory that compressed swapped pages occupy.
+    pub zswap_bytes: u64,
+}
+
+/// Reads `/proc/meminfo`; `None` where it is not one, or lacks `MemAvailable` (before Linux 3.14).
+#[must_use]
+pub fn meminfo(text: &str) -> Option<Memory> {
+    let info = Meminfo::from_buf_read(text.as_bytes()).ok()?;
+    Some(Memory {
+        total_bytes: info.mem_total,
+        available_bytes: info.mem_available?,
+        swap_total_bytes: info.swap_total,
+        swap_free_bytes: info.swap_free,
+        zswap_bytes: info.z_swap.unwrap_or(0),
+    })
+}
+
+/// The time for which all tasks were stalled on memory since boot: `total` of the `full` line of
+/// `/proc/pressure/memory` (Documentation/accounting/psi.rst). `None` where there is no PSI.
+#[must_use]
+pub fn full_stall(text: &str) -> Option<Duration> {
+    let full = text.lines().find_map(|line| line.strip_prefix("full "))?;
+    let total = full.split_ascii_whitespace().find_map(|field| field.strip_prefix("total="))?;
+    total.parse().ok().map(Duration::from_micros)
+}
+
+/// One line of `/proc/swaps`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ActiveSwap {
+    /// The file or device, with the kernel's octal escapes undone.
+    pub path: String,
+    /// Bytes in use.
+    pub used_bytes: u64,
+}
+
+/// Reads `/proc/swaps`; what is no line of it is passed over.
+#[must_use]
+pub fn swaps(text: &str) -> Vec<ActiveSwap> {
+    let read = |line: &str| {
+        let mut fields = line.split_ascii_whitespace();
+        let path = unescape(fields.next()?);
+        let used_kib: u64 = fields.nth(2)?.parse().ok()?;
+        Some(ActiveSwap { path, used_bytes: used_kib * 1024 })
+    };
+    text.lines().skip(1).filter_map(read).collect()
+}
+
+/// Undoes the kernel's `\040` for blanks and its like (fs/seq_file.c, `mangle_path`).
+#[must_use]
+pub fn unescape(field: &str) -> String {
+    let mut bytes = Vec::with_capacity(field.len());
+    let mut rest = field.as_bytes();
+    while let Some((&first, tail)) = rest.split_first() {
+        let octal = tail.get(..3).filter(|digits| first == b'\\' && digits.iter().all(|digit| (b'0'..=b'7').contains(digit)));
+        if let Some(digits) = octal {
+            bytes.push(digits.iter().fold(0_u8, |value, digit| value.wrapping_mul(8).wrapping_add(digit - b'0')));
+            rest = &tail[3..];
+        } else {
+            bytes.push(first);
+            rest = tail;
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MEMINFO: &str = include_str!("../../tests/fixtures/debian-12-kernel-6.18/meminfo");
+    const PRESSURE: &str = include_str!("../../tests/fixtures/debian-12-kernel-6.18/pressure-memory");
+    const SWAPS: &str = include_str!("../../tests/fixtures/debian-12-kernel-6.18/swaps");
+
+    #[test]
+    fn meminfo_of_a_real_machine_is_read_in_bytes() {
+        let memory = meminfo(MEMINFO).expect("a meminfo");
+        assert_eq!(memory.total_bytes, 24_682_416 * 1024);
+        assert_eq!(memory.available_bytes, 24_423_372 * 1024);
+        assert_eq!((memory.swap_total_bytes, memory.swap_free_bytes), (65_532 * 1024, 65_532 * 1024));
+        assert!(meminfo("").is_none() && meminfo("MemTotal: x kB\n").is_none());
+    }
+
+    #[test]
+    fn the_full_stall_is_the_total_of_the_full_line() {
+        assert_eq!(full_stall(PRESSURE), Some(Duration::ZERO));
+        let stalled =
+            PRESSURE.replace("full avg10=0.00 avg60=0.00 avg300=0.00 total=0", "full avg10=9.00 avg60=1.50 avg300=0.00 total=1234567");
+        assert_eq!(full_stall(&stalled), Some(Duration::from_micros(1_234_567)));
+        assert_eq!(full_stall("some avg10=0.00 avg60=0.00 avg300=0.00 total=9\n"), None);
+        assert_eq!(full_stall(""), None);
+    }
+
+    #[test]
+    fn swaps_are_read_with_blanks_in_their_paths() {
+        let read = swaps(SWAPS);
+        assert_eq!(read, [ActiveSwap { path: "/tmp/a swap file".to_owned(), used_bytes: 0 }]);
+        assert_eq!(swaps(&SWAPS.replace("65532\t\t0", "65532\t\t512"))[0].used_bytes, 512 * 1024);
+        assert!(swaps("").is_empty() && swaps("Filename Type\nx\n").is_empty());
+    }
+
+    #[test]
+    fn only_three_octal_digits_are_an_escape() {
+        for (field, expected) in [(r"/a\040b", "/a b"), (r"/a\04", r"/a\04"), (r"\134x", r"\x"), (r"/a\9zz", r"/a\9zz")] {
+            assert_eq!(unescape(field), expected);
+        }
+    }
+}

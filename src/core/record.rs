@@ -1,0 +1,279 @@
+//! Owns the records of a journal, their form as lines, and their fold into what a lease still
+//! has to give back. Pure; `lease::journal` reads and writes the bytes.
+//!
+//! A line is eight hexadecimal digits of CRC-32, a space, and the record as JSON. A last line
+//! that is torn never existed; damage anywhere else makes the whole journal unreadable.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::target::Method;
+
+/// The version of the records that this makeroom writes and understands.
+pub const VERSION: u32 = 1;
+
+/// A process that cannot be mistaken for another one that got its pid later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessId {
+    /// The pid.
+    pub pid: i32,
+    /// Its start in clock ticks since boot: field 22 of `/proc/PID/stat`, proc_pid_stat(5).
+    pub start_ticks: u64,
+}
+
+/// Whether a lease belongs to a run or outlives the command that made it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Made by `makeroom run`, ends with its child.
+    Run,
+    /// Made by `makeroom start`, ends with `makeroom stop`.
+    Start,
+}
+
+/// Who a lease belongs to: the first record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Opened {
+    /// [`VERSION`].
+    pub version: u32,
+    /// The lease's id.
+    pub lease: String,
+    /// Run or start.
+    pub kind: Kind,
+    /// The name given with `start --name`.
+    pub name: Option<String>,
+    /// The build's program, without its arguments: they can hold secrets.
+    pub program: Option<String>,
+    /// The engine's URL; `None` where none was found.
+    pub engine: Option<String>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A container as it was when it was taken: enough to know it again and to restore it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// The full id.
+    pub id: String,
+    /// The name, for messages only.
+    pub name: String,
+    /// The engine's StartedAt: another one means that it was restarted since and is not ours.
+    pub started_at: String,
+    /// Compose's project.
+    pub project: Option<String>,
+    /// Compose's service.
+    pub service: Option<String>,
+    /// The services of the same project that it depends on.
+    pub depends_on: Vec<String>,
+}
+
+/// A swap area that makeroom made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Area {
+    /// Its file on the host.
+    pub path: String,
+    /// The file's size in bytes.
+    pub size_bytes: u64,
+    /// The label in its header: what tells it from anybody else's file.
+    pub label: String,
+}
+
+/// One line of a journal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "record", rename_all = "snake_case")]
+pub enum Record {
+    /// Always the first.
+    Opened(Opened),
+    /// Intent: the target is about to be paused or stopped.
+    Taking { target: Target, method: Method },
+    /// Outcome: it is. Also written where the outcome is not known, with the reason.
+    Taken { id: String, unknown: Option<String> },
+    /// Outcome: the engine refused, nothing was changed.
+    NotTaken { id: String, reason: String },
+    /// Another live lease has it already; its original state is copied.
+    Joined { target: Target, method: Method },
+    /// Outcome of restoring: nothing is left to do for it in this lease.
+    Restored { id: String, how: Restored },
+    /// Outcome of restoring: it could not be done; it stays this lease's.
+    NotRestored { id: String, reason: String },
+    /// Intent: the area is about to be made.
+    AreaMaking { area: Area },
+    /// Outcome: the area is active.
+    AreaMade { path: String },
+    /// A live lease made this area, and this lease needs it too.
+    AreaJoined { area: Area },
+    /// Intent: from here on the area counts as absent for everybody else.
+    AreaRemoving { path: String },
+    /// Outcome: this lease has nothing left to do for it.
+    AreaGone { path: String, how: AreaGone },
+    /// Outcome: it could not be removed and stays this lease's.
+    AreaStays { path: String, reason: String },
+}
+
+/// How restoring a target ended well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Restored {
+    /// It was unpaused or started.
+    Done,
+    /// It was running already.
+    AlreadySo,
+    /// It was removed.
+    Removed,
+    /// It was restarted or replaced by somebody else, so it is theirs.
+    Theirs,
+    /// Another live lease has it and restores it.
+    HandedOver,
+}
+
+/// How an area left a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AreaGone {
+    /// It is off and its file is deleted.
+    Removed,
+    /// It was never made, or is gone already.
+    AlreadySo,
+    /// Another live lease has it and removes it.
+    HandedOver,
+}
+
+/// How far a target is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Announced, perhaps done.
+    Intended,
+    /// Done, perhaps by another lease.
+    Held,
+}
+
+/// A target that a lease still has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldTarget {
+    /// The target as it was.
+    pub target: Target,
+    /// What was done to it.
+    pub method: Method,
+    /// How far.
+    pub stage: Stage,
+}
+
+/// An area that a lease still has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldArea {
+    /// The area.
+    pub area: Area,
+    /// Its removal has begun: it counts as absent.
+    pub removing: bool,
+}
+
+/// What a journal says a lease still has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LeaseState {
+    /// The first record; `None` in a journal whose first line was never finished.
+    pub opened: Option<Opened>,
+    /// By container id.
+    pub targets: BTreeMap<String, HeldTarget>,
+    /// By path.
+    pub areas: BTreeMap<String, HeldArea>,
+}
+
+impl LeaseState {
+    /// Whether nothing is left to give back.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.targets.is_empty() && self.areas.is_empty()
+    }
+
+    /// Takes one more record into account.
+    pub fn apply(&mut self, record: &Record) {
+        let mut hold = |target: &Target, method: Method, stage: Stage| {
+            self.targets.insert(target.id.clone(), HeldTarget { target: target.clone(), method, stage });
+        };
+        match record {
+            Record::Opened(opened) => self.opened = Some(opened.clone()),
+            Record::Taking { target, method } => hold(target, *method, Stage::Intended),
+            Record::Joined { target, method } => hold(target, *method, Stage::Held),
+            Record::Taken { id, .. } => {
+                if let Some(held) = self.targets.get_mut(id) {
+                    held.stage = Stage::Held;
+                }
+            }
+            Record::NotTaken { id, .. } | Record::Restored { id, .. } => {
+                self.targets.remove(id);
+            }
+            Record::AreaMaking { area } | Record::AreaJoined { area } => {
+                self.areas.insert(area.path.clone(), HeldArea { area: area.clone(), removing: false });
+            }
+            Record::AreaRemoving { path } => {
+                if let Some(held) = self.areas.get_mut(path) {
+                    held.removing = true;
+                }
+            }
+            Record::AreaGone { path, .. } => {
+                self.areas.remove(path);
+            }
+            Record::NotRestored { .. } | Record::AreaMade { .. } | Record::AreaStays { .. } => {}
+        }
+    }
+}
+
+/// Why a journal cannot be read.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unreadable {
+    /// A finished line does not hold what was written.
+    #[error("line {line} is damaged")]
+    Damaged { line: usize },
+    /// Written by a makeroom that knows more.
+    #[error("it was written in version {version}, and this makeroom reads up to {VERSION}")]
+    Newer { version: u32 },
+}
+
+/// A record as a line, newline included.
+#[must_use]
+pub fn line(record: &Record) -> String {
+    // A record holds only strings, numbers and maps with string keys: nothing that serde_json refuses.
+    let json = serde_json::to_string(record).unwrap_or_default();
+    format!("{:08x} {json}\n", crc32fast::hash(json.as_bytes()))
+}
+
+/// Reads a whole journal.
+///
+/// # Errors
+/// [`Unreadable`] where a line other than an unfinished last one is not what was written.
+pub fn read(journal: &[u8]) -> Result<LeaseState, Unreadable> {
+    let mut state = LeaseState::default();
+    // What follows the last newline was being written when the holder died: it never existed.
+    let finished = journal.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+    for (index, line) in journal[..finished].split_inclusive(|&byte| byte == b'\n').enumerate() {
+        let damaged = Unreadable::Damaged { line: index + 1 };
+        let Some(json) = checked(line) else { return Err(damaged) };
+        if let Some(version) = version_of(json)
+            && version > VERSION
+        {
+            return Err(Unreadable::Newer { version });
+        }
+        let Ok(record) = serde_json::from_slice(json) else { return Err(damaged) };
+        state.apply(&record);
+    }
+    Ok(state)
+}
+
+fn checked(line: &[u8]) -> Option<&[u8]> {
+    let (sum, json) = line.strip_suffix(b"\n")?.split_at_checked(9)?;
+    let sum = std::str::from_utf8(sum.strip_suffix(b" ")?).ok()?;
+    (u32::from_str_radix(sum, 16).ok()? == crc32fast::hash(json)).then_some(json)
+}
+
+fn version_of(json: &[u8]) -> Option<u32> {
+    #[derive(Deserialize)]
+    struct Versioned {
+        version: Option<u32>,
+    }
+    serde_json::from_slice::<Versioned>(json).ok()?.version
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,158 @@
+//! Every prefix of every sequence of records, by record and by byte.
+
+use super::*;
+
+fn target(id: &str) -> Target {
+    Target {
+        id: id.to_owned(),
+        name: format!("name-{id}"),
+        started_at: "2026-01-01T00:00:00Z".to_owned(),
+        project: None,
+        service: None,
+        depends_on: vec![],
+    }
+}
+
+fn opened() -> Record {
+    let opened = Opened {
+        version: VERSION,
+        lease: "l".to_owned(),
+        kind: Kind::Run,
+        name: None,
+        program: None,
+        engine: None,
+        at: Timestamp::UNIX_EPOCH,
+    };
+    Record::Opened(opened)
+}
+
+fn taking(id: &str) -> Record {
+    Record::Taking { target: target(id), method: Method::Pause }
+}
+
+fn taken(id: &str) -> Record {
+    Record::Taken { id: id.to_owned(), unknown: None }
+}
+
+fn restored(id: &str) -> Record {
+    Record::Restored { id: id.to_owned(), how: Restored::Done }
+}
+
+fn area() -> Area {
+    Area { path: "/s".to_owned(), size_bytes: 4096, label: "mr-l".to_owned() }
+}
+
+fn path() -> String {
+    "/s".to_owned()
+}
+
+/// Sequences as runs write them, each record with what the lease has after it:
+/// targets that are intended (`a?`), held (`a`), areas (`/s`, `/s-` while being removed).
+fn sequences() -> Vec<Vec<(Record, &'static str)>> {
+    vec![
+        vec![
+            (opened(), ""),
+            (Record::AreaMaking { area: area() }, "/s"),
+            (Record::AreaMade { path: path() }, "/s"),
+            (taking("a"), "a? /s"),
+            (taking("b"), "a? b? /s"),
+            (taken("b"), "a? b /s"),
+            (taken("a"), "a b /s"),
+            (restored("a"), "b /s"),
+            (restored("b"), "/s"),
+            (Record::AreaRemoving { path: path() }, "/s-"),
+            (Record::AreaGone { path: path(), how: AreaGone::Removed }, ""),
+        ],
+        vec![
+            (opened(), ""),
+            (taking("a"), "a?"),
+            (Record::NotTaken { id: "a".to_owned(), reason: "409".to_owned() }, ""),
+            (Record::Joined { target: target("b"), method: Method::Stop }, "b"),
+            (Record::AreaJoined { area: area() }, "b /s"),
+            (Record::Restored { id: "b".to_owned(), how: Restored::HandedOver }, "/s"),
+            (Record::AreaGone { path: path(), how: AreaGone::HandedOver }, ""),
+        ],
+        vec![
+            (opened(), ""),
+            (taking("a"), "a?"),
+            (Record::Taken { id: "a".to_owned(), unknown: Some("timed out".to_owned()) }, "a"),
+            (Record::NotRestored { id: "a".to_owned(), reason: "500".to_owned() }, "a"),
+            (restored("a"), ""),
+            // Stopped with Ctrl-Z and continued: the same target is taken again.
+            (taking("a"), "a?"),
+            (taken("a"), "a"),
+            (restored("a"), ""),
+            (Record::AreaMaking { area: area() }, "/s"),
+            (Record::AreaRemoving { path: path() }, "/s-"),
+            (Record::AreaStays { path: path(), reason: "busy".to_owned() }, "/s-"),
+            (restored("a"), "/s-"),
+            (taken("a"), "/s-"),
+            (Record::AreaRemoving { path: "/unknown".to_owned() }, "/s-"),
+        ],
+    ]
+}
+
+fn summary(state: &LeaseState) -> String {
+    let targets = state.targets.iter().map(|(id, held)| if held.stage == Stage::Held { id.clone() } else { format!("{id}?") });
+    let areas = state.areas.iter().map(|(path, held)| if held.removing { format!("{path}-") } else { path.clone() });
+    targets.chain(areas).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn every_prefix_of_every_sequence_folds_to_what_is_still_held() {
+    for sequence in sequences() {
+        let mut journal = String::new();
+        assert!(read(journal.as_bytes()).expect("empty").is_empty());
+        for (record, expected) in sequence {
+            journal += &line(&record);
+            let state = read(journal.as_bytes()).unwrap_or_else(|error| panic!("{error}: {journal}"));
+            assert_eq!(summary(&state), expected, "after {record:?}");
+            assert_eq!(state.is_empty(), expected.is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_journal_cut_at_any_byte_is_read_up_to_its_last_whole_line() {
+    for sequence in sequences() {
+        let lines: Vec<_> = sequence.iter().map(|(record, _)| line(record)).collect();
+        let journal = lines.concat();
+        for cut in 0..=journal.len() {
+            let whole = journal[..cut].matches('\n').count();
+            let expected = if whole == 0 { "" } else { sequence[whole - 1].1 };
+            let state = read(&journal.as_bytes()[..cut]).unwrap_or_else(|error| panic!("cut at {cut}: {error}"));
+            assert_eq!(summary(&state), expected, "cut at {cut}");
+        }
+    }
+}
+
+#[test]
+fn a_changed_byte_anywhere_in_a_finished_line_is_noticed() {
+    let journal = [line(&opened()), line(&taking("a")), line(&taken("a"))].concat().into_bytes();
+    for index in 0..journal.len() - 1 {
+        let mut changed = journal.clone();
+        changed[index] ^= 1;
+        let read = read(&changed);
+        assert!(read.is_err(), "byte {index} of {:?}: {read:?}", String::from_utf8_lossy(&changed));
+    }
+}
+
+#[test]
+fn a_journal_of_a_newer_makeroom_is_refused_even_with_records_that_are_unknown() {
+    for json in [r#"{"record":"opened","version":2,"lease":"l"}"#, r#"{"record":"blessed","version":7}"#] {
+        let journal = format!("{:08x} {json}\n", crc32fast::hash(json.as_bytes()));
+        assert!(matches!(read(journal.as_bytes()), Err(Unreadable::Newer { version: 2 | 7 })), "{json}");
+    }
+    let unknown = r#"{"record":"blessed"}"#;
+    let journal = format!("{:08x} {unknown}\n", crc32fast::hash(unknown.as_bytes()));
+    assert_eq!(read(journal.as_bytes()), Err(Unreadable::Damaged { line: 1 }));
+}
+
+#[test]
+fn nothing_that_a_record_holds_can_break_its_line() {
+    let mut hostile = target("a");
+    hostile.name = "web\n00000000 {}\u{1b}[31m\"".to_owned();
+    let text = line(&Record::Taking { target: hostile.clone(), method: Method::Stop });
+    assert_eq!(text.matches('\n').count(), 1);
+    assert_eq!(read(text.as_bytes()).expect("readable").targets["a"].target, hostile);
+}

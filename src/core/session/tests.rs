@@ -1,0 +1,243 @@
+//! The policy as tables, and every reachable state with every event.
+
+use std::collections::{HashSet, VecDeque};
+
+use libc::{SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGSTOP, SIGTERM, SIGTSTP, SIGTTIN, SIGTTOU, SIGUSR1, SIGUSR2, SIGWINCH};
+
+use super::*;
+
+const ALL_EVENTS: [Event; 32] = [
+    Event::Signal(SIGINT),
+    Event::Signal(SIGTERM),
+    Event::Signal(SIGHUP),
+    Event::Signal(SIGQUIT),
+    Event::Signal(SIGUSR1),
+    Event::Signal(SIGUSR2),
+    Event::Signal(SIGWINCH),
+    Event::Signal(SIGTSTP),
+    Event::Signal(SIGCONT),
+    Event::RoomMade,
+    Event::Refused,
+    Event::CannotStart(127),
+    Event::ChildStopped { signal: SIGTTIN, foreground: true },
+    Event::ChildStopped { signal: SIGTTOU, foreground: false },
+    Event::ChildStopped { signal: SIGTSTP, foreground: true },
+    Event::ChildStopped { signal: SIGSTOP, foreground: true },
+    Event::ChildEnded(Exit::Code(0)),
+    Event::ChildEnded(Exit::Code(7)),
+    Event::ChildEnded(Exit::Signal(SIGTERM)),
+    Event::GroupEmpty,
+    Event::Suspended,
+    Event::Continued,
+    Event::TargetsBack,
+    Event::Released,
+    Event::KeeperLost,
+    Event::Due(Timer::Timeout),
+    Event::Due(Timer::Grace),
+    Event::Due(Timer::Patience),
+    Event::Due(Timer::Remains),
+    Event::Due(Timer::Suspend),
+    Event::Due(Timer::Return),
+    Event::Due(Timer::HastyReturn),
+];
+
+fn after(events: &[Event]) -> Session {
+    let mut session = Session::default();
+    for &event in events {
+        session.handle(event);
+    }
+    session
+}
+
+/// One path to each stage.
+fn in_stage(stage: Stage) -> Session {
+    let path: &[Event] = match stage {
+        Stage::MakingRoom => &[],
+        Stage::Running => &[Event::RoomMade],
+        Stage::Suspending => &[Event::RoomMade, Event::Signal(SIGTSTP)],
+        Stage::Resuming => &[Event::RoomMade, Event::Signal(SIGTSTP), Event::Suspended, Event::Continued],
+        Stage::Ending => &[Event::RoomMade, Event::Signal(SIGTERM)],
+        Stage::Returning => &[Event::RoomMade, Event::ChildEnded(Exit::Code(0))],
+        Stage::Done => &[Event::RoomMade, Event::ChildEnded(Exit::Code(0)), Event::Released],
+    };
+    let session = after(path);
+    assert_eq!(session.stage(), stage);
+    session
+}
+
+#[test]
+fn every_signal_in_every_stage_does_what_the_table_says() {
+    use Act::{Arm, Release, SignalGroup, StopSelf, Suspend, TakeTerminal};
+    use Stage::{Done, Ending, MakingRoom, Resuming, Returning, Running, Suspending};
+    let stages = [MakingRoom, Running, Suspending, Resuming, Ending, Returning, Done];
+    let clocks = [Arm(Timer::Patience), Arm(Timer::Grace)];
+    for signal in [SIGINT, SIGTERM, SIGHUP, SIGQUIT] {
+        let kills = signal == SIGINT || signal == SIGTERM;
+        for stage in stages {
+            let expected = match stage {
+                MakingRoom => vec![TakeTerminal, Release, Arm(Timer::HastyReturn)],
+                Running => [vec![SignalGroup(signal)], clocks.to_vec()].concat(),
+                Suspending | Resuming => [vec![SignalGroup(signal), SignalGroup(SIGCONT)], clocks.to_vec()].concat(),
+                Ending if kills => vec![SignalGroup(SIGKILL), Arm(Timer::Remains)],
+                Ending => vec![SignalGroup(signal)],
+                Returning => vec![Arm(Timer::HastyReturn)],
+                Done => vec![],
+            };
+            assert_eq!(in_stage(stage).handle(Event::Signal(signal)), expected, "signal {signal} in {stage:?}");
+        }
+    }
+    for signal in [SIGUSR1, SIGUSR2, SIGWINCH] {
+        for stage in stages {
+            let expected = match stage {
+                Running | Suspending | Resuming | Ending => vec![SignalGroup(signal)],
+                MakingRoom | Returning | Done => vec![],
+            };
+            assert_eq!(in_stage(stage).handle(Event::Signal(signal)), expected, "signal {signal} in {stage:?}");
+        }
+    }
+    for stage in stages {
+        let expected = match stage {
+            MakingRoom => vec![Suspend, Arm(Timer::Suspend)],
+            Running | Resuming => vec![SignalGroup(SIGTSTP), TakeTerminal, Suspend, Arm(Timer::Suspend)],
+            Returning => vec![StopSelf],
+            Suspending | Ending | Done => vec![],
+        };
+        assert_eq!(in_stage(stage).handle(Event::Signal(SIGTSTP)), expected, "SIGTSTP in {stage:?}");
+    }
+}
+
+#[test]
+fn a_second_interrupt_kills_whatever_came_before() {
+    for first in [SIGINT, SIGTERM] {
+        for second in [SIGINT, SIGTERM] {
+            let mut session = after(&[Event::RoomMade, Event::Signal(first)]);
+            assert_eq!(session.handle(Event::Signal(second))[0], Act::SignalGroup(SIGKILL), "{first} then {second}");
+        }
+    }
+    let mut hung_up = after(&[Event::RoomMade, Event::Signal(SIGHUP)]);
+    assert_eq!(hung_up.handle(Event::Signal(SIGTERM)), [Act::SignalGroup(SIGTERM)], "HUP is no interrupt");
+    assert_eq!(hung_up.handle(Event::Signal(SIGINT))[0], Act::SignalGroup(SIGKILL));
+}
+
+#[test]
+fn the_targets_come_back_four_seconds_after_the_signal_though_the_build_lives_on() {
+    let mut session = in_stage(Stage::Ending);
+    assert_eq!(session.handle(Event::Due(Timer::Patience)), [Act::Release]);
+    assert_eq!(session.handle(Event::Released), []);
+    assert_eq!(session.handle(Event::Due(Timer::Grace))[0], Act::SignalGroup(SIGKILL));
+    assert_eq!(session.handle(Event::ChildEnded(Exit::Signal(SIGKILL))), [Act::WatchGroup]);
+    let last = session.handle(Event::GroupEmpty);
+    assert_eq!(last.last(), Some(&Act::Finish(Exit::Signal(SIGKILL))));
+    assert!(!last.contains(&Act::Release), "released once: {last:?}");
+}
+
+#[test]
+fn after_a_signal_the_whole_group_is_waited_for_and_without_one_only_the_child() {
+    let mut signalled = after(&[Event::RoomMade, Event::Signal(SIGTERM), Event::ChildEnded(Exit::Signal(SIGTERM))]);
+    assert_eq!(signalled.stage(), Stage::Ending);
+    assert!(signalled.handle(Event::GroupEmpty).contains(&Act::Release));
+    assert!(after(&[Event::RoomMade]).handle(Event::ChildEnded(Exit::Code(0))).contains(&Act::Release));
+}
+
+#[test]
+fn a_timeout_is_124_however_the_child_then_ends() {
+    for exit in [Exit::Code(0), Exit::Code(9), Exit::Signal(SIGTERM), Exit::Signal(SIGKILL)] {
+        let mut session = after(&[Event::RoomMade, Event::Due(Timer::Timeout), Event::ChildEnded(exit), Event::GroupEmpty]);
+        assert_eq!(session.handle(Event::Released), [Act::Finish(Exit::Code(124))]);
+    }
+}
+
+#[test]
+fn after_a_signal_the_targets_are_enough_and_otherwise_everything_is_waited_for() {
+    let ended = [Event::RoomMade, Event::ChildEnded(Exit::Code(3))];
+    assert_eq!(after(&ended).handle(Event::TargetsBack), []);
+    let mut hasty = after(&[Event::RoomMade, Event::Signal(SIGINT), Event::ChildEnded(Exit::Code(3)), Event::GroupEmpty]);
+    assert_eq!(hasty.handle(Event::TargetsBack), [Act::Finish(Exit::Code(3))]);
+}
+
+#[test]
+fn the_terminal_goes_to_a_child_that_asks_only_from_the_foreground() {
+    let stopped = |foreground| after(&[Event::RoomMade]).handle(Event::ChildStopped { signal: SIGTTIN, foreground });
+    assert_eq!(stopped(true), [Act::HandTerminal, Act::SignalGroup(SIGCONT)]);
+    assert_eq!(stopped(false)[..3], [Act::SignalGroup(SIGTTIN), Act::TakeTerminal, Act::Suspend]);
+}
+
+#[test]
+fn a_stopped_build_is_continued_only_when_there_is_room_again() {
+    let mut session = after(&[Event::RoomMade, Event::Signal(SIGTSTP)]);
+    assert_eq!(session.handle(Event::Suspended), [Act::SignalGroup(SIGSTOP), Act::StopSelf]);
+    assert_eq!(session.handle(Event::Continued), [Act::Resume]);
+    assert_eq!(session.handle(Event::RoomMade), [Act::SignalGroup(SIGCONT)]);
+    assert_eq!(session.stage(), Stage::Running);
+    let mut early = after(&[Event::Signal(SIGTSTP)]);
+    assert_eq!(early.handle(Event::Suspended), [Act::StopSelf]);
+    assert_eq!(early.handle(Event::Continued), [Act::Resume]);
+    assert_eq!(early.handle(Event::RoomMade)[0], Act::StartChild);
+}
+
+#[test]
+fn without_a_keeper_the_build_runs_all_the_same() {
+    let mut session = Session::default();
+    assert_eq!(session.handle(Event::KeeperLost)[0], Act::StartChild);
+    let last = session.handle(Event::ChildEnded(Exit::Code(5)));
+    assert_eq!(last.last(), Some(&Act::Finish(Exit::Code(5))));
+}
+
+#[test]
+fn in_every_reachable_state_every_event_keeps_the_promises() {
+    /// What an observer has seen on the way to a state.
+    #[derive(Clone, PartialEq, Eq, Hash)]
+    struct Seen {
+        session: Session,
+        started: bool,
+        released: bool,
+        finished: bool,
+    }
+    let first = Seen { session: Session::default(), started: false, released: false, finished: false };
+    let (mut known, mut queue) = (HashSet::from([first.clone()]), VecDeque::from([first]));
+    while let Some(state) = queue.pop_front() {
+        for event in ALL_EVENTS {
+            let mut next = state.clone();
+            let acts = next.session.handle(event);
+            for act in &acts {
+                let context = format!("{event:?} in {:?} gave {acts:?}", state.session);
+                assert!(!next.finished, "nothing follows the end: {context}");
+                match act {
+                    Act::StartChild => assert!(!std::mem::replace(&mut next.started, true), "one child: {context}"),
+                    Act::Release => assert!(!std::mem::replace(&mut next.released, true), "one release: {context}"),
+                    Act::Finish(_) => {
+                        assert!(next.released, "nothing ends without a release: {context}");
+                        next.finished = true;
+                    }
+                    Act::SignalGroup(_) | Act::HandTerminal | Act::WatchGroup => assert!(next.started, "no group: {context}"),
+                    Act::Arm(_) | Act::TakeTerminal | Act::Suspend | Act::StopSelf | Act::Resume => {}
+                }
+            }
+            assert_eq!(next.finished, next.session.stage() == Stage::Done);
+            if known.insert(next.clone()) {
+                queue.push_back(next);
+            }
+        }
+        if !state.finished {
+            assert_an_end_is_reachable(&state.session);
+        }
+    }
+    assert!(known.len() > 100, "only {} states", known.len());
+}
+
+/// From anywhere, a child that ends and clocks that run lead to the end.
+fn assert_an_end_is_reachable(session: &Session) {
+    let mut session = session.clone();
+    let path = [
+        Event::Suspended,
+        Event::Continued,
+        Event::RoomMade,
+        Event::ChildEnded(Exit::Code(0)),
+        Event::Due(Timer::Remains),
+        Event::Due(Timer::Return),
+    ];
+    for event in path {
+        session.handle(event);
+    }
+    assert_eq!(session.stage(), Stage::Done, "stuck: {session:?}");
+}

@@ -1,0 +1,196 @@
+//! Owns which containers become targets and by which method. Pure.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{selector::Selector, values::MethodWish};
+
+/// Compose's label with what a service depends on: `service:condition:restart,…`.
+pub const COMPOSE_DEPENDS_ON: &str = "com.docker.compose.depends_on";
+/// Swarm's label on each of its tasks. A task that stops is replaced, so it is never stopped.
+pub const SWARM_TASK: &str = "com.docker.swarm.task.id";
+
+/// What a container is doing, as far as makeroom has to tell apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activity {
+    /// Its processes run.
+    Running,
+    /// Its processes are frozen.
+    Paused,
+    /// The engine is about to start it again.
+    Restarting,
+    /// It has no processes: created, exited, dead or being removed.
+    Stopped,
+}
+
+/// A container as the engine's list has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// The full id, 64 hexadecimal digits.
+    pub id: String,
+    /// Its names, without the engine's leading slash.
+    pub names: Vec<String>,
+    /// Its labels.
+    pub labels: HashMap<String, String>,
+    /// What it was doing when the list was made.
+    pub activity: Activity,
+}
+
+impl Listed {
+    /// The name that a person knows it by.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        // A legacy link adds names of the form `other/alias`; the container's own has no slash.
+        self.names.iter().find(|name| !name.contains('/')).or(self.names.first()).map_or(&self.id, |name| name)
+    }
+}
+
+/// A container as the engine's inspection has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inspected {
+    /// What it was doing at that moment.
+    pub activity: Activity,
+    /// When it was last started, in the engine's own words: compared, never computed with.
+    pub started_at: String,
+    /// Its first process on the engine's kernel; 0 where it has none.
+    pub pid: i32,
+    /// It disappears when it stops (`--rm`).
+    pub auto_remove: bool,
+}
+
+/// Which of the listed containers are meant.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Choice {
+    /// Indices into the list, in its order.
+    pub chosen: Vec<usize>,
+    /// Selectors of `--pause` that match no container at all.
+    pub unmatched: Vec<String>,
+}
+
+/// Applies `--pause` and `--keep` to a list; what is kept wins.
+#[must_use]
+pub fn choose(listed: &[Listed], pause: &[Selector], keep: &[Selector]) -> Choice {
+    let matches = |selector: &Selector, container: &Listed| selector.matches(&container.names, &container.labels);
+    let any = |selectors: &[Selector], container: &Listed| selectors.iter().any(|selector| matches(selector, container));
+    Choice {
+        chosen: (0..listed.len()).filter(|&index| any(pause, &listed[index]) && !any(keep, &listed[index])).collect(),
+        unmatched: (pause.iter())
+            .filter(|selector| !listed.iter().any(|container| matches(selector, container)))
+            .map(ToString::to_string)
+            .collect(),
+    }
+}
+
+/// How a target makes room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// Frozen, its memory pushed out to swap.
+    Pause,
+    /// Ended, and started again later.
+    Stop,
+}
+
+/// What the choice of a method rests on.
+#[derive(Clone, Copy, Debug)]
+pub struct MethodFacts {
+    /// `--method`.
+    pub wish: MethodWish,
+    /// `--no-reclaim`: pausing is all that is wanted.
+    pub no_reclaim: bool,
+    /// Free swap in bytes.
+    pub swap_free_bytes: u64,
+    /// The memory of all targets in bytes; `None` where it cannot be read.
+    pub targets_bytes: Option<u64>,
+}
+
+/// Below this a stop has nothing to give: the service would lose its state for less than the
+/// engine needs to start it again.
+pub const WORTH_STOPPING_BYTES: u64 = 8 << 20;
+
+/// The method for one target.
+#[must_use]
+pub fn method(facts: MethodFacts, target_bytes: Option<u64>, comes_back: bool) -> Method {
+    if !comes_back || facts.no_reclaim {
+        return Method::Pause;
+    }
+    let stop = match facts.wish {
+        MethodWish::Pause => false,
+        MethodWish::Stop => true,
+        MethodWish::Auto => {
+            // What cannot be measured is not a reason to end a service.
+            facts.targets_bytes.is_some_and(|bytes| bytes > facts.swap_free_bytes)
+                && target_bytes.is_some_and(|bytes| bytes >= WORTH_STOPPING_BYTES)
+        }
+    };
+    if stop { Method::Stop } else { Method::Pause }
+}
+
+/// Whether a container that was stopped can be started again as the same one.
+#[must_use]
+pub fn comes_back(labels: &HashMap<String, String>, auto_remove: bool) -> bool {
+    !auto_remove && !labels.contains_key(SWARM_TASK)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listed(name: &str) -> Listed {
+        Listed { id: name.repeat(3), names: vec![name.to_owned()], labels: HashMap::new(), activity: Activity::Running }
+    }
+
+    fn selectors(texts: &[&str]) -> Vec<Selector> {
+        texts.iter().map(|text| text.parse().expect(text)).collect()
+    }
+
+    #[test]
+    fn keep_wins_over_pause_and_what_matches_nothing_is_named() {
+        let all = [listed("mon-a"), listed("mon-b"), listed("web")];
+        let choice = choose(&all, &selectors(&["mon-*", "absent", "web"]), &selectors(&["mon-b", "re:^w"]));
+        assert_eq!(choice, Choice { chosen: vec![0], unmatched: vec!["absent".to_owned()] });
+    }
+
+    #[test]
+    fn a_container_that_two_selectors_name_is_chosen_once() {
+        assert_eq!(choose(&[listed("a")], &selectors(&["a", "*"]), &[]).chosen, [0]);
+    }
+
+    #[test]
+    fn the_name_shown_is_the_containers_own_and_not_a_links() {
+        let linked = Listed { names: vec!["proxy/db".to_owned(), "db".to_owned()], ..listed("x") };
+        assert_eq!(linked.name(), "db");
+        assert_eq!(Listed { names: vec![], ..listed("x") }.name(), "xxx");
+    }
+
+    #[test]
+    fn the_method_follows_the_wish_the_free_swap_and_what_comes_back() {
+        use Method::{Pause, Stop};
+        const MIB: u64 = 1 << 20;
+        let auto = MethodFacts { wish: MethodWish::Auto, no_reclaim: false, swap_free_bytes: 100 * MIB, targets_bytes: Some(100 * MIB) };
+        let short = MethodFacts { targets_bytes: Some(101 * MIB), ..auto };
+        for (facts, target, comes_back, expected, why) in [
+            (auto, Some(50 * MIB), true, Pause, "swap holds all"),
+            (short, Some(50 * MIB), true, Stop, "swap is short"),
+            (short, Some(50 * MIB), false, Pause, "it would not come back"),
+            (short, Some(MIB), true, Pause, "it has nothing worth a stop"),
+            (short, None, true, Pause, "its memory is not known"),
+            (MethodFacts { targets_bytes: None, ..auto }, Some(50 * MIB), true, Pause, "nothing is known"),
+            (MethodFacts { no_reclaim: true, ..short }, Some(50 * MIB), true, Pause, "pause only"),
+            (MethodFacts { wish: MethodWish::Pause, ..short }, Some(50 * MIB), true, Pause, "asked for"),
+            (MethodFacts { wish: MethodWish::Stop, ..auto }, Some(0), true, Stop, "asked for"),
+            (MethodFacts { wish: MethodWish::Stop, ..auto }, Some(50 * MIB), false, Pause, "never stopped"),
+        ] {
+            assert_eq!(method(facts, target, comes_back), expected, "{why}");
+        }
+    }
+
+    #[test]
+    fn what_is_removed_on_exit_or_belongs_to_a_swarm_does_not_come_back() {
+        assert!(comes_back(&HashMap::new(), false));
+        assert!(!comes_back(&HashMap::new(), true));
+        assert!(!comes_back(&HashMap::from([(SWARM_TASK.to_owned(), "x".to_owned())]), false));
+    }
+}

@@ -1,0 +1,122 @@
+//! Owns how numbers, times and foreign names are written for a person. Pure.
+
+use std::{fmt::Write as _, time::Duration};
+
+/// A size in binary units with three figures: `712 MiB`, `9.1 GiB`.
+#[must_use]
+#[expect(clippy::cast_precision_loss, reason = "three figures are shown")]
+pub fn size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    let mut value = bytes as f64 / 1024.0;
+    let mut unit = 0;
+    while value >= 1023.5 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    if value < 9.95 { format!("{value:.1} {}", UNITS[unit]) } else { format!("{value:.0} {}", UNITS[unit]) }
+}
+
+/// A time as a person says it: `0.4 s`, `12.3 s`, `3m 12s`, `2h 5m`.
+#[must_use]
+pub fn span(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match seconds {
+        0..60 => format!("{:.1} s", time.as_secs_f64()),
+        60..3600 => format!("{}m {}s", seconds / 60, seconds % 60),
+        _ => format!("{}h {}m", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+/// `1 service`, `15 services`.
+#[must_use]
+pub fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+/// Text from outside (names, labels, the engine's messages) with everything that a terminal
+/// would obey made visible, so that it can be printed.
+#[must_use]
+pub fn printable(foreign: &str) -> String {
+    let mut safe = String::with_capacity(foreign.len());
+    for letter in foreign.chars() {
+        // Bidirectional overrides reorder a line as surely as an escape sequence recolours it.
+        let reorders = matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if letter.is_control() || reorders {
+            let _ = write!(safe, "{}", letter.escape_default());
+        } else {
+            safe.push(letter);
+        }
+    }
+    safe
+}
+
+/// Up to `most` names, and how many more there are.
+#[must_use]
+pub fn names<'name>(all: impl IntoIterator<Item = &'name str>, most: usize) -> String {
+    let all: Vec<_> = all.into_iter().map(printable).collect();
+    let shown = all.iter().take(most).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    match all.len().saturating_sub(most) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+/// A word for a shell: quoted where the shell would not take it as it is.
+#[must_use]
+pub fn shell_word(word: &str) -> String {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:=@%+,".contains(letter);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_two_or_three_figures_and_never_1024_of_a_unit() {
+        for (bytes, text) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1.0 KiB"),
+            (712 << 20, "712 MiB"),
+            ((1 << 30) - 1, "1.0 GiB"),
+            (9_771_050_598, "9.1 GiB"),
+            (12 << 30, "12 GiB"),
+            (u64::MAX, "16384 PiB"),
+        ] {
+            assert_eq!(size(bytes), text, "{bytes}");
+        }
+    }
+
+    #[test]
+    fn times_change_their_unit_at_a_minute_and_an_hour() {
+        for (millis, text) in [(0, "0.0 s"), (440, "0.4 s"), (59_940, "59.9 s"), (192_000, "3m 12s"), (7_500_000, "2h 5m")] {
+            assert_eq!(span(Duration::from_millis(millis)), text, "{millis}");
+        }
+    }
+
+    #[test]
+    fn what_a_terminal_obeys_is_made_visible() {
+        assert_eq!(printable("web\u{1b}[31m\n\u{202e}x"), "web\\u{1b}[31m\\n\\u{202e}x");
+        assert_eq!(printable("größe-1"), "größe-1");
+    }
+
+    #[test]
+    fn long_lists_of_names_are_cut_and_counted() {
+        assert_eq!(names(["a", "b"], 3), "`a`, `b`");
+        assert_eq!(names(["a", "b", "c"], 2), "`a`, `b` and 1 more");
+    }
+
+    #[test]
+    fn shell_words_are_quoted_where_a_shell_would_act() {
+        for (word, quoted) in [("plain-1.2/x", "plain-1.2/x"), ("a b", "'a b'"), ("", "''"), ("it's", r"'it'\''s'"), ("$(x)", "'$(x)'")] {
+            assert_eq!(shell_word(word), quoted);
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Owns the values a person types: sizes, durations and the words of `--method`, `--swap` and
+//! `--color`. One parser each, shared by flags, environment and files. Pure.
+
+use std::{fmt, str::FromStr, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+/// A number of bytes. A bare unit letter is binary, as it is for `fallocate`, `swapon` and
+/// `docker --memory`: `2G` and `2GiB` are the same, `2GB` is decimal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Size {
+    /// The size in bytes.
+    pub bytes: u64,
+}
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let trimmed = text.trim();
+        let binary = match trimmed.chars().last() {
+            Some(letter) if "kKmMgGtT".contains(letter) => format!("{trimmed}iB"),
+            _ => trimmed.to_owned(),
+        };
+        let refused = || format!("`{text}` is not a size; allowed: a number and a unit, as 2G, 2GiB or 512MB");
+        // bytesize saturates instead of refusing what does not fit into 64 bits, and reads a sign.
+        if trimmed.starts_with(['-', '+']) {
+            return Err(refused());
+        }
+        let bytes = bytesize::ByteSize::from_str(&binary).map_err(|_| refused())?.as_u64();
+        if bytes > i64::MAX.unsigned_abs() {
+            return Err(refused());
+        }
+        Ok(Self { bytes })
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        super::text::size(self.bytes).fmt(out)
+    }
+}
+
+/// A length of time as humantime reads it: `90s`, `5m`, `2h 30m`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Span(pub Duration);
+
+impl FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        humantime::parse_duration(text.trim())
+            .map(Self)
+            .map_err(|_| format!("`{text}` is not a duration; allowed: a number and a unit, as 90s, 5m or 2h 30m"))
+    }
+}
+
+/// `--method`: how the targets make room.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MethodWish {
+    /// Pause and reclaim where free swap holds what the targets have, else stop.
+    #[default]
+    Auto,
+    /// Always pause.
+    Pause,
+    /// Always stop, except what would not come back.
+    Stop,
+}
+
+impl FromStr for MethodWish {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "pause" => Ok(Self::Pause),
+            "stop" => Ok(Self::Stop),
+            _ => Err(format!("`{text}` is not a method; allowed: auto, pause, stop")),
+        }
+    }
+}
+
+/// `--swap`: how much swap is to be active and free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SwapWish {
+    /// Swap is neither made nor looked after.
+    Off,
+    /// At least this much free swap.
+    Free(Size),
+}
+
+impl Default for SwapWish {
+    fn default() -> Self {
+        Self::Free(Size { bytes: 2 << 30 })
+    }
+}
+
+impl FromStr for SwapWish {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "off" {
+            return Ok(Self::Off);
+        }
+        match Size::from_str(text) {
+            Ok(Size { bytes: 0 }) => Ok(Self::Off),
+            Ok(size) => Ok(Self::Free(size)),
+            Err(_) => Err(format!("`{text}` is not an amount of swap; allowed: off, or a size as 2G, 2GiB or 512MB")),
+        }
+    }
+}
+
+/// `--color`: when colours are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ColorWish {
+    /// On a terminal, and as `NO_COLOR` and its relatives say.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl FromStr for ColorWish {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "always" => Ok(Self::Always),
+            "never" => Ok(Self::Never),
+            _ => Err(format!("`{text}` is not a choice of colour; allowed: auto, always, never")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_with_a_bare_letter_are_binary_and_with_a_b_decimal() {
+        for (text, bytes) in [
+            ("2G", 2 << 30),
+            ("2GiB", 2 << 30),
+            ("2g", 2 << 30),
+            ("512MB", 512_000_000),
+            ("512M", 512 << 20),
+            ("1k", 1024),
+            ("1.5GiB", 3 << 29),
+            ("4096", 4096),
+            (" 1 GiB ", 1 << 30),
+        ] {
+            assert_eq!(text.parse(), Ok(Size { bytes }), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_size_is_refused_with_what_is_allowed() {
+        for text in ["", "G", "-1G", "+1G", "two", "2X", "1e30G", "99999999999T", "2 G B", "NaN", "inf"] {
+            let refused = Size::from_str(text).expect_err(text);
+            assert!(refused.contains("allowed: ") && refused.contains(text), "{text}: {refused}");
+        }
+    }
+
+    #[test]
+    fn durations_are_read_as_humantime_reads_them() {
+        assert_eq!("90s".parse(), Ok(Span(Duration::from_secs(90))));
+        assert_eq!("2h 30m".parse(), Ok(Span(Duration::from_mins(150))));
+        for text in ["", "5", "5 parsecs", "-1s", "s"] {
+            assert!(Span::from_str(text).expect_err(text).contains("allowed: "), "{text}");
+        }
+    }
+
+    #[test]
+    fn swap_is_off_or_a_size() {
+        assert_eq!("off".parse(), Ok(SwapWish::Off));
+        assert_eq!("0".parse(), Ok(SwapWish::Off));
+        assert_eq!("1G".parse(), Ok(SwapWish::Free(Size { bytes: 1 << 30 })));
+        assert!(SwapWish::from_str("on").expect_err("on").contains("allowed: off"));
+    }
+
+    #[test]
+    fn methods_and_colours_name_what_is_allowed() {
+        assert_eq!("stop".parse(), Ok(MethodWish::Stop));
+        assert!(MethodWish::from_str("kill").expect_err("kill").contains("auto, pause, stop"));
+        assert_eq!("never".parse(), Ok(ColorWish::Never));
+        assert!(ColorWish::from_str("sometimes").expect_err("sometimes").contains("auto, always, never"));
+    }
+}

@@ -1,0 +1,290 @@
+//! Owns what supervisor and keeper say to each other: one JSON object a line, over the keeper's
+//! standard input, and the same over the control socket of a started lease. Pure.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::{
+    memory::Memory,
+    record::{Kind, ProcessId},
+    values::{MethodWish, SwapWish},
+};
+
+/// What the keeper is to make room with, and for whom.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    /// The lease's id.
+    pub lease: String,
+    /// The state directory.
+    pub state_dir: String,
+    /// Set for `start`; a run has none.
+    pub started: Option<Started>,
+    /// The build's program, without arguments.
+    pub program: Option<String>,
+    /// `--pause`.
+    pub pause: Vec<String>,
+    /// `--keep`.
+    pub keep: Vec<String>,
+    /// `--method`.
+    pub method: MethodWish,
+    /// `--no-reclaim`.
+    pub no_reclaim: bool,
+    /// `--swap`.
+    pub swap: SwapWish,
+    /// `--swap-file`.
+    pub swap_file: String,
+    /// `--engine`.
+    pub engine: Option<String>,
+    /// `--context`.
+    pub context: Option<String>,
+    /// `--stop-timeout`.
+    pub stop_timeout: Option<Duration>,
+    /// `--restore-timeout`.
+    pub restore_timeout: Duration,
+    /// The lease that this run is inside of and may simply use.
+    pub inside: Option<String>,
+    /// This keeper replaces one that died after room had been made: nothing is to be taken anew.
+    pub adopt: bool,
+}
+
+/// What only a started lease has.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Started {
+    /// `--name`.
+    pub name: Option<String>,
+    /// `--ttl`.
+    pub ttl: Option<Duration>,
+    /// `--while-pid`, with its start time.
+    pub while_process: Option<ProcessId>,
+}
+
+impl Request {
+    /// The kind of lease that is asked for.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        if self.started.is_some() { Kind::Start } else { Kind::Run }
+    }
+}
+
+/// To the keeper.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "say", rename_all = "snake_case")]
+pub enum ToKeeper {
+    /// The first message.
+    MakeRoom(Box<Request>),
+    /// The child is about to execute its first instruction.
+    Child { process: ProcessId },
+    /// The build is stopped: the targets run meanwhile.
+    Suspend,
+    /// The build goes on.
+    Resume,
+    /// The started lease stands on its own from here: end-of-file means nothing any more.
+    Hold,
+    /// Restore and exit.
+    Release,
+}
+
+/// From the keeper.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "say", rename_all = "snake_case")]
+pub enum FromKeeper {
+    /// Something a person is to know.
+    Note(Note),
+    /// How far the targets are.
+    Progress { phase: Phase, done: usize, total: usize },
+    /// Room is made: as well as it could be.
+    RoomMade(Room),
+    /// The lease that the run is inside of has all that is asked for; nothing was changed.
+    Covered,
+    /// A started lease with this name is held already; nothing was changed.
+    HeldAlready { lease: String },
+    /// The targets run while the build is stopped.
+    Suspended,
+    /// The started lease stands on its own.
+    Holding,
+    /// The targets run again; swap may still be on its way out.
+    TargetsBack(Back),
+    /// All is done, as well as it could be; the keeper exits.
+    Released(Back),
+}
+
+/// How grave a note is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// Details, with `-v`.
+    Detail,
+    /// News.
+    Info,
+    /// Worth knowing, and no reason to fail even with `--strict`.
+    Warning,
+    /// Room could not be made as asked: with `--strict` the build is not run.
+    Shortfall,
+}
+
+/// One line for a person, with the way out where there is one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    /// How grave.
+    pub level: Level,
+    /// One line.
+    pub text: String,
+    /// What to type or to change.
+    pub hint: Option<String>,
+}
+
+impl Note {
+    /// A note without a hint.
+    #[must_use]
+    pub fn new(level: Level, text: impl Into<String>) -> Self {
+        Self { level, text: text.into(), hint: None }
+    }
+
+    /// The same with the way out.
+    #[must_use]
+    pub fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+}
+
+/// What the keeper is busy with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Targets are paused or stopped.
+    Pausing,
+    /// Memory is pushed out to swap.
+    Reclaiming,
+    /// Targets are brought back.
+    Restoring,
+    /// Swap is taken away.
+    SwapOff,
+}
+
+/// What was made room with, measured.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Room {
+    /// Targets that are paused.
+    pub paused: usize,
+    /// Targets that are stopped.
+    pub stopped: usize,
+    /// Of these, the ones that another live lease took before.
+    pub joined: usize,
+    /// The fall of the targets' own memory, less the growth of zram and zswap; `None` where nothing was reclaimed.
+    pub given_back_bytes: Option<u64>,
+    /// The change of MemAvailable over the same time.
+    pub available_change_bytes: i64,
+    /// The host's memory afterwards.
+    pub memory: Option<Memory>,
+    /// Swap that this run made, in bytes.
+    pub swap_made_bytes: Option<u64>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// How bringing everything back went.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Back {
+    /// Targets that run again because of this.
+    pub restored: usize,
+    /// Targets that another live lease still needs.
+    pub handed_over: usize,
+    /// Targets that could not be restored: name and reason.
+    pub failed: Vec<(String, String)>,
+    /// How long the targets took.
+    pub took: Duration,
+    /// What became of swap; `None` where this lease had none.
+    pub swap: Option<SwapBack>,
+}
+
+/// What became of the lease's swap.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SwapBack {
+    /// Off, and the file deleted.
+    Removed,
+    /// Another live lease still needs it.
+    HandedOver,
+    /// Recorded for `recover`: where, and why.
+    Stays { path: String, reason: String },
+}
+
+/// A message as a line, newline included.
+#[must_use]
+pub fn line(message: &impl Serialize) -> String {
+    // Messages hold only what serde_json takes: strings, numbers, sequences and named fields.
+    serde_json::to_string(message).unwrap_or_default() + "\n"
+}
+
+/// Collects bytes as they arrive and gives whole messages; what is no message is an error.
+#[derive(Debug, Default)]
+pub struct Inbox {
+    bytes: Vec<u8>,
+}
+
+/// No message is longer; more without a newline is not from us.
+const LONGEST_BYTES: usize = 1 << 20;
+
+impl Inbox {
+    /// Adds what was read.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// The next whole message, if there is one.
+    ///
+    /// # Errors
+    /// The line as text where it is not a message.
+    pub fn next<M: DeserializeOwned>(&mut self) -> Option<Result<M, String>> {
+        let Some(end) = self.bytes.iter().position(|&byte| byte == b'\n') else {
+            return (self.bytes.len() > LONGEST_BYTES).then(|| Err("a message without an end".to_owned()));
+        };
+        let line: Vec<u8> = self.bytes.drain(..=end).collect();
+        Some(serde_json::from_slice(&line).map_err(|error| error.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn room() -> FromKeeper {
+        FromKeeper::RoomMade(Room { paused: 3, took: Duration::from_millis(5), ..Room::default() })
+    }
+
+    #[test]
+    fn messages_arrive_whole_however_they_are_cut() {
+        let sent = [room(), FromKeeper::Covered, FromKeeper::Note(Note::new(Level::Info, "a\nb").hint("c"))];
+        let bytes = sent.iter().map(line).collect::<String>().into_bytes();
+        for size in 1..bytes.len() {
+            let mut inbox = Inbox::default();
+            let mut arrived = Vec::new();
+            for chunk in bytes.chunks(size) {
+                inbox.push(chunk);
+                while let Some(message) = inbox.next::<FromKeeper>() {
+                    arrived.push(message.expect("a message"));
+                }
+            }
+            assert_eq!(arrived, sent, "in pieces of {size}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_message_is_an_error_and_the_next_one_is_read() {
+        let mut inbox = Inbox::default();
+        inbox.push(b"{\"say\":\"sing\"}\n{\"say\":\"release\"}\n");
+        assert!(inbox.next::<ToKeeper>().expect("a line").is_err());
+        assert_eq!(inbox.next(), Some(Ok(ToKeeper::Release)));
+        assert_eq!(inbox.next::<ToKeeper>(), None);
+    }
+
+    #[test]
+    fn a_line_without_an_end_does_not_grow_for_ever() {
+        let mut inbox = Inbox::default();
+        inbox.push(&vec![b'x'; LONGEST_BYTES]);
+        assert_eq!(inbox.next::<ToKeeper>(), None);
+        inbox.push(b"xx");
+        assert!(inbox.next::<ToKeeper>().expect("an end").is_err());
+    }
+}

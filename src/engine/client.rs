@@ -1,0 +1,232 @@
+//! Owns the calls to the engine, each bounded in time, and what the engine's replies mean.
+//! Runs in the keeper and in short commands.
+
+use std::{fmt, future::Future, io, time::Duration};
+
+use bollard::{
+    ClientVersion, Docker,
+    models::{ContainerInspectResponse, ContainerSummary, ContainerSummaryStateEnum},
+    query_parameters::{InspectContainerOptions, ListContainersOptions, StartContainerOptions, StopContainerOptionsBuilder},
+};
+
+use super::{
+    endpoint::Endpoint,
+    ping::{self, ApiVersion},
+};
+use crate::core::target::{Activity, Inspected, Listed};
+
+/// Questions are answered in milliseconds by an engine that is well.
+const QUESTION: Duration = Duration::from_secs(10);
+/// Freezing waits for nothing but the kernel.
+const PAUSE: Duration = Duration::from_secs(10);
+/// Starting runs hooks, mounts and networks.
+const START: Duration = Duration::from_secs(30);
+/// What the engine adds to the time a container is given to stop.
+const STOP_MARGIN: Duration = Duration::from_secs(15);
+/// The engine's own default for a container without a stop timeout (moby, `container.DefaultStopTimeout`).
+const DEFAULT_STOP: Duration = Duration::from_secs(10);
+
+/// A connection to one engine.
+#[derive(Clone)]
+pub struct Engine {
+    docker: Docker,
+}
+
+/// Why a call did not do what it was for.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    #[error("the engine at {url} ({named_by}) cannot be reached: {source}")]
+    Unreachable { url: String, named_by: String, source: io::Error },
+    #[error("the engine says {status}: {message}")]
+    Refused { status: u16, message: String },
+    #[error("the engine has not answered for {} s", after.as_secs())]
+    Silent { after: Duration },
+    #[error("the engine's answer was lost: {cause}")]
+    Lost { cause: String },
+}
+
+impl EngineError {
+    /// The container does not exist.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Refused { status: 404, .. })
+    }
+
+    /// The engine itself is gone or went away, as opposed to refusing this call.
+    #[must_use]
+    pub fn is_engine_gone(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Lost { .. })
+    }
+
+    /// Whether the engine may have acted, or may still act, though it did not say so.
+    #[must_use]
+    pub fn is_outcome_unknown(&self) -> bool {
+        // A 5xx can come from a runtime that failed half-way.
+        matches!(self, Self::Silent { .. } | Self::Lost { .. } | Self::Refused { status: 500.., .. })
+    }
+
+    /// What a person can do about it, where that is known.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Unreachable { source, .. } => Some(match source.kind() {
+                io::ErrorKind::PermissionDenied => {
+                    "add yourself to the socket's group (`sudo usermod -aG docker \"$USER\"`, then log in again), or use sudo".to_owned()
+                }
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+                    "start the engine, or name it with --engine unix:///PATH or --context NAME".to_owned()
+                }
+                _ => "`docker version` with the same settings shows whether the engine answers".to_owned(),
+            }),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Engine").finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// Connects, and agrees on an API version.
+    ///
+    /// # Errors
+    /// [`EngineError::Unreachable`], with the socket's own error.
+    pub async fn connect(endpoint: &Endpoint) -> Result<Self, EngineError> {
+        let unreachable = |source| EngineError::Unreachable { url: endpoint.url(), named_by: endpoint.named_by.clone(), source };
+        let newest = bollard::API_DEFAULT_VERSION;
+        let known = ApiVersion { major: newest.major_version, minor: newest.minor_version };
+        let spoken = ping::api_version(&endpoint.socket, known).await.map_err(unreachable)?;
+        let version = ClientVersion { major_version: spoken.major, minor_version: spoken.minor };
+        // bollard's own limit only has to be above each of ours.
+        let docker = Docker::connect_with_unix(&endpoint.socket.to_string_lossy(), u64::from(u32::MAX), &version)
+            .map_err(|error| unreachable(io::Error::other(error)))?;
+        Ok(Self { docker })
+    }
+
+    /// All containers, whatever they do.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub async fn list(&self) -> Result<Vec<Listed>, EngineError> {
+        let options = ListContainersOptions { all: true, ..ListContainersOptions::default() };
+        let listed = bounded(QUESTION, self.docker.list_containers(Some(options))).await?;
+        Ok(listed.into_iter().filter_map(of_summary).collect())
+    }
+
+    /// One container as it is now.
+    ///
+    /// # Errors
+    /// [`EngineError`]; [`EngineError::is_not_found`] where there is none with this id.
+    pub async fn inspect(&self, id: &str) -> Result<Inspected, EngineError> {
+        let answer = bounded(QUESTION, self.docker.inspect_container(id, None::<InspectContainerOptions>)).await?;
+        Ok(of_inspection(&answer))
+    }
+
+    /// Freezes a running container. 409 where it is paused, stopped or restarting.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub async fn pause(&self, id: &str) -> Result<(), EngineError> {
+        bounded(PAUSE, self.docker.pause_container(id)).await
+    }
+
+    /// Thaws a paused container. 500 where it is not paused (moby, `daemon/unpause.go`).
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub async fn unpause(&self, id: &str) -> Result<(), EngineError> {
+        bounded(PAUSE, self.docker.unpause_container(id)).await
+    }
+
+    /// Stops a container; stopped already is fine. `patience` is the container's own where `None`.
+    ///
+    /// # Errors
+    /// [`EngineError`]. The engine goes on stopping though nobody waits.
+    pub async fn stop(&self, id: &str, patience: Option<Duration>) -> Result<(), EngineError> {
+        let own = match patience {
+            Some(patience) => patience,
+            None => self.own_stop_timeout(id).await?,
+        };
+        let options = patience.map(|patience| {
+            let seconds = i32::try_from(patience.as_secs_f64().ceil() as u64).unwrap_or(i32::MAX);
+            StopContainerOptionsBuilder::default().t(seconds).build()
+        });
+        bounded(own + STOP_MARGIN, self.docker.stop_container(id, options)).await
+    }
+
+    async fn own_stop_timeout(&self, id: &str) -> Result<Duration, EngineError> {
+        let answer = bounded(QUESTION, self.docker.inspect_container(id, None::<InspectContainerOptions>)).await?;
+        let seconds = answer.config.and_then(|config| config.stop_timeout);
+        // A negative timeout means for ever; an hour is as good, and ends.
+        Ok(seconds.map_or(DEFAULT_STOP, |seconds| u64::try_from(seconds).map_or(Duration::from_hours(1), Duration::from_secs)))
+    }
+
+    /// Starts a stopped container; running already is fine.
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub async fn start(&self, id: &str) -> Result<(), EngineError> {
+        bounded(START, self.docker.start_container(id, None::<StartContainerOptions>)).await
+    }
+}
+
+async fn bounded<T>(limit: Duration, call: impl Future<Output = Result<T, bollard::errors::Error>>) -> Result<T, EngineError> {
+    use bollard::errors::Error;
+    match tokio::time::timeout(limit, call).await {
+        Err(_) | Ok(Err(Error::RequestTimeoutError)) => Err(EngineError::Silent { after: limit }),
+        Ok(Err(Error::DockerResponseServerError { status_code, message })) => {
+            Err(EngineError::Refused { status: status_code, message: message.trim().to_owned() })
+        }
+        Ok(Err(error)) => Err(EngineError::Lost { cause: innermost(&error) }),
+        Ok(Ok(value)) => Ok(value),
+    }
+}
+
+/// The last cause says what happened; what wraps it says only that something did.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
+}
+
+fn of_summary(summary: ContainerSummary) -> Option<Listed> {
+    use ContainerSummaryStateEnum as State;
+    let names = summary.names.unwrap_or_default();
+    Some(Listed {
+        id: summary.id?,
+        names: names.iter().map(|name| name.trim_start_matches('/').to_owned()).collect(),
+        labels: summary.labels.unwrap_or_default(),
+        activity: match summary.state {
+            Some(State::RUNNING) => Activity::Running,
+            Some(State::PAUSED) => Activity::Paused,
+            Some(State::RESTARTING) => Activity::Restarting,
+            _ => Activity::Stopped,
+        },
+    })
+}
+
+fn of_inspection(answer: &ContainerInspectResponse) -> Inspected {
+    let state = answer.state.as_ref();
+    let is = |flag: fn(&bollard::models::ContainerState) -> Option<bool>| state.and_then(flag).unwrap_or(false);
+    // While paused, `running` is true as well; while restarting, `running` can be either.
+    let activity = if is(|state| state.paused) {
+        Activity::Paused
+    } else if is(|state| state.restarting) {
+        Activity::Restarting
+    } else if is(|state| state.running) {
+        Activity::Running
+    } else {
+        Activity::Stopped
+    };
+    Inspected {
+        activity,
+        started_at: state.and_then(|state| state.started_at.clone()).unwrap_or_default(),
+        pid: state.and_then(|state| state.pid).and_then(|pid| i32::try_from(pid).ok()).unwrap_or(0),
+        auto_remove: answer.host_config.as_ref().and_then(|config| config.auto_remove).unwrap_or(false),
+    }
+}

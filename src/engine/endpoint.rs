@@ -1,0 +1,234 @@
+//! Owns finding the engine as `docker` finds it: flag, `DOCKER_HOST`, `DOCKER_CONTEXT`,
+//! `currentContext`, default socket. Reads files, opens no socket. It never falls back from what
+//! was named to something else: that would pause somebody else's containers.
+
+use std::{collections::HashMap, env, fmt::Write as _, fs, io, path::PathBuf};
+
+use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+
+/// Where `docker` looks when nothing names an engine.
+pub const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
+
+/// An engine's address, and who named it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// The socket's path.
+    pub socket: PathBuf,
+    /// What named it, for messages.
+    pub named_by: String,
+}
+
+impl Endpoint {
+    /// The address as a URL, as the journal keeps it.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("unix://{}", self.socket.display())
+    }
+}
+
+/// Why no engine could be found.
+#[derive(Debug, thiserror::Error)]
+pub enum EndpointError {
+    #[error("the context `{name}` ({named_by}) does not exist: no {}", path.display())]
+    NoContext { name: String, named_by: String, path: PathBuf },
+    #[error("cannot read {}: {source}", path.display())]
+    Unreadable { path: PathBuf, source: io::Error },
+    #[error("cannot read {}: {source}", path.display())]
+    Malformed { path: PathBuf, source: serde_json::Error },
+    #[error("the context `{name}` ({named_by}) names no Docker engine")]
+    NoEngine { name: String, named_by: String },
+    #[error("the engine at `{url}` ({named_by}) is not reached through a socket of this machine; allowed: unix:///PATH")]
+    NotASocket { url: String, named_by: String },
+}
+
+/// What decides which engine is meant.
+#[derive(Clone, Debug, Default)]
+pub struct Wish {
+    /// `--engine`.
+    pub engine: Option<String>,
+    /// `--context`.
+    pub context: Option<String>,
+}
+
+/// The variables that `docker` looks at.
+#[derive(Clone, Debug, Default)]
+pub struct Surroundings {
+    docker_host: Option<String>,
+    docker_context: Option<String>,
+    docker_config: Option<PathBuf>,
+    home: Option<PathBuf>,
+}
+
+impl Surroundings {
+    /// As this process has them. An empty variable is as good as none, as for `docker`.
+    #[must_use]
+    pub fn of_this_process() -> Self {
+        let read = |name| env::var(name).ok().filter(|value| !value.is_empty());
+        Self {
+            docker_host: read("DOCKER_HOST"),
+            docker_context: read("DOCKER_CONTEXT"),
+            docker_config: read("DOCKER_CONFIG").map(PathBuf::from),
+            home: read("HOME").map(PathBuf::from),
+        }
+    }
+
+    fn config_dir(&self) -> Option<PathBuf> {
+        self.docker_config.clone().or_else(|| Some(self.home.as_ref()?.join(".docker")))
+    }
+}
+
+/// Finds the engine.
+///
+/// # Errors
+/// [`EndpointError`] where what was named cannot be used; never another engine instead.
+pub fn find(wish: &Wish, surroundings: &Surroundings) -> Result<Endpoint, EndpointError> {
+    if let Some(url) = &wish.engine {
+        return socket_of(url, "--engine");
+    }
+    if let Some(name) = &wish.context {
+        return of_context(name, "--context", surroundings);
+    }
+    if let Some(url) = &surroundings.docker_host {
+        return socket_of(url, "DOCKER_HOST");
+    }
+    if let Some(name) = &surroundings.docker_context {
+        return of_context(name, "DOCKER_CONTEXT", surroundings);
+    }
+    match current_context(surroundings)? {
+        Some((name, file)) => of_context(&name, &format!("currentContext in {}", file.display()), surroundings),
+        None => Ok(default_socket()),
+    }
+}
+
+fn default_socket() -> Endpoint {
+    Endpoint { socket: PathBuf::from(DEFAULT_SOCKET), named_by: "default socket".to_owned() }
+}
+
+fn socket_of(url: &str, named_by: &str) -> Result<Endpoint, EndpointError> {
+    match url.strip_prefix("unix://").filter(|path| path.starts_with('/')) {
+        Some(path) => Ok(Endpoint { socket: PathBuf::from(path), named_by: named_by.to_owned() }),
+        None => Err(EndpointError::NotASocket { url: url.to_owned(), named_by: named_by.to_owned() }),
+    }
+}
+
+fn current_context(surroundings: &Surroundings) -> Result<Option<(String, PathBuf)>, EndpointError> {
+    #[derive(Deserialize)]
+    struct Config {
+        #[serde(rename = "currentContext")]
+        current_context: Option<String>,
+    }
+    let Some(path) = surroundings.config_dir().map(|dir| dir.join("config.json")) else { return Ok(None) };
+    let Some(text) = read_if_there(&path)? else { return Ok(None) };
+    let config: Config = serde_json::from_str(&text).map_err(|source| EndpointError::Malformed { path: path.clone(), source })?;
+    Ok(config.current_context.filter(|name| !name.is_empty()).map(|name| (name, path)))
+}
+
+fn of_context(name: &str, named_by: &str, surroundings: &Surroundings) -> Result<Endpoint, EndpointError> {
+    #[derive(Deserialize)]
+    struct Meta {
+        #[serde(rename = "Endpoints", default)]
+        endpoints: HashMap<String, Place>,
+    }
+    #[derive(Deserialize)]
+    struct Place {
+        #[serde(rename = "Host", default)]
+        host: String,
+    }
+    if name == "default" {
+        return Ok(default_socket());
+    }
+    let missing = |path| EndpointError::NoContext { name: name.to_owned(), named_by: named_by.to_owned(), path };
+    let Some(dir) = surroundings.config_dir() else { return Err(missing(PathBuf::from("~/.docker"))) };
+    let path = dir.join("contexts/meta").join(directory_of(name)).join("meta.json");
+    let Some(text) = read_if_there(&path)? else { return Err(missing(path)) };
+    let meta: Meta = serde_json::from_str(&text).map_err(|source| EndpointError::Malformed { path, source })?;
+    match meta.endpoints.get("docker") {
+        Some(place) if place.host.is_empty() => Ok(default_socket()),
+        Some(place) => socket_of(&place.host, &format!("the context `{name}`, {named_by}")),
+        None => Err(EndpointError::NoEngine { name: name.to_owned(), named_by: named_by.to_owned() }),
+    }
+}
+
+/// docker/cli, `cli/context/store/metadatastore.go`: the SHA-256 of the name, in hexadecimal.
+fn directory_of(context: &str) -> String {
+    Sha256::digest(context).iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+fn read_if_there(path: &PathBuf) -> Result<Option<String>, EndpointError> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(EndpointError::Unreadable { path: path.clone(), source }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A `~/.docker` with the contexts `remote`, `near` and `empty`, and `currentContext` as given.
+    fn surroundings(dir: &std::path::Path, current: &str) -> Surroundings {
+        for (name, meta) in [
+            ("near", r#"{"Name":"near","Endpoints":{"docker":{"Host":"unix:///near.sock"}}}"#),
+            ("remote", r#"{"Name":"remote","Endpoints":{"docker":{"Host":"tcp://1.2.3.4:2376"}}}"#),
+            ("empty", r#"{"Name":"empty","Endpoints":{}}"#),
+            ("broken", "{"),
+        ] {
+            let place = dir.join("contexts/meta").join(directory_of(name));
+            fs::create_dir_all(&place).expect("a directory");
+            fs::write(place.join("meta.json"), meta).expect("a file");
+        }
+        fs::write(dir.join("config.json"), current).expect("a file");
+        Surroundings { docker_config: Some(dir.to_owned()), ..Surroundings::default() }
+    }
+
+    fn outcome(wish: (Option<&str>, Option<&str>), host: Option<&str>, context: Option<&str>, config: &str) -> String {
+        let dir = tempfile::tempdir().expect("a directory");
+        let own = |text: Option<&str>| text.map(str::to_owned);
+        let surroundings = Surroundings { docker_host: own(host), docker_context: own(context), ..surroundings(dir.path(), config) };
+        match find(&Wish { engine: own(wish.0), context: own(wish.1) }, &surroundings) {
+            Ok(endpoint) => endpoint.url(),
+            Err(error) => error.to_string().replace(&dir.path().display().to_string(), "DIR"),
+        }
+    }
+
+    #[test]
+    fn what_is_nearer_names_the_engine_and_nothing_falls_back() {
+        let (none, near) = ("{}", r#"{"currentContext":"near"}"#);
+        for (wish, host, context, config, expected) in [
+            ((None, None), None, None, none, "unix:///var/run/docker.sock"),
+            ((None, None), None, None, near, "unix:///near.sock"),
+            ((None, None), None, Some("default"), near, "unix:///var/run/docker.sock"),
+            ((None, None), None, Some("near"), none, "unix:///near.sock"),
+            ((None, None), Some("unix:///host.sock"), Some("near"), near, "unix:///host.sock"),
+            ((None, Some("near")), Some("unix:///host.sock"), None, none, "unix:///near.sock"),
+            ((Some("unix:///flag.sock"), None), Some("unix:///host.sock"), Some("near"), near, "unix:///flag.sock"),
+        ] {
+            assert_eq!(outcome(wish, host, context, config), expected, "{wish:?} {host:?} {context:?} {config}");
+        }
+        for (wish, host, context, config, expected) in [
+            ((None, None), None, Some("absent"), none, "the context `absent` (DOCKER_CONTEXT) does not exist"),
+            ((None, Some("absent")), None, None, near, "the context `absent` (--context) does not exist"),
+            ((None, None), None, None, r#"{"currentContext":"absent"}"#, "(currentContext in DIR/config.json) does not exist"),
+            ((None, None), None, None, "{", "cannot read DIR/config.json"),
+            ((None, None), None, Some("broken"), none, "cannot read DIR/contexts/meta"),
+            ((None, None), None, Some("empty"), none, "names no Docker engine"),
+            ((None, None), None, Some("remote"), none, "`tcp://1.2.3.4:2376`"),
+            ((None, None), Some("ssh://me@there"), None, none, "`ssh://me@there` (DOCKER_HOST)"),
+            ((Some("docker.sock"), None), None, None, none, "allowed: unix:///PATH"),
+            ((Some("unix://docker.sock"), None), None, None, none, "allowed: unix:///PATH"),
+        ] {
+            let error = outcome(wish, host, context, config);
+            assert!(error.contains(expected), "{error} should say {expected}");
+        }
+    }
+
+    #[test]
+    fn a_context_lives_where_docker_puts_it() {
+        assert_eq!(directory_of("colima"), "f24fd3749c1368328e2b149bec149cb6795619f244c5b584e844961215dadd16");
+    }
+}

@@ -1,0 +1,44 @@
+//! Owns measuring the host and its targets, and pushing the targets' memory out to swap.
+//! Runs in the keeper.
+
+use std::time::Duration;
+
+use super::shell::{Shell, ShellError};
+use crate::core::cgroup::{self, GivenBack, Measured};
+
+const MEASURE: &str = include_str!("steps/measure.sh");
+const RECLAIM: &str = include_str!("steps/reclaim.sh");
+const MEASURE_LIMIT: Duration = Duration::from_secs(10);
+/// At 700 MiB/s the largest machines need seconds; a slow disk needs minutes, and then room is worth it.
+const RECLAIM_LIMIT: Duration = Duration::from_mins(5);
+
+/// A container's first process and its full id: what finds its cgroup.
+pub type PidAndId = (i32, String);
+
+/// Measures the host's memory and swap, and these targets.
+///
+/// # Errors
+/// [`ShellError`].
+pub async fn measure(shell: &Shell, targets: &[PidAndId]) -> Result<Measured, ShellError> {
+    let script = [&list(targets), MEASURE, "memory\ncgroups\n"].concat();
+    Ok(cgroup::read(&shell.run(&script, MEASURE_LIMIT).await?))
+}
+
+/// Pushes these targets' memory out, and measures what that gave back.
+///
+/// # Errors
+/// [`ShellError`].
+pub async fn reclaim(shell: &Shell, targets: &[PidAndId]) -> Result<(GivenBack, Measured), ShellError> {
+    let script = [&list(targets), MEASURE, RECLAIM].concat();
+    let output = shell.run_as_root(&script, RECLAIM_LIMIT).await?;
+    let (before, after) = output.split_once("section after\n").unwrap_or((&output, ""));
+    let (before, after) = (cgroup::read(before), cgroup::read(after));
+    Ok((cgroup::given_back(&before, &after), after))
+}
+
+fn list(targets: &[PidAndId]) -> String {
+    // The id becomes part of a search in a path: only what an id is made of may be in it.
+    let whole = targets.iter().filter(|(pid, id)| *pid > 0 && id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    let lines: Vec<_> = whole.map(|(pid, id)| format!("{pid} {id}")).collect();
+    super::shell::variable("targets", &lines.join("\n"))
+}

@@ -1,0 +1,47 @@
+# Needs: $targets, a line "PID ID" for each. Prints the host's memory and each target's cgroup.
+# A target's line: target ID VERSION USED UNEVICTABLE SWAP_LIMIT SWAPPINESS DIRECTORY ("-": not known).
+# A cgroup counts only if its path holds the container's full id: behind a forwarded socket the
+# engine's pids belong to another kernel.
+memory() {
+    echo "section meminfo"; cat /proc/meminfo
+    echo "section swaps"; cat /proc/swaps
+    # mm_stat's third field is the memory that a zram device occupies (Documentation/admin-guide/blockdev/zram.rst).
+    echo "section zram"; cat /sys/block/zram*/mm_stat 2>/dev/null
+    return 0
+}
+cgroups() {
+    echo "section targets"
+    [ -n "$targets" ] || return 0
+    printf '%s\n' "$targets" | awk '
+        function first(file,    line) { line = "-"; if ((getline line < file) <= 0) line = "-"; close(file); return line }
+        function field(file, name,    line, parts, value) {
+            value = "-"
+            while ((getline line < file) > 0) { split(line, parts, " "); if (parts[1] == name) value = parts[2] }
+            close(file); return value
+        }
+        BEGIN {
+            while ((getline line < "/proc/self/mountinfo") > 0) {
+                split(line, halves, " - "); split(halves[1], mount, " "); split(halves[2], type, " ")
+                if (mount[4] != "/") continue
+                if (type[1] == "cgroup2" && v2 == "") v2 = mount[5]
+                if (type[1] == "cgroup" && ("," type[3] ",") ~ /,memory,/ && v1 == "") v1 = mount[5]
+            }
+        }
+        {
+            pid = $1; id = $2; one = ""; two = ""; file = "/proc/" pid "/cgroup"
+            while ((getline line < file) > 0) {
+                controllers = line; sub(/^[0-9]+:/, "", controllers)
+                path = controllers; sub(/:.*/, "", controllers); sub(/^[^:]*:/, "", path)
+                if (controllers == "") two = path
+                if (("," controllers ",") ~ /,memory,/) one = path
+            }
+            close(file)
+            if (one != "" && v1 != "" && index(one, id)) {
+                dir = v1 one
+                print "target", id, "1", first(dir "/memory.usage_in_bytes"), field(dir "/memory.stat", "total_unevictable"), "-", first(dir "/memory.swappiness"), dir
+            } else if (one == "" && v2 != "" && index(two, id)) {
+                dir = v2 two
+                print "target", id, "2", first(dir "/memory.current"), field(dir "/memory.stat", "unevictable"), first(dir "/memory.swap.max"), "-", dir
+            } else print "target", id, "-", "-", "-", "-", "-", "-"
+        }'
+}

@@ -1,0 +1,32 @@
+# Needs: measure.sh. Pushes each target's memory out, all at once; prints the figures before and after.
+used() { read -r bytes < "$1/$2" && echo "$bytes"; }
+# push DIRECTORY FIGURE FILE: asks until little is left or nothing moves any more. What the kernel
+# gives back in part it reports as an error (EAGAIN), so only the figure tells.
+push() {
+    rounds=0
+    before=$(used "$1" "$2") || return 0
+    whole=$before
+    while [ "$rounds" -lt 8 ] && [ "$before" -gt 1048576 ]; do
+        echo "$before" > "$1/$3"
+        after=$(used "$1" "$2") || return 0
+        [ $((after * 50)) -gt "$whole" ] && [ $((before - after)) -gt 1048576 ] || return 0
+        before=$after
+        rounds=$((rounds + 1))
+    done
+    return 0
+}
+figures=$(cgroups)
+memory
+printf '%s\n' "$figures"
+printf '%s\n' "$figures" | {
+    while read -r word id version used unevictable limit swappiness dir; do
+        case "$word:$version" in
+            target:1) push "$dir" memory.usage_in_bytes memory.force_empty & ;;
+            target:2) push "$dir" memory.current memory.reclaim & ;;
+        esac
+    done
+    wait
+} 2>&1 | head -c 2000 >&2
+echo "section after"
+memory
+cgroups

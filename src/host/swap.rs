@@ -1,0 +1,96 @@
+//! Owns making and removing a swap area on the host. What is ours is known by its label, which
+//! holds the lease's id; nothing else is ever touched. Runs in the keeper and in `recover`.
+
+use std::time::Duration;
+
+use super::shell::{Shell, ShellError, variable};
+use crate::core::{memory::ActiveSwap, record::Area, swap::fits_back};
+
+const MAKE: &str = include_str!("steps/swap_make.sh");
+const REMOVE: &str = include_str!("steps/swap_remove.sh");
+/// The default directory: made where it is missing, for root alone.
+pub const OWN_DIR: &str = "/var/lib/makeroom";
+/// Filling a file with zeroes on a slow disk; fallocate takes milliseconds.
+const MAKE_LIMIT: Duration = Duration::from_mins(5);
+/// swapoff reads every page back, one by one where the disk is slow.
+const REMOVE_LIMIT: Duration = Duration::from_mins(30);
+
+/// Why an area was not made or not removed.
+#[derive(Debug, thiserror::Error)]
+pub enum SwapError {
+    #[error("{0}")]
+    Refused(String),
+    #[error(transparent)]
+    Shell(#[from] ShellError),
+}
+
+/// How a removal ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removal {
+    /// It is off and its file is deleted.
+    Removed,
+    /// There was none of ours.
+    Gone,
+}
+
+/// The label of the areas of a lease; mkswap(8) takes sixteen bytes.
+#[must_use]
+pub fn label_of(lease: &str) -> String {
+    format!("mr-{lease}").chars().take(15).collect()
+}
+
+/// Makes and activates an area.
+///
+/// # Errors
+/// [`SwapError::Refused`] with the reason, where nothing was made.
+pub async fn make(shell: &Shell, area: &Area) -> Result<(), SwapError> {
+    let head = [variable("size", &area.size_bytes.to_string()), variable("own_dir", OWN_DIR), head(area)].concat();
+    match answer(&shell.run_as_root(&(head + MAKE), MAKE_LIMIT).await?)? {
+        "ok" => Ok(()),
+        other => Err(SwapError::Refused(format!("the step answers `{other}`"))),
+    }
+}
+
+/// Deactivates and deletes an area, where it is ours and its pages fit back.
+///
+/// # Errors
+/// [`SwapError`] where it stays.
+pub async fn remove(shell: &Shell, area: &Area) -> Result<Removal, SwapError> {
+    let now = super::reclaim::measure(shell, &[]).await?;
+    if let (Some(ActiveSwap { used_bytes, .. }), Some(memory)) = (now.swaps.iter().find(|swap| swap.path == area.path), now.memory) {
+        let own_free = area.size_bytes.saturating_sub(*used_bytes);
+        if !fits_back(*used_bytes, memory.available_bytes, memory.swap_free_bytes.saturating_sub(own_free)) {
+            let text = crate::core::text::size;
+            let why = format!("{} are in it and only {} are available", text(*used_bytes), text(memory.available_bytes));
+            return Err(SwapError::Refused(why));
+        }
+    }
+    match answer(&shell.run_as_root(&(head(area) + REMOVE), REMOVE_LIMIT).await?)? {
+        "ok" => Ok(Removal::Removed),
+        _ => Ok(Removal::Gone),
+    }
+}
+
+fn head(area: &Area) -> String {
+    [variable("path", &area.path), variable("listed", &listed(&area.path)), variable("label", &area.label)].concat()
+}
+
+/// A path as `/proc/swaps` writes it (fs/seq_file.c, `mangle_path`), protected from awk's own reading of `\`.
+fn listed(path: &str) -> String {
+    let escape = |letter: char| match letter {
+        ' ' => r"\\040".to_owned(),
+        '\t' => r"\\011".to_owned(),
+        '\n' => r"\\012".to_owned(),
+        '\\' => r"\\134".to_owned(),
+        other => other.to_string(),
+    };
+    path.chars().map(escape).collect()
+}
+
+fn answer(output: &str) -> Result<&str, SwapError> {
+    let last = output.lines().last().unwrap_or_default();
+    match last.strip_prefix("no ") {
+        Some(reason) => Err(SwapError::Refused(reason.to_owned())),
+        None => Ok(last),
+    }
+}

@@ -1,0 +1,136 @@
+//! Owns how a started lease ends: through its control socket beside the journal, at the end of its
+//! `--ttl`, or with the process of `--while-pid`. Runs in the keeper; `connect` in `stop`.
+
+use std::{
+    cell::RefCell,
+    env, fs, io,
+    os::unix::net::{UnixListener as StdListener, UnixStream as StdStream},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use nix::time::{ClockId, clock_gettime};
+use tokio::{
+    io::AsyncReadExt as _,
+    net::{UnixListener, UnixStream},
+};
+
+use crate::{
+    core::{
+        record::ProcessId,
+        wire::{self, FromKeeper, Inbox, Started, ToKeeper},
+    },
+    host::process::is_alive,
+};
+
+/// How often the boot-time clock and the watched process are looked at. A machine that slept wakes up late anyway.
+const LOOK: Duration = Duration::from_millis(500);
+/// Whoever connects says what it wants at once.
+const LISTEN: Duration = Duration::from_secs(2);
+
+/// A started lease's end.
+pub struct Control {
+    listener: UnixListener,
+    path: PathBuf,
+    expires: Option<Duration>,
+    while_process: Option<ProcessId>,
+    /// Whoever asked for the end, and is told how it goes.
+    asker: RefCell<Option<UnixStream>>,
+}
+
+impl Control {
+    /// Opens the socket and starts the clock.
+    ///
+    /// # Errors
+    /// Where the socket cannot be made.
+    pub fn open(leases: &Path, lease: &str, started: &Started) -> io::Result<Self> {
+        let name = socket_name(lease);
+        let path = leases.join(&name);
+        // Only a keeper of this very lease, which died, can have left one.
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = within(leases, || StdListener::bind(&name))?;
+        listener.set_nonblocking(true)?;
+        let expires = started.ttl.map(|ttl| boot_time().saturating_add(ttl));
+        let listener = UnixListener::from_std(listener)?;
+        Ok(Self { listener, path, expires, while_process: started.while_process, asker: RefCell::default() })
+    }
+
+    /// Waits for the end, whichever comes first.
+    pub async fn ended(&mut self) {
+        loop {
+            let is_over = self.expires.is_some_and(|expires| boot_time() >= expires);
+            if is_over || self.while_process.is_some_and(|process| !is_alive(process)) {
+                return;
+            }
+            if let Ok(Ok((stream, _))) = tokio::time::timeout(LOOK, self.listener.accept()).await
+                && let Some(stream) = asked_to_release(stream).await
+            {
+                self.asker.replace(Some(stream));
+                return;
+            }
+        }
+    }
+
+    /// Tells whoever asked.
+    pub fn tell(&self, message: &FromKeeper) {
+        if let Some(stream) = &*self.asker.borrow() {
+            // One that went away hears nothing; the lease ends all the same.
+            let _ = stream.try_write(wire::line(message).as_bytes());
+        }
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        // A socket without a journal is a leftover that nothing reads; the next keeper removes its own.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+async fn asked_to_release(mut stream: UnixStream) -> Option<UnixStream> {
+    let mut inbox = Inbox::default();
+    let mut buffer = [0; 256];
+    let listening = async {
+        loop {
+            match stream.read(&mut buffer).await {
+                Ok(length) if length > 0 => inbox.push(&buffer[..length]),
+                _ => return None,
+            }
+            if let Some(message) = inbox.next::<ToKeeper>() {
+                return message.ok();
+            }
+        }
+    };
+    let said = tokio::time::timeout(LISTEN, listening).await.ok().flatten();
+    (said == Some(ToKeeper::Release)).then_some(stream)
+}
+
+/// Connects to a started lease's keeper, from `stop`.
+///
+/// # Errors
+/// The socket's own error where nobody answers.
+pub fn connect(leases: &Path, lease: &str) -> io::Result<StdStream> {
+    within(leases, || StdStream::connect(socket_name(lease)))
+}
+
+fn socket_name(lease: &str) -> String {
+    format!("{lease}.sock")
+}
+
+/// A socket's address holds 104 bytes on macOS, 108 on Linux, and a state directory's path can be
+/// longer: so it is named from inside the directory.
+fn within<T>(dir: &Path, act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    let before = env::current_dir()?;
+    env::set_current_dir(dir)?;
+    let done = act();
+    env::set_current_dir(before)?;
+    done
+}
+
+/// Time since boot, sleep included: a `--ttl` is over though the laptop slept through it.
+fn boot_time() -> Duration {
+    clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Duration::ZERO, Duration::from)
+}

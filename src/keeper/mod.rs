@@ -1,0 +1,14 @@
+//! The keeper: the process that owns what was changed, and restores it. It runs in a session of
+//! its own, with two descriptors, and ends when the supervisor says so or is gone.
+//! `acquire` and `restore` also serve the short commands.
+
+pub mod acquire;
+pub mod control;
+pub mod ears;
+pub mod life;
+pub mod orphan;
+pub mod process;
+pub mod restore;
+
+/// How a keeper's or a command's code says what happens.
+pub type Tell<'a> = &'a dyn Fn(crate::core::wire::FromKeeper);

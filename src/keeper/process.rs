@@ -1,0 +1,36 @@
+//! Owns what makes the keeper hard to kill by accident: no inherited descriptors but its two, no
+//! working directory, no blocked or ignored signals, last in line for the OOM killer. Its own
+//! session and environment are given to it by whoever starts it (`supervise::keeper_link`).
+
+use std::{fs, io, os::fd::RawFd};
+
+use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, sigprocmask};
+
+/// The journal's descriptor: after standard input, output and error.
+pub const JOURNAL_FD: RawFd = 3;
+
+/// Settles the process.
+///
+/// # Errors
+/// Where its own descriptors cannot be listed, or `/` cannot be entered.
+pub fn settle() -> io::Result<()> {
+    close_all_but_ours()?;
+    std::env::set_current_dir("/")?;
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGCHLD] {
+        // SAFETY: the default action runs no code of ours.
+        unsafe { nix::sys::signal::signal(signal, SigHandler::SigDfl) }?;
+    }
+    // Needs CAP_SYS_RESOURCE; without it the keeper is as likely a victim as any small process.
+    let _ = fs::write("/proc/self/oom_score_adj", "-1000");
+    Ok(())
+}
+
+fn close_all_but_ours() -> io::Result<()> {
+    let open: Vec<RawFd> = fs::read_dir("/dev/fd")?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
+    for fd in open.into_iter().filter(|&fd| fd > JOURNAL_FD) {
+        // The descriptor of the listing itself is among them and closed by now: EBADF is fine.
+        let _ = nix::unistd::close(fd);
+    }
+    Ok(())
+}

@@ -1,0 +1,327 @@
+//! Owns giving back what a lease changed: targets first, in compose's order, then swap. One code
+//! path for success, failure, signals, crashes and `recover`. It collects errors and goes on,
+//! retries until its deadline, looks before each act, and counts "already so" as done.
+//! Runs in the keeper, and in `recover` and `stop` for leases whose holder is dead.
+
+use std::{
+    cell::RefCell,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use futures_util::{StreamExt as _, stream};
+
+use super::Tell;
+use crate::{
+    core::{
+        order,
+        record::{Area, AreaGone, HeldTarget, LeaseState, Record, Restored, Stage},
+        target::{Activity, Method},
+        text,
+        wire::{Back, FromKeeper, Level, Note, Phase, SwapBack},
+    },
+    engine::{
+        client::{Engine, EngineError},
+        endpoint::Endpoint,
+    },
+    host::{
+        shell::Shell,
+        swap::{self, Removal},
+    },
+    lease::{
+        journal::{Journal, JournalError},
+        leases::{Leases, id_of},
+        state_dir::{StateDir, StateLock},
+    },
+};
+
+/// Calls to the engine that are under way at once.
+pub const AT_ONCE: usize = 16;
+/// Between two attempts; an engine that restarts takes seconds.
+const RETRY: [Duration; 4] = [Duration::from_millis(20), Duration::from_millis(100), Duration::from_millis(400), Duration::from_secs(1)];
+/// A stop that was announced and perhaps sent may still end the container: this is how long the
+/// engine's own default lets it (10 s), and a little.
+const STOP_UNDER_WAY: Duration = Duration::from_secs(11);
+/// Everybody who holds the state directory's lock longer than this is stuck; what is ours is given back all the same.
+const LOCK_PATIENCE: Duration = Duration::from_secs(20);
+
+/// What restoring needs.
+#[derive(Clone, Copy)]
+pub struct Restorer<'a> {
+    /// The state directory.
+    pub state: &'a StateDir,
+    /// The way to the host.
+    pub shell: &'a Shell,
+    /// `--restore-timeout`.
+    pub limit: Duration,
+    /// Where progress and notes go.
+    pub tell: Tell<'a>,
+}
+
+impl Restorer<'_> {
+    /// Gives back all that a lease has, and removes its journal when nothing is left.
+    pub async fn release(&self, mut journal: Journal) -> Back {
+        let own = id_of(journal.path());
+        if journal.state().is_empty() {
+            self.finish(journal);
+            return Back::default();
+        }
+        let lock = match self.state.lock_later(LOCK_PATIENCE).await {
+            Ok(lock) => Some(lock),
+            Err(error) => {
+                // Two releases at once can at worst both restore a target, which is idempotent.
+                self.note(Note::new(Level::Warning, error.to_string()).hint(error.hint()));
+                None
+            }
+        };
+        let leases = self.other_leases(lock.as_ref(), &own);
+        let mut back = self.targets(&mut journal, &leases).await;
+        let areas = self.begin_removing(&mut journal, &leases, &mut back);
+        drop((leases, lock));
+        (self.tell)(FromKeeper::TargetsBack(back.clone()));
+        self.remove_areas(&mut journal, &areas, &mut back).await;
+        self.finish(journal);
+        back
+    }
+
+    /// The same for the lease of a dead holder, under a lock that the caller holds.
+    pub async fn recover(&self, mut journal: Journal, leases: &Leases) -> Back {
+        let mut back = self.targets(&mut journal, leases).await;
+        let areas = self.begin_removing(&mut journal, leases, &mut back);
+        self.remove_areas(&mut journal, &areas, &mut back).await;
+        self.finish(journal);
+        back
+    }
+
+    /// Only the targets: while a build is stopped, swap stays.
+    pub async fn suspend(&self, journal: &mut Journal) -> Back {
+        let own = id_of(journal.path());
+        let lock = self.state.lock_later(LOCK_PATIENCE).await.ok();
+        let leases = self.other_leases(lock.as_ref(), &own);
+        self.targets(journal, &leases).await
+    }
+
+    fn note(&self, note: Note) {
+        (self.tell)(FromKeeper::Note(note));
+    }
+
+    fn other_leases(&self, lock: Option<&StateLock>, own: &str) -> Leases {
+        let look = |lock| Leases::look(self.state, lock, Some(own));
+        lock.map(look)
+            .transpose()
+            .unwrap_or_else(|error| {
+                self.note(Note::new(Level::Warning, format!("cannot list the leases: {error}")));
+                None
+            })
+            .unwrap_or_default()
+    }
+
+    fn record(&self, journal: &mut Journal, record: &Record) {
+        self.check(journal.note(record));
+    }
+
+    fn check(&self, written: Result<(), JournalError>) {
+        // What is not written is found out again by looking: restoring goes on.
+        if let Err(error) = written {
+            self.note(Note::new(Level::Detail, error.to_string()));
+        }
+    }
+
+    fn finish(&self, journal: Journal) {
+        if journal.state().is_empty() {
+            self.check(journal.remove());
+        }
+    }
+
+    async fn targets(&self, journal: &mut Journal, leases: &Leases) -> Back {
+        let begun = Instant::now();
+        let mut back = Back::default();
+        let all: Vec<HeldTarget> = journal.state().targets.values().cloned().collect();
+        let (handed_over, ours): (Vec<_>, Vec<_>) = all.into_iter().partition(|held| leases.holder_of(&held.target.id).is_some());
+        back.handed_over = handed_over.len();
+        for held in &handed_over {
+            self.record(journal, &Record::Restored { id: held.target.id.clone(), how: Restored::HandedOver });
+        }
+        if !ours.is_empty() {
+            let engine = Reached::new(journal.state().opened.as_ref().and_then(|opened| opened.engine.as_deref()));
+            let deadline = begun + self.limit;
+            let mut done = 0;
+            let order = order::levels(&ours.iter().map(|held| &held.target).collect::<Vec<_>>());
+            for level in order {
+                let engine = &engine;
+                let restore = |held| async move { (held, engine.restore(held, deadline).await) };
+                let restoring = level.iter().map(|&index| restore(&ours[index]));
+                let mut results = stream::iter(restoring).buffer_unordered(AT_ONCE);
+                while let Some((held, result)) = results.next().await {
+                    done += 1;
+                    (self.tell)(FromKeeper::Progress { phase: Phase::Restoring, done, total: ours.len() });
+                    self.record(journal, &outcome(held, result, &mut back));
+                }
+            }
+        }
+        back.took = begun.elapsed();
+        back
+    }
+
+    /// Announces the removals, so that the areas count as absent for everybody else.
+    fn begin_removing(&self, journal: &mut Journal, leases: &Leases, back: &mut Back) -> Vec<Area> {
+        let all: Vec<Area> = journal.state().areas.values().map(|held| held.area.clone()).collect();
+        let (handed_over, ours): (Vec<_>, Vec<_>) = all.into_iter().partition(|area| leases.holder_of_area(&area.path).is_some());
+        for area in handed_over {
+            back.swap = Some(SwapBack::HandedOver);
+            self.record(journal, &Record::AreaGone { path: area.path, how: AreaGone::HandedOver });
+        }
+        let intents: Vec<_> = ours.iter().map(|area| Record::AreaRemoving { path: area.path.clone() }).collect();
+        if !intents.is_empty() {
+            self.check(journal.intend(&intents));
+        }
+        ours
+    }
+
+    async fn remove_areas(&self, journal: &mut Journal, areas: &[Area], back: &mut Back) {
+        for (done, area) in areas.iter().enumerate() {
+            (self.tell)(FromKeeper::Progress { phase: Phase::SwapOff, done, total: areas.len() });
+            let path = area.path.clone();
+            match swap::remove(self.shell, area).await {
+                Ok(removal) => {
+                    let how = if removal == Removal::Removed { AreaGone::Removed } else { AreaGone::AlreadySo };
+                    if how == AreaGone::Removed && back.swap.is_none() {
+                        back.swap = Some(SwapBack::Removed);
+                    }
+                    self.record(journal, &Record::AreaGone { path, how });
+                }
+                Err(error) => {
+                    let reason = error.to_string();
+                    back.swap = Some(SwapBack::Stays { path: path.clone(), reason: reason.clone() });
+                    self.record(journal, &Record::AreaStays { path, reason });
+                }
+            }
+        }
+    }
+}
+
+fn outcome(held: &HeldTarget, result: Result<Restored, String>, back: &mut Back) -> Record {
+    let id = held.target.id.clone();
+    match result {
+        Ok(how) => {
+            back.restored += usize::from(how == Restored::Done);
+            Record::Restored { id, how }
+        }
+        Err(reason) => {
+            back.failed.push((held.target.name.clone(), reason.clone()));
+            Record::NotRestored { id, reason }
+        }
+    }
+}
+
+/// The engine of a lease, connected to again when it went away: it may be restarting.
+struct Reached {
+    endpoint: Endpoint,
+    engine: RefCell<Option<Engine>>,
+}
+
+impl Reached {
+    fn new(url: Option<&str>) -> Self {
+        let socket = url.and_then(|url| url.strip_prefix("unix://")).map(PathBuf::from).unwrap_or_default();
+        Self { endpoint: Endpoint { socket, named_by: "the lease's journal".to_owned() }, engine: RefCell::default() }
+    }
+
+    async fn engine(&self) -> Result<Engine, EngineError> {
+        if let Some(engine) = &*self.engine.borrow() {
+            return Ok(engine.clone());
+        }
+        let engine = Engine::connect(&self.endpoint).await?;
+        *self.engine.borrow_mut() = Some(engine.clone());
+        Ok(engine)
+    }
+
+    async fn restore(&self, held: &HeldTarget, deadline: Instant) -> Result<Restored, String> {
+        let mut attempt = 0;
+        loop {
+            let failed = match tokio::time::timeout_at(deadline.into(), self.attempt(held)).await {
+                Ok(Ok(how)) => return Ok(how),
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => return Err("the engine has not answered until the deadline".to_owned()),
+            };
+            let pause = RETRY[attempt.min(RETRY.len() - 1)];
+            if Instant::now() + pause >= deadline {
+                return Err(failed);
+            }
+            tokio::time::sleep(pause).await;
+            attempt += 1;
+        }
+    }
+
+    async fn attempt(&self, held: &HeldTarget) -> Result<Restored, EngineError> {
+        match attempt(&self.engine().await?, held).await {
+            Err(error) if error.is_not_found() => Ok(Restored::Removed),
+            Err(error) if error.is_engine_gone() => {
+                self.engine.take();
+                Err(error)
+            }
+            result => result,
+        }
+    }
+}
+
+async fn attempt(engine: &Engine, held: &HeldTarget) -> Result<Restored, EngineError> {
+    let id = &held.target.id;
+    let now = engine.inspect(id).await?;
+    if now.started_at != held.target.started_at {
+        return Ok(Restored::Theirs);
+    }
+    match (held.method, now.activity) {
+        // The unpause of a container that somebody else thawed in between is answered with 500;
+        // the next attempt looks again and finds it running.
+        (Method::Pause, Activity::Paused) => engine.unpause(id).await.map(|()| Restored::Done),
+        (Method::Pause, Activity::Running) => Ok(Restored::AlreadySo),
+        // Paused containers are stopped when the engine restarts without live-restore: it ran
+        // before, so it runs again.
+        (Method::Pause | Method::Stop, Activity::Stopped) => engine.start(id).await.map(|()| Restored::Done),
+        (Method::Stop, Activity::Running) if held.stage == Stage::Held => Ok(Restored::AlreadySo),
+        (Method::Stop, Activity::Running) => await_stop_under_way(engine, held).await,
+        (_, Activity::Restarting) | (Method::Stop, Activity::Paused) => Ok(Restored::Theirs),
+    }
+}
+
+/// The engine goes on stopping though nobody waits, and a start in the meantime does nothing
+/// (304: it still runs). So this waits until it is known which of the two it is.
+async fn await_stop_under_way(engine: &Engine, held: &HeldTarget) -> Result<Restored, EngineError> {
+    let begun = Instant::now();
+    while begun.elapsed() < STOP_UNDER_WAY {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let now = engine.inspect(&held.target.id).await?;
+        if now.started_at != held.target.started_at {
+            return Ok(Restored::Theirs);
+        }
+        if now.activity == Activity::Stopped {
+            return engine.start(&held.target.id).await.map(|()| Restored::Done);
+        }
+    }
+    Ok(Restored::AlreadySo)
+}
+
+/// One line about a lease that was found without its holder, and what became of it.
+#[must_use]
+pub fn recovered(state: &LeaseState, back: &Back) -> Note {
+    let whose = state.opened.as_ref().map_or_else(String::new, |opened| {
+        let program = opened.program.as_deref().map_or_else(String::new, |program| format!(" of `{}`", text::printable(program)));
+        format!("{program} begun {}", opened.at.strftime("%F %T UTC"))
+    });
+    let held = text::names(state.targets.values().map(|held| held.target.name.as_str()), 5);
+    let mut said = format!("a lease{whose} had lost its holder");
+    if !state.targets.is_empty() {
+        said += &format!(" and still held {held}; {} running again", text::count(back.restored, "service"));
+    }
+    if !back.failed.is_empty() {
+        said += &format!(", {} not", back.failed.len());
+    }
+    match &back.swap {
+        Some(SwapBack::Removed) => said += "; its swap removed",
+        Some(SwapBack::Stays { path, reason }) => said += &format!("; its swap {} stays: {reason}", text::printable(path)),
+        Some(SwapBack::HandedOver) | None => {}
+    }
+    let is_whole = back.failed.is_empty() && !matches!(back.swap, Some(SwapBack::Stays { .. }));
+    let note = Note::new(if is_whole { Level::Info } else { Level::Warning }, said);
+    if is_whole { note } else { note.hint("makeroom recover") }
+}

@@ -1,0 +1,85 @@
+//! Owns the view over all leases of a state directory, and their ids.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    journal::{Journal, JournalError, Looked},
+    state_dir::{StateDir, StateLock},
+};
+use crate::core::record::LeaseState;
+
+/// Everything that is recorded in a state directory.
+#[derive(Debug, Default)]
+pub struct Leases {
+    /// Leases whose holder lives, other than the one that asks.
+    pub live: Vec<(String, LeaseState)>,
+    /// Leases whose holder is dead, locked by us now.
+    pub dead: Vec<Journal>,
+    /// Journals that cannot be read: kept, said loudly, left alone.
+    pub unreadable: Vec<JournalError>,
+}
+
+impl Leases {
+    /// Looks at all leases except `own`. Needs the lock, so that no two look at once.
+    ///
+    /// # Errors
+    /// Where the directory cannot be listed.
+    pub fn look(state: &StateDir, _lock: &StateLock, own: Option<&str>) -> io::Result<Self> {
+        let mut found = Self::default();
+        for path in journals(&state.leases())? {
+            let lease = id_of(&path);
+            if own == Some(lease.as_str()) {
+                continue;
+            }
+            match Journal::look(&path) {
+                Ok(Looked::Dead(journal)) => found.dead.push(*journal),
+                Ok(Looked::Live(state)) => found.live.push((lease, state)),
+                Ok(Looked::Gone) => {}
+                Err(error) => found.unreadable.push(error),
+            }
+        }
+        Ok(found)
+    }
+
+    /// The live lease that holds this container, with what it knows of it.
+    #[must_use]
+    pub fn holder_of(&self, container: &str) -> Option<(&str, &crate::core::record::HeldTarget)> {
+        self.live.iter().find_map(|(lease, state)| Some((lease.as_str(), state.targets.get(container)?)))
+    }
+
+    /// The live lease that needs this area.
+    #[must_use]
+    pub fn holder_of_area(&self, path: &str) -> Option<&str> {
+        self.live.iter().find(|(_, state)| state.areas.get(path).is_some_and(|held| !held.removing)).map(|(lease, _)| lease.as_str())
+    }
+}
+
+/// A new lease's id: twelve hexadecimal digits, random, so that two machines' logs can be told apart.
+///
+/// # Errors
+/// Where the kernel has no random numbers to give.
+pub fn new_id() -> io::Result<String> {
+    let mut bytes = [0_u8; 6];
+    // SAFETY: the buffer is ours, writable, and as long as said; six bytes are never given in part.
+    let given = unsafe { libc::getentropy(bytes.as_mut_ptr().cast(), bytes.len()) };
+    if given != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// The lease that a journal's file name names.
+#[must_use]
+pub fn id_of(journal: &Path) -> String {
+    journal.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+fn journals(leases: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut paths: Vec<_> = fs::read_dir(leases)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "journal"));
+    paths.sort();
+    Ok(paths)
+}

@@ -1,0 +1,7 @@
+//! Owns what is on disk: the state directory, its lock, and the journals. The only writer there.
+//! Used by the supervisor (which creates and locks a journal), the keeper (which writes it) and
+//! the short commands.
+
+pub mod journal;
+pub mod leases;
+pub mod state_dir;
