@@ -1,1 +1,58 @@
-fn main() {}
+//! The command: parses, dispatches, and gives the exit code. Nothing else.
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
+use makeroom::{
+    cli::{Cli, Command},
+    commands,
+    core::{text, values::ColorWish},
+    keeper,
+    report::say::Say,
+};
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
+    match cli.command {
+        Some(Command::Keeper) => keeper::life::main(),
+        Some(Command::Run(args)) => run(args),
+        None => run(cli.run),
+        Some(Command::Start(args)) => commands::start::start(&args),
+        Some(Command::Stop(args)) => commands::stop::stop(&args),
+        Some(Command::Status(args)) => commands::status::status(&args),
+        Some(Command::Recover(args)) => commands::recover::recover(&args),
+        Some(Command::Completions { shell }) => {
+            clap_complete::generate(shell, &mut Cli::command(), "makeroom", &mut std::io::stdout());
+            ExitCode::SUCCESS
+        }
+        Some(Command::Man) => match commands::man::print() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => commands::failed(),
+        },
+    }
+}
+
+fn run(args: makeroom::cli::RunArgs) -> ExitCode {
+    if args.command.is_empty() {
+        return usage("there is no command to run");
+    }
+    commands::run::run(args)
+}
+
+/// Help and version go to stdout and are no error; everything else is one line and 125.
+fn refuse(error: &clap::Error) -> ExitCode {
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    usage(&commands::usage::one_line(error, &Cli::command()))
+}
+
+fn usage(message: &str) -> ExitCode {
+    let mut say = Say::new(ColorWish::Auto, false, false, false);
+    say.error(text::printable(message), Some("nothing was changed; no command was started"), Some("`makeroom --help`"));
+    commands::failed()
+}

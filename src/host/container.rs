@@ -4,6 +4,8 @@
 
 use std::{fs, path::Path};
 
+use crate::core::memory::unescape;
+
 /// What is known of the place that makeroom runs in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -23,21 +25,35 @@ pub fn place_of(state_dir: &Path) -> Place {
     judge(marked, &mounts, real.as_deref().unwrap_or(state_dir))
 }
 
+struct Mount {
+    /// The directory of its file system that is mounted.
+    root: String,
+    point: String,
+    kind: String,
+}
+
 fn judge(marked: bool, mountinfo: &str, state_dir: &Path) -> Place {
     let mounts = mountinfo.lines().filter_map(|line| {
         let (mount, source) = line.split_once(" - ")?;
-        Some((crate::core::memory::unescape(mount.split(' ').nth(4)?), source.split(' ').next()?))
+        let mut fields = mount.split(' ').skip(3).map(unescape);
+        Some(Mount { root: fields.next()?, point: fields.next()?, kind: source.split(' ').next()?.to_owned() })
     });
     let mounts: Vec<_> = mounts.collect();
-    let of = |path: &Path| mounts.iter().filter(|(point, _)| path.starts_with(point)).max_by_key(|(point, _)| point.len());
-    let root_is_overlay = of(Path::new("/")).is_some_and(|(_, kind)| *kind == "overlay");
-    if !marked && !root_is_overlay {
+    let of = |path: &Path| mounts.iter().filter(|mount| path.starts_with(&mount.point)).max_by_key(|mount| mount.point.len());
+    // A mark alone proves nothing: a VM's image that was made from a container has it as well. The
+    // engines' other storage drivers mount a directory or a dataset of their own as the root.
+    let is_container = of(Path::new("/")).is_some_and(|root| is_overlay(&root.kind) || marked && (root.root != "/" || root.kind == "zfs"));
+    if !is_container {
         return Place::Lasting;
     }
     match of(state_dir) {
-        Some((point, kind)) if point != "/" && !matches!(*kind, "overlay" | "tmpfs") => Place::Lasting,
+        Some(mount) if mount.point != "/" && mount.kind != "tmpfs" && !is_overlay(&mount.kind) => Place::Lasting,
         _ => Place::Fleeting,
     }
+}
+
+fn is_overlay(kind: &str) -> bool {
+    matches!(kind, "overlay" | "fuse.fuse-overlayfs")
 }
 
 #[cfg(test)]
@@ -61,7 +77,8 @@ mod tests {
             (true, DOCKER, "/tmp/x", Place::Fleeting),
             (true, VFS, "/var/lib", Place::Fleeting),
             (true, VFS, "/var/lib/my room/state", Place::Lasting),
-            (true, "", "/x", Place::Fleeting),
+            (true, BARE, "/var/lib/makeroom", Place::Lasting),
+            (false, VFS, "/var/lib", Place::Lasting),
         ] {
             assert_eq!(judge(marked, mounts, Path::new(dir)), expected, "{marked} {dir}");
         }

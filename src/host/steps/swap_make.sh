@@ -30,10 +30,13 @@ umask 077
 zeroes() { dd if=/dev/zero of="$new" bs=1048576 count="$((size / 1048576))" conv=notrunc,fsync || no "it cannot be filled: no room or a failing disk"; }
 fallocate -l "$size" "$new" || zeroes
 mkswap -L "$label" "$new" > /dev/null || no "mkswap fails"
-ln "$new" "$path" || no "it exists and is not makeroom's"
+# -n: a path that became a directory since would be linked into.
+ln -n "$new" "$path" || no "it exists and is not makeroom's"
+# A file that is active as swap cannot be unlinked, under none of its names (fs/namei.c, may_delete).
+rm -f "$new"
+new=$path
 if ! swapon "$path"; then
     zeroes
-    mkswap -L "$label" "$new" > /dev/null && swapon "$path" || { rm -f "$path"; no "swapon fails"; }
+    mkswap -L "$label" "$path" > /dev/null && swapon "$path" || no "swapon fails"
 fi
-rm -f "$new"
 echo ok

@@ -1,0 +1,245 @@
+//! Owns the command line's definitions, and nothing else: completions and the man page come from here.
+
+use std::{ffi::OsString, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand, ValueHint};
+
+use crate::core::{
+    selector::Selector,
+    values::{ColorWish, MethodWish, Span, SwapWish},
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  makeroom --pause 'mana-mon-*' -- pnpm build     pause the monitoring, build, put it back
+  makeroom --pause label:tier=mon --swap 4GiB make -j8
+  makeroom start --name ci --pause 'mon-*'        keep room across CI steps, until:
+  makeroom stop ci
+
+A COMMAND named like a subcommand needs `--` before it. Options can also be set in
+makeroom.toml and as MAKEROOM_… variables; `makeroom man` has all the rest.";
+
+/// Makes room in memory for a build: pauses containers, swaps them out, runs the build, puts everything back.
+#[derive(Debug, Parser)]
+#[command(name = "makeroom", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+#[command(disable_help_subcommand = true, override_usage = "makeroom [OPTIONS] [--] COMMAND [ARG...]\n       makeroom SUBCOMMAND")]
+pub struct Cli {
+    /// What to do; without one, a run.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// The run's own.
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make room, run a command, put everything back
+    Run(RunArgs),
+    /// Make room and keep it across CI steps; prints the lease's id
+    Start(StartArgs),
+    /// Put back what `start` changed
+    Stop(StopArgs),
+    /// Show leases, targets, swap and memory
+    Status(StatusArgs),
+    /// Put back what dead holders left
+    Recover(RecoverArgs),
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the man page
+    Man,
+    /// The second process of each run; not for people
+    #[command(hide = true)]
+    Keeper,
+}
+
+/// `makeroom run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// How room is made.
+    #[command(flatten)]
+    pub room: RoomArgs,
+    /// How the child is run.
+    #[command(flatten)]
+    pub child: ChildArgs,
+    /// Where things are, and how much is said.
+    #[command(flatten)]
+    pub common: CommonArgs,
+    /// The command to run
+    #[arg(trailing_var_arg = true, value_name = "COMMAND", value_hint = ValueHint::CommandWithArguments)]
+    pub command: Vec<OsString>,
+}
+
+/// How room is made.
+#[derive(Debug, Default, Args)]
+pub struct RoomArgs {
+    /// Containers to make room with: name, glob, re:REGEX, label:KEY[=VALUE], compose:PROJECT[/SERVICE]
+    #[arg(long, value_name = "SELECTOR")]
+    pub pause: Vec<Selector>,
+    /// Containers never to touch; wins over --pause
+    #[arg(long, value_name = "SELECTOR")]
+    pub keep: Vec<Selector>,
+    /// auto, pause or stop; auto stops only where swap cannot hold the targets
+    #[arg(long, value_name = "METHOD")]
+    pub method: Option<MethodWish>,
+    /// Pause only
+    #[arg(long)]
+    pub no_reclaim: bool,
+    /// Swap to have active and free: a size, or off [default: 2GiB]
+    #[arg(long, value_name = "SIZE|off")]
+    pub swap: Option<SwapWish>,
+    /// Where a swap area is made [default: /var/lib/makeroom/swapfile]
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
+    pub swap_file: Option<PathBuf>,
+    /// The engine, as unix:///PATH [default: as docker finds it]
+    #[arg(long, value_name = "URL", conflicts_with = "context")]
+    pub engine: Option<String>,
+    /// The docker context
+    #[arg(long, value_name = "NAME")]
+    pub context: Option<String>,
+    /// Before the engine kills a stopping container [default: its own]
+    #[arg(long, value_name = "DUR")]
+    pub stop_timeout: Option<Span>,
+    /// For putting back [default: 30s]
+    #[arg(long, value_name = "DUR")]
+    pub restore_timeout: Option<Span>,
+    /// Room that cannot be made is an error (125)
+    #[arg(long)]
+    pub strict: bool,
+}
+
+/// How the child is run.
+#[derive(Debug, Default, Args)]
+pub struct ChildArgs {
+    /// End the build after this (124)
+    #[arg(long, value_name = "DUR")]
+    pub timeout: Option<Span>,
+    /// From the signal to SIGKILL [default: 10s]
+    #[arg(long, value_name = "DUR")]
+    pub grace: Option<Span>,
+}
+
+/// Where things are, and how much is said.
+#[derive(Debug, Default, Args)]
+pub struct CommonArgs {
+    /// Use this file instead of each makeroom.toml
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub config: Option<PathBuf>,
+    /// Where leases are recorded
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub state_dir: Option<PathBuf>,
+    /// Only warnings and errors
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Details
+    #[arg(short, long, conflicts_with = "quiet")]
+    pub verbose: bool,
+    /// auto, always or never
+    #[arg(long, value_name = "WHEN")]
+    pub color: Option<ColorWish>,
+}
+
+/// `makeroom start`.
+#[derive(Debug, Args)]
+pub struct StartArgs {
+    /// How room is made.
+    #[command(flatten)]
+    pub room: RoomArgs,
+    /// Where things are, and how much is said.
+    #[command(flatten)]
+    pub common: CommonArgs,
+    /// A name for the lease; one that is held already is a no-op
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Put everything back after this, sleep included
+    #[arg(long, value_name = "DUR")]
+    pub ttl: Option<Span>,
+    /// Put everything back when this process ends
+    #[arg(long, value_name = "PID", value_parser = clap::value_parser!(i32).range(1..))]
+    pub while_pid: Option<i32>,
+}
+
+/// `makeroom stop`.
+#[derive(Debug, Args)]
+pub struct StopArgs {
+    /// Leases or names; alone: the only one
+    #[arg(value_name = "LEASE|NAME")]
+    pub leases: Vec<String>,
+    /// Every started lease
+    #[arg(long, conflicts_with = "leases")]
+    pub all: bool,
+    /// For putting back [default: 30s]
+    #[arg(long, value_name = "DUR")]
+    pub restore_timeout: Option<Span>,
+    /// Where things are, and how much is said.
+    #[command(flatten)]
+    pub common: CommonArgs,
+}
+
+/// `makeroom status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Where things are, and how much is said.
+    #[command(flatten)]
+    pub common: CommonArgs,
+}
+
+/// `makeroom recover`.
+#[derive(Debug, Args)]
+pub struct RecoverArgs {
+    /// For putting back [default: 30s]
+    #[arg(long, value_name = "DUR")]
+    pub restore_timeout: Option<Span>,
+    /// Where things are, and how much is said.
+    #[command(flatten)]
+    pub common: CommonArgs,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_definitions_hold_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_help_fits_a_screen() {
+        let help = Cli::command().term_width(120).render_help().to_string();
+        assert!(help.lines().count() <= 60, "{help}");
+        assert!(help.lines().all(|line| line.len() <= 120), "{help}");
+    }
+
+    #[test]
+    fn what_follows_the_command_is_the_commands() {
+        for (typed, command) in [
+            ("makeroom --pause a pnpm build --pause b", vec!["pnpm", "build", "--pause", "b"]),
+            ("makeroom -- status", vec!["status"]),
+            ("makeroom run -- start --all", vec!["start", "--all"]),
+            ("makeroom true -- x", vec!["true", "--", "x"]),
+            ("makeroom -q -- -odd", vec!["-odd"]),
+        ] {
+            let cli = Cli::try_parse_from(typed.split(' ')).unwrap_or_else(|error| panic!("{typed}: {error}"));
+            let run = match cli.command {
+                Some(Command::Run(run)) => run,
+                None => cli.run,
+                other => panic!("{typed}: {other:?}"),
+            };
+            assert_eq!(run.command, command, "{typed}");
+        }
+        for typed in [["makeroom", "--unknown", "true"], ["makeroom", "-x", "true"]] {
+            Cli::try_parse_from(typed).expect_err("an unknown option is not a command");
+        }
+        assert!(matches!(Cli::try_parse_from(["makeroom", "status"]).expect("a subcommand").command, Some(Command::Status(_))));
+    }
+}

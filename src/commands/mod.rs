@@ -1,0 +1,97 @@
+//! The subcommands, one file each: composition only.
+
+pub mod man;
+pub mod recover;
+pub mod run;
+pub mod start;
+pub mod status;
+pub mod stop;
+pub mod usage;
+
+use std::{path::Path, process::ExitCode};
+
+use crate::{
+    config::{ConfigError, Settings},
+    core::{
+        exit::FAILED,
+        text,
+        wire::{Request, Started},
+    },
+    host::container::{Place, place_of},
+    lease::{journal::Journal, leases::new_id, state_dir::StateDir},
+    report::say::Say,
+};
+
+/// makeroom itself failed.
+#[must_use]
+pub fn failed() -> ExitCode {
+    ExitCode::from(FAILED)
+}
+
+/// A usage error or a setting that cannot be used: one line, and nothing was done.
+#[must_use]
+pub fn refuse(error: &ConfigError) -> ExitCode {
+    Say::new(crate::core::values::ColorWish::Auto, false, false, false).error(
+        text::printable(&error.to_string()),
+        Some("nothing was changed"),
+        None,
+    );
+    failed()
+}
+
+/// The voice that the settings ask for.
+#[must_use]
+pub fn voice(settings: &Settings) -> Say {
+    Say::new(settings.color, settings.quiet, settings.verbose, settings.strict)
+}
+
+/// Begins a lease: its journal, and what its keeper is asked for. Where that is not possible,
+/// nothing may be changed; what is said then is the reason and the way out.
+///
+/// # Errors
+/// Reason and hint.
+pub fn begin_lease(
+    settings: &Settings,
+    program: Option<String>,
+    started: Option<Started>,
+) -> Result<(Request, Journal), (String, Option<String>)> {
+    let absolute = |path: &Path| std::path::absolute(path).map_err(|error| (error.to_string(), None));
+    let dir = absolute(&settings.state_dir)?;
+    if place_of(&dir) == Place::Fleeting {
+        let place = text::shell_word(&dir.to_string_lossy());
+        let reason = format!("this is a container, and the state directory {place} would vanish with it");
+        return Err((reason, Some(format!("put it on a volume: docker run -v makeroom:{place} …"))));
+    }
+    let state = StateDir::open(&dir).map_err(|error| (error.to_string(), Some(error.hint())))?;
+    let lease = new_id().map_err(|error| (error.to_string(), None))?;
+    let journal = Journal::create(&state.leases(), &lease).map_err(|error| (error.to_string(), None))?;
+    let texts = |selectors: &[crate::core::selector::Selector]| selectors.iter().map(ToString::to_string).collect();
+    let request = Request {
+        lease,
+        state_dir: dir.to_string_lossy().into_owned(),
+        started,
+        program,
+        pause: texts(&settings.pause),
+        keep: texts(&settings.keep),
+        method: settings.method,
+        no_reclaim: settings.no_reclaim,
+        swap: settings.swap,
+        swap_file: absolute(&settings.swap_file)?.to_string_lossy().into_owned(),
+        engine: settings.engine.clone(),
+        context: settings.context.clone(),
+        stop_timeout: settings.stop_timeout,
+        restore_timeout: settings.restore_timeout,
+        inside: None,
+        adopt: false,
+    };
+    Ok((request, journal))
+}
+
+/// Runs a short command's work with the engine.
+///
+/// # Errors
+/// What the work says, or that there is no runtime.
+pub fn block_on<T>(work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+    runtime.block_on(work)
+}

@@ -1,0 +1,84 @@
+//! `makeroom recover`: the restore of leases whose holder is dead.
+
+use std::process::ExitCode;
+
+use crate::{
+    cli::{ChildArgs, RecoverArgs, RoomArgs},
+    config::{self, Settings},
+    core::{text, wire::FromKeeper},
+    host::shell::Shell,
+    keeper::restore::{Restorer, recovered},
+    lease::{leases::Leases, state_dir::StateDir},
+    report::{say::Say, summary},
+};
+
+/// Puts back what dead holders left.
+#[must_use]
+pub fn recover(args: &RecoverArgs) -> ExitCode {
+    let room = RoomArgs { restore_timeout: args.restore_timeout, ..RoomArgs::default() };
+    let settings = match config::settle(&room, &ChildArgs::default(), &args.common) {
+        Ok(settings) => settings,
+        Err(error) => return super::refuse(&error),
+    };
+    let mut say = super::voice(&settings);
+    let state = match StateDir::open_existing(&settings.state_dir) {
+        Ok(Some(state)) => state,
+        Ok(None) => {
+            say.info("nothing to recover");
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            say.error(text::printable(&error.to_string()), Some("nothing was changed"), Some(&error.hint()));
+            return super::failed();
+        }
+    };
+    match super::block_on(recover_all(&state, &settings, &mut say)) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => super::failed(),
+        Err(error) => {
+            say.error(text::printable(&error), None, None);
+            super::failed()
+        }
+    }
+}
+
+/// Whether nothing is left.
+async fn recover_all(state: &StateDir, settings: &Settings, say: &mut Say) -> Result<bool, String> {
+    let lock = state.lock_later(settings.restore_timeout).await.map_err(|error| error.to_string())?;
+    let mut leases = Leases::look(state, &lock, None).map_err(|error| error.to_string())?;
+    let mut is_whole = leases.unreadable.is_empty();
+    for error in &leases.unreadable {
+        say.warning(
+            format!("{}; it is left alone", text::printable(&error.to_string())),
+            Some("`docker ps --filter status=paused` shows what may still be paused"),
+        );
+    }
+    let dead = std::mem::take(&mut leases.dead);
+    let shell = Shell::default();
+    let (say, leases) = (std::cell::RefCell::new(say), &leases);
+    let tell = |message: FromKeeper| {
+        if let FromKeeper::Note(note) = message {
+            say.borrow_mut().note(&note);
+        }
+    };
+    let restorer = Restorer { state, shell: &shell, limit: settings.restore_timeout, tell: &tell };
+    let mut found = 0;
+    for journal in dead {
+        let before = journal.state().clone();
+        let back = restorer.recover(journal, leases).await;
+        if before.is_empty() {
+            continue;
+        }
+        found += 1;
+        let mut say = say.borrow_mut();
+        say.note(&recovered(&before, &back));
+        if let Some(line) = summary::not_back(&back) {
+            is_whole = false;
+            say.error(line, None, Some("mend the cause, then `makeroom recover` again"));
+        }
+    }
+    if found == 0 && is_whole {
+        say.borrow_mut().info("nothing to recover");
+    }
+    Ok(is_whole)
+}

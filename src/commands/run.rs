@@ -1,0 +1,82 @@
+//! `makeroom run`, and makeroom without a subcommand.
+
+use std::{env, ffi::CString, os::unix::ffi::OsStringExt as _, path::Path, process::ExitCode};
+
+use nix::unistd::execvp;
+
+use crate::{
+    cli::RunArgs,
+    config,
+    core::{exit, text},
+    supervise::{
+        drive::{Ended, Plan, drive},
+        ending::end_as,
+        inherited::Inherited,
+    },
+};
+
+/// The variable in which the child finds its lease.
+const LEASE: &str = "MAKEROOM_LEASE";
+
+/// Makes room, runs the command, puts everything back.
+#[must_use]
+pub fn run(args: RunArgs) -> ExitCode {
+    let inherited = Inherited::look();
+    let settings = match config::settle(&args.room, &args.child, &args.common) {
+        Ok(settings) => settings,
+        Err(error) => return super::refuse(&error),
+    };
+    let mut say = super::voice(&settings);
+    let program = args.command.first().map(|program| Path::new(program).file_name().unwrap_or_default().to_string_lossy().into_owned());
+    let lease = match super::begin_lease(&settings, program, None) {
+        Ok((mut request, journal)) => {
+            // Whoever asks for a time limit wants a supervisor of its own.
+            request.inside = env::var(LEASE).ok().filter(|_| settings.timeout.is_none());
+            // SAFETY: this process has one thread.
+            unsafe {
+                env::set_var(LEASE, &request.lease);
+                // A makeroom inside the build finds the same leases, whatever named them.
+                env::set_var("MAKEROOM_STATE_DIR", &request.state_dir);
+            }
+            Some((request, journal))
+        }
+        Err((reason, hint)) if settings.strict => {
+            say.error(text::printable(&reason), Some("nothing was changed; the command was not started"), hint.as_deref());
+            return super::failed();
+        }
+        Err((reason, hint)) => {
+            say.warning(format!("{}; nothing is changed, the command runs without room made", text::printable(&reason)), hint.as_deref());
+            None
+        }
+    };
+    let plan = Plan {
+        command: args.command,
+        lease,
+        strict: settings.strict,
+        timeout: settings.timeout,
+        grace: settings.grace,
+        restore_timeout: settings.restore_timeout,
+    };
+    match drive(plan, inherited, &mut say) {
+        Ok(Ended::Exit(exit)) => end_as(exit),
+        Ok(Ended::Become(command, handled)) => {
+            inherited.give_back_dispositions(&handled);
+            inherited.give_back_mask();
+            let words: Result<Vec<CString>, _> = command.iter().map(|word| CString::new(word.clone().into_vec())).collect();
+            let words = match words {
+                Ok(words) => words,
+                Err(error) => {
+                    say.error(error, None, None);
+                    return super::failed();
+                }
+            };
+            let Err(errno) = execvp(&words[0], &words);
+            say.error(format!("cannot run `{}`: {}", text::printable(&words[0].to_string_lossy()), errno.desc()), None, None);
+            ExitCode::from(exit::of_failed_exec(errno as i32))
+        }
+        Err(error) => {
+            say.error(format!("cannot receive signals: {error}"), Some("nothing was changed; the command was not started"), None);
+            super::failed()
+        }
+    }
+}

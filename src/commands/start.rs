@@ -1,0 +1,117 @@
+//! `makeroom start`: makes room and keeps it, in a keeper that outlives this command.
+
+use std::{
+    os::fd::AsFd as _,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use crate::{
+    cli::{ChildArgs, StartArgs},
+    config,
+    core::{
+        text,
+        wire::{FromKeeper, Level, Started, ToKeeper},
+    },
+    host::process::identify,
+    report::{say::Say, summary},
+    supervise::{keeper_link::KeeperLink, watch},
+};
+
+/// Nobody waits longer for room; the keeper puts back what it has when we go.
+const PATIENCE: Duration = Duration::from_mins(10);
+const TICK_MILLIS: u8 = 100;
+
+/// Makes room and prints the lease's id.
+#[must_use]
+pub fn start(args: &StartArgs) -> ExitCode {
+    let settings = match config::settle(&args.room, &ChildArgs::default(), &args.common) {
+        Ok(settings) => settings,
+        Err(error) => return super::refuse(&error),
+    };
+    let mut say = super::voice(&settings);
+    let nothing = Some("nothing was changed");
+    let while_process = match args.while_pid.map(|pid| (pid, identify(pid))) {
+        Some((pid, None)) => {
+            say.error(format!("--while-pid: there is no process {pid}"), nothing, None);
+            return super::failed();
+        }
+        found => found.and_then(|(_, process)| process),
+    };
+    let started = Started { name: args.name.clone(), ttl: args.ttl.map(|span| span.0), while_process };
+    let (request, journal) = match super::begin_lease(&settings, None, Some(started)) {
+        Ok(lease) => lease,
+        Err((reason, hint)) => {
+            say.error(text::printable(&reason), nothing, hint.as_deref());
+            return super::failed();
+        }
+    };
+    let lease = request.lease.clone();
+    let mut keeper = match KeeperLink::start(journal.as_fd()) {
+        Ok(keeper) => keeper,
+        Err(error) => {
+            say.error(format!("cannot start the keeper: {error}"), nothing, None);
+            return super::failed();
+        }
+    };
+    keeper.say(&ToKeeper::MakeRoom(Box::new(request)));
+    match await_room(&mut keeper, settings.strict, &mut say) {
+        Some(Held::New) => print_id(&lease),
+        Some(Held::Already(other)) => print_id(&other),
+        None => {
+            say.error("room could not be made", Some("what was changed is put back"), Some("`makeroom status` shows what is left"));
+            super::failed()
+        }
+    }
+}
+
+enum Held {
+    New,
+    Already(String),
+}
+
+fn await_room(keeper: &mut KeeperLink, strict: bool, say: &mut Say) -> Option<Held> {
+    let begun = Instant::now();
+    let mut shortfall = false;
+    while begun.elapsed() < PATIENCE {
+        let (messages, is_there) = keeper.listen();
+        for message in messages {
+            match message {
+                FromKeeper::Note(note) => {
+                    shortfall |= note.level == Level::Shortfall;
+                    say.note(&note);
+                }
+                FromKeeper::Progress { phase, done, total } => say.progress(phase, done, total),
+                // Going away without a word makes the keeper put everything back.
+                FromKeeper::RoomMade(_) if strict && shortfall => return None,
+                FromKeeper::RoomMade(room) => {
+                    say.settle();
+                    say.info(summary::room_made(&room, watch::now()));
+                    keeper.say(&ToKeeper::Hold);
+                }
+                FromKeeper::Holding => return Some(Held::New),
+                FromKeeper::HeldAlready { lease } => {
+                    say.info(format!("held already as {lease}"));
+                    return Some(Held::Already(lease));
+                }
+                FromKeeper::Covered | FromKeeper::Suspended | FromKeeper::TargetsBack(_) | FromKeeper::Released(_) => {}
+            }
+        }
+        if !is_there {
+            return None;
+        }
+        say.tick();
+        // EINTR is answered by the next turn.
+        let _ = poll(&mut [PollFd::new(keeper.as_fd(), PollFlags::POLLIN)], PollTimeout::from(TICK_MILLIS));
+    }
+    None
+}
+
+fn print_id(lease: &str) -> ExitCode {
+    use std::io::Write as _;
+    // Whoever closed stdout does not want the id; the lease is held all the same.
+    let _ = writeln!(std::io::stdout(), "{lease}");
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,142 @@
+//! `makeroom status`: leases, targets, swap and memory, for people and as JSON. Changes nothing.
+
+use std::{fs, io::Write as _, process::ExitCode, time::Duration};
+
+use serde::Serialize;
+
+use crate::{
+    cli::{ChildArgs, RoomArgs, StatusArgs},
+    config::{self, Settings},
+    core::{
+        memory::{self, ActiveSwap, Memory},
+        record::{Kind, LeaseState},
+        target::Method,
+        text,
+    },
+    lease::{
+        journal::Journal,
+        leases::{Leases, id_of},
+        state_dir::StateDir,
+    },
+    supervise::watch,
+};
+
+/// A run that makes or gives back room at this moment is over soon.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+
+#[derive(Debug, Default, Serialize)]
+struct Status {
+    leases: Vec<Lease>,
+    unreadable: Vec<String>,
+    memory: Option<Memory>,
+    swap: Vec<Area>,
+}
+
+#[derive(Debug, Serialize)]
+struct Lease {
+    lease: String,
+    kind: Option<Kind>,
+    name: Option<String>,
+    program: Option<String>,
+    since: Option<String>,
+    /// Whether its holder lives; what a dead one holds is for `makeroom recover`.
+    alive: bool,
+    targets: Vec<Target>,
+    areas: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Target {
+    name: String,
+    id: String,
+    method: Method,
+}
+
+#[derive(Debug, Serialize)]
+struct Area {
+    path: String,
+    used_bytes: u64,
+}
+
+/// Shows what is held.
+#[must_use]
+pub fn status(args: &StatusArgs) -> ExitCode {
+    let settings = match config::settle(&RoomArgs::default(), &ChildArgs::default(), &args.common) {
+        Ok(settings) => settings,
+        Err(error) => return super::refuse(&error),
+    };
+    let shown = match look(&settings) {
+        Ok(found) if args.json => serde_json::to_string_pretty(&found).map_or_else(|error| error.to_string(), |json| json + "\n"),
+        Ok(found) => describe(&found),
+        Err(error) => {
+            super::voice(&settings).error(text::printable(&error), None, None);
+            return super::failed();
+        }
+    };
+    match std::io::stdout().write_all(shown.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => super::failed(),
+    }
+}
+
+fn look(settings: &Settings) -> Result<Status, String> {
+    let mut found = Status { memory: watch::now(), ..Status::default() };
+    let swaps = fs::read_to_string("/proc/swaps").map(|text| memory::swaps(&text)).unwrap_or_default();
+    found.swap = swaps.into_iter().map(|ActiveSwap { path, used_bytes }| Area { path, used_bytes }).collect();
+    let Some(state) = StateDir::open_existing(&settings.state_dir).map_err(|error| error.to_string())? else { return Ok(found) };
+    let lock = state.lock(LOCK_PATIENCE).map_err(|error| error.to_string())?;
+    let leases = Leases::look(&state, &lock, None).map_err(|error| error.to_string())?;
+    let live = leases.live.iter().map(|(lease, state)| of_state(lease, state, true));
+    let dead = leases.dead.iter().map(|journal: &Journal| of_state(&id_of(journal.path()), journal.state(), false));
+    found.leases = live.chain(dead).collect();
+    found.unreadable = leases.unreadable.iter().map(ToString::to_string).collect();
+    Ok(found)
+}
+
+fn of_state(lease: &str, state: &LeaseState, alive: bool) -> Lease {
+    let opened = state.opened.as_ref();
+    Lease {
+        lease: lease.to_owned(),
+        kind: opened.map(|opened| opened.kind),
+        name: opened.and_then(|opened| opened.name.clone()),
+        program: opened.and_then(|opened| opened.program.clone()),
+        since: opened.map(|opened| opened.at.to_string()),
+        alive,
+        targets: state
+            .targets
+            .values()
+            .map(|held| Target { name: held.target.name.clone(), id: held.target.id.clone(), method: held.method })
+            .collect(),
+        areas: state.areas.keys().cloned().collect(),
+    }
+}
+
+fn describe(status: &Status) -> String {
+    let mut lines = Vec::new();
+    if status.leases.is_empty() {
+        lines.push("no lease is held".to_owned());
+    }
+    for lease in &status.leases {
+        let what = match (lease.kind, &lease.name, &lease.program) {
+            (_, Some(name), _) => format!("started as `{}`", text::printable(name)),
+            (Some(Kind::Start), None, _) => "started".to_owned(),
+            (_, _, Some(program)) => format!("run of `{}`", text::printable(program)),
+            _ => "just begun".to_owned(),
+        };
+        let since = lease.since.as_deref().unwrap_or("now");
+        let holder = if lease.alive { "" } else { "; its holder is dead: makeroom recover" };
+        lines.push(format!("{}  {what}, since {since}{holder}", lease.lease));
+        for target in &lease.targets {
+            let how = if target.method == Method::Pause { "paused" } else { "stopped" };
+            lines.push(format!("    {how:<8} {}", text::printable(&target.name)));
+        }
+        lines.extend(lease.areas.iter().map(|path| format!("    swap     {}", text::printable(path))));
+    }
+    lines.extend(status.unreadable.iter().map(|error| format!("unreadable: {}", text::printable(error))));
+    if let Some(memory) = status.memory {
+        lines.push(format!("memory      {} available of {}", text::size(memory.available_bytes), text::size(memory.total_bytes)));
+        lines.push(format!("swap        {} free of {}", text::size(memory.swap_free_bytes), text::size(memory.swap_total_bytes)));
+    }
+    lines.extend(status.swap.iter().map(|area| format!("    {} used in {}", text::size(area.used_bytes), text::printable(&area.path))));
+    lines.join("\n") + "\n"
+}

@@ -1,0 +1,141 @@
+//! `makeroom stop`: ends started leases, through their keepers, or by restoring where nobody answers.
+
+use std::{
+    io::{self, Read as _, Write as _},
+    process::ExitCode,
+    time::Duration,
+};
+
+use crate::{
+    cli::{ChildArgs, RoomArgs, StopArgs},
+    config::{self, Settings},
+    core::{
+        record::{Kind, Opened},
+        text,
+        wire::{self, Back, FromKeeper, Inbox, ToKeeper},
+    },
+    host::shell::Shell,
+    keeper::{control, restore::Restorer},
+    lease::{
+        journal::{Journal, Looked},
+        leases::{Leases, id_of},
+        state_dir::StateDir,
+    },
+    report::{say::Say, summary},
+};
+
+/// Beyond `--restore-timeout`: reading swapped pages back.
+const SWAP_PATIENCE: Duration = Duration::from_mins(5);
+
+/// Puts back what `start` changed.
+#[must_use]
+pub fn stop(args: &StopArgs) -> ExitCode {
+    let room = RoomArgs { restore_timeout: args.restore_timeout, ..RoomArgs::default() };
+    let settings = match config::settle(&room, &ChildArgs::default(), &args.common) {
+        Ok(settings) => settings,
+        Err(error) => return super::refuse(&error),
+    };
+    let mut say = super::voice(&settings);
+    match stop_all(args, &settings, &mut say) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => super::failed(),
+        Err(error) => {
+            say.error(text::printable(&error), Some("nothing was changed"), Some("`makeroom status` shows the leases"));
+            super::failed()
+        }
+    }
+}
+
+fn stop_all(args: &StopArgs, settings: &Settings, say: &mut Say) -> Result<bool, String> {
+    let Some(state) = StateDir::open_existing(&settings.state_dir).map_err(|error| error.to_string())? else {
+        say.info("no lease is held");
+        return Ok(true);
+    };
+    let chosen = choose(args, &known(&state, settings)?)?;
+    if chosen.is_empty() {
+        say.info("no such lease is held");
+    }
+    let mut is_whole = true;
+    for lease in chosen {
+        match end(&state, &lease, settings) {
+            Ok(Some(back)) => {
+                say.info(summary::all_back(&back).unwrap_or_else(|| format!("lease {lease} ended")));
+                if let Some(line) = summary::not_back(&back) {
+                    is_whole = false;
+                    say.error(line, None, Some("makeroom recover"));
+                }
+            }
+            // Somebody else ended it in between.
+            Ok(None) => say.info(format!("lease {lease} has ended")),
+            Err(error) => {
+                is_whole = false;
+                say.error(format!("cannot end the lease {lease}: {}", text::printable(&error)), None, Some("makeroom recover"));
+            }
+        }
+    }
+    Ok(is_whole)
+}
+
+/// All leases that are recorded, dead ones as well: what a dead keeper held is put back here.
+fn known(state: &StateDir, settings: &Settings) -> Result<Vec<Opened>, String> {
+    let lock = state.lock(settings.restore_timeout).map_err(|error| error.to_string())?;
+    let leases = Leases::look(state, &lock, None).map_err(|error| error.to_string())?;
+    let live = leases.live.iter().map(|(_, state)| state);
+    Ok(live.chain(leases.dead.iter().map(Journal::state)).filter_map(|state| state.opened.clone()).collect())
+}
+
+fn choose(args: &StopArgs, known: &[Opened]) -> Result<Vec<String>, String> {
+    let started: Vec<_> = known.iter().filter(|opened| opened.kind == Kind::Start).collect();
+    if let Some(run) = known.iter().find(|opened| opened.kind == Kind::Run && args.leases.contains(&opened.lease)) {
+        return Err(format!("{} is the lease of a run, which ends with its build", run.lease));
+    }
+    if !args.all && args.leases.is_empty() && started.len() > 1 {
+        let names: Vec<_> = started.iter().map(|opened| opened.name.as_deref().unwrap_or(&opened.lease)).collect();
+        return Err(format!("{} leases are held: {}; name one, or use --all", started.len(), names.join(", ")));
+    }
+    let is_meant = |opened: &&Opened| {
+        let names = |wanted: &String| *wanted == opened.lease || Some(wanted) == opened.name.as_ref();
+        args.leases.is_empty() || args.leases.iter().any(names)
+    };
+    Ok(started.into_iter().filter(is_meant).map(|opened| opened.lease.clone()).collect())
+}
+
+fn end(state: &StateDir, lease: &str, settings: &Settings) -> Result<Option<Back>, String> {
+    match ask(state, lease, settings.restore_timeout + SWAP_PATIENCE) {
+        Ok(back) => Ok(Some(back)),
+        Err(silent) => {
+            let lock = state.lock(settings.restore_timeout).map_err(|error| error.to_string())?;
+            match Journal::look(&state.leases().join(format!("{lease}.journal"))).map_err(|error| error.to_string())? {
+                Looked::Gone => Ok(None),
+                Looked::Live(_) => Err(format!("its keeper does not answer: {silent}")),
+                Looked::Dead(journal) => {
+                    drop(lock);
+                    debug_assert_eq!(id_of(journal.path()), lease);
+                    let shell = Shell::default();
+                    let restorer = Restorer { state, shell: &shell, limit: settings.restore_timeout, tell: &|_| {} };
+                    super::block_on(async { Ok(Some(restorer.release(*journal).await)) })
+                }
+            }
+        }
+    }
+}
+
+/// Asks the lease's keeper, and waits until it has put everything back.
+fn ask(state: &StateDir, lease: &str, patience: Duration) -> io::Result<Back> {
+    let mut stream = control::connect(&state.leases(), lease)?;
+    stream.set_read_timeout(Some(patience))?;
+    stream.write_all(wire::line(&ToKeeper::Release).as_bytes())?;
+    let mut inbox = Inbox::default();
+    let mut buffer = [0; 4096];
+    loop {
+        match stream.read(&mut buffer)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            length => inbox.push(&buffer[..length]),
+        }
+        while let Some(message) = inbox.next::<FromKeeper>() {
+            if let FromKeeper::Released(back) = message.map_err(io::Error::other)? {
+                return Ok(back);
+            }
+        }
+    }
+}

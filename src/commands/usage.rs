@@ -1,0 +1,47 @@
+//! Owns saying in one line what is wrong with a command line, and what is allowed.
+
+use clap::{
+    Command,
+    error::{ContextKind, ContextValue, Error, ErrorKind},
+};
+
+/// clap's error as one line.
+#[must_use]
+pub fn one_line(error: &Error, command: &Command) -> String {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => text.clone(),
+        Some(ContextValue::Strings(texts)) => texts.join(", "),
+        _ => String::new(),
+    };
+    let argument = || text(ContextKind::InvalidArg);
+    match error.kind() {
+        ErrorKind::UnknownArgument => format!("unknown option `{}`; allowed: {}", argument(), options(command)),
+        ErrorKind::ValueValidation | ErrorKind::InvalidValue if text(ContextKind::InvalidValue).is_empty() => {
+            format!("{}: a value is missing", argument())
+        }
+        ErrorKind::ValueValidation => {
+            let why = std::error::Error::source(error).map_or_else(|| first_line(error), ToString::to_string);
+            format!("{}: {why}", argument())
+        }
+        ErrorKind::InvalidValue => {
+            format!("{}: `{}` is not allowed; allowed: {}", argument(), text(ContextKind::InvalidValue), text(ContextKind::ValidValue))
+        }
+        ErrorKind::ArgumentConflict => format!("`{}` cannot be used with {}", argument(), text(ContextKind::PriorArg)),
+        _ => first_line(error),
+    }
+}
+
+fn options(command: &Command) -> String {
+    let names =
+        |command: &Command| command.get_arguments().filter_map(|argument| Some(format!("--{}", argument.get_long()?))).collect::<Vec<_>>();
+    let mut all: Vec<_> =
+        names(command).into_iter().chain(command.get_subcommands().filter(|sub| !sub.is_hide_set()).flat_map(names)).collect();
+    all.sort();
+    all.dedup();
+    all.join(" ")
+}
+
+fn first_line(error: &Error) -> String {
+    let text = error.render().to_string();
+    text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()
+}

@@ -1,0 +1,94 @@
+//! Owns one level of settings, as a file, the environment or the flags have it. A new option
+//! is added here, and in `cli`.
+
+use std::{path::PathBuf, str::FromStr};
+
+use serde::{Deserialize, Deserializer, de::Error as _};
+
+use crate::{
+    cli::{ChildArgs, CommonArgs, RoomArgs},
+    core::{
+        selector::Selector,
+        values::{ColorWish, MethodWish, Span, SwapWish},
+    },
+};
+
+/// What one level says; `None` where it says nothing.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Layer {
+    #[serde(deserialize_with = "words")]
+    pub pause: Option<Vec<Selector>>,
+    #[serde(deserialize_with = "all_words")]
+    pub keep: Vec<Selector>,
+    #[serde(deserialize_with = "word")]
+    pub method: Option<MethodWish>,
+    pub no_reclaim: Option<bool>,
+    #[serde(deserialize_with = "word")]
+    pub swap: Option<SwapWish>,
+    pub swap_file: Option<PathBuf>,
+    pub engine: Option<String>,
+    pub context: Option<String>,
+    #[serde(deserialize_with = "word")]
+    pub stop_timeout: Option<Span>,
+    #[serde(deserialize_with = "word")]
+    pub restore_timeout: Option<Span>,
+    pub strict: Option<bool>,
+    #[serde(deserialize_with = "word")]
+    pub timeout: Option<Span>,
+    #[serde(deserialize_with = "word")]
+    pub grace: Option<Span>,
+    pub state_dir: Option<PathBuf>,
+    pub quiet: Option<bool>,
+    pub verbose: Option<bool>,
+    #[serde(deserialize_with = "word")]
+    pub color: Option<ColorWish>,
+    /// Named by a flag or a variable, never by a file.
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+}
+
+/// Keys that any `makeroom.toml` may hold.
+pub const FOR_REPOSITORIES: [&str; 7] = ["pause", "keep", "method", "timeout", "grace", "stop_timeout", "restore_timeout"];
+
+impl Layer {
+    /// The flags as a level.
+    #[must_use]
+    pub fn of_flags(room: &RoomArgs, child: &ChildArgs, common: &CommonArgs) -> Self {
+        let said = |flag: bool| flag.then_some(true);
+        Self {
+            pause: (!room.pause.is_empty()).then(|| room.pause.clone()),
+            keep: room.keep.clone(),
+            method: room.method,
+            no_reclaim: said(room.no_reclaim),
+            swap: room.swap,
+            swap_file: room.swap_file.clone(),
+            engine: room.engine.clone(),
+            context: room.context.clone(),
+            stop_timeout: room.stop_timeout,
+            restore_timeout: room.restore_timeout,
+            strict: said(room.strict),
+            timeout: child.timeout,
+            grace: child.grace,
+            state_dir: common.state_dir.clone(),
+            // Either flag speaks about both, so that -v undoes a file's `quiet`.
+            quiet: said(common.quiet).or(said(common.verbose).map(|_| false)),
+            verbose: said(common.verbose).or(said(common.quiet).map(|_| false)),
+            color: common.color,
+            config: common.config.clone(),
+        }
+    }
+}
+
+fn word<'de, D: Deserializer<'de>, T: FromStr<Err = String>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    String::deserialize(deserializer)?.parse().map(Some).map_err(D::Error::custom)
+}
+
+fn all_words<'de, D: Deserializer<'de>, T: FromStr<Err = String>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    texts.iter().map(|text| text.parse()).collect::<Result<_, _>>().map_err(D::Error::custom)
+}
+
+fn words<'de, D: Deserializer<'de>, T: FromStr<Err = String>>(deserializer: D) -> Result<Option<Vec<T>>, D::Error> {
+    all_words(deserializer).map(Some)
+}

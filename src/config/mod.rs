@@ -1,0 +1,156 @@
+//! Owns the settings: flags over environment over files, and who may set what. A `makeroom.toml`
+//! that comes with a repository is somebody else's: it may say what to pause, keep and for how
+//! long, never which programs, paths or engines are used.
+
+mod environment;
+mod file;
+mod layer;
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+pub use layer::Layer;
+
+use crate::{
+    cli::{ChildArgs, CommonArgs, RoomArgs},
+    core::{
+        selector::Selector,
+        values::{ColorWish, MethodWish, Size, SwapWish},
+    },
+    host::swap::OWN_DIR,
+};
+
+/// Why the settings cannot be used; one line, with the place and what is allowed.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("cannot read {}: {source}", path.display())]
+    Unreadable { path: PathBuf, source: std::io::Error },
+    #[error("{}:{line}: {message}", path.display())]
+    File { path: PathBuf, line: usize, message: String },
+    #[error("{}:{line}: `{key}` may not be set by a makeroom.toml that comes with a repository; set it in {}", path.display(), user.display())]
+    NotTrusted { path: PathBuf, line: usize, key: String, user: PathBuf },
+    #[error("{variable}: {message}")]
+    Environment { variable: String, message: String },
+    #[error("neither HOME nor XDG_STATE_HOME is set; name a state directory with --state-dir DIR")]
+    NoHome,
+}
+
+/// Everything that was decided.
+#[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own on the command line")]
+pub struct Settings {
+    pub pause: Vec<Selector>,
+    pub keep: Vec<Selector>,
+    pub method: MethodWish,
+    pub no_reclaim: bool,
+    pub swap: SwapWish,
+    pub swap_file: PathBuf,
+    pub engine: Option<String>,
+    pub context: Option<String>,
+    pub stop_timeout: Option<Duration>,
+    pub restore_timeout: Duration,
+    pub strict: bool,
+    pub timeout: Option<Duration>,
+    pub grace: Duration,
+    pub state_dir: PathBuf,
+    pub quiet: bool,
+    pub verbose: bool,
+    pub color: ColorWish,
+}
+
+/// Puts the layers together.
+///
+/// # Errors
+/// [`ConfigError`] for the first thing that cannot be understood or is not allowed.
+pub fn settle(room: &RoomArgs, child: &ChildArgs, common: &CommonArgs) -> Result<Settings, ConfigError> {
+    let mut layers = vec![Layer::of_flags(room, child, common), environment::read(env::vars_os())?];
+    let named = layers[0].config.clone().or_else(|| layers[1].config.clone());
+    layers.extend(match named {
+        Some(path) => vec![file::read(&path, file::Trust::Full)?],
+        None => file::find(&env::current_dir().unwrap_or_default(), &user_file(), Path::new("/etc/makeroom/makeroom.toml"))?,
+    });
+    merge(&layers, default_state_dir)
+}
+
+fn merge(layers: &[Layer], state_dir: impl Fn() -> Result<PathBuf, ConfigError>) -> Result<Settings, ConfigError> {
+    fn nearest<T: Clone>(layers: &[Layer], pick: impl Fn(&Layer) -> &Option<T>) -> Option<T> {
+        layers.iter().find_map(|layer| pick(layer).clone())
+    }
+    // An engine and a context that are named at different levels: the nearer one wins, whichever it is.
+    let engine = layers.iter().find(|layer| layer.engine.is_some() || layer.context.is_some());
+    Ok(Settings {
+        pause: nearest(layers, |layer| &layer.pause).unwrap_or_default(),
+        keep: layers.iter().flat_map(|layer| layer.keep.clone()).collect(),
+        method: nearest(layers, |layer| &layer.method).unwrap_or_default(),
+        no_reclaim: nearest(layers, |layer| &layer.no_reclaim).unwrap_or(false),
+        swap: nearest(layers, |layer| &layer.swap).unwrap_or(SwapWish::Free(Size { bytes: 2 << 30 })),
+        swap_file: nearest(layers, |layer| &layer.swap_file).unwrap_or_else(|| Path::new(OWN_DIR).join("swapfile")),
+        engine: engine.and_then(|layer| layer.engine.clone()),
+        context: engine.and_then(|layer| layer.context.clone()),
+        stop_timeout: nearest(layers, |layer| &layer.stop_timeout).map(|span| span.0),
+        restore_timeout: nearest(layers, |layer| &layer.restore_timeout).map_or(Duration::from_secs(30), |span| span.0),
+        strict: nearest(layers, |layer| &layer.strict).unwrap_or(false),
+        timeout: nearest(layers, |layer| &layer.timeout).map(|span| span.0),
+        grace: nearest(layers, |layer| &layer.grace).map_or(Duration::from_secs(10), |span| span.0),
+        state_dir: nearest(layers, |layer| &layer.state_dir).map_or_else(state_dir, Ok)?,
+        quiet: nearest(layers, |layer| &layer.quiet).unwrap_or(false),
+        verbose: nearest(layers, |layer| &layer.verbose).unwrap_or(false),
+        color: nearest(layers, |layer| &layer.color).unwrap_or_default(),
+    })
+}
+
+/// An XDG directory's variable, which counts only where it is an absolute path (XDG Base Directory Specification).
+fn xdg(variable: &str, below_home: &str) -> Option<PathBuf> {
+    let named = env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
+    named.or_else(|| Some(PathBuf::from(env::var_os("HOME").filter(|home| !home.is_empty())?).join(below_home)))
+}
+
+fn user_file() -> PathBuf {
+    xdg("XDG_CONFIG_HOME", ".config").unwrap_or_else(|| PathBuf::from("/root/.config")).join("makeroom/makeroom.toml")
+}
+
+fn default_state_dir() -> Result<PathBuf, ConfigError> {
+    if nix::unistd::geteuid().is_root() {
+        return Ok(PathBuf::from(OWN_DIR));
+    }
+    xdg("XDG_STATE_HOME", ".local/state").map(|dir| dir.join("makeroom")).ok_or(ConfigError::NoHome)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layer(toml: &str) -> Layer {
+        file::parse(Path::new("test.toml"), toml, file::Trust::Full).expect(toml)
+    }
+
+    fn texts(selectors: &[Selector]) -> Vec<String> {
+        selectors.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn the_nearest_level_wins_and_keep_adds_up() {
+        let layers = [
+            layer("pause = ['near']\nkeep = ['k1']\nswap = 'off'"),
+            layer("pause = ['far', 'farther']\nkeep = ['k2']\nmethod = 'stop'\nswap = '1G'\ncontext = 'c'"),
+            layer("engine = 'unix:///x'\ngrace = '3s'\nstate_dir = '/s'"),
+        ];
+        let settled = merge(&layers, || Err(ConfigError::NoHome)).expect("settings");
+        assert_eq!((texts(&settled.pause), texts(&settled.keep)), (vec!["near".to_owned()], vec!["k1".to_owned(), "k2".to_owned()]));
+        assert_eq!((settled.method, settled.swap), (MethodWish::Stop, SwapWish::Off));
+        assert_eq!((settled.engine, settled.context), (None, Some("c".to_owned())));
+        assert_eq!((settled.grace, settled.state_dir), (Duration::from_secs(3), PathBuf::from("/s")));
+    }
+
+    #[test]
+    fn without_a_word_the_defaults_are_the_documented_ones() {
+        let settled = merge(&[], || Ok(PathBuf::from("/s"))).expect("settings");
+        assert_eq!(settled.swap, SwapWish::Free(Size { bytes: 2 << 30 }));
+        assert_eq!(settled.swap_file, Path::new("/var/lib/makeroom/swapfile"));
+        assert_eq!((settled.grace, settled.restore_timeout), (Duration::from_secs(10), Duration::from_secs(30)));
+        assert!(settled.pause.is_empty() && settled.timeout.is_none() && !settled.strict);
+    }
+}

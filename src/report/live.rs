@@ -1,0 +1,109 @@
+//! Owns the live line while room is made or given back: shown on a terminal only, and only where
+//! it takes longer than a moment. Elsewhere a long phase is said once, as a plain line.
+//! No thread: whoever owns it ticks it.
+
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::core::{text::count, wire::Phase};
+
+/// What is over sooner is not worth a line that appears and vanishes.
+const MOMENT: Duration = Duration::from_millis(300);
+/// What takes longer is worth a line in a log.
+const LONG: Duration = Duration::from_secs(2);
+
+/// The live line.
+#[derive(Debug)]
+pub struct Live {
+    is_live: bool,
+    bar: Option<ProgressBar>,
+    now: Option<(Phase, String, Instant)>,
+    is_said: bool,
+}
+
+impl Live {
+    /// A line that is drawn, or one that is said.
+    #[must_use]
+    pub fn new(is_live: bool, quiet: bool) -> Self {
+        Self { is_live, bar: None, now: None, is_said: quiet }
+    }
+
+    /// Where things are.
+    pub fn progress(&mut self, phase: Phase, done: usize, total: usize) {
+        let text = describe(phase, done, total);
+        let since = match &self.now {
+            Some((before, _, since)) if *before == phase => *since,
+            _ => Instant::now(),
+        };
+        self.now = Some((phase, text, since));
+    }
+
+    /// Moves the line; gives a plain one where there is no terminal and it takes long.
+    pub fn tick(&mut self) -> Option<String> {
+        let (_, text, since) = self.now.as_ref()?;
+        if self.is_live && since.elapsed() >= MOMENT {
+            let bar = self.bar.get_or_insert_with(spinner);
+            bar.set_message(text.clone());
+            bar.tick();
+        }
+        if !self.is_live && !self.is_said && since.elapsed() >= LONG {
+            self.is_said = true;
+            return Some(format!("{text} …"));
+        }
+        None
+    }
+
+    /// Takes the line away.
+    pub fn clear(&mut self) {
+        self.now = None;
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+
+    /// Lets something else write, with the line out of the way.
+    pub fn around(&self, write: impl FnOnce()) {
+        match &self.bar {
+            Some(bar) => bar.suspend(write),
+            None => write(),
+        }
+    }
+}
+
+fn spinner() -> ProgressBar {
+    let style = ProgressStyle::with_template("{spinner} makeroom: {msg} ({elapsed})").unwrap_or_else(|_| ProgressStyle::default_spinner());
+    ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style)
+}
+
+fn describe(phase: Phase, done: usize, total: usize) -> String {
+    match phase {
+        Phase::Pausing => format!("pausing services, {done} of {total}"),
+        Phase::Reclaiming => format!("pushing the memory of {} out to swap", count(total, "service")),
+        Phase::Restoring => format!("bringing services back, {done} of {total}"),
+        Phase::SwapOff => "removing swap".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_gets_no_line_for_what_is_over_in_a_moment() {
+        let mut live = Live::new(false, false);
+        live.progress(Phase::Pausing, 1, 15);
+        assert_eq!(live.tick(), None);
+    }
+
+    #[test]
+    fn a_log_gets_one_line_for_what_takes_long_and_none_when_quiet() {
+        for (quiet, expected) in [(false, Some("pausing services, 1 of 15 …".to_owned())), (true, None)] {
+            let mut live = Live::new(false, quiet);
+            live.progress(Phase::Pausing, 1, 15);
+            live.now.as_mut().expect("progress").2 = Instant::now().checked_sub(LONG).expect("a past");
+            assert_eq!(live.tick(), expected);
+            assert_eq!(live.tick(), None);
+        }
+    }
+}

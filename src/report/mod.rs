@@ -1,0 +1,6 @@
+//! Owns what a person reads: lines on stderr, the live line, and the words of a run's summary.
+//! stdout is the child's.
+
+pub mod live;
+pub mod say;
+pub mod summary;

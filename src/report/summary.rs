@@ -1,0 +1,182 @@
+//! Owns the words of a run's lines: room made, the build's end, everything back. Every figure is
+//! one that was measured; what was not is left out. Pure.
+
+use std::time::Duration;
+
+use crate::core::{
+    exit::Exit,
+    memory::Memory,
+    text::{count, names, printable, size, span},
+    wire::{Back, Room, SwapBack},
+};
+
+/// What is known of the build when it has ended.
+#[derive(Clone, Copy, Debug)]
+pub struct BuildFigures {
+    /// How it ended.
+    pub exit: Exit,
+    /// `--timeout` ended it.
+    pub timed_out: bool,
+    /// How long it ran.
+    pub took: Duration,
+    /// The peak of its tree in bytes, where it was seen.
+    pub peak_bytes: Option<u64>,
+    /// The lowest MemAvailable in bytes.
+    pub available_min_bytes: Option<u64>,
+    /// The full stall.
+    pub full_stall: Option<Duration>,
+}
+
+/// The line when room is made. `memory` is the host's where the keeper did not measure it.
+#[must_use]
+pub fn room_made(room: &Room, memory: Option<Memory>) -> String {
+    let mut done = Vec::new();
+    if room.paused > 0 {
+        done.push(format!("{} paused", count(room.paused, "service")));
+    }
+    if room.stopped > 0 {
+        done.push(format!("{} stopped", count(room.stopped, "service")));
+    }
+    if done.is_empty() {
+        done.push("nothing paused".to_owned());
+    }
+    if room.joined > 0 {
+        done.push(format!("{} of them by another run already", room.joined));
+    }
+    if let Some(bytes) = room.given_back_bytes {
+        done.push(format!("{} given back", size(bytes)));
+    }
+    let mut line = done.join(", ");
+    if room.paused + room.stopped > 0 {
+        line += &format!(" in {}", span(room.took));
+    }
+    if let Some(memory) = room.memory.or(memory) {
+        line += &format!("; {} available", size(memory.available_bytes));
+        if memory.swap_total_bytes > 0 {
+            line += &format!(", {} swap free", size(memory.swap_free_bytes));
+        }
+    }
+    if let Some(bytes) = room.swap_made_bytes {
+        line += &format!(" ({} of it made for this run)", size(bytes));
+    }
+    line
+}
+
+/// The line when the build has ended.
+#[must_use]
+pub fn build_ended(figures: &BuildFigures) -> String {
+    let took = span(figures.took);
+    let mut line = match figures.exit {
+        _ if figures.timed_out => format!("build ended by --timeout after {took}"),
+        Exit::Code(0) => format!("build ok in {took}"),
+        Exit::Code(code) => format!("build failed with {code} after {took}"),
+        Exit::Signal(signal) => format!("build died of {} after {took}", signal_name(signal)),
+    };
+    let figures = [
+        figures.peak_bytes.map(|bytes| format!("peak {}", size(bytes))),
+        figures.available_min_bytes.map(|bytes| format!("lowest available {}", size(bytes))),
+        figures.full_stall.map(|stall| format!("stalled {}", span(stall))),
+    ];
+    let figures: Vec<_> = figures.into_iter().flatten().collect();
+    if !figures.is_empty() {
+        line += &format!("; {}", figures.join(", "));
+    }
+    line
+}
+
+/// The line when everything is back; `None` where there was nothing to bring back.
+#[must_use]
+pub fn all_back(back: &Back) -> Option<String> {
+    let mut parts = Vec::new();
+    if back.restored > 0 {
+        parts.push(format!("{} running again after {}", count(back.restored, "service"), span(back.took)));
+    }
+    if back.handed_over > 0 {
+        parts.push(format!("{} left to another run that needs them paused", count(back.handed_over, "service")));
+    }
+    match &back.swap {
+        Some(SwapBack::Removed) => parts.push("swap removed".to_owned()),
+        Some(SwapBack::HandedOver) => parts.push("swap left to another run".to_owned()),
+        Some(SwapBack::Stays { .. }) | None => {}
+    }
+    (!parts.is_empty()).then(|| parts.join("; "))
+}
+
+/// What could not be brought back, with the command to type; `None` where all could.
+#[must_use]
+pub fn not_back(back: &Back) -> Option<String> {
+    let mut parts = Vec::new();
+    if let Some((_, reason)) = back.failed.first() {
+        let failed = names(back.failed.iter().map(|(name, _)| name.as_str()), 8);
+        parts.push(format!("NOT running again: {failed} ({})", printable(reason)));
+    }
+    if let Some(SwapBack::Stays { path, reason }) = &back.swap {
+        parts.push(format!("the swap area {} stays: {}", printable(path), printable(reason)));
+    }
+    (!parts.is_empty()).then(|| parts.join("; "))
+}
+
+/// A signal's name, `SIGTERM`; real-time signals have numbers only.
+#[must_use]
+pub fn signal_name(signal: i32) -> String {
+    nix::sys::signal::Signal::try_from(signal).map_or_else(|_| format!("signal {signal}"), |signal| signal.as_str().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    #[test]
+    fn room_made_says_what_was_done_and_measured() {
+        let memory = Memory { available_bytes: 9318 * MIB, swap_total_bytes: 2048 * MIB, swap_free_bytes: 2048 * MIB, ..Memory::default() };
+        let whole = Room {
+            paused: 15,
+            given_back_bytes: Some(712 * MIB),
+            memory: Some(memory),
+            took: Duration::from_millis(400),
+            ..Room::default()
+        };
+        assert_eq!(room_made(&whole, None), "15 services paused, 712 MiB given back in 0.4 s; 9.1 GiB available, 2.0 GiB swap free");
+        let none = Memory { swap_total_bytes: 0, swap_free_bytes: 0, ..memory };
+        assert_eq!(room_made(&Room::default(), Some(none)), "nothing paused; 9.1 GiB available");
+        assert_eq!(room_made(&Room::default(), None), "nothing paused");
+        let mixed = Room { paused: 1, stopped: 2, joined: 1, swap_made_bytes: Some(1024 * MIB), ..Room::default() };
+        assert_eq!(
+            room_made(&mixed, None),
+            "1 service paused, 2 services stopped, 1 of them by another run already in 0.0 s (1.0 GiB of it made for this run)"
+        );
+    }
+
+    #[test]
+    fn the_builds_end_is_said_with_the_figures_that_were_seen() {
+        let ok = BuildFigures {
+            exit: Exit::Code(0),
+            timed_out: false,
+            took: Duration::from_secs(192),
+            peak_bytes: Some(8089 * MIB),
+            available_min_bytes: Some(312 * MIB),
+            full_stall: Some(Duration::from_millis(610)),
+        };
+        assert_eq!(build_ended(&ok), "build ok in 3m 12s; peak 7.9 GiB, lowest available 312 MiB, stalled 0.6 s");
+        let bare = BuildFigures { peak_bytes: None, available_min_bytes: None, full_stall: None, ..ok };
+        assert_eq!(build_ended(&bare), "build ok in 3m 12s");
+        assert_eq!(build_ended(&BuildFigures { exit: Exit::Code(7), ..bare }), "build failed with 7 after 3m 12s");
+        assert_eq!(build_ended(&BuildFigures { exit: Exit::Signal(9), ..bare }), "build died of SIGKILL after 3m 12s");
+        assert_eq!(build_ended(&BuildFigures { exit: Exit::Signal(40), ..bare }), "build died of signal 40 after 3m 12s");
+        assert_eq!(build_ended(&BuildFigures { timed_out: true, ..bare }), "build ended by --timeout after 3m 12s");
+    }
+
+    #[test]
+    fn what_is_back_and_what_is_not_are_two_lines() {
+        let back = Back { restored: 15, took: Duration::from_millis(100), swap: Some(SwapBack::Removed), ..Back::default() };
+        assert_eq!(all_back(&back).as_deref(), Some("15 services running again after 0.1 s; swap removed"));
+        assert_eq!((all_back(&Back::default()), not_back(&back)), (None, None));
+        let failed = vec![("a\u{1b}".to_owned(), "the engine says 500: no".to_owned())];
+        let stays = SwapBack::Stays { path: "/s".to_owned(), reason: "busy".to_owned() };
+        let lost = Back { failed, swap: Some(stays), ..Back::default() };
+        let expected = "NOT running again: `a\\u{1b}` (the engine says 500: no); the swap area /s stays: busy";
+        assert_eq!(not_back(&lost).as_deref(), Some(expected));
+    }
+}

@@ -1,0 +1,98 @@
+//! Owns the supervisor's end of the keeper: starting it so that nothing that kills a build kills
+//! it too, and talking to it. Runs in the supervisor.
+
+use std::{
+    env, io,
+    io::{Read as _, Write as _},
+    os::{
+        fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd},
+        unix::{net::UnixStream, process::CommandExt as _},
+    },
+    process::{Command, Stdio},
+};
+
+use crate::{
+    core::wire::{self, FromKeeper, Inbox, ToKeeper},
+    keeper::process::JOURNAL_FD,
+};
+
+/// All that a keeper needs of the environment. CI runners find what they kill at a job's end by
+/// variables of theirs, and secrets have no business in a process that outlives the build.
+const ENVIRONMENT: [&str; 5] = ["PATH", "HOME", "DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG"];
+
+/// The supervisor's end.
+#[derive(Debug)]
+pub struct KeeperLink {
+    stream: UnixStream,
+    inbox: Inbox,
+    pid: i32,
+}
+
+impl KeeperLink {
+    /// Starts a keeper that shares the journal's lock.
+    ///
+    /// # Errors
+    /// Where no process can be started.
+    pub fn start(journal: BorrowedFd<'_>) -> io::Result<Self> {
+        let (stream, its) = UnixStream::pair()?;
+        stream.set_nonblocking(true)?;
+        let mut command = Command::new(own_program()?);
+        command.arg0("makeroom").arg("keeper").env_clear().envs(ENVIRONMENT.iter().filter_map(|name| Some((name, env::var_os(name)?))));
+        command.stdin(Stdio::from(OwnedFd::from(its))).stdout(Stdio::null()).stderr(Stdio::null());
+        let journal = journal.as_raw_fd();
+        // SAFETY: setsid, dup2 and fcntl are async-signal-safe (signal-safety(7)); nothing is allocated.
+        unsafe {
+            command.pre_exec(move || {
+                nix::unistd::setsid()?;
+                let given = if journal == JOURNAL_FD { libc::fcntl(journal, libc::F_SETFD, 0) } else { libc::dup2(journal, JOURNAL_FD) };
+                if given < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+            });
+        }
+        let pid = command.spawn()?.id().cast_signed();
+        Ok(Self { stream, inbox: Inbox::default(), pid })
+    }
+
+    /// The keeper's pid: it is the supervisor's child as well, but not part of the build.
+    #[must_use]
+    pub fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// Says something. A keeper that is gone is noticed by its end-of-file.
+    pub fn say(&mut self, message: &ToKeeper) {
+        let _ = self.stream.write_all(wire::line(message).as_bytes());
+    }
+
+    /// What it said since the last time, and whether it is still there.
+    pub fn listen(&mut self) -> (Vec<FromKeeper>, bool) {
+        let mut buffer = [0; 4096];
+        let is_there = loop {
+            match self.stream.read(&mut buffer) {
+                Ok(0) => break false,
+                Ok(length) => self.inbox.push(&buffer[..length]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => break error.kind() == io::ErrorKind::WouldBlock,
+            }
+        };
+        let mut said = Vec::new();
+        while let Some(message) = self.inbox.next() {
+            match message {
+                Ok(message) => said.push(message),
+                // Whoever talks like this is no keeper of ours.
+                Err(_) => return (said, false),
+            }
+        }
+        (said, is_there)
+    }
+}
+
+impl AsFd for KeeperLink {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}
+
+fn own_program() -> io::Result<std::path::PathBuf> {
+    // Names the running program itself, even where its file was replaced by an upgrade since.
+    if cfg!(target_os = "linux") { Ok("/proc/self/exe".into()) } else { env::current_exe() }
+}

@@ -1,0 +1,13 @@
+//! The supervisor: the process the user started. Synchronous, one thread, no tokio, no engine.
+//! It runs the child, passes signals on, watches memory, and leaves everything that was changed
+//! to the keeper. The policy is `core::session`; here it is fed and performed.
+
+pub mod child;
+pub mod clocks;
+pub mod drive;
+pub mod ending;
+pub mod inherited;
+pub mod keeper_link;
+pub mod signals;
+pub mod terminal;
+pub mod watch;

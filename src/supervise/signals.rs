@@ -1,0 +1,56 @@
+//! Owns receiving signals: as bytes on a socket that `poll` can watch. What was ignored when
+//! makeroom was started stays ignored (nohup). Runs in the supervisor.
+
+use std::{
+    io,
+    os::{
+        fd::{AsFd, BorrowedFd},
+        unix::net::UnixStream,
+    },
+};
+
+use signal_hook::iterator::{backend::SignalDelivery, exfiltrator::SignalOnly};
+
+use super::inherited::is_ignored;
+use crate::core::session::{PASSED_ON, TERMINATING};
+
+/// The signals that arrived.
+#[derive(Debug)]
+pub struct Signals {
+    delivery: SignalDelivery<UnixStream, SignalOnly>,
+    handled: Vec<i32>,
+}
+
+impl Signals {
+    /// Starts to receive.
+    ///
+    /// # Errors
+    /// Where handlers cannot be installed.
+    pub fn receive() -> io::Result<Self> {
+        let wanted = TERMINATING.into_iter().chain(PASSED_ON).chain([libc::SIGTSTP]);
+        // SIGCHLD is received in any case: with it ignored the child's end would be lost.
+        let handled: Vec<i32> = wanted.filter(|&signal| !is_ignored(signal)).chain([libc::SIGCHLD]).collect();
+        let (read, write) = UnixStream::pair()?;
+        read.set_nonblocking(true)?;
+        write.set_nonblocking(true)?;
+        let delivery = SignalDelivery::with_pipe(read, write, SignalOnly::default(), handled.iter().copied())?;
+        Ok(Self { delivery, handled })
+    }
+
+    /// The signals that are handled, which the child must not inherit as such.
+    #[must_use]
+    pub fn handled(&self) -> &[i32] {
+        &self.handled
+    }
+
+    /// What arrived since the last time, each signal once.
+    pub fn take(&mut self) -> Vec<i32> {
+        self.delivery.pending().collect()
+    }
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.delivery.get_read().as_fd()
+    }
+}
