@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, path::PathBuf};
 
-use clap::{Args, Parser, Subcommand, ValueHint};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueHint};
 
 use crate::core::{
     selector::Selector,
@@ -202,10 +202,37 @@ pub struct RecoverArgs {
     pub common: CommonArgs,
 }
 
+/// Moves options that stand before a subcommand behind it: `makeroom -q status` is `makeroom status -q`,
+/// so that a subcommand's name needs no particular place, and no option is read for a run that is none.
+#[must_use]
+pub fn subcommand_first(words: Vec<OsString>) -> Vec<OsString> {
+    let command = Cli::command();
+    let takes_value = |word: &str| {
+        let named = command.get_arguments().find(|argument| {
+            argument.get_long().is_some_and(|long| word.strip_prefix("--") == Some(long))
+                || argument.get_short().is_some_and(|short| word.strip_prefix('-') == Some(short.encode_utf8(&mut [0; 4])))
+        });
+        named.is_some_and(|argument| argument.get_action().takes_values())
+    };
+    let mut place = 1;
+    while let Some(word) = words.get(place).map(|word| word.to_string_lossy()) {
+        if word == "--" || !word.starts_with('-') {
+            break;
+        }
+        place += if takes_value(&word) { 2 } else { 1 };
+    }
+    let is_subcommand =
+        words.get(place).and_then(|word| word.to_str()).is_some_and(|word| command.get_subcommands().any(|sub| sub.get_name() == word));
+    let mut moved = words;
+    if is_subcommand {
+        let subcommand = moved.remove(place);
+        moved.insert(1, subcommand);
+    }
+    moved
+}
+
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]
@@ -218,6 +245,24 @@ mod tests {
         let help = Cli::command().term_width(120).render_help().to_string();
         assert!(help.lines().count() <= 60, "{help}");
         assert!(help.lines().all(|line| line.len() <= 120), "{help}");
+    }
+
+    #[test]
+    fn options_may_stand_before_a_subcommand_and_before_a_command() {
+        for (typed, read) in [
+            ("makeroom -q status", "makeroom status -q"),
+            ("makeroom --state-dir run stop x", "makeroom stop --state-dir run x"),
+            ("makeroom --state-dir=/s -v recover", "makeroom recover --state-dir=/s -v"),
+            ("makeroom -q -- status", "makeroom -q -- status"),
+            ("makeroom --pause stop make stop", "makeroom --pause stop make stop"),
+            ("makeroom make stop", "makeroom make stop"),
+            ("makeroom start --name x", "makeroom start --name x"),
+            ("makeroom --pause", "makeroom --pause"),
+            ("makeroom", "makeroom"),
+        ] {
+            let words = subcommand_first(typed.split(' ').map(OsString::from).collect());
+            assert_eq!(words.join(&OsString::from(" ")), read, "{typed}");
+        }
     }
 
     #[test]

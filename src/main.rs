@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
 use makeroom::{
-    cli::{Cli, Command},
+    cli::{Cli, Command, subcommand_first},
     commands,
     core::{text, values::ColorWish},
     keeper,
@@ -12,7 +12,7 @@ use makeroom::{
 };
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::try_parse_from(subcommand_first(std::env::args_os().collect())) {
         Ok(cli) => cli,
         Err(error) => return refuse(&error),
     };

@@ -57,7 +57,7 @@ pub fn room_made(room: &Room, memory: Option<Memory>) -> String {
         }
     }
     if let Some(bytes) = room.swap_made_bytes {
-        line += &format!(" ({} of it made for this run)", size(bytes));
+        line += &format!("; {} of swap made for this run", size(bytes));
     }
     line
 }
@@ -145,7 +145,7 @@ mod tests {
         let mixed = Room { paused: 1, stopped: 2, joined: 1, swap_made_bytes: Some(1024 * MIB), ..Room::default() };
         assert_eq!(
             room_made(&mixed, None),
-            "1 service paused, 2 services stopped, 1 of them by another run already in 0.0 s (1.0 GiB of it made for this run)"
+            "1 service paused, 2 services stopped, 1 of them by another run already in 0.0 s; 1.0 GiB of swap made for this run"
         );
     }
 
