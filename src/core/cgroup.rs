@@ -45,8 +45,8 @@ pub fn read(output: &str) -> Measured {
     let mut sections: HashMap<&str, String> = HashMap::new();
     let mut section = "";
     for line in output.lines() {
-        if let Some(name) = line.strip_prefix("section ") {
-            section = name;
+        if let Some(name) = line.strip_prefix("==> ").and_then(|rest| rest.strip_suffix(" <==")) {
+            section = if name.ends_with("/mm_stat") { "mm_stat" } else { name };
         } else {
             let text = sections.entry(section).or_default();
             text.push_str(line);
@@ -55,9 +55,9 @@ pub fn read(output: &str) -> Measured {
     }
     let text = |name| sections.get(name).map_or("", String::as_str);
     Measured {
-        memory: memory::meminfo(text("meminfo")),
-        swaps: memory::swaps(text("swaps")),
-        zram_bytes: text("zram").lines().filter_map(|line| line.split_ascii_whitespace().nth(2)?.parse::<u64>().ok()).sum(),
+        memory: memory::meminfo(text("/proc/meminfo")),
+        swaps: memory::swaps(text("/proc/swaps")),
+        zram_bytes: text("mm_stat").lines().filter_map(|line| line.split_ascii_whitespace().nth(2)?.parse::<u64>().ok()).sum(),
         targets: text("targets").lines().filter_map(target).collect(),
     }
 }
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     const MIB: u64 = 1 << 20;
-    const MEMINFO: &str = "section meminfo\nMemTotal: 1000 kB\nMemFree: 1 kB\nMemAvailable: 500 kB\nBuffers: 0 kB\nCached: 0 kB\nSwapCached: 0 kB\nActive: 0 kB\nInactive: 0 kB\nSwapTotal: 100 kB\nSwapFree: 90 kB\nDirty: 0 kB\nWriteback: 0 kB\nMapped: 0 kB\nSlab: 0 kB\nPageTables: 0 kB\nCommitted_AS: 0 kB\nVmallocTotal: 0 kB\nVmallocUsed: 0 kB\nVmallocChunk: 0 kB\n";
+    const MEMINFO: &str = "==> /proc/meminfo <==\nMemTotal: 1000 kB\nMemFree: 1 kB\nMemAvailable: 500 kB\nBuffers: 0 kB\nCached: 0 kB\nSwapCached: 0 kB\nActive: 0 kB\nInactive: 0 kB\nSwapTotal: 100 kB\nSwapFree: 90 kB\nDirty: 0 kB\nWriteback: 0 kB\nMapped: 0 kB\nSlab: 0 kB\nPageTables: 0 kB\nCommitted_AS: 0 kB\nVmallocTotal: 0 kB\nVmallocUsed: 0 kB\nVmallocChunk: 0 kB\n";
 
     fn cgroup(used_bytes: u64) -> Cgroup {
         Cgroup { used_bytes, unevictable_bytes: 0, swap_limit_bytes: None, swappiness: None }
@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn the_steps_output_is_read_section_by_section() {
         let read = read(&format!(
-            "{MEMINFO}section swaps\nFilename Type Size Used Priority\n/swap file 100 10 -2\nsection zram\n1 2 300 4\n1 2 400 4\nsection targets\n\
+            "{MEMINFO}\n==> /proc/swaps <==\nFilename Type Size Used Priority\n/swap file 100 10 -2\n\n==> /sys/block/zram0/mm_stat <==\n1 2 300 4\n\n==> /sys/block/zram1/mm_stat <==\n1 2 400 4\n==> targets <==\n\
              target a 1 4096 0 - 60 /sys/x y\ntarget b 2 8192 100 0 - /z\ntarget c 2 8192 100 max - /z\ntarget d - - - - - -\n"
         ));
         assert_eq!(read.memory.expect("memory").available_bytes, 500 * 1024);

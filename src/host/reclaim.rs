@@ -31,7 +31,7 @@ pub async fn measure(shell: &Shell, targets: &[PidAndId]) -> Result<Measured, Sh
 pub async fn reclaim(shell: &Shell, targets: &[PidAndId]) -> Result<(GivenBack, Measured), ShellError> {
     let script = [&list(targets), MEASURE, RECLAIM].concat();
     let output = shell.run_as_root(&script, RECLAIM_LIMIT).await?;
-    let (before, after) = output.split_once("section after\n").unwrap_or((&output, ""));
+    let (before, after) = output.split_once("==> after <==\n").unwrap_or((&output, ""));
     let (before, after) = (cgroup::read(before), cgroup::read(after));
     Ok((cgroup::given_back(&before, &after), after))
 }

@@ -3,14 +3,13 @@
 # A cgroup counts only if its path holds the container's full id: behind a forwarded socket the
 # engine's pids belong to another kernel.
 memory() {
-    echo "section meminfo"; cat /proc/meminfo
-    echo "section swaps"; cat /proc/swaps
-    # mm_stat's third field is the memory that a zram device occupies (Documentation/admin-guide/blockdev/zram.rst).
-    echo "section zram"; cat /sys/block/zram*/mm_stat 2>/dev/null
+    # One process for all: head names each file in a line of its own, "==> FILE <==". The third field of
+    # mm_stat is the memory that a zram device occupies (Documentation/admin-guide/blockdev/zram.rst).
+    head -n 1000 /proc/meminfo /proc/swaps /sys/block/zram*/mm_stat 2>/dev/null
     return 0
 }
 cgroups() {
-    echo "section targets"
+    echo "==> targets <=="
     [ -n "$targets" ] || return 0
     printf '%s\n' "$targets" | awk '
         function first(file,    line) { line = "-"; if ((getline line < file) <= 0) line = "-"; close(file); return line }

@@ -27,6 +27,6 @@ printf '%s\n' "$figures" | {
     done
     wait
 } 2>&1 | head -c 2000 >&2
-echo "section after"
+echo "==> after <=="
 memory
 cgroups
