@@ -34,7 +34,8 @@ struct Status {
 
 #[derive(Debug, Serialize)]
 struct Lease {
-    lease: String,
+    #[serde(rename = "lease")]
+    id: String,
     kind: Option<Kind>,
     name: Option<String>,
     program: Option<String>,
@@ -96,7 +97,7 @@ fn look(settings: &Settings) -> Result<Status, String> {
 fn of_state(lease: &str, state: &LeaseState, alive: bool) -> Lease {
     let opened = state.opened.as_ref();
     Lease {
-        lease: lease.to_owned(),
+        id: lease.to_owned(),
         kind: opened.map(|opened| opened.kind),
         name: opened.and_then(|opened| opened.name.clone()),
         program: opened.and_then(|opened| opened.program.clone()),
@@ -125,7 +126,7 @@ fn describe(status: &Status) -> String {
         };
         let since = lease.since.as_deref().unwrap_or("now");
         let holder = if lease.alive { "" } else { "; its holder is dead: makeroom recover" };
-        lines.push(format!("{}  {what}, since {since}{holder}", lease.lease));
+        lines.push(format!("{}  {what}, since {since}{holder}", lease.id));
         for target in &lease.targets {
             let how = if target.method == Method::Pause { "paused" } else { "stopped" };
             lines.push(format!("    {how:<8} {}", text::printable(&target.name)));

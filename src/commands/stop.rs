@@ -132,7 +132,7 @@ fn ask(state: &StateDir, lease: &str, patience: Duration) -> io::Result<Back> {
             0 => return Err(io::ErrorKind::UnexpectedEof.into()),
             length => inbox.push(&buffer[..length]),
         }
-        while let Some(message) = inbox.next::<FromKeeper>() {
+        while let Some(message) = inbox.take::<FromKeeper>() {
             if let FromKeeper::Released(back) = message.map_err(io::Error::other)? {
                 return Ok(back);
             }

@@ -13,7 +13,7 @@ use super::{ConfigError, Layer};
 ///
 /// # Errors
 /// [`ConfigError::Environment`] with the variable's name and what is allowed.
-pub fn read(variables: impl Iterator<Item = (OsString, OsString)>) -> Result<Layer, ConfigError> {
+pub(super) fn read(variables: impl Iterator<Item = (OsString, OsString)>) -> Result<Layer, ConfigError> {
     let mut layer = Layer::default();
     for (name, value) in variables {
         if let Some(key) = name.to_str().and_then(|name| name.strip_prefix("MAKEROOM_"))

@@ -12,7 +12,7 @@ use super::{
 
 /// What a file may say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trust {
+pub(super) enum Trust {
     /// It is the user's, the system's, or was named: everything.
     Full,
     /// It lies in or above the working directory, whoever wrote it.
@@ -23,7 +23,7 @@ pub enum Trust {
 ///
 /// # Errors
 /// [`ConfigError`] for the first file that is there and cannot be used.
-pub fn find(from: &Path, user: &Path, system: &Path) -> Result<Vec<Layer>, ConfigError> {
+pub(super) fn find(from: &Path, user: &Path, system: &Path) -> Result<Vec<Layer>, ConfigError> {
     let upwards = from.ancestors().map(|dir| (dir.join("makeroom.toml"), Trust::Repository));
     let mut layers = Vec::new();
     for (path, trust) in upwards.chain([(user.to_owned(), Trust::Full), (system.to_owned(), Trust::Full)]) {
@@ -39,7 +39,7 @@ pub fn find(from: &Path, user: &Path, system: &Path) -> Result<Vec<Layer>, Confi
 ///
 /// # Errors
 /// [`ConfigError`] where it is missing or cannot be used.
-pub fn read(path: &Path, trust: Trust) -> Result<Layer, ConfigError> {
+pub(super) fn read(path: &Path, trust: Trust) -> Result<Layer, ConfigError> {
     read_for(path, trust, &super::user_file())
 }
 

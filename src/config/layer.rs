@@ -16,7 +16,7 @@ use crate::{
 /// What one level says; `None` where it says nothing.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Layer {
+pub(super) struct Layer {
     #[serde(deserialize_with = "words")]
     pub pause: Option<Vec<Selector>>,
     #[serde(deserialize_with = "all_words")]
@@ -49,12 +49,12 @@ pub struct Layer {
 }
 
 /// Keys that any `makeroom.toml` may hold.
-pub const FOR_REPOSITORIES: [&str; 7] = ["pause", "keep", "method", "timeout", "grace", "stop_timeout", "restore_timeout"];
+pub(super) const FOR_REPOSITORIES: [&str; 7] = ["pause", "keep", "method", "timeout", "grace", "stop_timeout", "restore_timeout"];
 
 impl Layer {
     /// The flags as a level.
     #[must_use]
-    pub fn of_flags(room: &RoomArgs, child: &ChildArgs, common: &CommonArgs) -> Self {
+    pub(super) fn of_flags(room: &RoomArgs, child: &ChildArgs, common: &CommonArgs) -> Self {
         let said = |flag: bool| flag.then_some(true);
         Self {
             pause: (!room.pause.is_empty()).then(|| room.pause.clone()),

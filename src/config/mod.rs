@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-pub use layer::Layer;
+use layer::Layer;
 
 use crate::{
     cli::{ChildArgs, CommonArgs, RoomArgs},

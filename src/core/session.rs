@@ -106,6 +106,7 @@ pub const TERMINATING: [i32; 4] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, li
 
 /// A run's state.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::struct_excessive_bools, reason = "facts that are independent of each other and of the stage")]
 pub struct Session {
     stage: Stage,
     /// The child exists or existed.
@@ -249,7 +250,7 @@ impl Session {
                 acts.extend(self.finish_if_ready());
                 acts
             }
-            Stage::Ending if self.interrupts >= 2 => self.kill(),
+            Stage::Ending if self.interrupts >= 2 => kill(),
             Stage::Ending => vec![Act::SignalGroup(signal)],
             _ if !self.started => self.put_back(Exit::Signal(signal)),
             Stage::MakingRoom | Stage::Running | Stage::Suspending | Stage::Resuming => self.end_child(signal),
@@ -265,10 +266,6 @@ impl Session {
         }
         acts.extend([Act::Arm(Timer::Patience), Act::Arm(Timer::Grace)]);
         acts
-    }
-
-    fn kill(&mut self) -> Vec<Act> {
-        vec![Act::SignalGroup(libc::SIGKILL), Act::Arm(Timer::Remains)]
     }
 
     fn child_stopped(&mut self, signal: i32, foreground: bool) -> Vec<Act> {
@@ -301,7 +298,7 @@ impl Session {
                 self.end_child(libc::SIGTERM)
             }
             (Timer::Patience, Stage::Ending) => self.release().into_iter().collect(),
-            (Timer::Grace, Stage::Ending) => self.kill(),
+            (Timer::Grace, Stage::Ending) => kill(),
             (Timer::Remains, Stage::Ending) => match self.exit {
                 Some(exit) => self.put_back(exit),
                 None => vec![Act::Arm(Timer::Remains)],
@@ -341,6 +338,10 @@ impl Session {
             _ => vec![],
         }
     }
+}
+
+fn kill() -> Vec<Act> {
+    vec![Act::SignalGroup(libc::SIGKILL), Act::Arm(Timer::Remains)]
 }
 
 #[cfg(test)]

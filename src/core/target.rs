@@ -130,8 +130,8 @@ pub fn method(facts: MethodFacts, target_bytes: Option<u64>, comes_back: bool) -
 
 /// Whether a container that was stopped can be started again as the same one.
 #[must_use]
-pub fn comes_back(labels: &HashMap<String, String>, auto_remove: bool) -> bool {
-    !auto_remove && !labels.contains_key(SWARM_TASK)
+pub fn comes_back(listed: &Listed, now: &Inspected) -> bool {
+    !now.auto_remove && !listed.labels.contains_key(SWARM_TASK)
 }
 
 #[cfg(test)]
@@ -189,8 +189,10 @@ mod tests {
 
     #[test]
     fn what_is_removed_on_exit_or_belongs_to_a_swarm_does_not_come_back() {
-        assert!(comes_back(&HashMap::new(), false));
-        assert!(!comes_back(&HashMap::new(), true));
-        assert!(!comes_back(&HashMap::from([(SWARM_TASK.to_owned(), "x".to_owned())]), false));
+        let now = |auto_remove| Inspected { activity: Activity::Running, started_at: String::new(), pid: 1, auto_remove };
+        let task = Listed { labels: HashMap::from([(SWARM_TASK.to_owned(), "x".to_owned())]), ..listed("a") };
+        assert!(comes_back(&listed("a"), &now(false)));
+        assert!(!comes_back(&listed("a"), &now(true)));
+        assert!(!comes_back(&task, &now(false)));
     }
 }

@@ -236,7 +236,7 @@ impl Inbox {
     ///
     /// # Errors
     /// The line as text where it is not a message.
-    pub fn next<M: DeserializeOwned>(&mut self) -> Option<Result<M, String>> {
+    pub fn take<M: DeserializeOwned>(&mut self) -> Option<Result<M, String>> {
         let Some(end) = self.bytes.iter().position(|&byte| byte == b'\n') else {
             return (self.bytes.len() > LONGEST_BYTES).then(|| Err("a message without an end".to_owned()));
         };
@@ -262,7 +262,7 @@ mod tests {
             let mut arrived = Vec::new();
             for chunk in bytes.chunks(size) {
                 inbox.push(chunk);
-                while let Some(message) = inbox.next::<FromKeeper>() {
+                while let Some(message) = inbox.take::<FromKeeper>() {
                     arrived.push(message.expect("a message"));
                 }
             }
@@ -274,17 +274,17 @@ mod tests {
     fn what_is_no_message_is_an_error_and_the_next_one_is_read() {
         let mut inbox = Inbox::default();
         inbox.push(b"{\"say\":\"sing\"}\n{\"say\":\"release\"}\n");
-        assert!(inbox.next::<ToKeeper>().expect("a line").is_err());
-        assert_eq!(inbox.next(), Some(Ok(ToKeeper::Release)));
-        assert_eq!(inbox.next::<ToKeeper>(), None);
+        assert!(inbox.take::<ToKeeper>().expect("a line").is_err());
+        assert_eq!(inbox.take(), Some(Ok(ToKeeper::Release)));
+        assert_eq!(inbox.take::<ToKeeper>(), None);
     }
 
     #[test]
     fn a_line_without_an_end_does_not_grow_for_ever() {
         let mut inbox = Inbox::default();
         inbox.push(&vec![b'x'; LONGEST_BYTES]);
-        assert_eq!(inbox.next::<ToKeeper>(), None);
+        assert_eq!(inbox.take::<ToKeeper>(), None);
         inbox.push(b"xx");
-        assert!(inbox.next::<ToKeeper>().expect("an end").is_err());
+        assert!(inbox.take::<ToKeeper>().expect("an end").is_err());
     }
 }

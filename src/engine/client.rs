@@ -151,7 +151,7 @@ impl Engine {
             None => self.own_stop_timeout(id).await?,
         };
         let options = patience.map(|patience| {
-            let seconds = i32::try_from(patience.as_secs_f64().ceil() as u64).unwrap_or(i32::MAX);
+            let seconds = i32::try_from(patience.as_millis().div_ceil(1000)).unwrap_or(i32::MAX);
             StopContainerOptionsBuilder::default().t(seconds).build()
         });
         bounded(own + STOP_MARGIN, self.docker.stop_container(id, options)).await

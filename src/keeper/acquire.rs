@@ -353,7 +353,7 @@ impl Acquirer<'_> {
             taken.names.insert(target.id.clone(), target.name.clone());
             let pid_and_id = (now.pid, target.id.clone());
             match claim(&now, journal.state().targets.get(&target.id), leases.holder_of(&target.id).map(|(_, held)| held)) {
-                Claim::Take => candidates.push(Candidate { target, comes_back: comes_back(&listed.labels, now.auto_remove), now }),
+                Claim::Take => candidates.push(Candidate { target, comes_back: comes_back(&listed, &now), now }),
                 Claim::Ours(method) => {
                     self.record(journal, &Record::Taken { id: target.id, unknown: None });
                     taken.joined.push(method);

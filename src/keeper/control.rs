@@ -99,7 +99,7 @@ async fn asked_to_release(mut stream: UnixStream) -> Option<UnixStream> {
                 Ok(length) if length > 0 => inbox.push(&buffer[..length]),
                 _ => return None,
             }
-            if let Some(message) = inbox.next::<ToKeeper>() {
+            if let Some(message) = inbox.take::<ToKeeper>() {
                 return message.ok();
             }
         }

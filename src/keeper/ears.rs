@@ -42,7 +42,7 @@ impl Ears {
     /// The next thing that is heard. Nothing is lost when this is dropped half-way.
     pub async fn hear(&mut self) -> Heard {
         loop {
-            match self.inbox.next() {
+            match self.inbox.take() {
                 Some(Ok(message)) => return Heard::Message(message),
                 Some(Err(_)) => self.ended = true,
                 None => {}

@@ -114,16 +114,15 @@ impl Life {
                     if self.holding && control.is_none() {
                         control = self.hold(request, state, tell);
                     }
-                    match &mut control {
-                        Some(control) => tokio::select! {
+                    if let Some(control) = &mut control {
+                        tokio::select! {
                             () = control.ended() => self.wanted = Wanted::Release,
                             // The starter is gone by now: only signals are left to hear.
                             _ = ears.signal() => self.wanted = Wanted::Release,
-                        },
-                        None => {
-                            let heard = ears.hear().await;
-                            self.take_in(heard);
                         }
+                    } else if self.wanted != Wanted::Release {
+                        let heard = ears.hear().await;
+                        self.take_in(&heard);
                     }
                 }
                 Wanted::ReleaseOrphan => {
@@ -161,9 +160,9 @@ impl Life {
         tokio::pin!(making);
         loop {
             tokio::select! {
-                acquired = &mut making => return acquired,
+                room = &mut making => return room,
                 heard = ears.hear() => {
-                    self.take_in(heard);
+                    self.take_in(&heard);
                     if self.wanted != Wanted::Room {
                         cancel.say();
                     }
@@ -172,10 +171,10 @@ impl Life {
         }
     }
 
-    fn take_in(&mut self, heard: Heard) {
+    fn take_in(&mut self, heard: &Heard) {
         let over = matches!(self.wanted, Wanted::Release | Wanted::ReleaseOrphan);
         match heard {
-            Heard::Message(ToKeeper::Child { process }) => self.child = Some(process),
+            Heard::Message(ToKeeper::Child { process }) => self.child = Some(*process),
             Heard::Message(ToKeeper::Hold) => self.holding = true,
             Heard::Message(ToKeeper::Suspend) if !over => self.wanted = Wanted::NoRoom,
             Heard::Message(ToKeeper::Resume) if !over => self.wanted = Wanted::Room,

@@ -106,8 +106,7 @@ impl Restorer<'_> {
     }
 
     fn other_leases(&self, lock: Option<&StateLock>, own: &str) -> Leases {
-        let look = |lock| Leases::look(self.state, lock, Some(own));
-        lock.map(look)
+        lock.map(|lock| Leases::look(self.state, lock, Some(own)))
             .transpose()
             .unwrap_or_else(|error| {
                 self.note(Note::new(Level::Warning, format!("cannot list the leases: {error}")));

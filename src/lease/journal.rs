@@ -132,7 +132,9 @@ impl Journal {
 
     fn append(&mut self, records: &[Record]) -> Result<(), JournalError> {
         // The truth in memory does not depend on whether the disk has room for it.
-        records.iter().for_each(|record| self.state.apply(record));
+        for record in records {
+            self.state.apply(record);
+        }
         let lines: String = records.iter().map(record::line).collect();
         if let Err(source) = self.file.write_all(lines.as_bytes()) {
             // Half a line in the middle would make the whole journal unreadable.

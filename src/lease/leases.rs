@@ -68,7 +68,8 @@ pub fn new_id() -> io::Result<String> {
     if given != 0 {
         return Err(io::Error::last_os_error());
     }
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    let number = bytes.iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+    Ok(format!("{number:012x}"))
 }
 
 /// The lease that a journal's file name names.

@@ -16,7 +16,7 @@ const LONG: Duration = Duration::from_secs(2);
 /// The live line.
 #[derive(Debug)]
 pub struct Live {
-    is_live: bool,
+    has_terminal: bool,
     bar: Option<ProgressBar>,
     now: Option<(Phase, String, Instant)>,
     is_said: bool,
@@ -25,8 +25,8 @@ pub struct Live {
 impl Live {
     /// A line that is drawn, or one that is said.
     #[must_use]
-    pub fn new(is_live: bool, quiet: bool) -> Self {
-        Self { is_live, bar: None, now: None, is_said: quiet }
+    pub fn new(has_terminal: bool, quiet: bool) -> Self {
+        Self { has_terminal, bar: None, now: None, is_said: quiet }
     }
 
     /// Where things are.
@@ -42,12 +42,12 @@ impl Live {
     /// Moves the line; gives a plain one where there is no terminal and it takes long.
     pub fn tick(&mut self) -> Option<String> {
         let (_, text, since) = self.now.as_ref()?;
-        if self.is_live && since.elapsed() >= MOMENT {
+        if self.has_terminal && since.elapsed() >= MOMENT {
             let bar = self.bar.get_or_insert_with(spinner);
             bar.set_message(text.clone());
             bar.tick();
         }
-        if !self.is_live && !self.is_said && since.elapsed() >= LONG {
+        if !self.has_terminal && !self.is_said && since.elapsed() >= LONG {
             self.is_said = true;
             return Some(format!("{text} …"));
         }

@@ -108,6 +108,7 @@ pub fn drive(plan: Plan, inherited: Inherited, say: &mut Say) -> std::io::Result
     Ok(drive.run())
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "facts that are independent of each other")]
 struct Drive<'a> {
     plan: Plan,
     inherited: Inherited,
@@ -217,7 +218,7 @@ impl Drive<'_> {
         if let Some(watch) = self.watch.take() {
             // In KiB on Linux, in bytes on macOS (getrusage(2) of each).
             let unit = if cfg!(target_os = "macos") { 1 } else { 1024 };
-            let largest = getrusage(UsageWho::RUSAGE_CHILDREN).map_or(0, |usage| usage.max_rss().cast_unsigned() as u64 * unit);
+            let largest = getrusage(UsageWho::RUSAGE_CHILDREN).map_or(0, |usage| usage.max_rss().cast_unsigned() * unit);
             let seen = watch.end(largest);
             self.say.info(summary::build_ended(&BuildFigures {
                 exit,

@@ -75,7 +75,7 @@ impl KeeperLink {
             }
         };
         let mut said = Vec::new();
-        while let Some(message) = self.inbox.next() {
+        while let Some(message) = self.inbox.take() {
             match message {
                 Ok(message) => said.push(message),
                 // Whoever talks like this is no keeper of ours.

@@ -33,7 +33,7 @@ impl Signals {
         let (read, write) = UnixStream::pair()?;
         read.set_nonblocking(true)?;
         write.set_nonblocking(true)?;
-        let delivery = SignalDelivery::with_pipe(read, write, SignalOnly::default(), handled.iter().copied())?;
+        let delivery = SignalDelivery::with_pipe(read, write, SignalOnly, handled.iter().copied())?;
         Ok(Self { delivery, handled })
     }
 

@@ -65,7 +65,7 @@ impl Watch {
             let lowest = self.seen.available_min_bytes.get_or_insert(memory.available_bytes);
             *lowest = memory.available_bytes.min(*lowest);
         }
-        self.seen.tree_peak_bytes = self.seen.tree_peak_bytes.max(self.tree_pages(keeper) * self.page_bytes);
+        self.seen.tree_peak_bytes = self.seen.tree_peak_bytes.max(tree_pages(keeper) * self.page_bytes);
         self.next = begun + OFTEN.max(begun.elapsed() * COST_PART);
     }
 
@@ -77,22 +77,22 @@ impl Watch {
         self.seen.full_stall = full_stall().zip(self.stall_before).map(|(after, before)| after.saturating_sub(before));
         self.seen
     }
+}
 
-    /// Everything below this process: as the subreaper it has all that the child left behind as well.
-    fn tree_pages(&self, keeper: Option<i32>) -> u64 {
-        let mut waiting = children_of("self");
-        waiting.retain(|pid| Some(*pid) != keeper);
-        let (mut pages, mut count) = (0, 0);
-        while let Some(pid) = waiting.pop() {
-            count += 1;
-            if count > MOST_PROCESSES {
-                break;
-            }
-            pages += resident_pages(pid);
-            waiting.extend(children_of(&pid.to_string()));
+/// Everything below this process: as the subreaper it has all that the child left behind as well.
+fn tree_pages(keeper: Option<i32>) -> u64 {
+    let mut waiting = children_of("self");
+    waiting.retain(|pid| Some(*pid) != keeper);
+    let (mut pages, mut count) = (0, 0);
+    while let Some(pid) = waiting.pop() {
+        count += 1;
+        if count > MOST_PROCESSES {
+            break;
         }
-        pages
+        pages += resident_pages(pid);
+        waiting.extend(children_of(&pid.to_string()));
     }
+    pages
 }
 
 /// The host's memory now; `None` where there is no `/proc`.

@@ -11,9 +11,10 @@ fi
 if [ -L "$path" ]; then echo "no it is a link, and links are not followed"; exit 0; fi
 if [ -d "$path" ]; then echo "no it is a directory"; exit 0; fi
 if [ -e "$path" ]; then echo "no it exists and is not makeroom's"; exit 0; fi
-set -- $(stat -c '%u %a' "$dir")
-[ "$1" = 0 ] || { echo "no $dir belongs to user $1, and swap is root's"; exit 0; }
-case "$2" in *[2367] | *[2367]?) echo "no $dir can be written by others (mode $2)"; exit 0 ;; esac
+owner=$(stat -c %u "$dir")
+mode=$(stat -c %a "$dir")
+[ "$owner" = 0 ] || { echo "no $dir belongs to user $owner, and swap is root's"; exit 0; }
+case "$mode" in *[2367] | *[2367]?) echo "no $dir can be written by others (mode $mode)"; exit 0 ;; esac
 case "$(stat -f -c %t "$dir")" in
     1021994) echo "no $dir is on tmpfs, which is memory itself"; exit 0 ;;
     858458f6) echo "no $dir is on ramfs, which is memory itself"; exit 0 ;;
