@@ -1,0 +1,13 @@
+//! The tests that drive the real `makeroom` against a real, private dockerd. One binary, so that
+//! one engine serves all of them; one module a topic. What they need on the machine is checked,
+//! and named where it is missing: nothing here is skipped in silence.
+//! Run as root: `cargo test --test it`.
+
+mod support;
+
+mod bad_input;
+mod exits;
+mod inherit;
+mod journal;
+mod leases;
+mod restore;

@@ -1,0 +1,114 @@
+//! Owns the private engine: one dockerd a test process, started by the first test that needs it
+//! and gone when the process is, however it ends. A small shell holds the read end of a pipe whose
+//! write end is in this process; at end-of-file it stops the dockerd that it started, unmounts
+//! what is left below its directory, and deletes it. Nothing here relies on a `Drop`.
+
+use std::{
+    fs::{self, File},
+    io,
+    os::{fd::OwnedFd, unix::process::CommandExt as _},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::OnceLock,
+    time::Duration,
+};
+
+use super::{api, needed, process, programs, wait_within};
+
+/// The engine's directory is argument 1, dockerd argument 2. Own namespace: where the machine has a
+/// containerd, dockerd uses that one, and two dockerds with one namespace remove each other's tasks.
+const HOLDER: &str = r#"
+dir=$1 dockerd=$2
+cd /
+"$dockerd" --data-root "$dir/data" --exec-root "$dir/exec" -p "$dir/dockerd.pid" -H "unix://$dir/docker.sock" \
+    --containerd-namespace "makeroom-it-$$" --containerd-plugins-namespace "makeroom-it-plugins-$$" \
+    --bridge none --iptables=false --ip6tables=false --ip-forward=false --ip-masq=false --shutdown-timeout 2 \
+    </dev/null >"$dir/log" 2>&1 &
+engine=$!
+echo "$engine" >"$dir/engine"
+cat >/dev/null
+kill -TERM "$engine"
+tries=0
+while kill -0 "$engine" && [ "$tries" -lt 150 ]; do tries=$((tries + 1)); sleep 0.1; done
+kill -KILL "$engine"
+wait "$engine"
+# What a killed engine leaves behind names our directory, which nobody else's does.
+for process in /proc/[0-9]*; do
+    pid=${process#/proc/}
+    [ "$pid" = "$$" ] || ! grep -qs -- "$dir" "$process/cmdline" || kill -KILL "$pid"
+done
+while read -r _ _ _ _ point _; do case $point in "$dir"/*) echo "$point" ;; esac; done </proc/self/mountinfo |
+    sort -r | while read -r point; do umount -l "$point"; done
+rm -rf --one-file-system "$dir"
+"#;
+
+/// The private engine.
+pub struct Dockerd {
+    dir: PathBuf,
+    _holder: OwnedFd,
+}
+
+/// The engine of this test process.
+///
+/// # Panics
+/// Where it cannot be had, with what to install or to change.
+pub fn engine() -> &'static Dockerd {
+    static ENGINE: OnceLock<Dockerd> = OnceLock::new();
+    ENGINE.get_or_init(Dockerd::start)
+}
+
+impl Dockerd {
+    fn start() -> Self {
+        assert!(nix::unistd::geteuid().is_root(), "these tests start a dockerd of their own: run them as root");
+        let dockerd = needed("dockerd", "docker.io");
+        // A short path: a socket's address holds 108 bytes.
+        let dir = tempfile::Builder::new().prefix("makeroom-it-").tempdir().expect("a directory").keep();
+        let log = dir.join("holder.log");
+        let mut holder = Command::new("sh");
+        holder.args(["-c", HOLDER, "makeroom-it"]).arg(&dir).arg(dockerd).stdin(Stdio::piped());
+        holder.stdout(Stdio::null()).stderr(File::create(log).expect("a log"));
+        // SAFETY: setsid is async-signal-safe. Ctrl-C at the tests' terminal must not reach the engine.
+        unsafe { holder.pre_exec(|| nix::unistd::setsid().map(drop).map_err(io::Error::from)) };
+        let mut holder = holder.spawn().expect("sh");
+        let held = OwnedFd::from(holder.stdin.take().expect("piped"));
+        let made = Self { dir, _holder: held };
+        let pid = || fs::read_to_string(made.dir.join("engine")).ok()?.trim().parse::<i32>().ok();
+        wait_within(Duration::from_secs(60), "dockerd answers", || {
+            assert!(pid().is_none_or(process::runs), "dockerd ended:\n{}", made.log());
+            api::ask(&made.socket(), "GET", "/_ping", "text/plain", b"").is_ok_and(|answer| answer.status == 200)
+        });
+        made.import("busybox", programs::busybox().path());
+        made
+    }
+
+    /// Its socket.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.dir.join("docker.sock")
+    }
+
+    /// The end of its log.
+    #[must_use]
+    pub fn log(&self) -> String {
+        let log = fs::read_to_string(self.dir.join("log")).unwrap_or_default();
+        let lines: Vec<_> = log.lines().collect();
+        lines[lines.len().saturating_sub(30)..].join("\n")
+    }
+
+    /// Makes an image of a directory.
+    pub fn import(&self, image: &str, root: &Path) {
+        let tar = Command::new("tar").arg("-C").arg(root).args(["-c", "."]).output().expect("tar");
+        assert!(tar.status.success(), "tar: {}", String::from_utf8_lossy(&tar.stderr));
+        let path = format!("/images/create?fromSrc=-&repo={image}&tag=latest");
+        let answer = api::ask(&self.socket(), "POST", &path, "application/x-tar", &tar.stdout).expect("the engine");
+        // The status is sent before the work is done: an error comes in the body.
+        assert!(answer.status == 200 && !answer.text().contains("\"error\""), "import: {} {}", answer.status, answer.text());
+    }
+
+    /// The image with the hog in it, made when it is first asked for.
+    pub fn hog_image(&self) -> &'static str {
+        static HOG: OnceLock<()> = OnceLock::new();
+        HOG.get_or_init(|| self.import("hog", programs::hog().path()));
+        "hog"
+    }
+}

@@ -1,0 +1,243 @@
+//! Owns running the command under test: its scrubbed environment, its streams in files (so that a
+//! daemon which the build leaves behind holds no pipe of ours), its end within a time limit.
+
+use std::{
+    ffi::OsStr,
+    fs::{self, File},
+    io,
+    os::unix::process::{CommandExt as _, ExitStatusExt as _},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    rc::Rc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{
+    PATIENCE, process,
+    site::{Inner, Site},
+    unique, wait_for, wait_within,
+};
+
+/// Where programs are, also what root's PATH of the caller does not have.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// A command, ready to run.
+pub struct Run {
+    command: Command,
+    site: Rc<Inner>,
+    stem: PathBuf,
+    limit: Duration,
+}
+
+/// A command that runs.
+pub struct Running {
+    child: Child,
+    stem: PathBuf,
+    limit: Duration,
+    begun: Instant,
+    site: Rc<Inner>,
+}
+
+/// How a command ended.
+#[derive(Debug)]
+pub struct Done {
+    /// As the kernel has it.
+    pub status: ExitStatus,
+    /// What it wrote to stdout.
+    pub out: String,
+    /// What it wrote to stderr.
+    pub err: String,
+    /// From its start to its end.
+    pub took: Duration,
+}
+
+impl Run {
+    pub(super) fn new(site: &Site, program: &str) -> Self {
+        let mut command = Command::new(program);
+        command.env_clear().env("PATH", PATH).env("LC_ALL", "C").env("HOME", site.path("home")).current_dir(site.work());
+        command.env("DOCKER_HOST", format!("unix://{}", site.engine().display()));
+        command.env("MAKEROOM_STATE_DIR", site.state()).env("MAKEROOM_SWAP", "off");
+        let stem = site.path("log").join(unique("run"));
+        command.stdin(Stdio::null());
+        Self { command, site: site.inner(), stem, limit: PATIENCE }
+    }
+
+    /// More arguments.
+    pub fn args<I: IntoIterator<Item: AsRef<OsStr>>>(&mut self, args: I) -> &mut Self {
+        self.command.args(args);
+        self
+    }
+
+    /// One more variable.
+    pub fn env(&mut self, name: &str, value: impl AsRef<OsStr>) -> &mut Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// One variable less.
+    pub fn without_env(&mut self, name: &str) -> &mut Self {
+        self.command.env_remove(name);
+        self
+    }
+
+    /// Another working directory.
+    pub fn dir(&mut self, dir: &Path) -> &mut Self {
+        self.command.current_dir(dir);
+        self
+    }
+
+    /// As this user.
+    pub fn user(&mut self, user: u32) -> &mut Self {
+        self.command.uid(user).gid(user);
+        self
+    }
+
+    /// How long it may take.
+    pub fn limit(&mut self, limit: Duration) -> &mut Self {
+        self.limit = limit;
+        self
+    }
+
+    /// Runs this between fork and exec; it has to be async-signal-safe.
+    pub fn before_exec(&mut self, act: impl FnMut() -> io::Result<()> + Send + Sync + 'static) -> &mut Self {
+        // SAFETY: the callers' acts are single system calls.
+        unsafe { self.command.pre_exec(act) };
+        self
+    }
+
+    /// Runs it to its end.
+    #[track_caller]
+    pub fn run(&mut self) -> Done {
+        self.spawn().wait()
+    }
+
+    /// Starts it.
+    #[track_caller]
+    pub fn spawn(&mut self) -> Running {
+        let stream = |name| File::create(self.stem.with_extension(name)).expect("a stream's file");
+        self.command.stdout(stream("out")).stderr(stream("err"));
+        self.site.commands.borrow_mut().push((format!("{:?}", self.command), self.stem.clone()));
+        let begun = Instant::now();
+        let child = self.command.spawn().unwrap_or_else(|error| panic!("cannot start {:?}: {error}", self.command));
+        Running { child, stem: self.stem.clone(), limit: self.limit, begun, site: Rc::clone(&self.site) }
+    }
+}
+
+impl Running {
+    /// Its pid.
+    #[must_use]
+    pub fn pid(&self) -> i32 {
+        self.child.id().cast_signed()
+    }
+
+    /// Sends it a signal, to it alone.
+    pub fn signal(&self, signal: i32) {
+        process::signal(self.pid(), signal);
+    }
+
+    /// What it has written so far.
+    #[must_use]
+    pub fn written(&self, stream: &str) -> String {
+        String::from_utf8_lossy(&fs::read(self.stem.with_extension(stream)).unwrap_or_default()).into_owned()
+    }
+
+    /// Its keeper, once there is one.
+    #[track_caller]
+    pub fn keeper(&self) -> i32 {
+        self.keeper_other_than(0)
+    }
+
+    /// The keeper that comes after this one.
+    #[track_caller]
+    pub fn keeper_other_than(&self, before: i32) -> i32 {
+        let is_keeper = |pid: &i32| {
+            let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            *pid != before
+                && process::stat(*pid).is_some_and(|stat| stat.parent == self.pid() && stat.state != 'Z')
+                && words.split(|&byte| byte == 0).nth(1) == Some(b"keeper")
+        };
+        wait_for("a keeper", || process::all().into_iter().find(is_keeper))
+    }
+
+    /// Whether it has not ended yet.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("a child").is_none()
+    }
+
+    /// Kills it as nothing can be prepared for, and waits until it is gone.
+    #[track_caller]
+    pub fn kill(&mut self) {
+        self.child.kill().expect("a child");
+        self.child.wait().expect("a child");
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Panics
+    /// Where it does not end within its limit.
+    #[track_caller]
+    pub fn wait(mut self) -> Done {
+        let mut status = None;
+        let left = self.limit.saturating_sub(self.begun.elapsed());
+        let begun = Instant::now();
+        // Finer than other conditions: figures are taken of this one.
+        while begun.elapsed() < left && status.is_none() {
+            status = self.child.try_wait().expect("a child");
+            thread::sleep(Duration::from_millis(1));
+        }
+        let took = self.begun.elapsed();
+        let Some(status) = status else { panic!("it has not ended within {:?}", self.limit) };
+        Done { status, out: self.written("out"), err: self.written("err"), took }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Only a test that panicked, or does not care, leaves it running.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = &self.site;
+    }
+}
+
+impl Done {
+    /// The exit code, where it ended with one.
+    #[must_use]
+    pub fn code(&self) -> Option<i32> {
+        self.status.code()
+    }
+
+    /// The signal that it died of.
+    #[must_use]
+    pub fn signal(&self) -> Option<i32> {
+        self.status.signal()
+    }
+
+    /// Requires this exit code.
+    #[track_caller]
+    pub fn expect_code(&self, code: i32) -> &Self {
+        assert_eq!(self.code(), Some(code), "{}\n{}", self.status, self.err);
+        self
+    }
+
+    /// Requires these words on stderr.
+    #[track_caller]
+    pub fn expect_said(&self, words: &str) -> &Self {
+        assert!(self.err.contains(words), "`{words}` is not in:\n{}", self.err);
+        self
+    }
+
+    /// Requires that it ended within this time.
+    #[track_caller]
+    pub fn expect_within(&self, limit: Duration) -> &Self {
+        assert!(self.took <= limit, "it took {:?}, allowed are {limit:?}", self.took);
+        self
+    }
+}
+
+/// Waits until none of these processes runs.
+#[track_caller]
+pub fn wait_until_gone(limit: Duration, what: &str, pids: &[i32]) -> Duration {
+    wait_within(limit, &format!("{what} {pids:?} gone"), || pids.iter().all(|&pid| !process::runs(pid)))
+}

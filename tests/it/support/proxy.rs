@@ -1,0 +1,268 @@
+//! Owns a proxy in front of the engine's socket, with which a test hits an instant exactly: it
+//! holds a chosen call before it reaches the engine or before the engine's answer comes back, cuts
+//! the connection, keeps silent, or answers in the engine's place. Everything else goes through.
+//! It relies on what makeroom's client does: one request a connection.
+
+use std::{
+    collections::HashMap,
+    io::{self, Read as _, Write as _},
+    net::Shutdown,
+    os::unix::net::{UnixListener, UnixStream},
+    path::PathBuf,
+    sync::{Arc, Condvar, Mutex},
+    thread,
+};
+
+use tempfile::TempDir;
+
+use super::{PATIENCE, dockerd};
+
+/// When a call is interfered with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// The engine has not seen it.
+    Before,
+    /// The engine has done it, makeroom does not know.
+    After,
+}
+
+/// What is done to a call.
+#[derive(Clone, Debug)]
+pub enum Deed {
+    /// The connection is closed without an answer.
+    Cut(Moment),
+    /// There is no answer as long as the proxy lives.
+    Silence(Moment),
+    /// The engine does not see it; this is the answer.
+    Answer(u16, &'static str),
+    /// See [`Proxy::hold`].
+    Hold(Moment, Arc<Gate>),
+}
+
+/// Where one call is held.
+#[derive(Debug, Default)]
+pub struct Gate {
+    state: Mutex<GateState>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct GateState {
+    reached: bool,
+    open: bool,
+    done: bool,
+}
+
+/// A call that is held, or will be; let go at drop at the latest.
+pub struct Held(Arc<Gate>);
+
+/// The proxy.
+pub struct Proxy {
+    dir: TempDir,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    engine: PathBuf,
+    rules: Mutex<Vec<(&'static str, Option<usize>, Deed)>>,
+    seen: Mutex<HashMap<String, usize>>,
+    ended: Mutex<bool>,
+    end: Condvar,
+}
+
+impl Proxy {
+    /// A proxy in front of the private engine.
+    #[must_use]
+    pub fn start() -> Self {
+        let dir = tempfile::Builder::new().prefix("makeroom-proxy-").tempdir().expect("a directory");
+        let listener = UnixListener::bind(dir.path().join("docker.sock")).expect("a socket");
+        let shared = Arc::new(Shared {
+            engine: dockerd::engine().socket(),
+            rules: Mutex::default(),
+            seen: Mutex::default(),
+            ended: Mutex::default(),
+            end: Condvar::new(),
+        });
+        let all = Arc::clone(&shared);
+        thread::spawn(move || {
+            for client in listener.incoming() {
+                let one = Arc::clone(&all);
+                if *one.ended.lock().expect("unpoisoned") {
+                    return;
+                }
+                // Either side may go away at any time: that is what is tested.
+                thread::spawn(move || client.and_then(|client| serve(client, &one)).ok());
+            }
+        });
+        Self { dir, shared }
+    }
+
+    /// Its socket.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.dir.path().join("docker.sock")
+    }
+
+    /// Does this to the `nth` call of this kind (the path's last word: `pause`, `unpause`, `json`), or to each.
+    pub fn on(&self, call: &'static str, nth: Option<usize>, deed: Deed) {
+        self.shared.rules.lock().expect("unpoisoned").push((call, nth, deed));
+    }
+
+    /// Holds the `nth` call of this kind.
+    #[must_use]
+    pub fn hold(&self, call: &'static str, nth: usize, moment: Moment) -> Held {
+        let gate = Arc::new(Gate::default());
+        self.on(call, Some(nth), Deed::Hold(moment, Arc::clone(&gate)));
+        Held(gate)
+    }
+
+    /// Lets everything through from now on.
+    pub fn forget(&self) {
+        self.shared.rules.lock().expect("unpoisoned").clear();
+    }
+
+    /// How many calls of this kind came.
+    #[must_use]
+    pub fn seen(&self, call: &str) -> usize {
+        self.shared.seen.lock().expect("unpoisoned").get(call).copied().unwrap_or(0)
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        *self.shared.ended.lock().expect("unpoisoned") = true;
+        self.shared.end.notify_all();
+        for (_, _, deed) in &*self.shared.rules.lock().expect("unpoisoned") {
+            if let Deed::Hold(_, gate) = deed {
+                gate.change(|state| state.open = true);
+            }
+        }
+        // Wakes the listener, which looks at `ended`.
+        let _ = UnixStream::connect(self.socket());
+    }
+}
+
+impl Gate {
+    fn change(&self, change: impl FnOnce(&mut GateState)) {
+        change(&mut self.state.lock().expect("unpoisoned"));
+        self.changed.notify_all();
+    }
+
+    fn pass(&self) {
+        self.change(|state| state.reached = true);
+        let state = self.state.lock().expect("unpoisoned");
+        drop(self.changed.wait_while(state, |state| !state.open).expect("unpoisoned"));
+    }
+
+    #[track_caller]
+    fn wait(&self, what: &str, is_so: impl Fn(&GateState) -> bool) {
+        let state = self.state.lock().expect("unpoisoned");
+        let (state, _) = self.changed.wait_timeout_while(state, PATIENCE, |state| !is_so(state)).expect("unpoisoned");
+        let is_so = is_so(&state);
+        drop(state);
+        assert!(is_so, "not within {PATIENCE:?}: the held call is {what}");
+    }
+}
+
+impl Held {
+    /// Waits until the call is there.
+    #[track_caller]
+    pub fn wait(&self) {
+        self.0.wait("reached", |state| state.reached);
+    }
+
+    /// Lets the call go, and waits until the engine has answered it.
+    #[track_caller]
+    pub fn release(&self) {
+        self.0.change(|state| state.open = true);
+        self.0.wait("done", |state| state.done);
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.change(|state| state.open = true);
+    }
+}
+
+impl Shared {
+    fn pick(&self, call: &str) -> Option<Deed> {
+        let mut seen = self.seen.lock().expect("unpoisoned");
+        let count = seen.entry(call.to_owned()).or_default();
+        *count += 1;
+        let rules = self.rules.lock().expect("unpoisoned");
+        let picked = rules.iter().find(|(kind, nth, _)| *kind == call && nth.is_none_or(|nth| nth == *count));
+        picked.map(|(_, _, deed)| deed.clone())
+    }
+
+    fn wait_for_the_end(&self) {
+        let ended = self.ended.lock().expect("unpoisoned");
+        drop(self.end.wait_while(ended, |ended| !*ended).expect("unpoisoned"));
+    }
+}
+
+fn serve(mut client: UnixStream, shared: &Shared) -> io::Result<()> {
+    let request = read_head(&mut client)?;
+    let line = String::from_utf8_lossy(&request).lines().next().unwrap_or_default().to_owned();
+    let path = line.split(' ').nth(1).unwrap_or_default();
+    let call = path.split('?').next().and_then(|path| path.rsplit('/').next()).unwrap_or_default();
+    let deed = shared.pick(call);
+    match &deed {
+        Some(Deed::Cut(Moment::Before)) => return Ok(()),
+        Some(Deed::Silence(Moment::Before)) => {
+            shared.wait_for_the_end();
+            return Ok(());
+        }
+        Some(Deed::Answer(status, body)) => {
+            let length = body.len();
+            return write!(
+                client,
+                "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+            );
+        }
+        Some(Deed::Hold(Moment::Before, gate)) => gate.pass(),
+        _ => {}
+    }
+    let mut engine = UnixStream::connect(&shared.engine)?;
+    engine.write_all(&request)?;
+    if let Some(deed) = deed {
+        // Only once the head of the answer is here has the engine done it. The client's end is not
+        // passed on before: it would cancel the call.
+        let answer = read_head(&mut engine)?;
+        match deed {
+            Deed::Cut(_) => return Ok(()),
+            Deed::Silence(_) => {
+                shared.wait_for_the_end();
+                return Ok(());
+            }
+            Deed::Hold(moment, gate) => {
+                if moment == Moment::After {
+                    gate.pass();
+                }
+                gate.change(|state| state.done = true);
+            }
+            Deed::Answer(..) => {}
+        }
+        client.write_all(&answer)?;
+    }
+    let (mut from, mut to) = (client.try_clone()?, engine.try_clone()?);
+    thread::spawn(move || {
+        let _ = io::copy(&mut from, &mut to);
+        to.shutdown(Shutdown::Write)
+    });
+    io::copy(&mut engine, &mut client)?;
+    client.shutdown(Shutdown::Both)
+}
+
+/// Everything up to the end of the head, and what came along with it.
+fn read_head(stream: &mut UnixStream) -> io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    let mut buffer = [0; 4096];
+    while !head.windows(4).any(|four| four == b"\r\n\r\n") {
+        match stream.read(&mut buffer)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            length => head.extend_from_slice(&buffer[..length]),
+        }
+    }
+    Ok(head)
+}
