@@ -136,7 +136,10 @@ fn describe(status: &Status) -> String {
     lines.extend(status.unreadable.iter().map(|error| format!("unreadable: {}", text::printable(error))));
     if let Some(memory) = status.memory {
         lines.push(format!("memory      {} available of {}", text::size(memory.available_bytes), text::size(memory.total_bytes)));
-        lines.push(format!("swap        {} free of {}", text::size(memory.swap_free_bytes), text::size(memory.swap_total_bytes)));
+        lines.push(match memory.swap_total_bytes {
+            0 => "swap        none".to_owned(),
+            total_bytes => format!("swap        {} free of {}", text::size(memory.swap_free_bytes), text::size(total_bytes)),
+        });
     }
     lines.extend(status.swap.iter().map(|area| format!("    {} used in {}", text::size(area.used_bytes), text::printable(&area.path))));
     lines.join("\n") + "\n"

@@ -61,18 +61,24 @@ impl Watch {
         if begun < self.next {
             return;
         }
+        self.look_at_available();
+        self.seen.tree_peak_bytes = self.seen.tree_peak_bytes.max(tree_pages(keeper) * self.page_bytes);
+        self.next = begun + OFTEN.max(begun.elapsed() * COST_PART);
+    }
+
+    fn look_at_available(&mut self) {
         if let Some(memory) = now() {
             let lowest = self.seen.available_min_bytes.get_or_insert(memory.available_bytes);
             *lowest = memory.available_bytes.min(*lowest);
         }
-        self.seen.tree_peak_bytes = self.seen.tree_peak_bytes.max(tree_pages(keeper) * self.page_bytes);
-        self.next = begun + OFTEN.max(begun.elapsed() * COST_PART);
     }
 
     /// Ends, with what was seen. `largest_bytes` is the largest RSS of any one process that was
     /// waited for: it may have lived between two looks.
     #[must_use]
     pub fn end(mut self, largest_bytes: u64) -> Seen {
+        // A build that is over before the first look has a lowest point all the same.
+        self.look_at_available();
         self.seen.tree_peak_bytes = self.seen.tree_peak_bytes.max(largest_bytes);
         self.seen.full_stall = full_stall().zip(self.stall_before).map(|(after, before)| after.saturating_sub(before));
         self.seen
