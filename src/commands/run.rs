@@ -9,14 +9,11 @@ use crate::{
     config,
     core::{exit, text},
     supervise::{
-        drive::{Ended, Plan, drive},
+        drive::{Ended, LEASE, Plan, drive},
         ending::end_as,
         inherited::Inherited,
     },
 };
-
-/// The variable in which the child finds its lease.
-const LEASE: &str = "MAKEROOM_LEASE";
 
 /// Makes room, runs the command, puts everything back.
 #[must_use]
@@ -32,12 +29,6 @@ pub fn run(args: RunArgs) -> ExitCode {
         Ok((mut request, journal)) => {
             // Whoever asks for a time limit wants a supervisor of its own.
             request.inside = env::var(LEASE).ok().filter(|_| settings.timeout.is_none());
-            // SAFETY: this process has one thread.
-            unsafe {
-                env::set_var(LEASE, &request.lease);
-                // A makeroom inside the build finds the same leases, whatever named them.
-                env::set_var("MAKEROOM_STATE_DIR", &request.state_dir);
-            }
             Some((request, journal))
         }
         Err((reason, hint)) if settings.strict => {

@@ -25,6 +25,20 @@ pub fn place_of(state_dir: &Path) -> Place {
     judge(marked, &mounts, real.as_deref().unwrap_or(state_dir))
 }
 
+/// The container that makeroom itself runs in: an engine mounts these three files into each.
+/// To pause it would freeze the keeper with everything else.
+#[must_use]
+pub fn own_container() -> Option<String> {
+    own_id(&fs::read_to_string("/proc/self/mountinfo").unwrap_or_default())
+}
+
+fn own_id(mountinfo: &str) -> Option<String> {
+    let is_id = |part: &&str| part.len() == 64 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let given =
+        mounts(mountinfo).into_iter().filter(|mount| matches!(mount.point.as_str(), "/etc/hostname" | "/etc/hosts" | "/etc/resolv.conf"));
+    given.filter_map(|mount| mount.root.split('/').find(is_id).map(str::to_owned)).next()
+}
+
 struct Mount {
     /// The directory of its file system that is mounted.
     root: String,
@@ -33,12 +47,7 @@ struct Mount {
 }
 
 fn judge(marked: bool, mountinfo: &str, state_dir: &Path) -> Place {
-    let mounts = mountinfo.lines().filter_map(|line| {
-        let (mount, source) = line.split_once(" - ")?;
-        let mut fields = mount.split(' ').skip(3).map(unescape);
-        Some(Mount { root: fields.next()?, point: fields.next()?, kind: source.split(' ').next()?.to_owned() })
-    });
-    let mounts: Vec<_> = mounts.collect();
+    let mounts = mounts(mountinfo);
     let of = |path: &Path| mounts.iter().filter(|mount| path.starts_with(&mount.point)).max_by_key(|mount| mount.point.len());
     // A mark alone proves nothing: a VM's image that was made from a container has it as well. The
     // engines' other storage drivers mount a directory or a dataset of their own as the root.
@@ -50,6 +59,15 @@ fn judge(marked: bool, mountinfo: &str, state_dir: &Path) -> Place {
         Some(mount) if mount.point != "/" && mount.kind != "tmpfs" && !is_overlay(&mount.kind) => Place::Lasting,
         _ => Place::Fleeting,
     }
+}
+
+fn mounts(mountinfo: &str) -> Vec<Mount> {
+    let read = |line: &str| {
+        let (mount, source) = line.split_once(" - ")?;
+        let mut fields = mount.split(' ').skip(3).map(unescape);
+        Some(Mount { root: fields.next()?, point: fields.next()?, kind: source.split(' ').next()?.to_owned() })
+    };
+    mountinfo.lines().filter_map(read).collect()
 }
 
 fn is_overlay(kind: &str) -> bool {
@@ -64,6 +82,15 @@ mod tests {
     const DOCKER: &str = "500 400 0:50 / / rw - overlay overlay rw\n501 500 8:1 /v /var/lib/makeroom rw - ext4 /dev/sda1 rw\n502 500 0:9 / /tmp rw - tmpfs tmpfs rw\n";
     const VFS: &str =
         "500 400 8:1 /var/lib/docker/vfs/x / rw - ext4 /dev/sda1 rw\n501 500 8:1 /v /var/lib/my\\040room rw - ext4 /dev/sda1 rw\n";
+
+    #[test]
+    fn the_own_container_is_known_by_the_files_that_its_engine_mounts() {
+        let id = "0123456789abcdef".repeat(4);
+        let inside = format!("{DOCKER}510 500 8:1 /var/lib/docker/containers/{id}/hostname /etc/hostname rw - ext4 /dev/sda1 rw\n");
+        assert_eq!(own_id(&inside), Some(id.clone()));
+        let host = format!("{BARE}30 20 0:60 / /var/lib/docker/containers/{id}/mounts/shm rw - tmpfs shm rw\n");
+        assert_eq!(own_id(&host), None);
+    }
 
     #[test]
     fn only_a_volume_outlives_a_container() {

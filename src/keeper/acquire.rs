@@ -34,6 +34,7 @@ use crate::{
         endpoint::{self, Surroundings, Wish},
     },
     host::{
+        container::own_container,
         reclaim::{self, PidAndId},
         shell::{Shell, ShellError},
         swap,
@@ -252,7 +253,8 @@ impl Acquirer<'_> {
                 self.note(Note::new(Level::Warning, format!("no container matches `{}`", text::printable(&selector))));
             }
         }
-        choice.chosen.into_iter().map(|index| listed[index].clone()).collect()
+        let own = own_container();
+        choice.chosen.into_iter().map(|index| listed[index].clone()).filter(|listed| own.as_ref() != Some(&listed.id)).collect()
     }
 
     /// Makes sure of swap; gives the host as it is afterwards.

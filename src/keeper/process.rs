@@ -15,6 +15,11 @@ pub const JOURNAL_FD: RawFd = 3;
 /// Where its own descriptors cannot be listed, or `/` cannot be entered.
 pub fn settle() -> io::Result<()> {
     close_all_but_ours()?;
+    // A step's shell that outlived us would hold the lease's lock with it.
+    // SAFETY: sets a flag of a descriptor; whether it is open is in the result.
+    if unsafe { libc::fcntl(JOURNAL_FD, libc::F_SETFD, libc::FD_CLOEXEC) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
     std::env::set_current_dir("/")?;
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGCHLD] {

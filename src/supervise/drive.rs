@@ -3,6 +3,7 @@
 
 use std::{
     collections::VecDeque,
+    env,
     ffi::OsString,
     os::fd::AsFd as _,
     time::{Duration, Instant},
@@ -11,7 +12,11 @@ use std::{
 use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
-    sys::resource::{UsageWho, getrusage},
+    sys::{
+        resource::{UsageWho, getrusage},
+        wait::waitpid,
+    },
+    unistd::Pid,
 };
 
 use super::{
@@ -51,6 +56,9 @@ const MOST_KEEPERS: u32 = 5;
 const GROUP_POLL: Duration = Duration::from_millis(20);
 const LIVE_TICK: Duration = Duration::from_millis(100);
 
+/// The variable in which the child finds its lease.
+pub const LEASE: &str = "MAKEROOM_LEASE";
+
 /// What a run is made of.
 #[derive(Debug)]
 pub struct Plan {
@@ -83,7 +91,7 @@ pub enum Ended {
 /// Where signals cannot be received.
 pub fn drive(plan: Plan, inherited: Inherited, say: &mut Say) -> std::io::Result<Ended> {
     let signals = Signals::receive()?;
-    become_subreaper();
+    become_subreaper(true);
     let mut drive = Drive {
         plan,
         inherited,
@@ -142,6 +150,7 @@ impl Drive<'_> {
                 }
             }
             if self.covered && self.keeper.is_none() {
+                become_subreaper(false);
                 return Ended::Become(self.plan.command, self.signals.handled().to_vec());
             }
             self.wait();
@@ -235,10 +244,15 @@ impl Drive<'_> {
     fn listen(&mut self) {
         let Some(keeper) = &mut self.keeper else { return };
         let (messages, is_there) = keeper.listen();
+        let pid = keeper.pid();
         for message in messages {
             self.hear(message);
         }
         if !is_there {
+            if self.covered {
+                // It has nothing left to do but exit; the command that we become must not find it as its zombie.
+                let _ = waitpid(Pid::from_raw(pid), None);
+            }
             self.keeper = None;
             if self.back.is_none() && !self.covered {
                 self.start_keeper();
@@ -272,6 +286,9 @@ impl Drive<'_> {
             }
             FromKeeper::Released(back) => {
                 self.say.settle();
+                if !self.session.is_released() {
+                    self.say.warning("the keeper was told to end: everything is put back already, the build goes on", None);
+                }
                 self.back = Some(back);
                 self.queue.push_back(Event::Released);
             }
@@ -359,6 +376,14 @@ impl Drive<'_> {
 
     fn start_child(&mut self) {
         self.begun = Instant::now();
+        if let Some((request, _)) = &self.plan.lease {
+            // SAFETY: this process has one thread.
+            unsafe {
+                env::set_var(LEASE, &request.lease);
+                // A makeroom inside the build finds the same leases, whatever named them.
+                env::set_var("MAKEROOM_STATE_DIR", &request.state_dir);
+            }
+        }
         let started = child::fork_gated(&self.plan.command, &self.inherited, self.signals.handled()).and_then(|gated| {
             self.child = Some(gated.process);
             if let Some(keeper) = &mut self.keeper {
@@ -402,8 +427,8 @@ impl Drive<'_> {
 }
 
 /// Processes that the build leaves behind become ours, so that they can be seen and reaped.
-fn become_subreaper() {
+fn become_subreaper(is_one: bool) {
     // Since Linux 3.4; elsewhere a zombie's group counts as alive for a little longer.
     #[cfg(target_os = "linux")]
-    let _ = nix::sys::prctl::set_child_subreaper(true);
+    let _ = nix::sys::prctl::set_child_subreaper(is_one);
 }
