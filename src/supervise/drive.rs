@@ -286,7 +286,7 @@ impl Drive<'_> {
             }
             FromKeeper::Released(back) => {
                 self.say.settle();
-                if !self.session.is_released() {
+                if !self.session.is_released() && !self.covered {
                     self.say.warning("the keeper was told to end: everything is put back already, the build goes on", None);
                 }
                 self.back = Some(back);
