@@ -52,6 +52,12 @@ impl EngineError {
         matches!(self, Self::Refused { status: 404, .. })
     }
 
+    /// The container is not in a state for this: 409.
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::Refused { status: 409, .. })
+    }
+
     /// The engine itself is gone or went away, as opposed to refusing this call.
     #[must_use]
     pub fn is_engine_gone(&self) -> bool {

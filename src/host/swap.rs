@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use super::shell::{Shell, ShellError, variable};
+use super::{
+    process::identify,
+    shell::{Shell, ShellError, variable},
+};
 use crate::core::{memory::ActiveSwap, record::Area, swap::fits_back};
 
 const MAKE: &str = include_str!("steps/swap_make.sh");
@@ -44,7 +47,10 @@ pub fn label_of(lease: &str) -> String {
 /// # Errors
 /// [`SwapError::Refused`] with the reason, where nothing was made.
 pub async fn make(shell: &Shell, area: &Area) -> Result<(), SwapError> {
-    let head = [variable("size", &area.size_bytes.to_string()), variable("own_dir", OWN_DIR), head(area)].concat();
+    let keeper = identify(std::process::id().cast_signed())
+        .map_or((String::new(), String::new()), |own| (own.pid.to_string(), own.start_ticks.to_string()));
+    let asked_by = [variable("keeper", &keeper.0), variable("keeper_start", &keeper.1)].concat();
+    let head = [variable("size", &area.size_bytes.to_string()), variable("own_dir", OWN_DIR), asked_by, head(area)].concat();
     match answer(&shell.run_as_root(&(head + MAKE), MAKE_LIMIT).await?)? {
         "ok" => Ok(()),
         other => Err(SwapError::Refused(format!("the step answers `{other}`"))),

@@ -21,7 +21,7 @@ use crate::{
         cgroup::Measured,
         claim::{Claim, claim},
         order,
-        record::{Area, Opened, Record, Target, VERSION},
+        record::{Area, AreaGone, Opened, Record, Target, VERSION},
         selector::{COMPOSE_PROJECT, COMPOSE_SERVICE, Selector},
         swap as sums,
         target::{COMPOSE_DEPENDS_ON, Inspected, Listed, Method, MethodFacts, choose, comes_back, method},
@@ -107,6 +107,8 @@ struct Candidate {
     target: Target,
     now: Inspected,
     comes_back: bool,
+    /// The keeper before this one announced it, and may have sent a call that comes late.
+    announced: bool,
 }
 
 /// What the targets came to.
@@ -262,6 +264,7 @@ impl Acquirer<'_> {
         let SwapWish::Free(wish) = self.request.swap else { return before };
         let measured = before?;
         self.join_areas(journal, leases, &measured);
+        self.drop_unfinished_areas(journal, &measured).await;
         let Some(size_bytes) = measured.memory.and_then(|memory| sums::missing(wish.bytes, memory.swap_free_bytes)) else {
             return Some(measured);
         };
@@ -288,11 +291,22 @@ impl Acquirer<'_> {
             }
             Err(error) => {
                 if !matches!(error, swap::SwapError::Shell(ShellError::Silent { .. })) {
-                    self.record(journal, &Record::AreaGone { path: area.path.clone(), how: crate::core::record::AreaGone::AlreadySo });
+                    self.record(journal, &Record::AreaGone { path: area.path.clone(), how: AreaGone::AlreadySo });
                 }
                 let hint = "name another place with --swap-file PATH, a size with --swap SIZE, or --swap off";
                 self.shortfall(format!("no swap is made at {}: {error}", text::printable(&area.path)), Some(hint.to_owned()));
                 Some(measured)
+            }
+        }
+    }
+
+    /// What a keeper before this one had begun to make and did not finish.
+    async fn drop_unfinished_areas(&self, journal: &mut Journal, measured: &Measured) {
+        let is_active = |area: &Area| measured.swaps.iter().any(|swap| swap.path == area.path);
+        let begun: Vec<Area> = journal.state().areas.values().map(|held| held.area.clone()).filter(|area| !is_active(area)).collect();
+        for area in begun {
+            if swap::remove(self.shell, &area).await.is_ok() {
+                self.record(journal, &Record::AreaGone { path: area.path, how: AreaGone::AlreadySo });
             }
         }
     }
@@ -355,7 +369,10 @@ impl Acquirer<'_> {
             taken.names.insert(target.id.clone(), target.name.clone());
             let pid_and_id = (now.pid, target.id.clone());
             match claim(&now, journal.state().targets.get(&target.id), leases.holder_of(&target.id).map(|(_, held)| held)) {
-                Claim::Take => candidates.push(Candidate { target, comes_back: comes_back(&listed, &now), now }),
+                Claim::Take => {
+                    let announced = journal.state().targets.contains_key(&target.id);
+                    candidates.push(Candidate { target, comes_back: comes_back(&listed, &now), now, announced });
+                }
                 Claim::Ours(method) => {
                     self.record(journal, &Record::Taken { id: target.id, unknown: None });
                     taken.joined.push(method);
@@ -455,6 +472,10 @@ impl Acquirer<'_> {
         };
         let verb = if method == Method::Pause { "pause" } else { "stop" };
         let reason = text::printable(&error.to_string());
+        // Paused already, by the late call of a keeper before this one: ours all the same.
+        if candidate.announced && error.is_conflict() {
+            return Record::Taken { id, unknown: Some(reason) };
+        }
         if !error.is_not_found() {
             let hint = "wait until it is up, or leave it out with --keep".to_owned();
             self.shortfall(format!("cannot {verb} `{}`: {reason}", text::printable(&candidate.target.name)), Some(hint));

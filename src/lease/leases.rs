@@ -1,7 +1,8 @@
 //! Owns the view over all leases of a state directory, and their ids.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Read as _},
     path::{Path, PathBuf},
 };
 
@@ -60,16 +61,11 @@ impl Leases {
 /// A new lease's id: twelve hexadecimal digits, random, so that two machines' logs can be told apart.
 ///
 /// # Errors
-/// Where the kernel has no random numbers to give.
+/// Where the kernel gives no random numbers.
 pub fn new_id() -> io::Result<String> {
-    let mut bytes = [0_u8; 6];
-    // SAFETY: the buffer is ours, writable, and as long as said; six bytes are never given in part.
-    let given = unsafe { libc::getentropy(bytes.as_mut_ptr().cast(), bytes.len()) };
-    if given != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    let number = bytes.iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
-    Ok(format!("{number:012x}"))
+    let mut bytes = [0_u8; 8];
+    fs::File::open("/dev/urandom")?.read_exact(&mut bytes[2..])?;
+    Ok(format!("{:012x}", u64::from_be_bytes(bytes)))
 }
 
 /// The lease that a journal's file name names.
