@@ -60,6 +60,22 @@ impl Run {
         command.env("MAKEROOM_STATE_DIR", site.state()).env("MAKEROOM_SWAP", "off");
         let stem = site.path("log").join(unique("run"));
         command.stdin(Stdio::null());
+        // SAFETY: a loop of single system calls. Whoever runs the tests may ignore or block signals
+        // (a shell's background job ignores SIGINT and SIGQUIT; what glibc's posix_spawn started ignores
+        // 32, which glibc's own calls refuse to touch); the kernel refuses SIGKILL and SIGSTOP.
+        unsafe {
+            command.pre_exec(|| {
+                // The kernel's own sigaction: SIG_DFL, no flags, no restorer, an empty mask.
+                let by_default = [0_u64; 4];
+                for signal in 1..=64 {
+                    libc::syscall(libc::SYS_rt_sigaction, signal, by_default.as_ptr(), std::ptr::null_mut::<u64>(), 8);
+                }
+                let mut none = std::mem::zeroed();
+                libc::sigemptyset(&raw mut none);
+                libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
+                Ok(())
+            })
+        };
         Self { command, site: site.inner(), stem, limit: PATIENCE }
     }
 

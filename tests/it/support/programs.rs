@@ -1,17 +1,19 @@
 //! Owns the static programs that the images are made of: Debian's busybox, and the hog, compiled
-//! here once and kept in the target directory.
+//! here once and kept in the target directory; and a build that counts its signals.
 
 use std::{
     fs,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::Command,
+    sync::OnceLock,
 };
 
 use tempfile::TempDir;
 
 use super::{must_run, needed};
 
+const TALLY: &str = include_str!("../../programs/tally.rs");
 const HOG: &str = include_str!("../../programs/hog.rs");
 
 /// A root directory with a shell.
@@ -35,6 +37,13 @@ pub fn busybox() -> TempDir {
 pub fn hog() -> TempDir {
     let program = compiled("hog", HOG);
     root(|root| drop(fs::copy(program, root.join("bin/hog")).expect("copied")))
+}
+
+/// The tally, to be run on this machine.
+#[must_use]
+pub fn tally() -> PathBuf {
+    static TALLY_MADE: OnceLock<PathBuf> = OnceLock::new();
+    TALLY_MADE.get_or_init(|| compiled("tally", TALLY)).clone()
 }
 
 fn compiled(name: &str, source: &str) -> PathBuf {

@@ -19,11 +19,17 @@ use super::{
     process,
     proxy::Proxy,
     services::{Recipe, Services},
+    wait_for_line,
 };
 
 thread_local! {
     static SITES: RefCell<Vec<Weak<Inner>>> = const { RefCell::new(Vec::new()) };
 }
+
+/// A build, for `sh -c`: tells its pid, waits for [`Site::go`], ends with 7.
+pub const UNTIL_GO: &str = "echo $$ >child; while ! [ -e go ]; do sleep 0.02; done; exit 7";
+/// The same, and SIGTERM does not end it.
+pub const STUBBORN: &str = "trap '' TERM; echo $$ >child; while ! [ -e go ]; do sleep 0.02; done; exit 7";
 
 /// One test's surroundings.
 pub struct Site {
@@ -74,6 +80,24 @@ impl Site {
     #[must_use]
     pub fn work(&self) -> PathBuf {
         self.path("work")
+    }
+
+    /// The pid that a build wrote to `child`, as [`UNTIL_GO`] does.
+    #[track_caller]
+    pub fn child(&self) -> i32 {
+        wait_for_line(&self.work().join("child")).parse().expect("a pid")
+    }
+
+    /// Lets [`UNTIL_GO`] end.
+    pub fn go(&self) {
+        fs::write(self.work().join("go"), "").expect("written");
+    }
+
+    /// Takes `child` and `go` away, for the next build.
+    pub fn again(&self) {
+        for name in ["child", "go"] {
+            let _ = fs::remove_file(self.work().join(name));
+        }
     }
 
     /// The state directory; makeroom makes it.
