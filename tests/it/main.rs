@@ -11,3 +11,4 @@ mod inherit;
 mod journal;
 mod leases;
 mod restore;
+mod signals;
