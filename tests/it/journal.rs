@@ -139,23 +139,22 @@ fn the_journal_names_the_program_and_none_of_its_arguments() {
 const MESSAGE: &str = "{\"message\":\"said the proxy\"}";
 const NOT_PAUSED: &str = "{\"message\":\"Container 0123 is not paused\"}";
 
-/// What the engine can answer, other than doing as it is told.
-const ANSWERS: [Deed; 8] = [
-    Deed::Answer(304, ""),
-    Deed::Answer(404, MESSAGE),
+/// What can come back in place of "done".
+const ANSWERS: [Deed; 5] = [
     Deed::Answer(409, MESSAGE),
     Deed::Answer(500, NOT_PAUSED),
     Deed::Answer(500, MESSAGE),
-    Deed::Answer(200, "this is no JSON"),
     Deed::Cut(Moment::Before),
     Deed::Cut(Moment::After),
 ];
+/// What says "done" or "there is none" without being true.
+const LIES: [Deed; 3] = [Deed::Answer(304, ""), Deed::Answer(404, MESSAGE), Deed::Answer(200, "this is no JSON")];
 
 #[test]
 fn whatever_the_engine_answers_to_a_pause_the_build_runs_and_all_run_in_the_end() {
     let services = Site::new().services(2);
     let before = services.states();
-    for deed in ANSWERS {
+    for deed in ANSWERS.into_iter().chain(LIES) {
         eprintln!("{deed:?}");
         let proxy = Proxy::start();
         let site = Site::behind(&proxy);
@@ -179,6 +178,35 @@ fn whatever_the_engine_answers_to_an_unpause_all_run_in_the_end() {
         assert_eq!(services.states(), before);
         assert!(site.journals().is_empty(), "{:?}", site.journals());
     }
+}
+
+#[test]
+fn a_container_that_vanishes_between_the_look_and_the_unpause_is_nothing_to_restore() {
+    let proxy = Proxy::start();
+    let site = Site::behind(&proxy);
+    let services = site.services(2);
+    let held = [1, 2].map(|nth| proxy.hold("unpause", nth, Moment::Before));
+    let run = site.makeroom(["--strict", "--pause", &services.all(), "true"]).spawn();
+    held.iter().for_each(|held| held.wait());
+    services.remove(0);
+    held.iter().for_each(|held| held.release());
+    run.wait().expect_code(0);
+    assert_eq!(services.statuses(), ["gone", "running"]);
+    assert!(site.journals().is_empty(), "{:?}", site.journals());
+}
+
+#[test]
+fn a_container_that_somebody_thaws_between_the_look_and_the_unpause_is_as_it_should_be() {
+    let proxy = Proxy::start();
+    let site = Site::behind(&proxy);
+    let services = site.services(1);
+    let held = proxy.hold("unpause", 1, Moment::Before);
+    let run = site.makeroom(["--strict", "--pause", &services.all(), "true"]).spawn();
+    held.wait();
+    services.tell(0, "unpause");
+    held.release();
+    run.wait().expect_code(0);
+    assert!(services.are("running") && site.journals().is_empty());
 }
 
 #[test]
