@@ -27,12 +27,12 @@ fn what_was_typed_wrongly_is_named_with_what_is_allowed_and_nothing_is_run() {
         (&["--puase", "x"], "--puase", "--pause"),
         (&["-x"], "-x", "--pause"),
         (&["--swap", "much"], "--swap", "2GiB"),
-        (&["--swap", "-1G"], "--swap", "2GiB"),
+        (&["--swap=-1G"], "--swap", "2GiB"),
         (&["--swap", "1e30G"], "--swap", "2GiB"),
         (&["--timeout", "5"], "--timeout", "90s"),
         (&["--grace", "soon"], "--grace", "90s"),
-        (&["--stop-timeout", "-1s"], "--stop-timeout", "90s"),
-        (&["--restore-timeout", ""], "--restore-timeout", "90s"),
+        (&["--stop-timeout=-1s"], "--stop-timeout", "90s"),
+        (&["--restore-timeout", ""], "--restore-timeout", "a value is missing"),
         (&["--method", "kill"], "--method", "auto, pause, stop"),
         (&["--color", "sometimes"], "--color", "auto, always, never"),
         (&["--pause", "re:("], "--pause", "re:REGEX"),
@@ -62,7 +62,9 @@ fn an_option_without_its_value_is_named() {
 #[test]
 fn a_bad_variable_is_named_with_what_is_allowed() {
     let site = nowhere();
-    for (name, value, allowed) in [("MAKEROOM_SWAP", "much", "2GiB"), ("MAKEROOM_GRACE", "5", "90s"), ("MAKEROOM_PAUSE", "re:(", "re:REGEX")] {
+    for (name, value, allowed) in
+        [("MAKEROOM_SWAP", "much", "2GiB"), ("MAKEROOM_GRACE", "5", "90s"), ("MAKEROOM_PAUSE", "re:(", "re:REGEX")]
+    {
         let done = site.makeroom(["touch", "started"]).env(name, value).run();
         done.expect_code(125).expect_said(name).expect_said(allowed);
         assert!(!site.work().join("started").exists());
@@ -73,7 +75,9 @@ fn a_bad_variable_is_named_with_what_is_allowed() {
 fn a_file_with_an_unknown_key_or_a_bad_value_is_named_with_its_line() {
     let site = nowhere();
     let file = site.work().join("makeroom.toml");
-    for (text, line, says) in [("pause = ['x']\npuase = ['y']\n", 2, "puase"), ("\ngrace = '5'\n", 2, "90s"), ("pause = ['re:(']\n", 1, "re:REGEX")] {
+    for (text, line, says) in
+        [("pause = ['x']\npuase = ['y']\n", 2, "puase"), ("\ngrace = '5'\n", 2, "90s"), ("pause = ['re:(']\n", 1, "re:REGEX")]
+    {
         fs::write(&file, text).expect("written");
         let done = site.makeroom(["touch", "started"]).run();
         done.expect_code(125).expect_said(&format!("makeroom.toml:{line}")).expect_said(says);
@@ -157,10 +161,9 @@ fn a_context_that_does_not_exist_is_a_warning_and_never_another_engine_instead()
 fn a_docker_context_is_found_as_docker_finds_it() {
     let site = Site::new();
     let services = site.services(1);
-    // `printf mon | sha256sum`
-    let dir = site.path("home").join(".docker/contexts/meta/ab7a49b52be2e3c2d5aa16e0d0ed5ea8ea3b5a3e4ee2cba1e1c0d7bf5d7c0b3a");
     let sum = std::process::Command::new("sh").args(["-c", "printf mon | sha256sum | cut -d' ' -f1"]).output().expect("sha256sum");
-    let dir = dir.with_file_name(String::from_utf8(sum.stdout).expect("hexadecimal").trim());
+    let sum = String::from_utf8(sum.stdout).expect("hexadecimal");
+    let dir = site.path("home").join(".docker/contexts/meta").join(sum.trim());
     fs::create_dir_all(&dir).expect("a directory");
     let meta = serde_json::json!({ "Name": "mon", "Endpoints": { "docker": { "Host": format!("unix://{}", site.engine().display()) } } });
     fs::write(dir.join("meta.json"), meta.to_string()).expect("written");

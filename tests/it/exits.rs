@@ -1,12 +1,6 @@
 //! How makeroom ends: as its child did, or with the codes that say why there was none.
 
-use std::{
-    fs,
-    os::unix::process::ExitStatusExt as _,
-    path::PathBuf,
-    thread,
-    time::Duration,
-};
+use std::{fs, os::unix::process::ExitStatusExt as _, path::PathBuf, thread, time::Duration};
 
 use crate::support::{
     process,
@@ -26,7 +20,9 @@ fn each(numbers: impl Iterator<Item = i32>, act: impl Fn(&Site, i32) + Sync) {
             let act = &act;
             scope.spawn(move || {
                 let site = site();
-                part.iter().for_each(|&number| act(&site, number));
+                for &number in part {
+                    act(&site, number);
+                }
             });
         }
     });
@@ -51,7 +47,11 @@ fn of_every_signal_that_ends_the_child_makeroom_dies_too_and_leaves_no_core() {
             .before_exec(|| {
                 let limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
                 // SAFETY: the limit is ours and whole.
-                if unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const limit) } == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+                if unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const limit) } == 0 {
+                    Ok(())
+                } else {
+                    Err(std::io::Error::last_os_error())
+                }
             })
             .run();
         assert_eq!(done.signal(), Some(signal), "{}", done.status);

@@ -112,14 +112,18 @@ fn the_intent_is_on_disk_before_the_engine_is_asked() {
     let services = site.services(2);
     let held = [1, 2].map(|nth| proxy.hold("pause", nth, Moment::Before));
     let run = site.makeroom(["--pause", &services.all(), "true"]).spawn();
-    held.iter().for_each(|held| held.wait());
+    for held in &held {
+        held.wait();
+    }
     let [journal] = &site.journals()[..] else { panic!("one journal: {:?}", site.journals()) };
     let text = fs::read_to_string(journal).expect("a journal");
     for state in services.states().into_iter().flatten() {
         let has = |line: &str| line.contains("\"taking\"") && line.contains(&state.id) && line.contains(&state.started_at);
         assert!(text.lines().any(has), "{}: {text}", state.id);
     }
-    held.iter().for_each(|held| held.release());
+    for held in &held {
+        held.release();
+    }
     run.wait().expect_code(0);
 }
 
@@ -187,9 +191,13 @@ fn a_container_that_vanishes_between_the_look_and_the_unpause_is_nothing_to_rest
     let services = site.services(2);
     let held = [1, 2].map(|nth| proxy.hold("unpause", nth, Moment::Before));
     let run = site.makeroom(["--strict", "--pause", &services.all(), "true"]).spawn();
-    held.iter().for_each(|held| held.wait());
+    for held in &held {
+        held.wait();
+    }
     services.remove(0);
-    held.iter().for_each(|held| held.release());
+    for held in &held {
+        held.release();
+    }
     run.wait().expect_code(0);
     assert_eq!(services.statuses(), ["gone", "running"]);
     assert!(site.journals().is_empty(), "{:?}", site.journals());

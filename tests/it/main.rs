@@ -3,6 +3,8 @@
 //! and named where it is missing: nothing here is skipped in silence.
 //! Run as root: `cargo test --test it`.
 
+#![expect(unreachable_pub, reason = "a test binary has no outside; the modules of `support` have one")]
+
 mod support;
 
 mod bad_input;
@@ -12,3 +14,4 @@ mod journal;
 mod leases;
 mod restore;
 mod signals;
+mod swap;

@@ -3,7 +3,7 @@
 
 use std::{fs, path::PathBuf};
 
-use crate::support::{makeroom::Running, programs, site::Site, wait_for_line, wait_until};
+use crate::support::{makeroom::Running, process, programs, site::Site, wait_for_line, wait_until};
 
 /// Runs the tally under makeroom in a group of its own.
 fn tally() -> (Site, Running) {
@@ -45,15 +45,14 @@ const PASSED_ON: [(i32, &str); 7] = [
 #[test]
 fn a_signal_sent_to_makeroom_reaches_the_child_once() {
     for (signal, name) in PASSED_ON {
-        once(signal, name, |run, signal| run.signal(signal));
+        once(signal, name, Running::signal);
     }
 }
 
 #[test]
 fn a_signal_sent_to_makerooms_whole_group_reaches_the_child_once() {
     for (signal, name) in PASSED_ON {
-        // SAFETY: only sends a signal, to a group that this test made.
-        once(signal, name, |run, signal| drop(unsafe { libc::kill(-run.pid(), signal) }));
+        once(signal, name, |run, signal| process::signal_group(run.pid(), signal));
     }
 }
 

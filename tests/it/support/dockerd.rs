@@ -58,6 +58,7 @@ pub fn engine() -> &'static Dockerd {
 }
 
 impl Dockerd {
+    #[expect(clippy::zombie_processes, reason = "the holder outlives this process: that is what it is for")]
     fn start() -> Self {
         assert!(nix::unistd::geteuid().is_root(), "these tests start a dockerd of their own: run them as root");
         let dockerd = needed("dockerd", "docker.io");
@@ -73,7 +74,7 @@ impl Dockerd {
         let held = OwnedFd::from(holder.stdin.take().expect("piped"));
         let made = Self { dir, _holder: held };
         let pid = || fs::read_to_string(made.dir.join("engine")).ok()?.trim().parse::<i32>().ok();
-        wait_within(Duration::from_secs(60), "dockerd answers", || {
+        wait_within(Duration::from_mins(1), "dockerd answers", || {
             assert!(pid().is_none_or(process::runs), "dockerd ended:\n{}", made.log());
             api::ask(&made.socket(), "GET", "/_ping", "text/plain", b"").is_ok_and(|answer| answer.status == 200)
         });

@@ -92,6 +92,13 @@ pub fn signal(pid: i32, signal: i32) {
     unsafe { libc::kill(pid, signal) };
 }
 
+/// Sends a signal to a group that a test made.
+pub fn signal_group(leader: i32, signal: i32) {
+    assert!(leader > 1, "no group: {leader}");
+    // SAFETY: as above.
+    unsafe { libc::kill(-leader, signal) };
+}
+
 /// A table of these processes, for a failure's report.
 #[must_use]
 pub fn table(pids: &[i32]) -> String {

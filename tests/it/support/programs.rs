@@ -36,7 +36,9 @@ pub fn busybox() -> TempDir {
 #[must_use]
 pub fn hog() -> TempDir {
     let program = compiled("hog", HOG);
-    root(|root| drop(fs::copy(program, root.join("bin/hog")).expect("copied")))
+    root(|root| {
+        fs::copy(program, root.join("bin/hog")).expect("copied");
+    })
 }
 
 /// The tally, to be run on this machine.

@@ -18,14 +18,13 @@ pub struct Recipe {
     labels: serde_json::Map<String, Value>,
     compose: Option<(String, Vec<String>)>,
     host: serde_json::Map<String, Value>,
-    extra: serde_json::Map<String, Value>,
 }
 
 impl Default for Recipe {
     fn default() -> Self {
         let command = ["/bin/sh", "-c", SERVICE].map(str::to_owned).to_vec();
         let host = json!({ "NetworkMode": "none" }).as_object().cloned().expect("an object");
-        Self { image: "busybox", command, labels: <_>::default(), compose: None, host, extra: <_>::default() }
+        Self { image: "busybox", command, labels: <_>::default(), compose: None, host }
     }
 }
 
@@ -35,12 +34,6 @@ impl Recipe {
     pub fn hog(mebibytes: usize) -> Self {
         let command = vec!["/bin/hog".to_owned(), mebibytes.to_string()];
         Self { image: engine().hog_image(), command, ..Self::default() }
-    }
-
-    /// Runs this with `sh -c`.
-    #[must_use]
-    pub fn script(self, script: &str) -> Self {
-        Self { command: ["/bin/sh", "-c", script].map(str::to_owned).to_vec(), ..self }
     }
 
     /// A label.
@@ -68,23 +61,7 @@ impl Recipe {
         self.host("RestartPolicy", json!({ "Name": policy }))
     }
 
-    /// `--memory`.
-    #[must_use]
-    pub fn memory(self, bytes: u64) -> Self {
-        self.host("Memory", json!(bytes))
-    }
-
-    /// A health check that runs this every second.
-    #[must_use]
-    pub fn health(mut self, command: &str) -> Self {
-        let second = 1_000_000_000_u64;
-        self.extra.insert("Healthcheck".to_owned(), json!({ "Test": ["CMD-SHELL", command], "Interval": second, "Retries": 1 }));
-        self
-    }
-
-    /// Any other field of the engine's HostConfig.
-    #[must_use]
-    pub fn host(mut self, key: &str, value: Value) -> Self {
+    fn host(mut self, key: &str, value: Value) -> Self {
         self.host.insert(key.to_owned(), value);
         self
     }
@@ -97,9 +74,7 @@ impl Recipe {
             let needs = index.checked_sub(1).map_or(String::new(), |before| format!("{}:service_started:false", services[before]));
             labels.insert("com.docker.compose.depends_on".to_owned(), json!(needs));
         }
-        let mut body = json!({ "Image": self.image, "Cmd": self.command, "Labels": labels, "HostConfig": self.host });
-        body.as_object_mut().expect("an object").extend(self.extra.clone());
-        body
+        json!({ "Image": self.image, "Cmd": self.command, "Labels": labels, "HostConfig": self.host })
     }
 }
 

@@ -130,7 +130,7 @@ impl Site {
     #[must_use]
     pub fn start(&self, recipe: &Recipe, count: usize) -> Services {
         let services = Services::start(recipe, count);
-        let _ = write!(self.inner.services.borrow_mut(), "{}\n", services.prefix());
+        let _ = writeln!(self.inner.services.borrow_mut(), "{}", services.prefix());
         services
     }
 

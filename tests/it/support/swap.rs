@@ -1,5 +1,6 @@
 //! Owns the turn of a test that touches the machine's swap: one at a time, in this process and in
-//! any other that runs these tests. What such a test left active is taken away with it.
+//! any other that runs these tests; and where such a test may put an area. What it left active is
+//! taken away with it.
 
 use std::{
     fs::{self, File},
@@ -8,8 +9,11 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use tempfile::TempDir;
+
 /// The machine's swap is this test's until it is dropped.
 pub struct SwapTurn {
+    dir: TempDir,
     before: Vec<PathBuf>,
     _file: File,
     _turn: MutexGuard<'static, ()>,
@@ -23,29 +27,49 @@ pub fn turn() -> SwapTurn {
     let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let file = File::create(std::env::temp_dir().join("makeroom-it-swap.lock")).expect("a lock's file");
     file.lock().expect("locked");
-    SwapTurn { before: areas(), _file: file, _turn: turn }
+    SwapTurn { dir: directory(), before: areas(), _file: file, _turn: turn }
 }
 
-/// The active swap areas, by path.
+/// A directory that only root writes to, where cargo's target directory is: /tmp may be memory.
 #[must_use]
-pub fn areas() -> Vec<PathBuf> {
+pub fn directory() -> TempDir {
+    tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory")
+}
+
+fn areas() -> Vec<PathBuf> {
     let text = fs::read_to_string("/proc/swaps").expect("/proc/swaps");
     let names = text.lines().skip(1).filter_map(|line| line.split_ascii_whitespace().next());
     names.map(|name| Path::new(&name.replace("\\040", " ")).to_owned()).collect()
 }
 
 impl SwapTurn {
-    /// The areas that are active now and were not before.
+    /// Where this test's areas are.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The areas in this test's directory that are active.
     #[must_use]
     pub fn new_areas(&self) -> Vec<PathBuf> {
-        areas().into_iter().filter(|area| !self.before.contains(area)).collect()
+        areas().into_iter().filter(|area| area.starts_with(self.dir()) && !self.before.contains(area)).collect()
+    }
+
+    /// Requires that no area and no file is left, and none of before is missing.
+    #[track_caller]
+    pub fn is_as_before(&self) {
+        let now = areas();
+        assert!(self.before.iter().all(|area| now.contains(area)), "{:?} were there, {now:?} are", self.before);
+        assert!(self.new_areas().is_empty(), "{now:?}");
+        let left: Vec<_> = fs::read_dir(self.dir()).expect("there").map(|entry| entry.expect("an entry").file_name()).collect();
+        assert!(left.is_empty(), "{left:?}");
     }
 }
 
 impl Drop for SwapTurn {
     fn drop(&mut self) {
-        for area in self.new_areas().into_iter().filter(|area| area.starts_with(std::env::temp_dir())) {
-            // A test that passed has nothing left here.
+        // A test that passed has nothing left here.
+        for area in self.new_areas() {
             let _ = Command::new("swapoff").arg(&area).status();
         }
     }
