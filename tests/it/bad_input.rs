@@ -39,7 +39,7 @@ fn what_was_typed_wrongly_is_named_with_what_is_allowed_and_nothing_is_run() {
         (&["--pause", "mon-["], "--pause", "glob"),
         (&["--pause", "label:"], "--pause", "label:KEY"),
         (&["--pause", "compose:/web"], "--pause", "compose:PROJECT"),
-        (&["--keep", ""], "--keep", "a name"),
+        (&["--keep", ""], "--keep", "a value is missing"),
         (&["--keep", "name:web"], "--keep", "a name"),
         (&["--engine", "unix:///a", "--context", "b"], "--engine", "--context"),
     ];

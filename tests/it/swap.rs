@@ -100,10 +100,10 @@ fn with_enough_free_swap_none_is_made_and_what_is_there_stays() {
     must_run(Command::new("swapon").arg(&own));
     let run = site.makeroom(["--swap", "32MiB", "--swap-file"]).args([turn.dir().join("area")]).args(["sh", "-c", UNTIL_GO]).spawn();
     site.child();
-    assert_eq!(turn.new_areas(), [own.clone()]);
+    assert_eq!(turn.new_areas(), std::slice::from_ref(&own));
     site.go();
     run.wait().expect_code(7);
-    assert_eq!(turn.new_areas(), [own.clone()]);
+    assert_eq!(turn.new_areas(), std::slice::from_ref(&own));
     must_run(Command::new("swapoff").arg(&own));
     fs::remove_file(&own).expect("removed");
     turn.is_as_before();

@@ -14,7 +14,6 @@ use tempfile::TempDir;
 /// The machine's swap is this test's until it is dropped.
 pub struct SwapTurn {
     dir: TempDir,
-    before: Vec<PathBuf>,
     _file: File,
     _turn: MutexGuard<'static, ()>,
 }
@@ -27,7 +26,7 @@ pub fn turn() -> SwapTurn {
     let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let file = File::create(std::env::temp_dir().join("makeroom-it-swap.lock")).expect("a lock's file");
     file.lock().expect("locked");
-    SwapTurn { dir: directory(), before: areas(), _file: file, _turn: turn }
+    SwapTurn { dir: directory(), _file: file, _turn: turn }
 }
 
 /// A directory that only root writes to, where cargo's target directory is: /tmp may be memory.
@@ -52,15 +51,13 @@ impl SwapTurn {
     /// The areas in this test's directory that are active.
     #[must_use]
     pub fn new_areas(&self) -> Vec<PathBuf> {
-        areas().into_iter().filter(|area| area.starts_with(self.dir()) && !self.before.contains(area)).collect()
+        areas().into_iter().filter(|area| area.starts_with(self.dir())).collect()
     }
 
-    /// Requires that no area and no file is left, and none of before is missing.
+    /// Requires that no area and no file of this test is left.
     #[track_caller]
     pub fn is_as_before(&self) {
-        let now = areas();
-        assert!(self.before.iter().all(|area| now.contains(area)), "{:?} were there, {now:?} are", self.before);
-        assert!(self.new_areas().is_empty(), "{now:?}");
+        assert_eq!(self.new_areas(), [] as [PathBuf; 0]);
         let left: Vec<_> = fs::read_dir(self.dir()).expect("there").map(|entry| entry.expect("an entry").file_name()).collect();
         assert!(left.is_empty(), "{left:?}");
     }
