@@ -322,3 +322,22 @@ fn a_runner_that_kills_the_whole_group_leaves_the_keeper_which_restores() {
     assert_eq!(services.states(), before);
     wait_until_gone(Duration::from_secs(2), "the keeper", &[keeper]);
 }
+
+#[test]
+fn a_makeroom_that_became_its_command_leaves_nothing_of_itself_to_it() {
+    let site = Site::new();
+    let services = site.services(1);
+    let makeroom = env!("CARGO_BIN_EXE_makeroom");
+    // A subreaper would be given the orphan. Without one it goes to the outer supervisor, which is one.
+    let wait = "while ! [ -e go ]; do sleep 0.02; done";
+    let script = format!("sh -c '({wait}) & echo $! >orphan'; echo $$ >child; {wait}; exit 7");
+    let run = site.makeroom(["--pause", &services.all(), makeroom, "--pause", services.name(0), "sh", "-c", &script]).spawn();
+    let child = site.child();
+    let orphan = wait_for_line(&site.work().join("orphan")).parse().expect("a pid");
+    assert_eq!(process::stat(orphan).expect("an orphan").parent, run.pid(), "the command is {child}");
+    for field in ["SigIgn", "SigBlk"] {
+        assert_eq!(process::status(child, field).as_deref(), Some("0000000000000000"), "{field}");
+    }
+    site.go();
+    run.wait().expect_code(7);
+}
