@@ -155,7 +155,7 @@ remember_stack() {
 
 # How long the engine says a service was paused since the sample was taken.
 paused_for() {
-    docker_cli events --since "$sample_time" --until "$(date +%s)" --filter "container=$prefix-$1" \
+    docker_cli events --since "$sample_time" --until "$(date +%s.%N)" --filter "container=$prefix-$1" \
         --format '{{.Action}} {{.TimeNano}}' |
         awk '$1 == "pause" { begin = $2 } $1 == "unpause" && begin { printf "%.1f s", ($2 - begin) / 1e9; exit }'
 }
