@@ -11,9 +11,7 @@ declare -A trace_was_there=()
 # Every call to the engine has a time limit: one that is stuck must not take the demo with it.
 docker_cli() { timeout --foreground 60 docker "$@"; }
 
-engine_in_words() {
-    if [ -n "$engine_pid" ]; then echo "private engine"; else echo "nothing else"; fi
-}
+private_engine_in_words() { [ -z "$engine_pid" ] || echo ", the private engine"; }
 
 use_engine() {
     if command -v docker > /dev/null && timeout 10 docker info > /dev/null 2>&1; then
