@@ -39,7 +39,7 @@ start_private_engine() {
     echo '{}' > "$work/engine/daemon.json"
     # In its own session: Ctrl-C is for makeroom, and must not end the engine under it. A cgroup
     # parent of its own can be removed afterwards. The group lets a user without root use the socket.
-    as_root setsid dockerd --config-file "$work/engine/daemon.json" \
+    as_root setsid --wait dockerd --config-file "$work/engine/daemon.json" \
         --data-root "$work/engine/data" --exec-root "$work/engine/run" \
         --pidfile "$work/engine/pid" --host "unix://$work/engine/sock" --group "$(id -g)" \
         --bridge none --iptables=false --ip6tables=false \
@@ -69,6 +69,9 @@ wait_until() {
     done
 }
 
+# By way of sh, which has it built in: a bare machine has no kill for sudo to run.
+end_process() { as_root sh -c 'kill "$1" "$2"' sh "$1" "$2" 2>> "$log"; }
+
 gone() { [ -z "$1" ] || [ ! -d "/proc/$1" ]; }
 
 # Ends it by the pid it wrote itself, with its containerd, and takes away what it leaves behind.
@@ -79,13 +82,13 @@ stop_engine() {
     [ -n "$engine_pid" ] || engine_pid=$(pid_in "$work/engine/pid")
     containerd_pid=$(pid_in "$work/engine/run/containerd/containerd.pid")
     if [ -n "$engine_pid" ]; then
-        as_root kill "$engine_pid" 2>> "$log"
+        end_process -TERM "$engine_pid"
         if ! wait_until 30 gone "$engine_pid"; then
-            as_root kill -KILL "$engine_pid" 2>> "$log"
+            end_process -KILL "$engine_pid"
             wait_until 5 gone "$engine_pid" || complain "dockerd (pid $engine_pid) does not end"
         fi
         if ! wait_until 5 gone "$containerd_pid"; then
-            as_root kill -KILL "$containerd_pid" 2>> "$log"
+            end_process -KILL "$containerd_pid"
             wait_until 5 gone "$containerd_pid" || complain "containerd (pid $containerd_pid) does not end"
         fi
     fi
