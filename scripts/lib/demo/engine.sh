@@ -33,7 +33,11 @@ engine_version() { docker_cli version --format 'docker {{.Server.Version}}'; }
 
 start_private_engine() {
     local path
-    for path in "${engine_traces[@]}"; do trace_was_there[$path]=$(if_there "$path"); done
+    for path in "${engine_traces[@]}"; do
+        trace_was_there[$path]=no
+        # As root: some of them lie in directories that only root can read.
+        if as_root test -e "$path"; then trace_was_there[$path]=yes; fi
+    done
     mkdir "$work/engine"
     # The machine's own daemon.json is not for this one.
     echo '{}' > "$work/engine/daemon.json"
@@ -98,9 +102,12 @@ stop_engine() {
     done
     as_root find /sys/fs/cgroup -depth -type d -name "$prefix" -exec rmdir {} + 2>> "$log"
     for path in "${engine_traces[@]}"; do
-        if [ "${trace_was_there[$path]}" = no ] && [ -f "$path" ]; then as_root rm -f "$path"; fi
-        # Only if it is empty: another engine may have moved in.
-        if [ "${trace_was_there[$path]}" = no ] && [ -d "$path" ]; then as_root rmdir "$path" 2>> "$log"; fi
+        [ "${trace_was_there[$path]}" = no ] || continue
+        case $path in
+            *.json) as_root rm -f "$path" ;;
+            # Only if it is empty: another engine may have moved in.
+            *) as_root rmdir "$path" 2>> "$log" ;;
+        esac
     done
     return 0
 }
