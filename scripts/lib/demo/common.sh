@@ -6,6 +6,7 @@ log=/dev/null
 complaints=0
 apt_lists_fresh=no
 declare -A spent_ms=([downloading]=0 [compiling]=0)
+declare -A spent_on=([downloading]="downloading and installing" [compiling]=compiling)
 
 say() { printf 'demo: %s\n' "$*"; }
 
@@ -50,7 +51,7 @@ print_times() {
         own=$((own - spent_ms[$kind]))
         seconds=$(((spent_ms[$kind] + 500) / 1000))
         # A second run asks cargo and looks into the cache too: under a second, that is nothing done.
-        if [ "$seconds" -gt 0 ]; then parts="$parts${parts:+, }$seconds s $kind"; fi
+        if [ "$seconds" -gt 0 ]; then parts="$parts${parts:+, }$seconds s ${spent_on[$kind]}"; fi
     done
     if [ -n "$parts" ]; then
         say "first run only: $parts; the demo itself: $(((own + 500) / 1000)) s"
