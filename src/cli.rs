@@ -52,9 +52,6 @@ pub enum Command {
     },
     /// Print the man page
     Man,
-    /// The second process of each run; not for people
-    #[command(hide = true)]
-    Keeper,
 }
 
 /// `makeroom run`.
@@ -90,7 +87,7 @@ pub struct RoomArgs {
     #[arg(long)]
     pub no_reclaim: bool,
     /// Swap to have active and free: a size, or off [default: 2GiB]
-    #[arg(long, value_name = "SIZE|off")]
+    #[arg(long, value_name = "SIZE|off", allow_hyphen_values = true)]
     pub swap: Option<SwapWish>,
     /// Where a swap area is made [default: /var/lib/makeroom/swapfile]
     #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]

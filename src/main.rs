@@ -12,12 +12,16 @@ use makeroom::{
 };
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse_from(subcommand_first(std::env::args_os().collect())) {
+    let words: Vec<_> = std::env::args_os().collect();
+    // The second process of each run. It is no subcommand for people, so no help and no completion has it.
+    if words.get(1..).is_some_and(|words| words == ["keeper"]) {
+        return keeper::life::main();
+    }
+    let cli = match Cli::try_parse_from(subcommand_first(words)) {
         Ok(cli) => cli,
         Err(error) => return refuse(&error),
     };
     match cli.command {
-        Some(Command::Keeper) => keeper::life::main(),
         Some(Command::Run(args)) => run(args),
         None => run(cli.run),
         Some(Command::Start(args)) => commands::start::start(&args),

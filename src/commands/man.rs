@@ -15,7 +15,7 @@ pub fn print() -> io::Result<()> {
     let command = Cli::command();
     let man = clap_mangen::Man::new(command.clone());
     man.render(&mut out)?;
-    for subcommand in command.get_subcommands().filter(|subcommand| !subcommand.is_hide_set()) {
+    for subcommand in command.get_subcommands() {
         let name = format!("makeroom-{}", subcommand.get_name());
         let page = clap_mangen::Man::new(subcommand.clone().name(name));
         page.render_name_section(&mut out)?;

@@ -17,7 +17,7 @@ pub fn one_line(error: &Error, command: &Command) -> String {
     match error.kind() {
         ErrorKind::UnknownArgument => format!("unknown option `{}`; allowed: {}", argument(), options(command)),
         ErrorKind::ValueValidation | ErrorKind::InvalidValue if text(ContextKind::InvalidValue).is_empty() => {
-            format!("{}: a value is missing", argument())
+            format!("{}: a value is missing; allowed: anything but nothing", argument())
         }
         ErrorKind::ValueValidation => {
             let why = std::error::Error::source(error).map_or_else(|| first_line(error), ToString::to_string);
@@ -34,8 +34,7 @@ pub fn one_line(error: &Error, command: &Command) -> String {
 fn options(command: &Command) -> String {
     let names =
         |command: &Command| command.get_arguments().filter_map(|argument| Some(format!("--{}", argument.get_long()?))).collect::<Vec<_>>();
-    let mut all: Vec<_> =
-        names(command).into_iter().chain(command.get_subcommands().filter(|sub| !sub.is_hide_set()).flat_map(names)).collect();
+    let mut all: Vec<_> = names(command).into_iter().chain(command.get_subcommands().flat_map(names)).collect();
     all.sort();
     all.dedup();
     all.join(" ")

@@ -1,7 +1,7 @@
 //! Owns what becomes of a chosen container when room is made: taken, joined, or left alone. Pure.
 
 use super::{
-    record::{HeldTarget, Stage},
+    record::HeldTarget,
     target::{Activity, Inspected, Method},
 };
 
@@ -36,7 +36,7 @@ pub fn claim(now: &Inspected, own: Option<&HeldTarget>, other: Option<&HeldTarge
     }
     // What another lease has only announced is done under the lock that we hold now, so it was
     // abandoned in between; joining is right all the same, because that lease restores it.
-    if let Some(held) = other.filter(|held| is_as_left(held) && matches!(held.stage, Stage::Held | Stage::Intended)) {
+    if let Some(held) = other.filter(|held| is_as_left(held)) {
         return Claim::Join(held.method);
     }
     match now.activity {
@@ -50,7 +50,7 @@ pub fn claim(now: &Inspected, own: Option<&HeldTarget>, other: Option<&HeldTarge
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::record::Target;
+    use crate::core::record::{Stage, Target};
 
     fn held(method: Method, started_at: &str) -> HeldTarget {
         let target =

@@ -196,7 +196,7 @@ impl LeaseState {
             Record::Opened(opened) => self.opened = Some(opened.clone()),
             Record::Taking { target, method } => hold(target, *method, Stage::Intended),
             Record::Joined { target, method } => hold(target, *method, Stage::Held),
-            Record::Taken { id, .. } => {
+            Record::Taken { id, unknown: None } => {
                 if let Some(held) = self.targets.get_mut(id) {
                     held.stage = Stage::Held;
                 }
@@ -215,7 +215,8 @@ impl LeaseState {
             Record::AreaGone { path, .. } => {
                 self.areas.remove(path);
             }
-            Record::NotRestored { .. } | Record::AreaMade { .. } | Record::AreaStays { .. } => {}
+            // What is not known stays announced: restoring looks twice.
+            Record::Taken { unknown: Some(_), .. } | Record::NotRestored { .. } | Record::AreaMade { .. } | Record::AreaStays { .. } => {}
         }
     }
 }

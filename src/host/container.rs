@@ -34,9 +34,9 @@ pub fn own_container() -> Option<String> {
 
 fn own_id(mountinfo: &str) -> Option<String> {
     let is_id = |part: &&str| part.len() == 64 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let given =
+    let mut given =
         mounts(mountinfo).into_iter().filter(|mount| matches!(mount.point.as_str(), "/etc/hostname" | "/etc/hosts" | "/etc/resolv.conf"));
-    given.filter_map(|mount| mount.root.split('/').find(is_id).map(str::to_owned)).next()
+    given.find_map(|mount| mount.root.split('/').find(is_id).map(str::to_owned))
 }
 
 struct Mount {

@@ -423,6 +423,7 @@ impl Acquirer<'_> {
                 let taking = candidates.into_iter().map(|(candidate, method)| self.take(engine, candidate, method));
                 let mut results = stream::iter(taking).buffer_unordered(AT_ONCE);
                 let mut done = 0;
+                (self.tell)(FromKeeper::Progress { phase: Phase::Pausing, done, total });
                 let patience = async {
                     self.cancel.wait().await;
                     tokio::time::sleep(CANCEL_PATIENCE).await;

@@ -42,6 +42,8 @@ const RETRY: [Duration; 4] = [Duration::from_millis(20), Duration::from_millis(1
 /// A stop that was announced and perhaps sent may still end the container: this is how long the
 /// engine's own default lets it (10 s), and a little.
 const STOP_UNDER_WAY: Duration = Duration::from_secs(11);
+/// The same for a pause: an engine that answers again has the calls it was sent before in its hands.
+const PAUSE_UNDER_WAY: Duration = Duration::from_secs(1);
 /// Everybody who holds the state directory's lock longer than this is stuck; what is ours is given back all the same.
 const LOCK_PATIENCE: Duration = Duration::from_secs(20);
 
@@ -145,6 +147,7 @@ impl Restorer<'_> {
             let engine = Reached::new(journal.state().opened.as_ref().and_then(|opened| opened.engine.as_deref()));
             let deadline = begun + self.limit;
             let mut done = 0;
+            (self.tell)(FromKeeper::Progress { phase: Phase::Restoring, done, total: ours.len() });
             let order = order::levels(&ours.iter().map(|held| &held.target).collect::<Vec<_>>());
             for level in order {
                 let engine = &engine;
@@ -236,12 +239,14 @@ impl Reached {
 
     async fn restore(&self, held: &HeldTarget, deadline: Instant) -> Result<Restored, String> {
         let mut attempt = 0;
+        let mut failed = "the engine has not answered until the deadline".to_owned();
         loop {
-            let failed = match tokio::time::timeout_at(deadline.into(), self.attempt(held)).await {
+            match tokio::time::timeout_at(deadline.into(), self.attempt(held)).await {
                 Ok(Ok(how)) => return Ok(how),
-                Ok(Err(error)) => error.to_string(),
-                Err(_) => return Err("the engine has not answered until the deadline".to_owned()),
-            };
+                Ok(Err(error)) => failed = error.to_string(),
+                // What it said before says more.
+                Err(_) => return Err(failed),
+            }
             let pause = RETRY[attempt.min(RETRY.len() - 1)];
             if Instant::now() + pause >= deadline {
                 return Err(failed);
@@ -273,28 +278,32 @@ async fn attempt(engine: &Engine, held: &HeldTarget) -> Result<Restored, EngineE
         // The unpause of a container that somebody else thawed in between is answered with 500;
         // the next attempt looks again and finds it running.
         (Method::Pause, Activity::Paused) => engine.unpause(id).await.map(|()| Restored::Done),
+        (Method::Pause, Activity::Running) if held.stage == Stage::Intended => await_call_under_way(engine, held, PAUSE_UNDER_WAY).await,
         (Method::Pause, Activity::Running) => Ok(Restored::AlreadySo),
         // Paused containers are stopped when the engine restarts without live-restore: it ran
         // before, so it runs again.
         (Method::Pause | Method::Stop, Activity::Stopped) => engine.start(id).await.map(|()| Restored::Done),
         (Method::Stop, Activity::Running) if held.stage == Stage::Held => Ok(Restored::AlreadySo),
-        (Method::Stop, Activity::Running) => await_stop_under_way(engine, held).await,
+        (Method::Stop, Activity::Running) => await_call_under_way(engine, held, STOP_UNDER_WAY).await,
         (_, Activity::Restarting) | (Method::Stop, Activity::Paused) => Ok(Restored::Theirs),
     }
 }
 
-/// The engine goes on stopping though nobody waits, and a start in the meantime does nothing
-/// (304: it still runs). So this waits until it is known which of the two it is.
-async fn await_stop_under_way(engine: &Engine, held: &HeldTarget) -> Result<Restored, EngineError> {
+/// The engine goes on with a call though nobody waits for it any more: a pause that it was too busy
+/// for comes late, a stop takes its time, and a start in the meantime does nothing (304: it still
+/// runs). So this waits until it is known which of the two it is.
+async fn await_call_under_way(engine: &Engine, held: &HeldTarget, patience: Duration) -> Result<Restored, EngineError> {
     let begun = Instant::now();
-    while begun.elapsed() < STOP_UNDER_WAY {
+    while begun.elapsed() < patience {
         tokio::time::sleep(Duration::from_millis(50)).await;
         let now = engine.inspect(&held.target.id).await?;
         if now.started_at != held.target.started_at {
             return Ok(Restored::Theirs);
         }
-        if now.activity == Activity::Stopped {
-            return engine.start(&held.target.id).await.map(|()| Restored::Done);
+        match now.activity {
+            Activity::Stopped => return engine.start(&held.target.id).await.map(|()| Restored::Done),
+            Activity::Paused if held.method == Method::Pause => return engine.unpause(&held.target.id).await.map(|()| Restored::Done),
+            Activity::Paused | Activity::Running | Activity::Restarting => {}
         }
     }
     Ok(Restored::AlreadySo)

@@ -75,8 +75,8 @@ fn sequences() -> Vec<Vec<(Record, &'static str)>> {
         vec![
             (opened(), ""),
             (taking("a"), "a?"),
-            (Record::Taken { id: "a".to_owned(), unknown: Some("timed out".to_owned()) }, "a"),
-            (Record::NotRestored { id: "a".to_owned(), reason: "500".to_owned() }, "a"),
+            (Record::Taken { id: "a".to_owned(), unknown: Some("timed out".to_owned()) }, "a?"),
+            (Record::NotRestored { id: "a".to_owned(), reason: "500".to_owned() }, "a?"),
             (restored("a"), ""),
             // Stopped with Ctrl-Z and continued: the same target is taken again.
             (taking("a"), "a?"),
