@@ -7,10 +7,12 @@
 
 mod support;
 
+mod answers;
 mod bad_input;
 mod exits;
 mod inherit;
 mod journal;
+mod kills;
 mod leases;
 mod restore;
 mod signals;

@@ -11,7 +11,7 @@ use std::{
 };
 
 use crate::support::{
-    makeroom::{Run, wait_until_gone},
+    makeroom::Run,
     must_run, process,
     services::{Recipe, Services},
     site::{Site, UNTIL_GO},
@@ -139,11 +139,7 @@ fn after_sigkill_of_both_recover_takes_the_area_away() {
     let services = site.services(1);
     let mut run = with_swap(&site, &turn, 64).args(["--pause", &services.all(), "sh", "-c", UNTIL_GO]).spawn();
     site.child();
-    let keeper = run.keeper();
-    process::signal(run.pid(), libc::SIGSTOP);
-    process::signal(keeper, libc::SIGKILL);
-    run.kill();
-    wait_until_gone(Duration::from_secs(2), "the keeper", &[keeper]);
+    run.kill_with_keeper();
     assert_eq!(turn.new_areas(), [turn.dir().join("area")]);
     site.makeroom(["recover"]).run().expect_code(0).expect_said("swap removed");
     assert!(services.are("running") && site.journals().is_empty());

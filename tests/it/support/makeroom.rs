@@ -182,6 +182,16 @@ impl Running {
         self.child.wait().expect("a child");
     }
 
+    /// Kills it and its keeper. Stopped, it starts no other one in between.
+    #[track_caller]
+    pub fn kill_with_keeper(&mut self) {
+        let keeper = self.keeper();
+        self.signal(libc::SIGSTOP);
+        process::signal(keeper, libc::SIGKILL);
+        self.kill();
+        wait_until_gone(Duration::from_secs(2), "the keeper", &[keeper]);
+    }
+
     /// Waits for its end.
     ///
     /// # Panics
