@@ -21,11 +21,13 @@ use crate::support::{
 
 const MIB: u64 = 1 << 20;
 
-/// So much more swap than is free already: an area has to be made, whatever the machine has.
+/// So much more swap than is free already that an area has to be made, whatever the machine has:
+/// what is smaller than a twentieth of the wish counts as enough.
 fn wish(mebibytes: u64) -> String {
     let text = fs::read_to_string("/proc/meminfo").expect("/proc/meminfo");
     let free = text.lines().find_map(|line| line.strip_prefix("SwapFree:")).expect("SwapFree").trim().trim_end_matches(" kB");
-    format!("{}", free.parse::<u64>().expect("a number") * 1024 + mebibytes * MIB)
+    let free = free.parse::<u64>().expect("a number") * 1024;
+    (free + (mebibytes * MIB).max(free / 16)).to_string()
 }
 
 /// makeroom that makes an area in the turn's directory.
