@@ -6,7 +6,7 @@ use std::{
     fs::{self, File},
     io,
     os::unix::process::{CommandExt as _, ExitStatusExt as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     rc::Rc,
     thread,
@@ -94,6 +94,12 @@ impl Run {
     /// One variable less.
     pub fn without_env(&mut self, name: &str) -> &mut Self {
         self.command.env_remove(name);
+        self
+    }
+
+    /// Another working directory.
+    pub fn dir(&mut self, dir: &Path) -> &mut Self {
+        self.command.current_dir(dir);
         self
     }
 
