@@ -323,6 +323,23 @@ fn under_another_shell_ctrl_z_and_fg_do_not_hang() {
 }
 
 #[test]
+fn what_follows_makeroom_in_a_script_has_the_terminal_again() {
+    let site = Site::new();
+    let mut terminal = Terminal::shell(&site);
+    // An interactive shell would take the terminal back itself; this one has no job control.
+    terminal.keys("cat >script <<'END'\n$mr sh -c 'echo $$ >child; read x; echo got-$x-'\nread y; echo then-$y-\nEND\n");
+    terminal.keys("sh ./script\n");
+    let child = site.child();
+    wait_until("the build has the terminal", || terminal.foreground() == child);
+    terminal.keys("hello\n");
+    terminal.shows("got-hello-\r\n");
+    wait_until("the script has the terminal", || terminal.foreground() != child);
+    terminal.keys("world\n");
+    terminal.shows("then-world-\r\n");
+    terminal.answers("after");
+}
+
+#[test]
 fn a_terminal_that_is_closed_ends_the_build_and_the_services_run() {
     let site = Site::new();
     let services = site.services(1);
