@@ -323,6 +323,29 @@ fn under_another_shell_ctrl_z_and_fg_do_not_hang() {
 }
 
 #[test]
+fn under_another_shell_ctrl_z_at_a_build_that_has_the_terminal_stops_that_shell_too() {
+    let site = Site::new();
+    let services = site.services(1);
+    let mut terminal = Terminal::shell(&site);
+    let build = "echo $$ >child; read x; echo got-$x-";
+    terminal.keys(&format!("cat >script <<'END'\n$mr --pause '{}' sh -c '{build}'\necho through\nEND\n", services.all()));
+    terminal.keys("sh ./script\n");
+    let child = site.child();
+    wait_until("the build has the terminal", || terminal.foreground() == child);
+    // It reaches the build's group alone: makeroom has to stop all of its own.
+    terminal.keys("\x1a");
+    terminal.answers("stopped");
+    assert!(services.are("running"), "{:?}", services.statuses());
+    terminal.keys("fg\n");
+    wait_until("the build has the terminal again", || terminal.foreground() == child);
+    assert!(services.are("paused"), "{:?}", services.statuses());
+    terminal.keys("hello\n");
+    terminal.shows("got-hello-\r\n");
+    terminal.shows("through\r\n");
+    terminal.answers("after");
+}
+
+#[test]
 fn what_follows_makeroom_in_a_script_has_the_terminal_again() {
     let site = Site::new();
     let mut terminal = Terminal::shell(&site);
