@@ -41,12 +41,7 @@ fn end(site: &Site, mut run: Running, name: &str, how: End) {
             run.kill();
             wait_until_gone(Duration::from_secs(10), "the keeper", &[keeper]);
         }
-        End::BothKilled => {
-            process::signal(run.pid(), libc::SIGSTOP);
-            process::signal(keeper, libc::SIGKILL);
-            run.kill();
-            wait_until_gone(Duration::from_secs(2), "the keeper", &[keeper]);
-        }
+        End::BothKilled => run.kill_with_keeper(),
     }
 }
 

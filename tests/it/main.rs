@@ -7,11 +7,17 @@
 
 mod support;
 
+mod answers;
 mod bad_input;
+mod config;
 mod exits;
 mod inherit;
 mod journal;
+mod kills;
 mod leases;
+mod reclaim;
 mod restore;
 mod signals;
+mod steps;
 mod swap;
+mod terminal;

@@ -225,7 +225,7 @@ fn after_sigkill_of_both_recover_restores() {
     let services = site.services(3);
     let before = services.states();
     let mut run = build(&site, &services, UNTIL_GO);
-    kill_both(&mut run);
+    run.kill_with_keeper();
     assert!(services.are("paused"), "nobody is left who could");
     assert_eq!(site.journals().len(), 1);
     site.makeroom(["recover"]).run().expect_code(0).expect_said("3 services running again");
@@ -239,19 +239,10 @@ fn after_sigkill_of_both_the_next_run_restores_first() {
     let site = Site::new();
     let services = site.services(2);
     let mut run = build(&site, &services, UNTIL_GO);
-    kill_both(&mut run);
+    run.kill_with_keeper();
     site.makeroom(["true"]).run().expect_code(0).expect_said("lost its holder");
     assert!(services.are("running"));
     assert!(site.journals().is_empty(), "{:?}", site.journals());
-}
-
-/// The keeper first: a supervisor alone would start another, a keeper alone would restore.
-fn kill_both(run: &mut Running) {
-    let keeper = run.keeper();
-    process::signal(run.pid(), libc::SIGSTOP);
-    process::signal(keeper, libc::SIGKILL);
-    run.kill();
-    wait_until_gone(Duration::from_secs(2), "the keeper", &[keeper]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::{
     fs::{self, File},
     io,
     os::unix::process::{CommandExt as _, ExitStatusExt as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     rc::Rc,
     thread,
@@ -97,6 +97,12 @@ impl Run {
         self
     }
 
+    /// Another working directory.
+    pub fn dir(&mut self, dir: &Path) -> &mut Self {
+        self.command.current_dir(dir);
+        self
+    }
+
     /// As this user.
     pub fn user(&mut self, user: u32) -> &mut Self {
         self.command.uid(user).gid(user);
@@ -180,6 +186,16 @@ impl Running {
     pub fn kill(&mut self) {
         self.child.kill().expect("a child");
         self.child.wait().expect("a child");
+    }
+
+    /// Kills it and its keeper. Stopped, it starts no other one in between.
+    #[track_caller]
+    pub fn kill_with_keeper(&mut self) {
+        let keeper = self.keeper();
+        self.signal(libc::SIGSTOP);
+        process::signal(keeper, libc::SIGKILL);
+        self.kill();
+        wait_until_gone(Duration::from_secs(2), "the keeper", &[keeper]);
     }
 
     /// Waits for its end.

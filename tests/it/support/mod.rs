@@ -2,6 +2,7 @@
 //! own the engine, its containers, the command under test, the proxy and the machine's swap.
 
 pub mod api;
+pub mod disk;
 pub mod dockerd;
 pub mod makeroom;
 pub mod process;

@@ -120,6 +120,12 @@ impl Proxy {
     pub fn forget(&self) {
         self.shared.rules.lock().expect("unpoisoned").clear();
     }
+
+    /// How many calls of this kind came.
+    #[must_use]
+    pub fn seen(&self, call: &str) -> usize {
+        self.shared.seen.lock().expect("unpoisoned").get(call).copied().unwrap_or(0)
+    }
 }
 
 impl Drop for Proxy {

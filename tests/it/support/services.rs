@@ -36,6 +36,12 @@ impl Recipe {
         Self { image: engine().hog_image(), command, ..Self::default() }
     }
 
+    /// Runs this with `sh -c`.
+    #[must_use]
+    pub fn script(self, script: &str) -> Self {
+        Self { command: ["/bin/sh", "-c", script].map(str::to_owned).to_vec(), ..self }
+    }
+
     /// A label.
     #[must_use]
     pub fn label(mut self, key: &str, value: &str) -> Self {
@@ -61,7 +67,9 @@ impl Recipe {
         self.host("RestartPolicy", json!({ "Name": policy }))
     }
 
-    fn host(mut self, key: &str, value: Value) -> Self {
+    /// Any other field of the engine's HostConfig.
+    #[must_use]
+    pub fn host(mut self, key: &str, value: Value) -> Self {
         self.host.insert(key.to_owned(), value);
         self
     }

@@ -1,0 +1,333 @@
+//! Where settings come from, who may set what, and what the command says of itself: flags over
+//! environment over `makeroom.toml` from the working directory upwards, then the user's; what
+//! cannot be understood or is not allowed is named with its file and line, and nothing is done.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::support::{
+    makeroom::{Done, Run},
+    services::Services,
+    site::{Site, UNTIL_GO},
+};
+
+/// Keys that only the user's and the system's file may hold, with values that are fine there.
+const OWN_KEYS: [&str; 10] = [
+    "no_reclaim = true",
+    "swap = 'off'",
+    "swap_file = '/var/lib/makeroom/other'",
+    "engine = 'unix:///nonexistent/docker.sock'",
+    "context = 'default'",
+    "strict = false",
+    "state_dir = 'STATE'",
+    "quiet = false",
+    "verbose = true",
+    "color = 'never'",
+];
+
+/// No test that changes nothing needs an engine.
+fn site() -> Site {
+    Site::at(PathBuf::from("/nonexistent/docker.sock"))
+}
+
+fn write(path: &Path, text: &str) {
+    fs::create_dir_all(path.parent().expect("a directory")).expect("directories");
+    fs::write(path, text).expect("written");
+}
+
+/// A run whose build waits in the site's working directory, wherever makeroom is started.
+fn waiting(site: &Site, options: &[&str], dir: &Path) -> Run {
+    fs::create_dir_all(dir).expect("directories");
+    let mut run = site.makeroom(options);
+    run.args(["sh", "-c", &format!("cd \"$0\"; {UNTIL_GO}")]).args([site.work()]).dir(dir);
+    run
+}
+
+/// The numbers of the services that are paused during this run.
+#[track_caller]
+fn paused(site: &Site, services: &Services, run: &mut Run) -> Vec<usize> {
+    site.again();
+    let run = run.spawn();
+    site.child();
+    let statuses = services.statuses();
+    site.go();
+    run.wait().expect_code(7);
+    assert!(services.are("running"), "{:?}", services.statuses());
+    (0..services.count()).filter(|&index| statuses[index] == "paused").collect()
+}
+
+/// Refused in one line that says this, with nothing done.
+#[track_caller]
+fn assert_refused(site: &Site, run: &mut Run, words: &[&str]) -> Done {
+    let done = run.args(["sh", "-c", ": >ran"]).run();
+    done.expect_code(125);
+    let lines: Vec<_> = done.err.lines().filter(|line| line.contains("error:")).collect();
+    assert_eq!(lines.len(), 1, "{}", done.err);
+    for words in words {
+        assert!(lines[0].contains(words), "`{words}` is not in: {}", lines[0]);
+    }
+    assert!(!site.work().join("ran").exists() && !site.state().exists() && done.out.is_empty());
+    done
+}
+
+#[test]
+fn the_file_is_found_from_the_working_directory_upwards() {
+    let site = Site::new();
+    let services = site.services(3);
+    let deep = site.work().join("packages/app");
+    write(&site.work().join("makeroom.toml"), &format!("pause = ['{}', '{}']\n", services.name(1), services.name(2)));
+    assert_eq!(paused(&site, &services, &mut waiting(&site, &[], &deep)), [1, 2]);
+    // The nearest pause replaces.
+    write(&site.work().join("packages/makeroom.toml"), &format!("pause = ['{}']\n", services.name(0)));
+    assert_eq!(paused(&site, &services, &mut waiting(&site, &[], &deep)), [0]);
+    // Beside the working directory, or below it, is not above it.
+    assert_eq!(paused(&site, &services, &mut waiting(&site, &[], &site.work())), [1, 2]);
+    write(&deep.join("makeroom.toml"), "pause = []\n");
+    assert!(paused(&site, &services, &mut waiting(&site, &[], &deep)).is_empty());
+}
+
+#[test]
+fn a_flag_beats_the_environment_which_beats_the_file_which_beats_the_users() {
+    let site = Site::new();
+    let services = site.services(4);
+    let (mut with, work) = (vec![3], site.work());
+    write(&site.path("home/.config/makeroom/makeroom.toml"), &format!("pause = ['{}']\n", services.name(3)));
+    assert_eq!(paused(&site, &services, &mut waiting(&site, &[], &work)), with);
+    write(&work.join("makeroom.toml"), &format!("pause = ['{}']\n", services.name(0)));
+    with = vec![0];
+    assert_eq!(paused(&site, &services, &mut waiting(&site, &[], &work)), with);
+    let environment = format!(" {}  {} ", services.name(1), services.name(3));
+    assert_eq!(paused(&site, &services, waiting(&site, &[], &work).env("MAKEROOM_PAUSE", &environment)), [1, 3]);
+    let flags = ["--pause", services.name(2), "--pause", services.name(1)];
+    assert_eq!(paused(&site, &services, waiting(&site, &flags, &work).env("MAKEROOM_PAUSE", &environment)), [1, 2]);
+    // An empty variable is as good as none.
+    assert_eq!(paused(&site, &services, waiting(&site, &[], &work).env("MAKEROOM_PAUSE", "")), [0]);
+}
+
+#[test]
+fn keep_adds_up_over_all_levels() {
+    let site = Site::new();
+    let services = site.services(6);
+    let deep = site.work().join("a");
+    let keep = |index: usize| format!("keep = ['{}']\n", services.name(index));
+    write(&site.path("home/.config/makeroom/makeroom.toml"), &keep(0));
+    write(&site.work().join("makeroom.toml"), &keep(1));
+    write(&deep.join("makeroom.toml"), &keep(2));
+    let mut run = waiting(&site, &["--pause", &services.all(), "--keep", services.name(4)], &deep);
+    assert_eq!(paused(&site, &services, run.env("MAKEROOM_KEEP", services.name(3))), [5]);
+}
+
+#[test]
+fn the_users_file_is_in_the_xdg_directory() {
+    let site = Site::new();
+    let services = site.services(2);
+    write(&site.path("home/.config/makeroom/makeroom.toml"), &format!("pause = ['{}']\n", services.name(0)));
+    write(&site.path("xdg/makeroom/makeroom.toml"), &format!("pause = ['{}']\n", services.name(1)));
+    let work = site.work();
+    assert_eq!(paused(&site, &services, waiting(&site, &[], &work).env("XDG_CONFIG_HOME", site.path("xdg"))), [1]);
+    // A relative one does not count (XDG Base Directory Specification).
+    assert_eq!(paused(&site, &services, waiting(&site, &[], &work).env("XDG_CONFIG_HOME", "../xdg")), [0]);
+}
+
+#[test]
+fn what_a_file_sets_is_done() {
+    let site = site();
+    write(&site.work().join("makeroom.toml"), "timeout = '200ms'\ngrace = '100ms'\n");
+    site.makeroom(["sleep", "60"]).run().expect_code(124);
+    site.makeroom(["--timeout", "1h", "true"]).run().expect_code(0);
+    write(&site.path("home/.config/makeroom/makeroom.toml"), "quiet = true\n");
+    assert_eq!(site.makeroom(["true"]).run().expect_code(0).err, "");
+    site.makeroom(["-v", "true"]).run().expect_code(0).expect_said("build ok");
+    write(&site.path("home/.config/makeroom/makeroom.toml"), "strict = true\n");
+    site.makeroom(["--pause", "x", "true"]).run().expect_code(125).expect_said("/nonexistent/docker.sock");
+}
+
+#[test]
+fn a_file_that_comes_with_a_repository_sets_no_paths_engines_or_commands() {
+    for key in OWN_KEYS {
+        let site = site();
+        let file = site.work().join("makeroom.toml");
+        write(&file, &format!("# ours\npause = ['x']\n\n{key}\n"));
+        let name = key.split(' ').next().expect("a name");
+        let place = format!("{}:4:", file.display());
+        let users = site.path("home/.config/makeroom/makeroom.toml").display().to_string();
+        let words = [place.as_str(), &format!("`{name}`"), &users];
+        assert_refused(&site, &mut site.makeroom([""; 0]), &words);
+        let deep = site.work().join("a/b");
+        fs::create_dir_all(&deep).expect("directories");
+        assert_refused(&site, site.makeroom([""; 0]).dir(&deep), &words);
+    }
+}
+
+#[test]
+fn the_users_own_file_and_a_named_one_set_everything() {
+    for key in OWN_KEYS {
+        let site = site();
+        let key = key.replace("STATE", &site.path("state").display().to_string());
+        write(&site.path("home/.config/makeroom/makeroom.toml"), &(key.clone() + "\n"));
+        site.makeroom(["true"]).run().expect_code(0);
+        fs::remove_dir_all(site.path("home/.config")).expect("removed");
+        write(&site.path("named.toml"), &(key + "\n"));
+        site.makeroom(["--config"]).args([site.path("named.toml")]).args(["true"]).run().expect_code(0);
+        site.makeroom(["true"]).env("MAKEROOM_CONFIG", site.path("named.toml")).run().expect_code(0);
+    }
+}
+
+#[test]
+fn a_file_that_is_named_is_used_instead_of_all_others() {
+    let site = Site::new();
+    let services = site.services(2);
+    write(&site.work().join("makeroom.toml"), "engine = 'unix:///evil'\n");
+    write(&site.path("home/.config/makeroom/makeroom.toml"), "not TOML");
+    write(&site.path("named.toml"), &format!("pause = ['{}']\n", services.name(1)));
+    let named = site.path("named.toml").display().to_string();
+    assert_eq!(paused(&site, &services, &mut waiting(&site, &["--config", &named], &site.work())), [1]);
+}
+
+#[test]
+fn what_is_wrong_in_a_file_is_named_with_its_line_and_what_is_allowed() {
+    for (text, line, words) in [
+        ("pause = ['a']\npuase = ['b']\n", 2, "`pause`"),
+        ("\n\n[run]\nswap = '2G'\n", 3, "`pause`"),
+        ("method = 'kill'\n", 1, "auto, pause, stop"),
+        ("pause = ['a']\ntimeout = '5'\n", 2, "allowed: a number and a unit"),
+        ("pause = ['re:(']\n", 1, "re:("),
+        ("pause = 'a'\n", 1, "sequence"),
+        ("pause = ['a'\n", 1, ""),
+        ("keep = ['a']\nkeep = ['b']\n", 2, "duplicate key"),
+    ] {
+        let site = site();
+        let (repository, user, named) =
+            (site.work().join("makeroom.toml"), site.path("home/.config/makeroom/makeroom.toml"), site.path("named.toml"));
+        for file in [&repository, &user, &named] {
+            write(file, text);
+            let mut run = site.makeroom([""; 0]);
+            if *file == named {
+                run.args(["--config"]).args([&named]);
+            }
+            let place = format!("{}:", file.display());
+            let done = assert_refused(&site, &mut run, &[&place, words]);
+            // toml places what is open at the end of the file wherever it noticed it.
+            assert!(words.is_empty() || done.err.contains(&format!("{place}{line}:")), "line {line}: {}", done.err);
+            fs::remove_file(file).expect("removed");
+        }
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named() {
+    let site = site();
+    let missing = site.path("missing.toml").display().to_string();
+    assert_refused(&site, &mut site.makeroom(["--config", &missing]), &[&missing]);
+    let folder = site.work().join("makeroom.toml");
+    fs::create_dir(&folder).expect("a folder");
+    assert_refused(&site, &mut site.makeroom([""; 0]), &[&folder.display().to_string()]);
+}
+
+#[test]
+fn a_bad_variable_or_flag_is_named_with_what_is_allowed() {
+    let site = site();
+    for (name, value, words) in [
+        ("METHOD", "kill", "auto, pause, stop"),
+        ("SWAP", "much", "off, or a size"),
+        ("GRACE", "5", "a number and a unit"),
+        ("STRICT", "perhaps", "allowed:"),
+        ("COLOR", "red", "auto, always, never"),
+        ("PAUSE", "re:(", "re:("),
+    ] {
+        let variable = format!("MAKEROOM_{name}");
+        assert_refused(&site, site.makeroom([""; 0]).env(&variable, value), &[&format!("{variable}:"), words]);
+        if name != "STRICT" {
+            let flag = format!("--{}", name.to_lowercase());
+            assert_refused(&site, &mut site.makeroom([&flag, value]), &[&flag, words]);
+        }
+    }
+    assert_refused(&site, &mut site.makeroom(["--puase", "x"]), &["--puase", "--pause"]);
+}
+
+#[test]
+fn completions_are_what_the_shell_reads() {
+    let site = site();
+    for (shell, begins) in [("bash", "_makeroom()"), ("zsh", "#compdef makeroom"), ("fish", ""), ("elvish", ""), ("powershell", "")] {
+        let done = site.makeroom(["completions", shell]).run();
+        assert_eq!(done.expect_code(0).err, "");
+        assert!(done.out.starts_with(begins) && done.out.contains("swap-file"), "{shell}: {}", done.out);
+        let file = site.path(shell);
+        fs::write(&file, &done.out).expect("written");
+        if matches!(shell, "bash" | "zsh" | "fish") {
+            match Command::new(shell).arg("-n").arg(&file).output() {
+                Ok(read) => assert!(read.status.success() && read.stderr.is_empty(), "{shell}: {}", String::from_utf8_lossy(&read.stderr)),
+                Err(error) => eprintln!("SKIPPED: whether {shell} reads it: {error}"),
+            }
+        }
+    }
+    // What bash offers after `makeroom st`.
+    let script = r#". "$0"; COMP_WORDS=(makeroom st) COMP_CWORD=1; _makeroom makeroom st makeroom; echo "${COMPREPLY[@]}""#;
+    let done = site.command("bash").args(["-c", script]).args([site.path("bash")]).run();
+    assert_eq!(done.expect_code(0).out.split_whitespace().collect::<Vec<_>>(), ["start", "stop", "status"], "{}", done.err);
+    site.makeroom(["completions", "tcsh"]).run().expect_code(125).expect_said("bash");
+}
+
+#[test]
+fn the_keepers_own_subcommand_is_offered_to_nobody() {
+    let site = site();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let done = site.makeroom(["completions", shell]).run();
+        let offered: Vec<_> = done.expect_code(0).out.lines().filter(|line| line.contains("keeper")).collect();
+        assert!(offered.is_empty(), "{shell}: {offered:#?}");
+    }
+}
+
+#[test]
+fn the_man_page_has_every_option_and_subcommand() {
+    let site = site();
+    let done = site.makeroom(["man"]).run();
+    assert_eq!(done.expect_code(0).err, "");
+    assert!(done.out.starts_with(".ie") || done.out.starts_with(".TH"), "{}", &done.out[..60]);
+    let file = site.path("makeroom.1");
+    fs::write(&file, &done.out).expect("written");
+    let shown = match Command::new("man")
+        .args(["--warnings", "-l"])
+        .arg(&file)
+        .env("MANPAGER", "cat")
+        .env("MANWIDTH", "100")
+        .env("LC_ALL", "C.UTF-8")
+        .output()
+    {
+        Ok(shown) => {
+            assert!(shown.status.success() && shown.stderr.is_empty(), "{}", String::from_utf8_lossy(&shown.stderr));
+            String::from_utf8_lossy(&shown.stdout).replace('\u{2010}', "-")
+        }
+        Err(error) => {
+            eprintln!("SKIPPED: how the page looks: {error}");
+            done.out.replace("\\-", "-")
+        }
+    };
+    for words in ["SYNOPSIS", "--pause", "--swap-file", "--restore-timeout", "--while-pid", "makeroom-start", "makeroom-recover"] {
+        assert!(shown.contains(words), "`{words}` is not in:\n{shown}");
+    }
+    assert!(!shown.contains("keeper"), "{shown}");
+}
+
+#[test]
+fn help_goes_to_stdout_and_fits_a_screen() {
+    let site = site();
+    for words in [
+        &["--help"][..],
+        &["-h"],
+        &["run", "--help"],
+        &["start", "--help"],
+        &["stop", "--help"],
+        &["status", "--help"],
+        &["recover", "--help"],
+    ] {
+        let done = site.makeroom(words).run();
+        assert_eq!(done.expect_code(0).err, "", "{words:?}");
+        let lines = done.out.lines().count();
+        assert!((5..=60).contains(&lines) && done.out.contains("Usage:"), "{words:?} has {lines} lines:\n{}", done.out);
+        assert!(!done.out.contains("keeper") && !done.out.contains('\x1b'), "{words:?}:\n{}", done.out);
+    }
+}
