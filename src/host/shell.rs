@@ -86,7 +86,8 @@ async fn step(program: &'static str, args: &[&str], script: &str, limit: Duratio
     command.args(args).current_dir("/").env("LC_ALL", "C").env("PATH", PATH).kill_on_drop(true);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(failed)?;
     let mut input = child.stdin.take();
-    let whole = format!("PATH={PATH}; export PATH LC_ALL=C; set -u; echo {MARKER}\n{script}");
+    // A step that was begun tidies up after itself, also where nobody reads what it says any more.
+    let whole = format!("trap '' PIPE; PATH={PATH}; export PATH LC_ALL=C; set -u; echo {MARKER}\n{script}");
     let talk = async {
         if let Some(input) = input.as_mut() {
             // A step that ends before it has read all of itself says why on its own stderr.

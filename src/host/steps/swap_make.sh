@@ -2,7 +2,7 @@
 # (pid and start time of whoever recorded the intent). Makes an area and activates it.
 # Prints "ok", or "no REASON". Nothing that exists is ever written to: the file is made under a name
 # of its own, labelled, and gets its real name by a link, which never replaces anything.
-no() { echo "no $*"; rm -f "$new"; exit 0; }
+no() { rm -f "$new"; echo "no $*"; exit 0; }
 dir=${path%/*}
 new="$path.$label"
 if [ "$dir" = "$own_dir" ] && [ ! -e "$dir" ] && [ ! -L "$dir" ]; then
