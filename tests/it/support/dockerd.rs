@@ -6,12 +6,17 @@
 use std::{
     fs::{self, File},
     io,
-    os::{fd::OwnedFd, unix::process::CommandExt as _},
+    os::{
+        fd::OwnedFd,
+        unix::{fs::PermissionsExt as _, process::CommandExt as _},
+    },
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::OnceLock,
     time::Duration,
 };
+
+use tempfile::TempDir;
 
 use super::{api, needed, process, programs, wait_within};
 
@@ -53,8 +58,16 @@ pub struct Dockerd {
 /// # Panics
 /// Where it cannot be had, with what to install or to change.
 pub fn engine() -> &'static Dockerd {
-    static ENGINE: OnceLock<Dockerd> = OnceLock::new();
     ENGINE.get_or_init(Dockerd::start)
+}
+
+static ENGINE: OnceLock<Dockerd> = OnceLock::new();
+
+/// A directory for one test. Where there is an engine it goes with the engine's at the latest.
+#[must_use]
+pub fn directory(prefix: &str) -> TempDir {
+    let parent = ENGINE.get().map_or_else(std::env::temp_dir, |engine| engine.dir.clone());
+    tempfile::Builder::new().prefix(prefix).tempdir_in(parent).expect("a directory")
 }
 
 impl Dockerd {
@@ -64,6 +77,8 @@ impl Dockerd {
         let dockerd = needed("dockerd", "docker.io");
         // A short path: a socket's address holds 108 bytes.
         let dir = tempfile::Builder::new().prefix("makeroom-it-").tempdir().expect("a directory").keep();
+        // Another user's makeroom passes through to what is its own below.
+        fs::set_permissions(&dir, fs::Permissions::from_mode(0o711)).expect("a mode");
         let log = dir.join("holder.log");
         let mut holder = Command::new("sh");
         holder.args(["-c", HOLDER, "makeroom-it"]).arg(&dir).arg(dockerd).stdin(Stdio::piped());

@@ -70,6 +70,8 @@ impl Run {
                 for signal in 1..=64 {
                     libc::syscall(libc::SYS_rt_sigaction, signal, by_default.as_ptr(), std::ptr::null_mut::<u64>(), 8);
                 }
+                // With a killed test process its makerooms end as well, and with them their builds.
+                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
                 let mut none = std::mem::zeroed();
                 libc::sigemptyset(&raw mut none);
                 libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());

@@ -74,15 +74,11 @@ impl Proxy {
     /// A proxy in front of the private engine.
     #[must_use]
     pub fn start() -> Self {
-        let dir = tempfile::Builder::new().prefix("makeroom-proxy-").tempdir().expect("a directory");
+        let engine = dockerd::engine().socket();
+        let dir = dockerd::directory("makeroom-proxy-");
         let listener = UnixListener::bind(dir.path().join("docker.sock")).expect("a socket");
-        let shared = Arc::new(Shared {
-            engine: dockerd::engine().socket(),
-            rules: Mutex::default(),
-            seen: Mutex::default(),
-            ended: Mutex::default(),
-            end: Condvar::new(),
-        });
+        let shared =
+            Arc::new(Shared { engine, rules: Mutex::default(), seen: Mutex::default(), ended: Mutex::default(), end: Condvar::new() });
         let all = Arc::clone(&shared);
         thread::spawn(move || {
             for client in listener.incoming() {

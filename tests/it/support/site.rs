@@ -61,7 +61,7 @@ impl Site {
     #[must_use]
     pub fn at(engine: PathBuf) -> Self {
         report_panics();
-        let dir = tempfile::Builder::new().prefix("makeroom-site-").tempdir().expect("a directory");
+        let dir = dockerd::directory("makeroom-site-");
         for name in ["home", "work", "log"] {
             fs::create_dir(dir.path().join(name)).expect("a directory");
         }
