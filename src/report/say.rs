@@ -36,7 +36,8 @@ impl Say {
             ColorWish::Auto if in_ci() => ColorChoice::Never,
             ColorWish::Auto => AutoStream::choice(&std::io::stderr()),
         };
-        let is_live = !quiet && !in_ci() && std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+        // Moving the cursor takes escape codes as well: whoever wants none gets none.
+        let is_live = !quiet && !in_ci() && color != ColorChoice::Never && std::io::stderr().is_terminal();
         Self { quiet, verbose, strict, color, live: Live::new(is_live, quiet) }
     }
 
