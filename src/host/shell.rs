@@ -53,7 +53,7 @@ impl Shell {
     /// # Errors
     /// [`ShellError`].
     pub async fn run(&self, script: &str, limit: Duration) -> Result<String, ShellError> {
-        step("sh", &["-s"], script, limit).await
+        step(SH, &["-s"], script, limit).await
     }
 
     /// Runs a step as root.
@@ -62,7 +62,7 @@ impl Shell {
     /// [`ShellError::NoRoot`] where we cannot be.
     pub async fn run_as_root(&self, script: &str, limit: Duration) -> Result<String, ShellError> {
         match self.root().await {
-            Some(Root::Already) => step("sh", &["-s"], script, limit).await,
+            Some(Root::Already) => step(SH, &["-s"], script, limit).await,
             Some(Root::Sudo) => step("sudo", &["-n", "sh", "-s"], script, limit).await,
             None => Err(ShellError::NoRoot),
         }
@@ -100,6 +100,8 @@ async fn step(program: &'static str, args: &[&str], script: &str, limit: Duratio
     read(&output)
 }
 
+/// Where POSIX systems have it: no search for each step.
+const SH: &str = "/bin/sh";
 /// Where swapon and its like are, also for users whose PATH has no sbin.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 

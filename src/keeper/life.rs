@@ -14,7 +14,8 @@ use std::{
 };
 
 use super::{
-    acquire::{Acquired, Acquirer, Cancel},
+    acquire::{Acquired, Acquirer},
+    cancel::Cancel,
     control::Control,
     ears::{Ears, Heard},
     orphan, process,

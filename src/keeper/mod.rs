@@ -3,12 +3,15 @@
 //! `acquire` and `restore` also serve the short commands.
 
 pub mod acquire;
+pub mod cancel;
 pub mod control;
 pub mod ears;
+mod ensure_swap;
 pub mod life;
 pub mod orphan;
 pub mod process;
 pub mod restore;
+mod take;
 
 /// How a keeper's or a command's code says what happens.
 pub type Tell<'a> = &'a dyn Fn(crate::core::wire::FromKeeper);

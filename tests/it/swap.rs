@@ -27,15 +27,8 @@ fn site() -> Site {
     Site::at(PathBuf::from("/nonexistent/docker.sock"))
 }
 
-/// `--swap` for so much more than is free now.
-fn more(mebibytes: u64) -> String {
-    let text = fs::read_to_string("/proc/meminfo").expect("/proc/meminfo");
-    let free_kib = text.lines().find_map(|line| line.strip_prefix("SwapFree:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-    format!("{}MiB", free_kib.expect("SwapFree").div_ceil(1024) + mebibytes)
-}
-
 fn wishing(site: &Site, mebibytes: u64, path: &Path) -> Run {
-    site.makeroom([OsString::from("--swap"), more(mebibytes).into(), "--swap-file".into(), path.into()])
+    site.makeroom([OsString::from("--swap"), swap::more(mebibytes).into(), "--swap-file".into(), path.into()])
 }
 
 fn looking(site: &Site, mebibytes: u64, path: &Path) -> Run {
@@ -158,7 +151,7 @@ fn without_a_place_named_it_is_the_default_one_with_mode_0700() {
     let (site, was_there) = (site(), own.exists());
     let path = own.join("swapfile");
     wait_within(std::time::Duration::from_mins(1), "nobody uses the default place", || !path.exists());
-    site.makeroom(["--swap", &more(64), "sh", "-c", LOOK]).args([&path]).run().expect_code(0).expect_said("swap removed");
+    site.makeroom(["--swap", &swap::more(64), "sh", "-c", LOOK]).args([&path]).run().expect_code(0).expect_said("swap removed");
     assert!(seen(&site, &path).is_some());
     assert!(!path.exists() && !active().contains(&path));
     if !was_there {
@@ -346,7 +339,7 @@ fn the_next_run_removes_what_a_killed_one_left_and_makes_its_own() {
     let (disk, site) = (Disk::new("ext4", 512), site());
     let dir = disk.folder("swap");
     let path = dir.join("area");
-    let wish = more(100);
+    let wish = swap::more(100);
     let mut run = wishing(&site, 100, &path).args(["sh", "-c", UNTIL_GO]).spawn();
     site.child();
     run.kill_with_keeper();
@@ -416,7 +409,7 @@ fn two_runs_share_an_area_and_the_last_one_removes_it() {
         let (disk, site) = (Disk::new("ext4", 512), site());
         let dir = disk.folder("swap");
         let path = dir.join("area");
-        let wish = more(100);
+        let wish = swap::more(100);
         let begin = |name: &str| {
             let run = site.makeroom(["--swap", &wish, "--swap-file"]).args([&path]).args(["sh", "-c", NAMED, name]).spawn();
             wait_for_line(&site.work().join(format!("{name}.pid")));
@@ -443,7 +436,7 @@ fn the_area_stays_for_the_other_run_when_the_one_that_made_it_is_killed() {
     let (disk, site) = (Disk::new("ext4", 512), site());
     let dir = disk.folder("swap");
     let path = dir.join("area");
-    let wish = more(100);
+    let wish = swap::more(100);
     let begin = |name: &str| {
         let run = site.makeroom(["--swap", &wish, "--swap-file"]).args([&path]).args(["sh", "-c", NAMED, name]).spawn();
         wait_for_line(&site.work().join(format!("{name}.pid")));

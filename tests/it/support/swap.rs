@@ -65,3 +65,11 @@ impl Drop for SwapTurn {
         }
     }
 }
+
+/// `--swap` for so much more than is free now.
+#[must_use]
+pub fn more(mebibytes: u64) -> String {
+    let text = fs::read_to_string("/proc/meminfo").expect("/proc/meminfo");
+    let free_kib = text.lines().find_map(|line| line.strip_prefix("SwapFree:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    format!("{}MiB", free_kib.expect("SwapFree").div_ceil(1024) + mebibytes)
+}

@@ -1,0 +1,114 @@
+//! Owns making sure of swap before targets are taken: sharing what other leases made, making what is
+//! missing. What is on the host is `host::swap`'s. Runs in the keeper.
+
+use std::path::Path;
+
+use super::acquire::Acquirer;
+use crate::{
+    core::{
+        cgroup::Measured,
+        record::{self, Area, AreaGone, Record},
+        swap as sums, text,
+        values::{Size, SwapWish},
+        wire::Room,
+    },
+    host::{shell::ShellError, swap},
+    lease::{journal::Journal, leases::Leases},
+};
+
+impl Acquirer<'_> {
+    /// Makes sure of swap; gives the host as it is afterwards.
+    pub(super) async fn ensure_swap(
+        &self,
+        journal: &mut Journal,
+        leases: &Leases,
+        before: Option<Measured>,
+        room: &mut Room,
+    ) -> Option<Measured> {
+        let SwapWish::Free(wish) = self.request.swap else { return before };
+        let measured = before?;
+        self.join_areas(journal, leases, &measured);
+        self.drop_unfinished_areas(journal, &measured).await;
+        let Some(size_bytes) = measured.memory.and_then(|memory| sums::missing(wish.bytes, memory.swap_free_bytes)) else {
+            return Some(measured);
+        };
+        if self.cancel.is_said() {
+            return Some(measured);
+        }
+        if self.shell.root().await.is_none() {
+            self.shortfall(
+                "no swap is made: this needs root, or sudo that asks for no password".to_owned(),
+                Some(by_hand(&self.request.swap_file, wish)),
+            );
+            return Some(measured);
+        }
+        let area = self.area(leases, size_bytes);
+        if let Err(error) = journal.intend(&[Record::AreaMaking { area: area.clone() }]) {
+            self.shortfall(format!("no swap is made: {error}"), None);
+            return Some(measured);
+        }
+        match swap::make(self.shell, &area).await {
+            Ok(()) => {
+                room.swap_made_bytes = Some(area.size_bytes);
+                self.record(journal, &Record::AreaMade { path: area.path });
+                self.measure(&[]).await.or(Some(measured))
+            }
+            Err(error) => {
+                if !matches!(error, swap::SwapError::Shell(ShellError::Silent { .. })) {
+                    self.record(journal, &Record::AreaGone { path: area.path.clone(), how: AreaGone::AlreadySo });
+                }
+                let hint = "name another place with --swap-file PATH, a size with --swap SIZE, or --swap off";
+                self.shortfall(format!("no swap is made at {}: {error}", text::printable(&area.path)), Some(hint.to_owned()));
+                Some(measured)
+            }
+        }
+    }
+
+    /// What a keeper before this one had begun to make and did not finish.
+    async fn drop_unfinished_areas(&self, journal: &mut Journal, measured: &Measured) {
+        let is_active = |area: &Area| measured.swaps.iter().any(|swap| swap.path == area.path);
+        let begun: Vec<Area> = journal.state().areas.values().map(|held| held.area.clone()).filter(|area| !is_active(area)).collect();
+        for area in begun {
+            if swap::remove(self.shell, &area).await.is_ok() {
+                self.record(journal, &Record::AreaGone { path: area.path, how: AreaGone::AlreadySo });
+            }
+        }
+    }
+
+    /// What another live lease made and this one needs is removed by the last of them.
+    fn join_areas(&self, journal: &mut Journal, leases: &Leases, measured: &Measured) {
+        let others = leases.live.iter().flat_map(|(_, state)| state.areas.values());
+        let active = |area: &Area| measured.swaps.iter().any(|swap| swap.path == area.path);
+        let shared: Vec<Area> = others.filter(|held| !held.removing && active(&held.area)).map(|held| held.area.clone()).collect();
+        for area in shared {
+            if !journal.state().areas.contains_key(&area.path) {
+                self.record(journal, &Record::AreaJoined { area });
+            }
+        }
+    }
+
+    fn area(&self, leases: &Leases, size_bytes: u64) -> Area {
+        let label = swap::label_of(&self.request.lease);
+        let wished = &self.request.swap_file;
+        // A path that another lease has, even one on its way out, is not free yet.
+        let is_taken = leases.live.iter().any(|(_, state)| state.areas.contains_key(wished)) || self.left_behind(wished);
+        let path = if is_taken { format!("{wished}-{}", self.request.lease) } else { wished.clone() };
+        Area { path, size_bytes, label }
+    }
+
+    /// An area whose removal failed, still in the journal of a lease without a holder.
+    fn left_behind(&self, path: &str) -> bool {
+        let journals = std::fs::read_dir(self.state.leases()).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+        journals.filter(|journal| journal.extension().is_some_and(|extension| extension == "journal")).any(|journal| {
+            let read = std::fs::read(&journal).ok().and_then(|bytes| record::read(&bytes).ok());
+            read.is_some_and(|state| state.areas.contains_key(path))
+        })
+    }
+}
+
+/// The commands that make the swap that makeroom may not make.
+fn by_hand(path: &str, wish: Size) -> String {
+    let path = text::shell_word(path);
+    let dir = text::shell_word(&Path::new(&path).parent().unwrap_or(Path::new("/")).to_string_lossy());
+    format!("sudo sh -c 'mkdir -p {dir} && fallocate -l {} {path} && chmod 600 {path} && mkswap {path} && swapon {path}'", wish.bytes)
+}

@@ -1,0 +1,211 @@
+//! Owns taking the targets: which of the chosen containers, by which method, all at once, each
+//! intent on disk before its act. Runs in the keeper.
+
+use std::{collections::HashMap, time::Duration};
+
+use futures_util::{StreamExt as _, stream};
+
+use super::{acquire::Acquirer, restore::AT_ONCE};
+use crate::{
+    core::{
+        cgroup::Measured,
+        claim::{Claim, claim},
+        order,
+        record::{Record, Target},
+        selector::{COMPOSE_PROJECT, COMPOSE_SERVICE},
+        target::{COMPOSE_DEPENDS_ON, Inspected, Listed, Method, MethodFacts, comes_back, method},
+        text,
+        values::MethodWish,
+        wire::{FromKeeper, Level, Note, Phase, Room},
+    },
+    engine::client::{Engine, EngineError},
+    host::reclaim::PidAndId,
+    lease::{journal::Journal, leases::Leases},
+};
+
+/// Calls under way get this long when the run is cancelled; what is not known then is looked at again.
+const CANCEL_PATIENCE: Duration = Duration::from_millis(1500);
+
+/// A container that is ours to take, as it is now.
+struct Candidate {
+    target: Target,
+    now: Inspected,
+    comes_back: bool,
+    /// The keeper before this one announced it, and may have sent a call that comes late.
+    announced: bool,
+}
+
+/// What the targets came to.
+#[derive(Default)]
+pub(super) struct Taken {
+    candidates: Vec<(Candidate, Method)>,
+    joined: Vec<Method>,
+    pub(super) reclaimable: Vec<PidAndId>,
+    pub(super) names: HashMap<String, String>,
+}
+
+impl Acquirer<'_> {
+    pub(super) async fn claim_all(
+        &self,
+        engine: &Engine,
+        journal: &mut Journal,
+        leases: &Leases,
+        chosen: Vec<Listed>,
+        measured: Option<&Measured>,
+    ) -> Taken {
+        let total = chosen.len();
+        let inspecting = chosen.into_iter().map(|listed| async { (engine.inspect(&listed.id).await, listed) });
+        let inspected: Vec<_> = stream::iter(inspecting).buffered(AT_ONCE).collect().await;
+        let mut taken = Taken::default();
+        let mut candidates = Vec::with_capacity(total);
+        for (now, listed) in inspected {
+            let now = match now {
+                Ok(now) => now,
+                // It went away since the list was made.
+                Err(error) if error.is_not_found() => continue,
+                Err(error) => {
+                    self.shortfall(format!("cannot inspect `{}`: {error}", text::printable(listed.name())), None);
+                    continue;
+                }
+            };
+            let target = target_of(&listed, &now);
+            let name = text::printable(&target.name);
+            taken.names.insert(target.id.clone(), target.name.clone());
+            let pid_and_id = (now.pid, target.id.clone());
+            match claim(&now, journal.state().targets.get(&target.id), leases.holder_of(&target.id).map(|(_, held)| held)) {
+                Claim::Take => {
+                    let announced = journal.state().targets.contains_key(&target.id);
+                    candidates.push(Candidate { target, comes_back: comes_back(&listed, &now), now, announced });
+                }
+                Claim::Ours(method) => {
+                    self.record(journal, &Record::Taken { id: target.id, unknown: None });
+                    taken.joined.push(method);
+                    taken.reclaimable.push(pid_and_id);
+                }
+                Claim::Join(method) => {
+                    let original = leases.holder_of(&target.id).map(|(_, held)| held.target.clone()).unwrap_or(target);
+                    self.record(journal, &Record::Joined { target: original, method });
+                    taken.joined.push(method);
+                }
+                Claim::PausedByOther => self.note(Note::new(Level::Info, format!("`{name}` was paused by somebody else and stays so"))),
+                Claim::NotRunning => self.note(Note::new(Level::Detail, format!("`{name}` does not run"))),
+            }
+        }
+        taken.candidates = self.methods(candidates, measured).await;
+        taken
+    }
+
+    async fn methods(&self, candidates: Vec<Candidate>, measured: Option<&Measured>) -> Vec<(Candidate, Method)> {
+        let is_open = self.request.method == MethodWish::Auto && !self.request.no_reclaim && !candidates.is_empty();
+        let sizes = if is_open { self.measure(&candidates.iter().map(pid_and_id).collect::<Vec<_>>()).await } else { None };
+        let memory = sizes.as_ref().or(measured).and_then(|measured| measured.memory);
+        let facts = MethodFacts {
+            wish: self.request.method,
+            no_reclaim: self.request.no_reclaim,
+            swap_free_bytes: memory.map_or(0, |memory| memory.swap_free_bytes),
+            targets_bytes: sizes
+                .as_ref()
+                .and_then(|sizes| sizes.sum_bytes(candidates.iter().map(|candidate| candidate.target.id.as_str()))),
+        };
+        let with_method = |candidate: Candidate| {
+            let own_bytes = sizes.as_ref().and_then(|sizes| Some(sizes.targets.get(&candidate.target.id)?.used_bytes));
+            let method = method(facts, own_bytes, candidate.comes_back);
+            (candidate, method)
+        };
+        candidates.into_iter().map(with_method).collect()
+    }
+
+    pub(super) async fn take_all(&self, engine: &Engine, journal: &mut Journal, mut taken: Taken, room: &mut Room) -> Taken {
+        let candidates = std::mem::take(&mut taken.candidates);
+        let intent = |(candidate, method): &(Candidate, Method)| Record::Taking { target: candidate.target.clone(), method: *method };
+        let intents: Vec<_> = candidates.iter().map(intent).collect();
+        let total = candidates.len();
+        if !intents.is_empty() && !self.cancel.is_said() {
+            if let Err(error) = journal.intend(&intents) {
+                self.shortfall(format!("no container is paused: {error}"), None);
+            } else {
+                let taking = candidates.into_iter().map(|(candidate, method)| self.take(engine, candidate, method));
+                let mut results = stream::iter(taking).buffer_unordered(AT_ONCE);
+                let mut done = 0;
+                (self.tell)(FromKeeper::Progress { phase: Phase::Pausing, done, total });
+                let patience = async {
+                    self.cancel.wait().await;
+                    tokio::time::sleep(CANCEL_PATIENCE).await;
+                };
+                tokio::pin!(patience);
+                // What is not known after the patience stays announced in the journal: restoring looks at it.
+                while let Some((candidate, method, result)) =
+                    tokio::select! { result = results.next() => result, () = &mut patience => None }
+                {
+                    done += 1;
+                    (self.tell)(FromKeeper::Progress { phase: Phase::Pausing, done, total });
+                    let is_taken = result.is_ok();
+                    self.record(journal, &self.outcome(&candidate, method, result));
+                    if is_taken {
+                        *(if method == Method::Pause { &mut room.paused } else { &mut room.stopped }) += 1;
+                        taken.reclaimable.extend((method == Method::Pause).then(|| pid_and_id(&candidate)));
+                    }
+                }
+            }
+        }
+        room.joined = taken.joined.len();
+        room.paused += taken.joined.iter().filter(|method| **method == Method::Pause).count();
+        room.stopped += taken.joined.iter().filter(|method| **method == Method::Stop).count();
+        taken
+    }
+
+    async fn take(&self, engine: &Engine, candidate: Candidate, method: Method) -> (Candidate, Method, Result<(), NotTaken>) {
+        let result = if self.cancel.is_said() {
+            Err(NotTaken::Cancelled)
+        } else {
+            let id = &candidate.target.id;
+            let act = match method {
+                Method::Pause => engine.pause(id).await,
+                Method::Stop => engine.stop(id, self.request.stop_timeout).await,
+            };
+            act.map_err(NotTaken::Engine)
+        };
+        (candidate, method, result)
+    }
+
+    fn outcome(&self, candidate: &Candidate, method: Method, result: Result<(), NotTaken>) -> Record {
+        let id = candidate.target.id.clone();
+        let error = match result {
+            Ok(()) => return Record::Taken { id, unknown: None },
+            Err(NotTaken::Cancelled) => return Record::NotTaken { id, reason: "cancelled".to_owned() },
+            Err(NotTaken::Engine(error)) => error,
+        };
+        let verb = if method == Method::Pause { "pause" } else { "stop" };
+        let reason = text::printable(&error.to_string());
+        // Paused already, by the late call of a keeper before this one: ours all the same.
+        if candidate.announced && error.is_conflict() {
+            return Record::Taken { id, unknown: Some(reason) };
+        }
+        if !error.is_not_found() {
+            let hint = "wait until it is up, or leave it out with --keep".to_owned();
+            self.shortfall(format!("cannot {verb} `{}`: {reason}", text::printable(&candidate.target.name)), Some(hint));
+        }
+        if error.is_outcome_unknown() { Record::Taken { id, unknown: Some(reason) } } else { Record::NotTaken { id, reason } }
+    }
+}
+
+enum NotTaken {
+    Cancelled,
+    Engine(EngineError),
+}
+
+fn pid_and_id(candidate: &Candidate) -> PidAndId {
+    (candidate.now.pid, candidate.target.id.clone())
+}
+
+fn target_of(listed: &Listed, now: &Inspected) -> Target {
+    let label = |key: &str| listed.labels.get(key).cloned();
+    Target {
+        id: listed.id.clone(),
+        name: listed.name().to_owned(),
+        started_at: now.started_at.clone(),
+        project: label(COMPOSE_PROJECT),
+        service: label(COMPOSE_SERVICE),
+        depends_on: label(COMPOSE_DEPENDS_ON).map(|value| order::depends_on(&value)).unwrap_or_default(),
+    }
+}
