@@ -32,6 +32,12 @@ pub struct Measured {
 }
 
 impl Measured {
+    /// The active swap area at this path.
+    #[must_use]
+    pub fn swap_at(&self, path: &str) -> Option<&ActiveSwap> {
+        self.swaps.iter().find(|swap| swap.path == path)
+    }
+
     /// The memory of all these targets; `None` where one is not known.
     #[must_use]
     pub fn sum_bytes<'id>(&self, ids: impl IntoIterator<Item = &'id str>) -> Option<u64> {

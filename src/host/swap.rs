@@ -63,7 +63,7 @@ pub async fn make(shell: &Shell, area: &Area) -> Result<(), SwapError> {
 /// [`SwapError`] where it stays.
 pub async fn remove(shell: &Shell, area: &Area) -> Result<Removal, SwapError> {
     let now = super::reclaim::measure(shell, &[]).await?;
-    if let (Some(ActiveSwap { used_bytes, .. }), Some(memory)) = (now.swaps.iter().find(|swap| swap.path == area.path), now.memory) {
+    if let (Some(ActiveSwap { used_bytes, .. }), Some(memory)) = (now.swap_at(&area.path), now.memory) {
         let own_free = area.size_bytes.saturating_sub(*used_bytes);
         if !fits_back(*used_bytes, memory.available_bytes, memory.swap_free_bytes.saturating_sub(own_free)) {
             let text = crate::core::text::size;

@@ -13,7 +13,10 @@ use crate::{
         wire::Room,
     },
     host::{shell::ShellError, swap},
-    lease::{journal::Journal, leases::Leases},
+    lease::{
+        journal::Journal,
+        leases::{Leases, journals},
+    },
 };
 
 impl Acquirer<'_> {
@@ -66,8 +69,8 @@ impl Acquirer<'_> {
 
     /// What a keeper before this one had begun to make and did not finish.
     async fn drop_unfinished_areas(&self, journal: &mut Journal, measured: &Measured) {
-        let is_active = |area: &Area| measured.swaps.iter().any(|swap| swap.path == area.path);
-        let begun: Vec<Area> = journal.state().areas.values().map(|held| held.area.clone()).filter(|area| !is_active(area)).collect();
+        let begun: Vec<Area> =
+            journal.state().areas.values().map(|held| held.area.clone()).filter(|area| measured.swap_at(&area.path).is_none()).collect();
         for area in begun {
             if swap::remove(self.shell, &area).await.is_ok() {
                 self.record(journal, &Record::AreaGone { path: area.path, how: AreaGone::AlreadySo });
@@ -78,8 +81,8 @@ impl Acquirer<'_> {
     /// What another live lease made and this one needs is removed by the last of them.
     fn join_areas(&self, journal: &mut Journal, leases: &Leases, measured: &Measured) {
         let others = leases.live.iter().flat_map(|(_, state)| state.areas.values());
-        let active = |area: &Area| measured.swaps.iter().any(|swap| swap.path == area.path);
-        let shared: Vec<Area> = others.filter(|held| !held.removing && active(&held.area)).map(|held| held.area.clone()).collect();
+        let shared: Vec<Area> =
+            others.filter(|held| !held.removing && measured.swap_at(&held.area.path).is_some()).map(|held| held.area.clone()).collect();
         for area in shared {
             if !journal.state().areas.contains_key(&area.path) {
                 self.record(journal, &Record::AreaJoined { area });
@@ -98,8 +101,7 @@ impl Acquirer<'_> {
 
     /// An area whose removal failed, still in the journal of a lease without a holder.
     fn left_behind(&self, path: &str) -> bool {
-        let journals = std::fs::read_dir(self.state.leases()).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
-        journals.filter(|journal| journal.extension().is_some_and(|extension| extension == "journal")).any(|journal| {
+        journals(&self.state.leases()).into_iter().flatten().any(|journal| {
             let read = std::fs::read(&journal).ok().and_then(|bytes| record::read(&bytes).ok());
             read.is_some_and(|state| state.areas.contains_key(path))
         })
@@ -108,7 +110,26 @@ impl Acquirer<'_> {
 
 /// The commands that make the swap that makeroom may not make.
 fn by_hand(path: &str, wish: Size) -> String {
+    let dir = text::shell_word(&Path::new(path).parent().unwrap_or(Path::new("/")).to_string_lossy());
     let path = text::shell_word(path);
-    let dir = text::shell_word(&Path::new(&path).parent().unwrap_or(Path::new("/")).to_string_lossy());
-    format!("sudo sh -c 'mkdir -p {dir} && fallocate -l {} {path} && chmod 600 {path} && mkswap {path} && swapon {path}'", wish.bytes)
+    let acts = [
+        format!("mkdir -p {dir}"),
+        format!("fallocate -l {} {path}", wish.bytes),
+        format!("chmod 600 {path}"),
+        format!("mkswap {path}"),
+        format!("swapon {path}"),
+    ];
+    acts.map(|act| format!("sudo {act}")).join(" && ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_commands_to_type_can_be_typed_whatever_the_path_holds() {
+        let typed = by_hand("/data/a b/swap", Size { bytes: 4096 });
+        assert!(typed.starts_with("sudo mkdir -p '/data/a b' && sudo fallocate -l 4096 '/data/a b/swap' && "), "{typed}");
+        assert!(typed.ends_with(" && sudo swapon '/data/a b/swap'"), "{typed}");
+    }
 }

@@ -74,7 +74,11 @@ pub fn id_of(journal: &Path) -> String {
     journal.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-fn journals(leases: &Path) -> io::Result<Vec<PathBuf>> {
+/// The journals of a state directory, whoever holds them.
+///
+/// # Errors
+/// Where the directory cannot be listed.
+pub fn journals(leases: &Path) -> io::Result<Vec<PathBuf>> {
     let mut paths: Vec<_> = fs::read_dir(leases)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "journal"));
     paths.sort();
