@@ -1,6 +1,6 @@
 //! `makeroom status`: leases, targets, swap and memory, for people and as JSON. Changes nothing.
 
-use std::{fs, io::Write as _, process::ExitCode, time::Duration};
+use std::{io::Write as _, process::ExitCode, time::Duration};
 
 use serde::Serialize;
 
@@ -13,6 +13,7 @@ use crate::{
         target::Method,
         text,
     },
+    host::kernel::proc_file,
     lease::{
         journal::Journal,
         leases::{Leases, id_of},
@@ -82,7 +83,7 @@ pub fn status(args: &StatusArgs) -> ExitCode {
 
 fn look(settings: &Settings) -> Result<Status, String> {
     let mut found = Status { memory: watch::now(), ..Status::default() };
-    let swaps = fs::read_to_string("/proc/swaps").map(|text| memory::swaps(&text)).unwrap_or_default();
+    let swaps = proc_file("/proc/swaps").map(|text| memory::swaps(&text)).unwrap_or_default();
     found.swap = swaps.into_iter().map(|ActiveSwap { path, used_bytes }| Area { path, used_bytes }).collect();
     let Some(state) = StateDir::open_existing(&settings.state_dir).map_err(|error| error.to_string())? else { return Ok(found) };
     let lock = state.lock(LOCK_PATIENCE).map_err(|error| error.to_string())?;

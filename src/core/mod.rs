@@ -6,6 +6,7 @@ pub mod claim;
 pub mod exit;
 pub mod memory;
 pub mod order;
+pub mod process;
 pub mod record;
 pub mod selector;
 pub mod session;

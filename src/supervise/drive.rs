@@ -36,7 +36,10 @@ use crate::{
         text,
         wire::{Back, FromKeeper, Level, Note, Request, ToKeeper},
     },
-    host::process::group_is_alive,
+    host::{
+        kernel::{GROUP_POLL, become_subreaper},
+        process::group_is_alive,
+    },
     lease::journal::Journal,
     report::{
         say::Say,
@@ -53,7 +56,6 @@ const HASTY_RETURN: Duration = Duration::from_secs(5);
 const SWAP_RETURN: Duration = Duration::from_mins(5);
 /// A keeper that dies again and again dies of something that the next one meets as well.
 const MOST_KEEPERS: u32 = 5;
-const GROUP_POLL: Duration = Duration::from_millis(20);
 const LIVE_TICK: Duration = Duration::from_millis(100);
 
 /// The variable in which the child finds its lease.
@@ -105,7 +107,7 @@ pub fn drive(plan: Plan, inherited: Inherited, say: &mut Say) -> std::io::Result
         keepers: 0,
         child: None,
         watch: None,
-        watch_group: false,
+        group_look: None,
         shortfall: false,
         covered: false,
         back: None,
@@ -116,7 +118,6 @@ pub fn drive(plan: Plan, inherited: Inherited, say: &mut Say) -> std::io::Result
     Ok(drive.run())
 }
 
-#[expect(clippy::struct_excessive_bools, reason = "facts that are independent of each other")]
 struct Drive<'a> {
     plan: Plan,
     inherited: Inherited,
@@ -130,7 +131,8 @@ struct Drive<'a> {
     keepers: u32,
     child: Option<ProcessId>,
     watch: Option<Watch>,
-    watch_group: bool,
+    /// When to look next whether the group is empty, where that is waited for.
+    group_look: Option<Instant>,
     shortfall: bool,
     covered: bool,
     back: Option<Back>,
@@ -161,10 +163,8 @@ impl Drive<'_> {
     /// Waits until something happens or is due.
     fn wait(&self) {
         let now = Instant::now();
-        let mut due: Vec<Instant> = self.clocks.next().into_iter().chain(self.watch.as_ref().map(Watch::next)).collect();
-        if self.watch_group {
-            due.push(now + GROUP_POLL);
-        }
+        let watch = self.watch.as_ref().and_then(Watch::next);
+        let mut due: Vec<Instant> = self.clocks.next().into_iter().chain(watch).chain(self.group_look).collect();
         if !matches!(self.session.stage(), Stage::Running | Stage::Ending) {
             due.push(now + LIVE_TICK);
         }
@@ -193,11 +193,21 @@ impl Drive<'_> {
         if let Some(watch) = &mut self.watch {
             watch.look_if_due(keeper);
         }
-        if self.watch_group && self.child.is_none_or(|child| !group_is_alive(child)) {
-            self.watch_group = false;
-            self.queue.push_back(Event::GroupEmpty);
-        }
+        self.look_at_group();
         self.say.tick();
+    }
+
+    /// Not at every wake-up: a look can have a process of its own, whose end is a wake-up.
+    fn look_at_group(&mut self) {
+        if self.group_look.is_none_or(|due| Instant::now() < due) {
+            return;
+        }
+        self.group_look = if self.child.is_some_and(group_is_alive) {
+            Some(Instant::now() + GROUP_POLL)
+        } else {
+            self.queue.push_back(Event::GroupEmpty);
+            None
+        };
     }
 
     /// Takes note of every child that ended or stopped: the build's own, and, as the subreaper,
@@ -211,7 +221,8 @@ impl Drive<'_> {
                 0 => return,
                 -1 if Errno::last() == Errno::EINTR => {}
                 -1 => return,
-                pid if self.child.is_none_or(|child| child.pid != pid) => {}
+                // One less in the group, perhaps.
+                pid if self.child.is_none_or(|child| child.pid != pid) => self.group_look = self.group_look.map(|_| Instant::now()),
                 _ if libc::WIFSTOPPED(status) => {
                     let signal = libc::WSTOPSIG(status);
                     self.queue.push_back(Event::ChildStopped { signal, foreground: self.terminal.is_foreground() });
@@ -359,7 +370,7 @@ impl Drive<'_> {
                     self.clocks.arm(timer, after);
                 }
             }
-            Act::WatchGroup => self.watch_group = true,
+            Act::WatchGroup => self.group_look = Some(Instant::now()),
             Act::HandTerminal => self.terminal.hand_to(self.child.map_or(0, |child| child.pid)),
             Act::TakeTerminal => self.terminal.take_back(),
             Act::Suspend => self.tell_keeper(&ToKeeper::Suspend, Event::Suspended),
@@ -424,11 +435,4 @@ impl Drive<'_> {
         }
         if self.plan.strict && exit.is_success() && !is_whole { Exit::Code(exit::FAILED) } else { exit }
     }
-}
-
-/// Processes that the build leaves behind become ours, so that they can be seen and reaped.
-fn become_subreaper(is_one: bool) {
-    // Since Linux 3.4; elsewhere a zombie's group counts as alive for a little longer.
-    #[cfg(target_os = "linux")]
-    let _ = nix::sys::prctl::set_child_subreaper(is_one);
 }

@@ -13,6 +13,7 @@ use std::{
 
 use crate::{
     core::wire::{self, FromKeeper, Inbox, ToKeeper},
+    host::kernel::own_program,
     keeper::process::JOURNAL_FD,
 };
 
@@ -90,9 +91,4 @@ impl AsFd for KeeperLink {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.stream.as_fd()
     }
-}
-
-fn own_program() -> io::Result<std::path::PathBuf> {
-    // Names the running program itself, even where its file was replaced by an upgrade since.
-    if cfg!(target_os = "linux") { Ok("/proc/self/exe".into()) } else { env::current_exe() }
 }
