@@ -15,6 +15,7 @@ mod inherit;
 mod journal;
 mod kills;
 mod leases;
+mod portable;
 mod privilege;
 mod reclaim;
 mod restore;

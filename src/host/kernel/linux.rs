@@ -8,7 +8,7 @@ use std::{
 };
 
 use nix::{
-    sys::prctl::set_child_subreaper,
+    sys::prctl::{set_child_subreaper, set_dumpable},
     time::{ClockId, clock_gettime},
     unistd::{SysconfVar, sysconf},
 };
@@ -97,6 +97,12 @@ pub fn set_oom_score(adjustment: &str) {
 pub fn become_subreaper(is_one: bool) {
     // Since Linux 3.4.
     let _ = set_child_subreaper(is_one);
+}
+
+/// This process leaves no core, even to a program that the kernel pipes cores to: the limit on
+/// their size does not hold for it (core(5)).
+pub fn leave_no_core() {
+    let _ = set_dumpable(false);
 }
 
 /// This program, to be started again.

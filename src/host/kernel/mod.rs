@@ -15,7 +15,8 @@ use linux as path;
 use portable as path;
 
 pub use path::{
-    GROUP_POLL, IS_SAMPLED, become_subreaper, group, own_program, proc_file, process, resident_below, set_oom_score, time_since_boot,
+    GROUP_POLL, IS_SAMPLED, become_subreaper, group, leave_no_core, own_program, proc_file, process, resident_below, set_oom_score,
+    time_since_boot,
 };
 
 #[cfg(test)]

@@ -92,6 +92,9 @@ pub fn set_oom_score(_adjustment: &str) {}
 /// by its group.
 pub fn become_subreaper(_is_one: bool) {}
 
+/// Nothing: the limit on a core's size is all that is needed.
+pub fn leave_no_core() {}
+
 /// This program, to be started again. Where its file was replaced by an upgrade since, it is the new one.
 ///
 /// # Errors
