@@ -29,7 +29,7 @@ pub fn group_is_alive(leader: ProcessId) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::process::Command;
+    use std::{os::unix::process::CommandExt as _, process::Command};
 
     use super::*;
 
@@ -49,5 +49,20 @@ mod tests {
         }
         assert!(!is_alive(zombie));
         child.wait().expect("reaped");
+    }
+
+    #[test]
+    fn a_group_lives_as_long_as_one_member_runs() {
+        let mut leader = Command::new("sleep").arg("60").process_group(0).spawn().expect("sleep");
+        let id = identify(leader.id().cast_signed()).expect("a child");
+        assert!(group_is_alive(id));
+        assert!(!group_is_alive(ProcessId { start_ticks: id.start_ticks + 100_000, ..id }), "no member is that young");
+        leader.kill().expect("killed");
+        while kernel::process(id.pid).expect("a look").is_some_and(|process| process.runs) {
+            std::thread::yield_now();
+        }
+        assert!(!group_is_alive(id), "a zombie alone is nobody");
+        leader.wait().expect("reaped");
+        assert!(!group_is_alive(id));
     }
 }

@@ -16,7 +16,7 @@ extern "C" fn look_at_sigpipe() {
 // SAFETY: the loader calls each entry of this section once, as a C function without arguments
 // that it reads (ELF gABI, "Initialization and Termination Functions"; Mach-O S_MOD_INIT_FUNC_POINTERS).
 #[cfg_attr(target_os = "linux", unsafe(link_section = ".init_array"))]
-#[cfg_attr(target_os = "macos", unsafe(link_section = "__DATA,__mod_init_func,mod_init_funcs"))]
+#[cfg_attr(target_os = "macos", unsafe(link_section = "__DATA,__mod_init_func"))]
 #[used]
 static BEFORE_MAIN: extern "C" fn() = look_at_sigpipe;
 
