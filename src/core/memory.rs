@@ -42,6 +42,13 @@ pub fn full_stall(text: &str) -> Option<Duration> {
     total.parse().ok().map(Duration::from_micros)
 }
 
+/// How many processes the kernel has killed for memory since boot: `oom_kill` of `/proc/vmstat`,
+/// since Linux 4.13.
+#[must_use]
+pub fn oom_kills(text: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix("oom_kill "))?.trim().parse().ok()
+}
+
 /// One line of `/proc/swaps`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ActiveSwap {
@@ -106,6 +113,12 @@ mod tests {
         assert_eq!(full_stall(&stalled), Some(Duration::from_micros(1_234_567)));
         assert_eq!(full_stall("some avg10=0.00 avg60=0.00 avg300=0.00 total=9\n"), None);
         assert_eq!(full_stall(""), None);
+    }
+
+    #[test]
+    fn kills_are_counted_where_the_kernel_counts_them() {
+        assert_eq!(oom_kills("pgfault 1\noom_kill 3\noom_kill_x 9\n"), Some(3));
+        assert_eq!((oom_kills(""), oom_kills("oom_kill x\n")), (None, None));
     }
 
     #[test]
