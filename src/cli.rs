@@ -46,6 +46,9 @@ pub enum Command {
     Status(StatusArgs),
     /// Put back what dead holders left
     Recover(RecoverArgs),
+    /// Turn swap on that stays, or off again
+    #[command(subcommand)]
+    Swap(SwapCommand),
     /// Print completions for a shell
     Completions {
         /// The shell
@@ -195,6 +198,52 @@ pub struct StatusArgs {
     /// As JSON
     #[arg(long)]
     pub json: bool,
+    /// Which engine, and the way to its host.
+    #[command(flatten)]
+    pub host: HostArgs,
+    /// Where things are, and how much is said.
+    #[command(flatten)]
+    pub common: CommonArgs,
+}
+
+/// `makeroom swap`.
+#[derive(Debug, Subcommand)]
+pub enum SwapCommand {
+    /// Make swap and activate it
+    On {
+        /// And at every boot, by one line in /etc/fstab
+        #[arg(long)]
+        persist: bool,
+        /// How much is to be there [default: 2GiB]
+        #[arg(long, value_name = "SIZE")]
+        swap: Option<SwapWish>,
+        /// Where things are.
+        #[command(flatten)]
+        args: SwapArgs,
+    },
+    /// Undo `swap on`
+    Off {
+        /// Where things are.
+        #[command(flatten)]
+        args: SwapArgs,
+    },
+    /// Show the swap that is active
+    Status {
+        /// Where things are.
+        #[command(flatten)]
+        args: SwapArgs,
+    },
+}
+
+/// Where things are, for `makeroom swap`.
+#[derive(Debug, Args)]
+pub struct SwapArgs {
+    /// Its file on the host [default: /var/lib/makeroom/swap]
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
+    pub swap_file: Option<PathBuf>,
+    /// Which engine, and the way to it.
+    #[command(flatten)]
+    pub host: HostArgs,
     /// Where things are, and how much is said.
     #[command(flatten)]
     pub common: CommonArgs,

@@ -6,6 +6,7 @@ pub mod run;
 pub mod start;
 pub mod status;
 pub mod stop;
+pub mod swap;
 pub mod usage;
 
 use std::{path::Path, process::ExitCode};

@@ -3,6 +3,7 @@
 //! Runs in the keeper and in short commands.
 
 pub mod container;
+pub mod kept_swap;
 pub mod process;
 pub mod reclaim;
 pub mod sample;

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::core::{
     cgroup::{self, Measured},
-    memory::ActiveSwap,
+    memory::{ActiveSwap, escape},
     record::Area,
     route::Route,
     swap::fits_back,
@@ -88,19 +88,12 @@ fn head(area: &Area) -> String {
     [variable("path", &area.path), variable("listed", &listed(&area.path)), variable("label", &area.label)].concat()
 }
 
-/// A path as `/proc/swaps` writes it (fs/seq_file.c, `mangle_path`), protected from awk's own reading of `\`.
+/// Protected from awk's own reading of `\`.
 fn listed(path: &str) -> String {
-    let escape = |letter: char| match letter {
-        ' ' => r"\\040".to_owned(),
-        '\t' => r"\\011".to_owned(),
-        '\n' => r"\\012".to_owned(),
-        '\\' => r"\\134".to_owned(),
-        other => other.to_string(),
-    };
-    path.chars().map(escape).collect()
+    escape(path).replace('\\', r"\\")
 }
 
-fn answer(output: &str) -> Result<&str, SwapError> {
+pub(super) fn answer(output: &str) -> Result<&str, SwapError> {
     let verdict = output.lines().next().unwrap_or_default();
     match verdict.strip_prefix("no ") {
         Some(reason) => Err(SwapError::Refused(reason.to_owned())),

@@ -25,7 +25,10 @@ use crate::{
         values::SwapWish,
         wire::{FromKeeper, Level, Note, Phase, Request, Room},
     },
-    engine::client::{Engine, EngineError},
+    engine::{
+        client::{Engine, EngineError},
+        endpoint::Endpoint,
+    },
     host::{
         container::own_container,
         reclaim::{self, PidAndId},
@@ -162,7 +165,7 @@ impl Acquirer<'_> {
 
     fn open(&self, journal: &mut Journal, has_engine: bool) -> Result<(), JournalError> {
         let endpoint = self.reach.endpoint().ok().filter(|_| has_engine);
-        let engine = endpoint.map(|endpoint| endpoint.url());
+        let engine = endpoint.map(Endpoint::url);
         // Made anew after Ctrl-Z, with an engine that was not there before: restoring has to find it.
         if journal.state().opened.as_ref().is_some_and(|opened| opened.engine == engine) {
             return Ok(());

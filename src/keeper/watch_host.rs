@@ -21,7 +21,7 @@ pub(super) struct HostWatch<'a> {
 
 enum Sampling {
     NotBegun,
-    Under(Sampler),
+    Under(Box<Sampler>),
     /// The connection broke, or could not be made: the host is not looked at any more until the last look.
     Over,
 }
@@ -43,7 +43,7 @@ impl<'a> HostWatch<'a> {
             return future::pending().await;
         }
         if let Sampling::NotBegun = self.sampler {
-            self.sampler = Sampler::begin(self.shell).await.map_or(Sampling::Over, Sampling::Under);
+            self.sampler = Sampler::begin(self.shell).await.map_or(Sampling::Over, |sampler| Sampling::Under(Box::new(sampler)));
         }
         if let Sampling::Under(sampler) = &mut self.sampler
             && let Some(sample) = sampler.next().await

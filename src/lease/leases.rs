@@ -37,7 +37,7 @@ impl Leases {
             }
             match Journal::look(&path) {
                 Ok(Looked::Dead(journal)) => found.dead.push(*journal),
-                Ok(Looked::Live(state)) => found.live.push((lease, state)),
+                Ok(Looked::Live(state)) => found.live.push((lease, *state)),
                 Ok(Looked::Gone) => {}
                 Err(error) => found.unreadable.push(error),
             }
