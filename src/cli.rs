@@ -5,6 +5,7 @@ use std::{ffi::OsString, path::PathBuf};
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueHint};
 
 use crate::core::{
+    route::Prefix,
     selector::Selector,
     values::{ColorWish, MethodWish, Span, SwapWish},
 };
@@ -45,6 +46,9 @@ pub enum Command {
     Status(StatusArgs),
     /// Put back what dead holders left
     Recover(RecoverArgs),
+    /// Turn swap on that stays, or off again
+    #[command(subcommand)]
+    Swap(SwapCommand),
     /// Print completions for a shell
     Completions {
         /// The shell
@@ -89,15 +93,12 @@ pub struct RoomArgs {
     /// Swap to have active and free: a size, or off [default: 2GiB]
     #[arg(long, value_name = "SIZE|off", allow_hyphen_values = true)]
     pub swap: Option<SwapWish>,
-    /// Where a swap area is made [default: /var/lib/makeroom/swapfile]
+    /// Where a swap area is made [default: /var/lib/makeroom/swapfile; Colima: on its data disk]
     #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
     pub swap_file: Option<PathBuf>,
-    /// The engine, as unix:///PATH [default: as docker finds it]
-    #[arg(long, value_name = "URL", conflicts_with = "context")]
-    pub engine: Option<String>,
-    /// The docker context
-    #[arg(long, value_name = "NAME")]
-    pub context: Option<String>,
+    /// Which engine, and the way to it.
+    #[command(flatten)]
+    pub host: HostArgs,
     /// Before the engine kills a stopping container [default: its own]
     #[arg(long, value_name = "DUR")]
     pub stop_timeout: Option<Span>,
@@ -107,6 +108,20 @@ pub struct RoomArgs {
     /// Room that cannot be made is an error (125)
     #[arg(long)]
     pub strict: bool,
+}
+
+/// Which engine, and the way to the machine that it runs on.
+#[derive(Clone, Debug, Default, Args)]
+pub struct HostArgs {
+    /// The engine: unix:///PATH, tcp://HOST:PORT, ssh://DEST [default: as docker finds it]
+    #[arg(long, value_name = "URL", conflicts_with = "context")]
+    pub engine: Option<String>,
+    /// The docker context
+    #[arg(long, value_name = "NAME")]
+    pub context: Option<String>,
+    /// What runs a command on the engine's VM, as "colima ssh --" [default: found by itself]
+    #[arg(long, value_name = "COMMAND")]
+    pub vm_shell: Option<Prefix>,
 }
 
 /// How the child is run.
@@ -183,6 +198,52 @@ pub struct StatusArgs {
     /// As JSON
     #[arg(long)]
     pub json: bool,
+    /// Which engine, and the way to its host.
+    #[command(flatten)]
+    pub host: HostArgs,
+    /// Where things are, and how much is said.
+    #[command(flatten)]
+    pub common: CommonArgs,
+}
+
+/// `makeroom swap`.
+#[derive(Debug, Subcommand)]
+pub enum SwapCommand {
+    /// Make swap and activate it
+    On {
+        /// And at every boot, by one line in /etc/fstab
+        #[arg(long)]
+        persist: bool,
+        /// How much is to be there [default: 2GiB]
+        #[arg(long, value_name = "SIZE")]
+        swap: Option<SwapWish>,
+        /// Where things are.
+        #[command(flatten)]
+        args: SwapArgs,
+    },
+    /// Undo `swap on`
+    Off {
+        /// Where things are.
+        #[command(flatten)]
+        args: SwapArgs,
+    },
+    /// Show the swap that is active
+    Status {
+        /// Where things are.
+        #[command(flatten)]
+        args: SwapArgs,
+    },
+}
+
+/// Where things are, for `makeroom swap`.
+#[derive(Debug, Args)]
+pub struct SwapArgs {
+    /// Its file on the host [default: /var/lib/makeroom/swap]
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
+    pub swap_file: Option<PathBuf>,
+    /// Which engine, and the way to it.
+    #[command(flatten)]
+    pub host: HostArgs,
     /// Where things are, and how much is said.
     #[command(flatten)]
     pub common: CommonArgs,

@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         Some(Command::Stop(args)) => commands::stop::stop(&args),
         Some(Command::Status(args)) => commands::status::status(&args),
         Some(Command::Recover(args)) => commands::recover::recover(&args),
+        Some(Command::Swap(command)) => commands::swap::swap(&command),
         Some(Command::Completions { shell }) => {
             clap_complete::generate(shell, &mut Cli::command(), "makeroom", &mut std::io::stdout());
             ExitCode::SUCCESS

@@ -6,6 +6,7 @@ pub mod run;
 pub mod start;
 pub mod status;
 pub mod stop;
+pub mod swap;
 pub mod usage;
 
 use std::{path::Path, process::ExitCode};
@@ -76,11 +77,13 @@ pub fn begin_lease(
         method: settings.method,
         no_reclaim: settings.no_reclaim,
         swap: settings.swap,
-        swap_file: absolute(&settings.swap_file)?.to_string_lossy().into_owned(),
+        swap_file: settings.swap_file.as_deref().map(absolute).transpose()?.map(|path| path.to_string_lossy().into_owned()),
         engine: settings.engine.clone(),
         context: settings.context.clone(),
+        vm_shell: settings.vm_shell.clone(),
         stop_timeout: settings.stop_timeout,
         restore_timeout: settings.restore_timeout,
+        builds_in_engine: false,
         inside: None,
         adopt: false,
     };

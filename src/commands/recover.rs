@@ -6,9 +6,14 @@ use crate::{
     cli::{ChildArgs, RecoverArgs, RoomArgs},
     config::{self, Settings},
     core::{text, wire::FromKeeper},
-    host::shell::Shell,
-    keeper::restore::{Restorer, recovered},
-    lease::{leases::Leases, state_dir::StateDir},
+    keeper::{
+        reach::Reach,
+        restore::{Restorer, recovered},
+    },
+    lease::{
+        leases::{Leases, id_of},
+        state_dir::StateDir,
+    },
     report::{say::Say, summary},
 };
 
@@ -54,17 +59,17 @@ async fn recover_all(state: &StateDir, settings: &Settings, say: &mut Say) -> Re
         );
     }
     let dead = std::mem::take(&mut leases.dead);
-    let shell = Shell::default();
     let (say, leases) = (std::cell::RefCell::new(say), &leases);
     let tell = |message: FromKeeper| {
         if let FromKeeper::Note(note) = message {
             say.borrow_mut().note(&note);
         }
     };
-    let restorer = Restorer { state, shell: &shell, limit: settings.restore_timeout, tell: &tell };
     let mut found = 0;
     for journal in dead {
         let before = journal.state().clone();
+        let reach = Reach::recorded(before.opened.as_ref(), &format!("{}-r", id_of(journal.path())));
+        let restorer = Restorer { state, reach: &reach, limit: settings.restore_timeout, tell: &tell };
         let back = restorer.recover(journal, leases).await;
         if before.is_empty() {
             continue;

@@ -7,7 +7,7 @@ use nix::unistd::execvp;
 use crate::{
     cli::RunArgs,
     config,
-    core::{exit, text},
+    core::{build_site, exit, text},
     supervise::{
         drive::{Ended, LEASE, Plan, drive},
         ending::end_as,
@@ -28,6 +28,7 @@ pub fn run(args: RunArgs) -> ExitCode {
     let lease = match super::begin_lease(&settings, program, None) {
         Ok((mut request, journal)) => {
             // Whoever asks for a time limit wants a supervisor of its own.
+            request.builds_in_engine = build_site::of_command(&args.command).is_in_engine();
             request.inside = env::var(LEASE).ok().filter(|_| settings.timeout.is_none());
             Some((request, journal))
         }

@@ -96,7 +96,11 @@ fn await_room(keeper: &mut KeeperLink, strict: bool, say: &mut Say) -> Option<He
                     say.info(format!("held already as {lease}"));
                     return Some(Held::Already(lease));
                 }
-                FromKeeper::Covered | FromKeeper::Suspended | FromKeeper::TargetsBack(_) | FromKeeper::Released(_) => {}
+                FromKeeper::Covered
+                | FromKeeper::Sample(_)
+                | FromKeeper::Suspended
+                | FromKeeper::TargetsBack(_)
+                | FromKeeper::Released(_) => {}
             }
         }
         if !is_there {

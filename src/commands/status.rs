@@ -8,18 +8,19 @@ use crate::{
     cli::{ChildArgs, RoomArgs, StatusArgs},
     config::{self, Settings},
     core::{
-        memory::{self, ActiveSwap, Memory},
+        memory::{ActiveSwap, Memory},
         record::{Kind, LeaseState},
         target::Method,
         text,
     },
-    host::kernel::proc_file,
+    engine::endpoint::Wish,
+    host::reclaim,
+    keeper::reach::Reach,
     lease::{
         journal::Journal,
-        leases::{Leases, id_of},
+        leases::{Leases, id_of, new_id},
         state_dir::StateDir,
     },
-    supervise::watch,
 };
 
 /// A run that makes or gives back room at this moment is over soon.
@@ -29,6 +30,8 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 struct Status {
     leases: Vec<Lease>,
     unreadable: Vec<String>,
+    /// What a person calls the host, where it is not this machine.
+    host: Option<String>,
     memory: Option<Memory>,
     swap: Vec<Area>,
 }
@@ -57,13 +60,14 @@ struct Target {
 #[derive(Debug, Serialize)]
 struct Area {
     path: String,
+    size_bytes: u64,
     used_bytes: u64,
 }
 
 /// Shows what is held.
 #[must_use]
 pub fn status(args: &StatusArgs) -> ExitCode {
-    let settings = match config::settle(&RoomArgs::default(), &ChildArgs::default(), &args.common) {
+    let settings = match config::settle(&RoomArgs { host: args.host.clone(), ..RoomArgs::default() }, &ChildArgs::default(), &args.common) {
         Ok(settings) => settings,
         Err(error) => return super::refuse(&error),
     };
@@ -82,9 +86,7 @@ pub fn status(args: &StatusArgs) -> ExitCode {
 }
 
 fn look(settings: &Settings) -> Result<Status, String> {
-    let mut found = Status { memory: watch::now(), ..Status::default() };
-    let swaps = proc_file("/proc/swaps").map(|text| memory::swaps(&text)).unwrap_or_default();
-    found.swap = swaps.into_iter().map(|ActiveSwap { path, used_bytes }| Area { path, used_bytes }).collect();
+    let mut found = super::block_on(async { look_at_host(settings).await })?;
     let Some(state) = StateDir::open_existing(&settings.state_dir).map_err(|error| error.to_string())? else { return Ok(found) };
     let lock = state.lock(LOCK_PATIENCE).map_err(|error| error.to_string())?;
     let leases = Leases::look(&state, &lock, None).map_err(|error| error.to_string())?;
@@ -93,6 +95,20 @@ fn look(settings: &Settings) -> Result<Status, String> {
     found.leases = live.chain(dead).collect();
     found.unreadable = leases.unreadable.iter().map(ToString::to_string).collect();
     Ok(found)
+}
+
+async fn look_at_host(settings: &Settings) -> Result<Status, String> {
+    let wish = Wish { engine: settings.engine.clone(), context: settings.context.clone() };
+    let reach = Reach::find(&wish, settings.vm_shell.as_ref(), &new_id().map_err(|error| error.to_string())?);
+    // The leases are worth showing also where the host does not answer.
+    let measured = reclaim::measure(&reach.shell).await.unwrap_or_default();
+    let area = |ActiveSwap { path, size_bytes, used_bytes }| Area { path, size_bytes, used_bytes };
+    Ok(Status {
+        host: reach.shell.host_name().map(str::to_owned),
+        memory: measured.memory,
+        swap: measured.swaps.into_iter().map(area).collect(),
+        ..Status::default()
+    })
 }
 
 fn of_state(lease: &str, state: &LeaseState, alive: bool) -> Lease {
@@ -135,6 +151,10 @@ fn describe(status: &Status) -> String {
         lines.extend(lease.areas.iter().map(|path| format!("    swap     {}", text::printable(path))));
     }
     lines.extend(status.unreadable.iter().map(|error| format!("unreadable: {}", text::printable(error))));
+    if let Some(host) = &status.host {
+        let answer = if status.memory.is_none() { "; it does not answer" } else { "" };
+        lines.push(format!("host        {}{answer}", text::printable(host)));
+    }
     if let Some(memory) = status.memory {
         lines.push(format!("memory      {} available of {}", text::size(memory.available_bytes), text::size(memory.total_bytes)));
         lines.push(match memory.swap_total_bytes {

@@ -14,8 +14,7 @@ use crate::{
         text,
         wire::{self, Back, FromKeeper, Inbox, ToKeeper},
     },
-    host::shell::Shell,
-    keeper::{control, restore::Restorer},
+    keeper::{control, reach::Reach, restore::Restorer},
     lease::{
         journal::{Journal, Looked},
         leases::{Leases, id_of},
@@ -111,8 +110,8 @@ fn end(state: &StateDir, lease: &str, settings: &Settings) -> Result<Option<Back
                 Looked::Dead(journal) => {
                     drop(lock);
                     debug_assert_eq!(id_of(journal.path()), lease);
-                    let shell = Shell::default();
-                    let restorer = Restorer { state, shell: &shell, limit: settings.restore_timeout, tell: &|_| {} };
+                    let reach = Reach::recorded(journal.state().opened.as_ref(), &format!("{lease}-r"));
+                    let restorer = Restorer { state, reach: &reach, limit: settings.restore_timeout, tell: &|_| {} };
                     super::block_on(async { Ok(Some(restorer.release(*journal).await)) })
                 }
             }

@@ -38,6 +38,7 @@ fn set(layer: &mut Layer, key: &str, value: &OsStr) -> Result<(), String> {
         "SWAP_FILE" => layer.swap_file = path(),
         "ENGINE" => layer.engine = Some(text()?.to_owned()),
         "CONTEXT" => layer.context = Some(text()?.to_owned()),
+        "VM_SHELL" => layer.vm_shell = Some(text()?.parse()?),
         "STOP_TIMEOUT" => layer.stop_timeout = Some(text()?.parse()?),
         "RESTORE_TIMEOUT" => layer.restore_timeout = Some(text()?.parse()?),
         "STRICT" => layer.strict = Some(flag(text()?)?),
@@ -96,7 +97,9 @@ mod tests {
 
     #[test]
     fn a_bad_value_names_the_variable_and_what_is_allowed() {
-        for (name, value) in [("STRICT", "perhaps"), ("SWAP", "x"), ("GRACE", "1"), ("METHOD", "x"), ("PAUSE", "re:("), ("COLOR", "x")] {
+        for (name, value) in
+            [("STRICT", "perhaps"), ("SWAP", "x"), ("GRACE", "1"), ("METHOD", "x"), ("PAUSE", "re:("), ("COLOR", "x"), ("VM_SHELL", "a '")]
+        {
             let variable = format!("MAKEROOM_{name}");
             let error = layer(&[(&variable, value)]).expect_err(&variable).to_string();
             assert!(error.starts_with(&format!("{variable}: ")) && error.contains("allowed: "), "{error}");

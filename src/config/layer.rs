@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 use crate::{
     cli::{ChildArgs, CommonArgs, RoomArgs},
     core::{
+        route::Prefix,
         selector::Selector,
         values::{ColorWish, MethodWish, Span, SwapWish},
     },
@@ -29,6 +30,8 @@ pub(super) struct Layer {
     pub swap_file: Option<PathBuf>,
     pub engine: Option<String>,
     pub context: Option<String>,
+    #[serde(deserialize_with = "word")]
+    pub vm_shell: Option<Prefix>,
     #[serde(deserialize_with = "word")]
     pub stop_timeout: Option<Span>,
     #[serde(deserialize_with = "word")]
@@ -63,8 +66,9 @@ impl Layer {
             no_reclaim: said(room.no_reclaim),
             swap: room.swap,
             swap_file: room.swap_file.clone(),
-            engine: room.engine.clone(),
-            context: room.context.clone(),
+            engine: room.host.engine.clone(),
+            context: room.host.context.clone(),
+            vm_shell: room.host.vm_shell.clone(),
             stop_timeout: room.stop_timeout,
             restore_timeout: room.restore_timeout,
             strict: said(room.strict),

@@ -17,6 +17,7 @@ use layer::Layer;
 use crate::{
     cli::{ChildArgs, CommonArgs, RoomArgs},
     core::{
+        route::Prefix,
         selector::Selector,
         values::{ColorWish, MethodWish, Size, SwapWish},
     },
@@ -47,9 +48,10 @@ pub struct Settings {
     pub method: MethodWish,
     pub no_reclaim: bool,
     pub swap: SwapWish,
-    pub swap_file: PathBuf,
+    pub swap_file: Option<PathBuf>,
     pub engine: Option<String>,
     pub context: Option<String>,
+    pub vm_shell: Option<Prefix>,
     pub stop_timeout: Option<Duration>,
     pub restore_timeout: Duration,
     pub strict: bool,
@@ -87,9 +89,10 @@ fn merge(layers: &[Layer], state_dir: impl Fn() -> Result<PathBuf, ConfigError>)
         method: nearest(layers, |layer| &layer.method).unwrap_or_default(),
         no_reclaim: nearest(layers, |layer| &layer.no_reclaim).unwrap_or(false),
         swap: nearest(layers, |layer| &layer.swap).unwrap_or(SwapWish::Free(Size { bytes: 2 << 30 })),
-        swap_file: nearest(layers, |layer| &layer.swap_file).unwrap_or_else(|| Path::new(OWN_DIR).join("swapfile")),
+        swap_file: nearest(layers, |layer| &layer.swap_file),
         engine: engine.and_then(|layer| layer.engine.clone()),
         context: engine.and_then(|layer| layer.context.clone()),
+        vm_shell: nearest(layers, |layer| &layer.vm_shell),
         stop_timeout: nearest(layers, |layer| &layer.stop_timeout).map(|span| span.0),
         restore_timeout: nearest(layers, |layer| &layer.restore_timeout).map_or(Duration::from_secs(30), |span| span.0),
         strict: nearest(layers, |layer| &layer.strict).unwrap_or(false),
@@ -149,7 +152,7 @@ mod tests {
     fn without_a_word_the_defaults_are_the_documented_ones() {
         let settled = merge(&[], || Ok(PathBuf::from("/s"))).expect("settings");
         assert_eq!(settled.swap, SwapWish::Free(Size { bytes: 2 << 30 }));
-        assert_eq!(settled.swap_file, Path::new("/var/lib/makeroom/swapfile"));
+        assert_eq!((settled.swap_file, settled.vm_shell), (None, None));
         assert_eq!((settled.grace, settled.restore_timeout), (Duration::from_secs(10), Duration::from_secs(30)));
         assert!(settled.pause.is_empty() && settled.timeout.is_none() && !settled.strict);
     }

@@ -42,11 +42,20 @@ pub fn full_stall(text: &str) -> Option<Duration> {
     total.parse().ok().map(Duration::from_micros)
 }
 
+/// How many processes the kernel has killed for memory since boot: `oom_kill` of `/proc/vmstat`,
+/// since Linux 4.13.
+#[must_use]
+pub fn oom_kills(text: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix("oom_kill "))?.trim().parse().ok()
+}
+
 /// One line of `/proc/swaps`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ActiveSwap {
     /// The file or device, with the kernel's octal escapes undone.
     pub path: String,
+    /// Bytes in all.
+    pub size_bytes: u64,
     /// Bytes in use.
     pub used_bytes: u64,
 }
@@ -57,10 +66,24 @@ pub fn swaps(text: &str) -> Vec<ActiveSwap> {
     let read = |line: &str| {
         let mut fields = line.split_ascii_whitespace();
         let path = unescape(fields.next()?);
-        let used_kib: u64 = fields.nth(2)?.parse().ok()?;
-        Some(ActiveSwap { path, used_bytes: used_kib * 1024 })
+        let size_kib: u64 = fields.nth(1)?.parse().ok()?;
+        let used_kib: u64 = fields.next()?.parse().ok()?;
+        Some(ActiveSwap { path, size_bytes: size_kib * 1024, used_bytes: used_kib * 1024 })
     };
     text.lines().skip(1).filter_map(read).collect()
+}
+
+/// A path as `/proc/swaps` and fstab(5) write it (fs/seq_file.c, `mangle_path`).
+#[must_use]
+pub fn escape(path: &str) -> String {
+    let letter = |letter: char| match letter {
+        ' ' => r"\040".to_owned(),
+        '\t' => r"\011".to_owned(),
+        '\n' => r"\012".to_owned(),
+        '\\' => r"\134".to_owned(),
+        other => other.to_string(),
+    };
+    path.chars().map(letter).collect()
 }
 
 /// Undoes the kernel's `\040` for blanks and its like (fs/seq_file.c, `mangle_path`).
@@ -109,11 +132,25 @@ mod tests {
     }
 
     #[test]
+    fn kills_are_counted_where_the_kernel_counts_them() {
+        assert_eq!(oom_kills("pgfault 1\noom_kill 3\noom_kill_x 9\n"), Some(3));
+        assert_eq!((oom_kills(""), oom_kills("oom_kill x\n")), (None, None));
+    }
+
+    #[test]
     fn swaps_are_read_with_blanks_in_their_paths() {
         let read = swaps(SWAPS);
-        assert_eq!(read, [ActiveSwap { path: "/tmp/a swap file".to_owned(), used_bytes: 0 }]);
+        assert_eq!(read, [ActiveSwap { path: "/tmp/a swap file".to_owned(), size_bytes: 65_532 * 1024, used_bytes: 0 }]);
         assert_eq!(swaps(&SWAPS.replace("65532\t\t0", "65532\t\t512"))[0].used_bytes, 512 * 1024);
         assert!(swaps("").is_empty() && swaps("Filename Type\nx\n").is_empty());
+    }
+
+    #[test]
+    fn what_is_escaped_is_the_same_again_when_that_is_undone() {
+        for path in ["/swap", "/a b", "/a\tb\nc\\d", "/\\040"] {
+            assert_eq!(unescape(&escape(path)), path);
+        }
+        assert_eq!(escape("/a b"), r"/a\040b");
     }
 
     #[test]

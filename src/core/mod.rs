@@ -1,6 +1,8 @@
 //! The decisions of makeroom as pure functions over plain data: no I/O, no clock, no process.
 //! Nothing here imports anything of ours from outside `core`, so all of it is tested as tables.
 
+pub mod address;
+pub mod build_site;
 pub mod cgroup;
 pub mod claim;
 pub mod exit;
@@ -8,6 +10,8 @@ pub mod memory;
 pub mod order;
 pub mod process;
 pub mod record;
+pub mod route;
+pub mod sample;
 pub mod selector;
 pub mod session;
 pub mod swap;

@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::target::Method;
+use super::{route::Prefix, target::Method};
 
 /// The version of the records that this makeroom writes and understands.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// A process that cannot be mistaken for another one that got its pid later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +49,13 @@ pub struct Opened {
     pub program: Option<String>,
     /// The engine's URL; `None` where none was found.
     pub engine: Option<String>,
+    /// The directory with the certificates for it.
+    #[serde(default)]
+    pub certificates: Option<String>,
+    /// The way to the host; `None` where that is this machine. Since version 2: a makeroom that does
+    /// not know it would look for the swap on the wrong machine.
+    #[serde(default)]
+    pub host: Option<Prefix>,
     /// When.
     pub at: Timestamp,
 }
@@ -182,6 +189,12 @@ pub struct LeaseState {
 }
 
 impl LeaseState {
+    /// The way to the host that its areas are on; `None` for this machine.
+    #[must_use]
+    pub fn host(&self) -> Option<&Prefix> {
+        self.opened.as_ref()?.host.as_ref()
+    }
+
     /// Whether nothing is left to give back.
     #[must_use]
     pub fn is_empty(&self) -> bool {

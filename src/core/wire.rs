@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use super::{
     memory::Memory,
     record::{Kind, ProcessId},
+    route::Prefix,
+    sample::HostSample,
     values::{MethodWish, SwapWish},
 };
 
@@ -33,15 +35,19 @@ pub struct Request {
     /// `--swap`.
     pub swap: SwapWish,
     /// `--swap-file`.
-    pub swap_file: String,
+    pub swap_file: Option<String>,
     /// `--engine`.
     pub engine: Option<String>,
     /// `--context`.
     pub context: Option<String>,
+    /// `--vm-shell`.
+    pub vm_shell: Option<Prefix>,
     /// `--stop-timeout`.
     pub stop_timeout: Option<Duration>,
     /// `--restore-timeout`.
     pub restore_timeout: Duration,
+    /// The build's memory is in steps of the engine's builder.
+    pub builds_in_engine: bool,
     /// The lease that this run is inside of and may simply use.
     pub inside: Option<String>,
     /// This keeper replaces one that died after room had been made: nothing is to be taken anew.
@@ -95,6 +101,8 @@ pub enum FromKeeper {
     Progress { phase: Phase, done: usize, total: usize },
     /// Room is made: as well as it could be.
     RoomMade(Room),
+    /// The host while the build runs, where it is another machine.
+    Sample(HostSample),
     /// The lease that the run is inside of has all that is asked for; nothing was changed.
     Covered,
     /// A started lease with this name is held already; nothing was changed.
@@ -165,6 +173,8 @@ pub enum Phase {
 /// What was made room with, measured.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Room {
+    /// What a person calls the host, where it is not this machine.
+    pub host: Option<String>,
     /// Targets that are paused.
     pub paused: usize,
     /// Targets that are stopped.

@@ -1,7 +1,7 @@
 //! Owns the calls to the engine, each bounded in time, and what the engine's replies mean.
 //! Runs in the keeper and in short commands.
 
-use std::{fmt, future::Future, io, time::Duration};
+use std::{fmt, future::Future, io, path::Path, time::Duration};
 
 use bollard::{
     ClientVersion, Docker,
@@ -13,7 +13,10 @@ use super::{
     endpoint::Endpoint,
     ping::{self, ApiVersion},
 };
-use crate::core::target::{Activity, Inspected, Listed};
+use crate::core::{
+    address::Address,
+    target::{Activity, Inspected, Listed},
+};
 
 /// Questions are answered in milliseconds by an engine that is well.
 const QUESTION: Duration = Duration::from_secs(10);
@@ -37,6 +40,8 @@ pub struct Engine {
 pub enum EngineError {
     #[error("the engine at {url} ({named_by}) cannot be reached: {source}")]
     Unreachable { url: String, named_by: String, source: io::Error },
+    #[error("{reason}")]
+    Unnamed { reason: String },
     #[error("the engine says {status}: {message}")]
     Refused { status: u16, message: String },
     #[error("the engine has not answered for {} s", after.as_secs())]
@@ -96,20 +101,20 @@ impl fmt::Debug for Engine {
 }
 
 impl Engine {
-    /// Connects, and agrees on an API version.
+    /// Connects, and agrees on an API version. `tunnel` is the socket of this machine through which an
+    /// engine behind ssh is reached.
     ///
     /// # Errors
     /// [`EngineError::Unreachable`], with the socket's own error.
-    pub async fn connect(endpoint: &Endpoint) -> Result<Self, EngineError> {
+    pub async fn connect(endpoint: &Endpoint, tunnel: Option<&Path>) -> Result<Self, EngineError> {
+        let connected = match (tunnel, &endpoint.address) {
+            (Some(socket), _) => through_socket(socket).await,
+            (None, Address::Unix(socket)) => through_socket(socket).await,
+            (None, Address::Tcp { .. }) => through_tcp(endpoint).await,
+            (None, Address::Ssh { .. }) => Err(io::Error::new(io::ErrorKind::Unsupported, "there is no tunnel to it")),
+        };
         let unreachable = |source| EngineError::Unreachable { url: endpoint.url(), named_by: endpoint.named_by.clone(), source };
-        let newest = bollard::API_DEFAULT_VERSION;
-        let known = ApiVersion { major: newest.major_version, minor: newest.minor_version };
-        let spoken = ping::api_version(&endpoint.socket, known).await.map_err(unreachable)?;
-        let version = ClientVersion { major_version: spoken.major, minor_version: spoken.minor };
-        // bollard's own limit only has to be above each of ours.
-        let docker = Docker::connect_with_unix(&endpoint.socket.to_string_lossy(), u64::from(u32::MAX), &version)
-            .map_err(|error| unreachable(io::Error::other(error)))?;
-        Ok(Self { docker })
+        connected.map(|docker| Self { docker }).map_err(unreachable)
     }
 
     /// All containers, whatever they do.
@@ -176,6 +181,33 @@ impl Engine {
     /// [`EngineError`].
     pub async fn start(&self, id: &str) -> Result<(), EngineError> {
         bounded(START, self.docker.start_container(id, None::<StartContainerOptions>)).await
+    }
+}
+
+/// bollard's own limit, in seconds, only has to be above each of ours.
+const NO_LIMIT: u64 = u32::MAX as u64;
+
+async fn through_socket(socket: &Path) -> io::Result<Docker> {
+    let newest = bollard::API_DEFAULT_VERSION;
+    let known = ApiVersion { major: newest.major_version, minor: newest.minor_version };
+    let spoken = ping::api_version(socket, known).await?;
+    let version = ClientVersion { major_version: spoken.major, minor_version: spoken.minor };
+    Docker::connect_with_unix(&socket.to_string_lossy(), NO_LIMIT, &version).map_err(io::Error::other)
+}
+
+async fn through_tcp(endpoint: &Endpoint) -> io::Result<Docker> {
+    let (url, version) = (endpoint.url(), bollard::API_DEFAULT_VERSION);
+    let docker = match &endpoint.certificates {
+        Some(dir) => {
+            let file = |name| dir.join(name);
+            Docker::connect_with_ssl(&url, &file("key.pem"), &file("cert.pem"), &file("ca.pem"), NO_LIMIT, version)
+        }
+        None => Docker::connect_with_http(&url, NO_LIMIT, version),
+    };
+    let docker = docker.map_err(|error| io::Error::other(innermost(&error)))?;
+    match tokio::time::timeout(QUESTION, docker.negotiate_version()).await {
+        Ok(agreed) => agreed.map_err(|error| io::Error::other(innermost(&error))),
+        Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {} s", QUESTION.as_secs()))),
     }
 }
 

@@ -1,11 +1,19 @@
 //! Owns finding the engine as `docker` finds it: flag, `DOCKER_HOST`, `DOCKER_CONTEXT`,
-//! `currentContext`, default socket. Reads files, opens no socket. It never falls back from what
+//! `currentContext`, default sockets. Reads files, opens no socket. It never falls back from what
 //! was named to something else: that would pause somebody else's containers.
 
-use std::{collections::HashMap, env, fmt::Write as _, fs, io, path::PathBuf};
+use std::{
+    collections::HashMap,
+    env,
+    fmt::Write as _,
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
+
+use crate::core::{address::Address, route::Homes};
 
 /// Where `docker` looks when nothing names an engine.
 pub const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
@@ -13,8 +21,12 @@ pub const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
 /// An engine's address, and who named it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    /// The socket's path.
-    pub socket: PathBuf,
+    /// Where it is.
+    pub address: Address,
+    /// The directory of `ca.pem`, `cert.pem` and `key.pem`, where the connection is to be TLS.
+    pub certificates: Option<PathBuf>,
+    /// The context that named it.
+    pub context: Option<String>,
     /// What named it, for messages.
     pub named_by: String,
 }
@@ -23,7 +35,7 @@ impl Endpoint {
     /// The address as a URL, as the journal keeps it.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("unix://{}", self.socket.display())
+        self.address.to_string()
     }
 }
 
@@ -38,8 +50,8 @@ pub enum EndpointError {
     Malformed { path: PathBuf, source: serde_json::Error },
     #[error("the context `{name}` ({named_by}) names no Docker engine")]
     NoEngine { name: String, named_by: String },
-    #[error("the engine at `{url}` ({named_by}) is not reached through a socket of this machine; allowed: unix:///PATH")]
-    NotASocket { url: String, named_by: String },
+    #[error("{named_by}: {reason}")]
+    NotAnAddress { reason: String, named_by: String },
 }
 
 /// What decides which engine is meant.
@@ -57,7 +69,10 @@ pub struct Surroundings {
     docker_host: Option<String>,
     docker_context: Option<String>,
     docker_config: Option<PathBuf>,
-    home: Option<PathBuf>,
+    /// Set where `DOCKER_TLS_VERIFY` asks for TLS: `DOCKER_CERT_PATH`, or docker's own directory.
+    certificates: Option<PathBuf>,
+    /// Where the makers of VMs keep their sockets.
+    pub homes: Homes,
 }
 
 impl Surroundings {
@@ -65,16 +80,27 @@ impl Surroundings {
     #[must_use]
     pub fn of_this_process() -> Self {
         let read = |name| env::var(name).ok().filter(|value| !value.is_empty());
-        Self {
+        let path = |name| read(name).map(PathBuf::from);
+        let homes = Homes {
+            home: path("HOME"),
+            config: path("XDG_CONFIG_HOME"),
+            colima: path("COLIMA_HOME"),
+            colima_profile: read("COLIMA_PROFILE"),
+            lima: path("LIMA_HOME"),
+        };
+        let plain = Self {
             docker_host: read("DOCKER_HOST"),
             docker_context: read("DOCKER_CONTEXT"),
-            docker_config: read("DOCKER_CONFIG").map(PathBuf::from),
-            home: read("HOME").map(PathBuf::from),
-        }
+            docker_config: path("DOCKER_CONFIG"),
+            certificates: None,
+            homes,
+        };
+        let wants_tls = read("DOCKER_TLS_VERIFY").is_some();
+        Self { certificates: path("DOCKER_CERT_PATH").or_else(|| plain.config_dir()).filter(|_| wants_tls), ..plain }
     }
 
     fn config_dir(&self) -> Option<PathBuf> {
-        self.docker_config.clone().or_else(|| Some(self.home.as_ref()?.join(".docker")))
+        self.docker_config.clone().or_else(|| Some(self.homes.home.as_ref()?.join(".docker")))
     }
 }
 
@@ -84,32 +110,41 @@ impl Surroundings {
 /// [`EndpointError`] where what was named cannot be used; never another engine instead.
 pub fn find(wish: &Wish, surroundings: &Surroundings) -> Result<Endpoint, EndpointError> {
     if let Some(url) = &wish.engine {
-        return socket_of(url, "--engine");
+        return of_url(url, "--engine", surroundings);
     }
     if let Some(name) = &wish.context {
         return of_context(name, "--context", surroundings);
     }
     if let Some(url) = &surroundings.docker_host {
-        return socket_of(url, "DOCKER_HOST");
+        return of_url(url, "DOCKER_HOST", surroundings);
     }
     if let Some(name) = &surroundings.docker_context {
         return of_context(name, "DOCKER_CONTEXT", surroundings);
     }
     match current_context(surroundings)? {
         Some((name, file)) => of_context(&name, &format!("currentContext in {}", file.display()), surroundings),
-        None => Ok(default_socket()),
+        None => Ok(first_there(Path::new(DEFAULT_SOCKET), surroundings.homes.usual_sockets())),
     }
+}
+
+/// Where nothing names an engine: `docker`'s own socket, or the first usual one where it is missing.
+fn first_there(own: &Path, usual: Vec<PathBuf>) -> Endpoint {
+    let other = if own.exists() { None } else { usual.into_iter().find(|path| path.exists()) };
+    socket(other.as_deref().unwrap_or(own))
 }
 
 fn default_socket() -> Endpoint {
-    Endpoint { socket: PathBuf::from(DEFAULT_SOCKET), named_by: "default socket".to_owned() }
+    socket(Path::new(DEFAULT_SOCKET))
 }
 
-fn socket_of(url: &str, named_by: &str) -> Result<Endpoint, EndpointError> {
-    match url.strip_prefix("unix://").filter(|path| path.starts_with('/')) {
-        Some(path) => Ok(Endpoint { socket: PathBuf::from(path), named_by: named_by.to_owned() }),
-        None => Err(EndpointError::NotASocket { url: url.to_owned(), named_by: named_by.to_owned() }),
-    }
+fn socket(path: &Path) -> Endpoint {
+    Endpoint { address: Address::Unix(path.to_owned()), certificates: None, context: None, named_by: "default socket".to_owned() }
+}
+
+fn of_url(url: &str, named_by: &str, surroundings: &Surroundings) -> Result<Endpoint, EndpointError> {
+    let address = url.parse().map_err(|reason| EndpointError::NotAnAddress { reason, named_by: named_by.to_owned() })?;
+    let certificates = surroundings.certificates.clone().filter(|_| matches!(address, Address::Tcp { .. }));
+    Ok(Endpoint { address, certificates, context: None, named_by: named_by.to_owned() })
 }
 
 fn current_context(surroundings: &Surroundings) -> Result<Option<(String, PathBuf)>, EndpointError> {
@@ -144,8 +179,15 @@ fn of_context(name: &str, named_by: &str, surroundings: &Surroundings) -> Result
     let Some(text) = read_if_there(&path)? else { return Err(missing(path)) };
     let meta: Meta = serde_json::from_str(&text).map_err(|source| EndpointError::Malformed { path, source })?;
     match meta.endpoints.get("docker") {
-        Some(place) if place.host.is_empty() => Ok(default_socket()),
-        Some(place) => socket_of(&place.host, &format!("the context `{name}`, {named_by}")),
+        Some(place) if place.host.is_empty() => Ok(Endpoint { context: Some(name.to_owned()), ..default_socket() }),
+        Some(place) => {
+            let named_by = format!("the context `{name}`, {named_by}");
+            let address = place.host.parse().map_err(|reason| EndpointError::NotAnAddress { reason, named_by: named_by.clone() })?;
+            // docker/cli, `cli/context/store/tlsstore.go`: one directory a context and endpoint.
+            let material = dir.join("contexts/tls").join(directory_of(name)).join("docker");
+            let certificates = Some(material).filter(|material| matches!(address, Address::Tcp { .. }) && material.exists());
+            Ok(Endpoint { address, certificates, context: Some(name.to_owned()), named_by })
+        }
         None => Err(EndpointError::NoEngine { name: name.to_owned(), named_by: named_by.to_owned() }),
     }
 }
@@ -176,6 +218,7 @@ mod tests {
             ("near", r#"{"Name":"near","Endpoints":{"docker":{"Host":"unix:///near.sock"}}}"#),
             ("remote", r#"{"Name":"remote","Endpoints":{"docker":{"Host":"tcp://1.2.3.4:2376"}}}"#),
             ("empty", r#"{"Name":"empty","Endpoints":{}}"#),
+            ("odd", r#"{"Name":"odd","Endpoints":{"docker":{"Host":"npipe:////./pipe/docker_engine"}}}"#),
             ("broken", "{"),
         ] {
             let place = dir.join("contexts/meta").join(directory_of(name));
@@ -217,14 +260,43 @@ mod tests {
             ((None, None), None, None, "{", "cannot read DIR/config.json"),
             ((None, None), None, Some("broken"), none, "cannot read DIR/contexts/meta"),
             ((None, None), None, Some("empty"), none, "names no Docker engine"),
-            ((None, None), None, Some("remote"), none, "`tcp://1.2.3.4:2376`"),
-            ((None, None), Some("ssh://me@there"), None, none, "`ssh://me@there` (DOCKER_HOST)"),
-            ((Some("docker.sock"), None), None, None, none, "allowed: unix:///PATH"),
-            ((Some("unix://docker.sock"), None), None, None, none, "allowed: unix:///PATH"),
+            ((None, None), Some("docker.sock"), None, none, "DOCKER_HOST: `docker.sock` is no engine's address; allowed: unix:///PATH"),
+            ((Some("unix://docker.sock"), None), None, None, none, "--engine: `unix://docker.sock` is no engine's address"),
+            ((None, None), None, Some("odd"), none, "the context `odd`, DOCKER_CONTEXT: `npipe:"),
         ] {
             let error = outcome(wish, host, context, config);
             assert!(error.contains(expected), "{error} should say {expected}");
         }
+    }
+
+    #[test]
+    fn tls_is_used_where_it_is_asked_for_and_only_over_tcp() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let material = dir.path().join("contexts/tls").join(directory_of("remote")).join("docker");
+        let plain = surroundings(dir.path(), "{}");
+        let of = |context: Option<&str>, surroundings: &Surroundings, url: &str| {
+            let wish = Wish { engine: context.is_none().then(|| url.to_owned()), context: context.map(str::to_owned) };
+            find(&wish, surroundings).expect("an endpoint").certificates
+        };
+        assert_eq!(of(Some("remote"), &plain, ""), None);
+        fs::create_dir_all(&material).expect("a directory");
+        assert_eq!(of(Some("remote"), &plain, ""), Some(material));
+        assert_eq!(of(None, &plain, "tcp://a:2376"), None);
+        let verified = Surroundings { certificates: Some(PathBuf::from("/certs")), ..plain };
+        assert_eq!(of(None, &verified, "tcp://a:2376"), Some(PathBuf::from("/certs")));
+        assert_eq!(of(None, &verified, "unix:///s"), None);
+    }
+
+    #[test]
+    fn a_usual_socket_is_used_only_where_dockers_own_is_missing() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let [own, absent, usual] = ["own", "absent", "usual"].map(|name| dir.path().join(name));
+        fs::write(&usual, "").expect("a file");
+        let found = || first_there(&own, vec![absent.clone(), usual.clone()]).address;
+        assert_eq!(found(), Address::Unix(usual.clone()));
+        fs::write(&own, "").expect("a file");
+        assert_eq!(found(), Address::Unix(own.clone()));
+        assert_eq!(first_there(&absent, vec![]).address, Address::Unix(absent.clone()));
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! Owns the machine whose memory counts: its memory figures, its swap and its cgroups. Each step
-//! is one small `sh` script, so that the same step runs here and, later, in a VM.
+//! is one small `sh` script, so that the same step runs here and in a VM.
 //! Runs in the keeper and in short commands.
 
 pub mod container;
+pub mod kept_swap;
 pub mod kernel;
 pub mod process;
 pub mod reclaim;
+pub mod sample;
 pub mod shell;
 pub mod swap;
+pub mod tunnel;

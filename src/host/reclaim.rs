@@ -4,23 +4,40 @@
 use std::time::Duration;
 
 use super::shell::{Shell, ShellError};
-use crate::core::cgroup::{self, GivenBack, Measured};
+use crate::core::{
+    cgroup::{self, GivenBack, Measured},
+    route::Route,
+};
 
-const MEASURE: &str = include_str!("steps/measure.sh");
+/// The measuring step's functions: `memory`, `cgroups`, `disks`.
+pub(super) const MEASURE: &str = include_str!("steps/measure.sh");
 const RECLAIM: &str = include_str!("steps/reclaim.sh");
-const MEASURE_LIMIT: Duration = Duration::from_secs(10);
+const MEASURE_LIMIT: Duration = Duration::from_secs(15);
 /// At 700 MiB/s the largest machines need seconds; a slow disk needs minutes, and then room is worth it.
 const RECLAIM_LIMIT: Duration = Duration::from_mins(5);
 
 /// A container's first process and its full id: what finds its cgroup.
 pub type PidAndId = (i32, String);
 
-/// Measures the host's memory and swap, and these targets.
+/// Measures the host's memory and swap, and these targets; behind a prefix, finds out in the same
+/// step what the later ones need to know.
 ///
 /// # Errors
 /// [`ShellError`].
-pub async fn measure(shell: &Shell, targets: &[PidAndId]) -> Result<Measured, ShellError> {
-    let script = [&list(targets), MEASURE, "memory\ncgroups\n"].concat();
+pub async fn look(shell: &Shell, targets: &[PidAndId]) -> Result<Measured, ShellError> {
+    let more = if *shell.route() == Route::Here { "" } else { "disks\n" };
+    let script = [shell.who(), &list(targets), MEASURE, "memory\ncgroups\n", more].concat();
+    let answer = shell.run(&script, MEASURE_LIMIT).await?;
+    shell.learn(&answer);
+    Ok(cgroup::read(&answer))
+}
+
+/// Measures the host's memory and swap.
+///
+/// # Errors
+/// [`ShellError`].
+pub async fn measure(shell: &Shell) -> Result<Measured, ShellError> {
+    let script = [MEASURE, "memory\n"].concat();
     Ok(cgroup::read(&shell.run(&script, MEASURE_LIMIT).await?))
 }
 
@@ -30,7 +47,7 @@ pub async fn measure(shell: &Shell, targets: &[PidAndId]) -> Result<Measured, Sh
 /// [`ShellError`].
 pub async fn reclaim(shell: &Shell, targets: &[PidAndId]) -> Result<(GivenBack, Measured), ShellError> {
     let script = [&list(targets), MEASURE, RECLAIM].concat();
-    let output = shell.run_as_root(&script, RECLAIM_LIMIT).await?;
+    let output = shell.run_as_root(&script, None, RECLAIM_LIMIT).await?;
     let (before, after) = output.split_once("==> after <==\n").unwrap_or((&output, ""));
     let (before, after) = (cgroup::read(before), cgroup::read(after));
     Ok((cgroup::given_back(&before, &after), after))

@@ -1,6 +1,6 @@
-//! Owns running a step on the host: a script that travels on standard input to `sh -s`, as
-//! ourselves, as root, or through `sudo -n`. No terminal, cwd `/`, a time limit, and a marker
-//! before the output, because shells may print greetings.
+//! Owns running a step on the host: a script that travels on standard input to `sh -s`, here or
+//! behind the command prefix that leads to a VM, as ourselves or as root. No terminal, cwd `/`, a
+//! time limit, and a marker before the output, because shells may print greetings.
 
 use std::{
     io,
@@ -8,15 +8,30 @@ use std::{
     time::Duration,
 };
 
-use tokio::{io::AsyncWriteExt as _, process::Command, sync::OnceCell};
+use tokio::{
+    io::AsyncWriteExt as _,
+    process::{Child, Command},
+    sync::OnceCell,
+};
+
+use crate::core::{route::Route, text};
 
 const MARKER: &str = "makeroom-step-output";
 /// The sudo check does nothing; an answer that takes longer waits for a password or a directory service.
 const SUDO_CHECK: Duration = Duration::from_secs(5);
+/// The same behind a prefix, where a connection may have to be made first.
+const ROOT_CHECK: Duration = Duration::from_secs(15);
+/// Where POSIX systems have it: no search for each step.
+const SH: &str = "/bin/sh";
+/// Where swapon and its like are, also for users whose PATH has no sbin.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// `-k` beside a command ignores a cached ticket: it may have expired when things are put back.
+const WHO: &str = include_str!("steps/who.sh");
 
 /// The way to the host, and what it lets us do there.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Shell {
+    route: Route,
     root: OnceCell<Option<Root>>,
 }
 
@@ -32,20 +47,95 @@ pub enum Root {
 /// Why a step did not run.
 #[derive(Debug, thiserror::Error)]
 pub enum ShellError {
-    #[error("this needs root, or sudo that asks for no password")]
-    NoRoot,
+    #[error("this needs root{place}, or sudo that asks for no password")]
+    NoRoot { place: String },
+    #[error("no way into {engine} is known")]
+    NoWay { engine: String },
     #[error("cannot run `{program}`: {source}")]
-    Io { program: &'static str, source: io::Error },
-    #[error("the step has not ended for {} s", after.as_secs())]
-    Silent { after: Duration },
-    #[error("the step failed: {0}")]
+    Io { program: String, source: io::Error },
+    #[error("{} has not answered for {} s", text::printable(host), after.as_secs())]
+    Silent { host: String, after: Duration },
+    #[error("`{program}` gives the step a terminal, which changes what it reads and prints")]
+    Terminal { program: String },
+    #[error("{0}")]
     Failed(String),
 }
 
+impl ShellError {
+    /// Whether the step may still be at it, or may have done all without being able to say so.
+    #[must_use]
+    pub fn is_outcome_unknown(&self) -> bool {
+        matches!(self, Self::Silent { .. } | Self::Failed(_))
+    }
+
+    /// What a person can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::NoRoot { .. } => Some("run makeroom as root, or allow sudo without a password (`sudo visudo`)"),
+            Self::NoWay { .. } => Some("name the way with --vm-shell \"COMMAND\""),
+            Self::Io { .. } => Some("name the way into the VM with --vm-shell \"COMMAND\", or leave it out"),
+            Self::Terminal { .. } => Some("leave the option that asks for a terminal (-t) out of the command"),
+            Self::Silent { .. } => Some("a machine that is out of memory may not answer for minutes"),
+            Self::Failed(_) => None,
+        }
+    }
+}
+
 impl Shell {
+    /// A shell at the end of this route.
+    #[must_use]
+    pub fn new(route: Route) -> Self {
+        Self { route, root: OnceCell::new() }
+    }
+
+    /// A shell of this machine.
+    #[must_use]
+    pub fn here() -> Self {
+        Self::new(Route::Here)
+    }
+
+    /// Where it leads.
+    #[must_use]
+    pub fn route(&self) -> &Route {
+        &self.route
+    }
+
+    /// What a person calls the host; `None` for this machine.
+    #[must_use]
+    pub fn host_name(&self) -> Option<&str> {
+        match &self.route {
+            Route::Here => None,
+            Route::Behind(prefix) => Some(&prefix.name),
+            Route::NoWay { engine } => Some(engine),
+        }
+    }
+
     /// Whether steps can be run as root, found out once.
     pub async fn root(&self) -> Option<Root> {
-        *self.root.get_or_init(find_root).await
+        let find = || async {
+            match &self.route {
+                Route::Here => find_root().await,
+                Route::Behind(_) => self.run(WHO, ROOT_CHECK).await.ok().and_then(|answer| read_who(&answer)),
+                Route::NoWay { .. } => None,
+            }
+        };
+        *self.root.get_or_init(find).await
+    }
+
+    /// The head of a step that also tells who it runs as; [`Self::learn`] takes the answer out. Saves
+    /// the question a way of its own.
+    #[must_use]
+    pub fn who(&self) -> &'static str {
+        if matches!(self.route, Route::Behind(_)) { WHO } else { "" }
+    }
+
+    /// Keeps the answer to [`Self::who`].
+    pub fn learn(&self, answer: &str) {
+        if matches!(self.route, Route::Behind(_)) {
+            // What is known already stays: it was the same question.
+            let _ = self.root.set(read_who(answer));
+        }
     }
 
     /// Runs a step as ourselves.
@@ -53,65 +143,126 @@ impl Shell {
     /// # Errors
     /// [`ShellError`].
     pub async fn run(&self, script: &str, limit: Duration) -> Result<String, ShellError> {
-        step(SH, &["-s"], script, limit).await
+        self.step(&["-s"], None, script, limit).await
     }
 
-    /// Runs a step as root.
+    /// Runs a step as root. What it works on is named to the kernel as an argument of the shell, so
+    /// that others can see that it is at it.
     ///
     /// # Errors
     /// [`ShellError::NoRoot`] where we cannot be.
-    pub async fn run_as_root(&self, script: &str, limit: Duration) -> Result<String, ShellError> {
-        match self.root().await {
-            Some(Root::Already) => step(SH, &["-s"], script, limit).await,
-            Some(Root::Sudo) => step("sudo", &["-n", "sh", "-s"], script, limit).await,
-            None => Err(ShellError::NoRoot),
+    pub async fn run_as_root(&self, script: &str, subject: Option<&str>, limit: Duration) -> Result<String, ShellError> {
+        let Some(root) = self.root().await else {
+            return Err(ShellError::NoRoot {
+                place: self.host_name().map_or_else(String::new, |name| format!(" in {}", text::printable(name))),
+            });
+        };
+        let words: Vec<&str> = ["-s"].into_iter().chain(subject).collect();
+        self.step(&words, Some(root), script, limit).await
+    }
+
+    /// Starts a step that goes on until it is dropped; what it prints is the caller's to read.
+    ///
+    /// # Errors
+    /// [`ShellError`].
+    pub async fn stream(&self, script: &str) -> Result<Child, ShellError> {
+        let root = self.root().await;
+        let mut command = self.command(root, &["-s"])?;
+        let failed = |source| ShellError::Io { program: self.program(), source };
+        let mut child = command.stderr(Stdio::null()).spawn().map_err(failed)?;
+        if let Some(mut input) = child.stdin.take() {
+            input.write_all(script.as_bytes()).await.map_err(failed)?;
+        }
+        Ok(child)
+    }
+
+    fn program(&self) -> String {
+        match &self.route {
+            Route::Behind(prefix) => text::printable(&prefix.words.join(" ")),
+            Route::Here | Route::NoWay { .. } => SH.to_owned(),
         }
     }
+
+    fn command(&self, root: Option<Root>, arguments: &[&str]) -> Result<Command, ShellError> {
+        let sudo: &[&str] = if root == Some(Root::Sudo) { &["sudo", "-n"] } else { &[] };
+        let mut command = match &self.route {
+            Route::Here => {
+                let mut command = Command::new(sudo.first().unwrap_or(&SH));
+                command.args(sudo.get(1..).unwrap_or_default()).args(sudo.first().map(|_| SH));
+                command.env("LC_ALL", "C").env("PATH", PATH);
+                command
+            }
+            Route::Behind(prefix) => {
+                let (program, words) = prefix.words.split_first().ok_or_else(|| ShellError::NoWay { engine: prefix.name.clone() })?;
+                let mut command = Command::new(program);
+                command.args(words).args(sudo).arg("sh");
+                command
+            }
+            Route::NoWay { engine } => return Err(ShellError::NoWay { engine: engine.clone() }),
+        };
+        command.args(arguments).current_dir("/").kill_on_drop(true);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Ok(command)
+    }
+
+    async fn step(&self, arguments: &[&str], root: Option<Root>, script: &str, limit: Duration) -> Result<String, ShellError> {
+        let failed = |source| ShellError::Io { program: self.program(), source };
+        let mut child = self.command(root, arguments)?.spawn().map_err(failed)?;
+        let mut input = child.stdin.take();
+        let whole = whole(script);
+        let talk = async {
+            if let Some(input) = input.as_mut() {
+                // A step that ends before it has read all of itself says why on its own stderr.
+                let _ = input.write_all(whole.as_bytes()).await;
+            }
+            drop(input);
+            child.wait_with_output().await
+        };
+        let silent = |_| ShellError::Silent { host: self.host_name().unwrap_or("the step").to_owned(), after: limit };
+        let output = tokio::time::timeout(limit, talk).await.map_err(silent)?.map_err(failed)?;
+        read(&output, &self.program())
+    }
+}
+
+/// A script with its head. The braces make the shell read all of it before it does any of it: a
+/// connection that is cut in the middle of the script leaves nothing half done. The quotes in the
+/// marker tell its output from an echo of the script itself.
+fn whole(script: &str) -> String {
+    // A step that was begun tidies up after itself, also where nobody reads what it says any more.
+    let (first, rest) = MARKER.split_at(8);
+    format!("{{\ntrap '' PIPE; PATH={PATH}; export PATH; LC_ALL=C; export LC_ALL; set -u; echo {first}'{rest}'\n{script}\n}}\n")
 }
 
 async fn find_root() -> Option<Root> {
     if nix::unistd::geteuid().is_root() {
         return Some(Root::Already);
     }
-    // `-k` beside a command ignores a cached ticket: it may have expired when things are put back.
     let mut check = Command::new("sudo");
     check.args(["-k", "-n", "true"]).current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let status = tokio::time::timeout(SUDO_CHECK, check.kill_on_drop(true).status()).await.ok()?.ok()?;
     status.success().then_some(Root::Sudo)
 }
 
-async fn step(program: &'static str, args: &[&str], script: &str, limit: Duration) -> Result<String, ShellError> {
-    let failed = |source| ShellError::Io { program, source };
-    let mut command = Command::new(program);
-    command.args(args).current_dir("/").env("LC_ALL", "C").env("PATH", PATH).kill_on_drop(true);
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(failed)?;
-    let mut input = child.stdin.take();
-    // A step that was begun tidies up after itself, also where nobody reads what it says any more.
-    let whole = format!("trap '' PIPE; PATH={PATH}; export PATH LC_ALL=C; set -u; echo {MARKER}\n{script}");
-    let talk = async {
-        if let Some(input) = input.as_mut() {
-            // A step that ends before it has read all of itself says why on its own stderr.
-            let _ = input.write_all(whole.as_bytes()).await;
-        }
-        drop(input);
-        child.wait_with_output().await
-    };
-    let output = tokio::time::timeout(limit, talk).await.map_err(|_| ShellError::Silent { after: limit })?.map_err(failed)?;
-    read(&output)
+fn read_who(answer: &str) -> Option<Root> {
+    match answer.lines().find_map(|line| line.strip_prefix("who "))? {
+        "root" => Some(Root::Already),
+        "sudo" => Some(Root::Sudo),
+        _ => None,
+    }
 }
 
-/// Where POSIX systems have it: no search for each step.
-const SH: &str = "/bin/sh";
-/// Where swapon and its like are, also for users whose PATH has no sbin.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
-fn read(output: &Output) -> Result<String, ShellError> {
+fn read(output: &Output, program: &str) -> Result<String, ShellError> {
     let text = String::from_utf8_lossy(&output.stdout);
     let said = String::from_utf8_lossy(&output.stderr);
-    let why = || said.lines().next_back().map_or_else(|| output.status.to_string(), str::to_owned);
-    match text.split_once(&format!("{MARKER}\n")) {
-        Some((_, answer)) if output.status.success() => Ok(answer.to_owned()),
-        _ => Err(ShellError::Failed(why())),
+    match text.split_once(MARKER) {
+        Some((_, answer)) if answer.starts_with('\r') => Err(ShellError::Terminal { program: program.to_owned() }),
+        Some((_, answer)) if output.status.success() => Ok(answer.trim_start_matches('\n').to_owned()),
+        begun => {
+            let last = |text: &str| text.lines().rev().map(str::trim).find(|line| !line.is_empty()).map(text::printable);
+            let why = last(&said).or_else(|| last(&text)).unwrap_or_else(|| output.status.to_string());
+            let what = if begun.is_some() { "the step failed".to_owned() } else { format!("`{program}` did not run the step") };
+            Err(ShellError::Failed(format!("{what}: {why}")))
+        }
     }
 }
 
@@ -124,31 +275,72 @@ pub fn variable(name: &str, value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::route::Prefix;
+
+    fn behind(words: &[&str]) -> Shell {
+        Shell::new(Route::Behind(Prefix { name: "vm".to_owned(), words: words.iter().map(ToString::to_string).collect() }))
+    }
+
+    const SOON: Duration = Duration::from_secs(5);
 
     #[tokio::test(flavor = "current_thread")]
     async fn nothing_in_a_value_is_interpreted() {
         let hostile = "a'; touch /tmp/x; $(id) `id` \\ \"\n b";
         let script = variable("value", hostile) + "printf %s \"$value\"";
-        assert_eq!(Shell::default().run(&script, Duration::from_secs(5)).await.expect("a step"), hostile);
+        for shell in [Shell::here(), behind(&["env"])] {
+            assert_eq!(shell.run(&script, SOON).await.expect("a step"), hostile);
+        }
     }
 
     #[tokio::test(flavor = "current_thread")]
     async fn a_step_that_fails_or_hangs_says_so() {
-        let shell = Shell::default();
-        let failed = shell.run("echo oops >&2; exit 3", Duration::from_secs(5)).await.expect_err("exit 3");
+        let shell = Shell::here();
+        let failed = shell.run("echo oops >&2; exit 3", SOON).await.expect_err("exit 3");
         assert_eq!(failed.to_string(), "the step failed: oops");
         let silent = shell.run("exec sleep 60", Duration::from_millis(50)).await.expect_err("silent");
         assert!(matches!(silent, ShellError::Silent { .. }));
     }
 
-    #[test]
-    fn what_a_shell_prints_before_the_step_is_passed_over() {
-        let output = |stdout: &str| Output {
-            status: std::process::ExitStatus::default(),
-            stdout: stdout.into(),
-            stderr: b"last login\nbad".to_vec(),
-        };
-        assert_eq!(read(&output(&format!("Welcome!\n{MARKER}\nok\n"))).expect("an answer"), "ok\n");
-        assert!(matches!(read(&output("Welcome!\n")), Err(ShellError::Failed(why)) if why == "bad"));
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_prefix_that_does_not_lead_anywhere_is_named_with_its_reason() {
+        for (words, expected) in [
+            (&["/nonexistent/vm", "ssh"][..], "cannot run `/nonexistent/vm ssh`: No such file"),
+            (&["sh", "-c", "echo instance is not running >&2; exit 1"], "did not run the step: instance is not running"),
+            (&["sh", "-c", "printf 'Password: '; exit 1"], "did not run the step: Password:"),
+            (&["sh", "-c", "exit 255"], "did not run the step: exit status: 255"),
+            (&["sh", "-c", "sh -s | sed 's/$/\\r/'"], "gives the step a terminal"),
+            (&["sh", "-c", "sleep 60"], "vm has not answered for 0 s"),
+        ] {
+            let error = behind(words).run("echo never", Duration::from_millis(500)).await.expect_err(expected).to_string();
+            assert!(error.contains(expected), "{error} should say {expected}");
+        }
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn noise_and_an_echo_of_the_script_are_passed_over() {
+        let echo = r#"script=$(cat); printf '%s\n' "$script"; printf '%s\n' "$script" | sh -s"#;
+        for command in ["echo Welcome; echo hello >&2; exec sh -s", "printf 'Password: '; exec sh -s", echo] {
+            assert_eq!(behind(&["sh", "-c", command]).run("echo ok", SOON).await.expect("an answer"), "ok\n", "{command}");
+        }
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_script_that_is_cut_off_does_nothing() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let script = format!("echo x > {}/a\n{}", dir.path().display(), "# filler\n".repeat(100));
+        behind(&["sh", "-c", "head -c 600 | sh -s"]).run(&script, SOON).await.expect_err("no marker");
+        assert_eq!(std::fs::read_dir(dir.path()).expect("a directory").count(), 0);
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn who_a_step_runs_as_is_asked_once() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let count = format!("echo x >> {}/asked; exec \"$0\" \"$@\"", dir.path().display());
+        let shell = behind(&["sh", "-c", &count]);
+        let asked = || std::fs::read_to_string(dir.path().join("asked")).unwrap_or_default().lines().count();
+        let answer = shell.run(shell.who(), SOON).await.expect("an answer");
+        shell.learn(&answer);
+        assert_eq!((shell.root().await, asked()), (read_who(&answer), 1));
+        assert_eq!((read_who("who sudo\n"), read_who("who nobody\n"), read_who("")), (Some(Root::Sudo), None, None));
     }
 }

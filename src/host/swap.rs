@@ -4,10 +4,16 @@
 use std::time::Duration;
 
 use super::{
-    process::identify,
+    reclaim::MEASURE,
     shell::{Shell, ShellError, variable},
 };
-use crate::core::{memory::ActiveSwap, record::Area, swap::fits_back};
+use crate::core::{
+    cgroup::{self, Measured},
+    memory::{ActiveSwap, escape},
+    record::Area,
+    route::Route,
+    swap::fits_back,
+};
 
 const MAKE: &str = include_str!("steps/swap_make.sh");
 const REMOVE: &str = include_str!("steps/swap_remove.sh");
@@ -42,17 +48,15 @@ pub fn label_of(lease: &str) -> String {
     format!("mr-{lease}").chars().take(15).collect()
 }
 
-/// Makes and activates an area.
+/// Makes and activates an area; gives the host as it is then. `own_dir` is made where it is missing.
 ///
 /// # Errors
 /// [`SwapError::Refused`] with the reason, where nothing was made.
-pub async fn make(shell: &Shell, area: &Area) -> Result<(), SwapError> {
-    let keeper = identify(std::process::id().cast_signed())
-        .map_or((String::new(), String::new()), |own| (own.pid.to_string(), own.start_ticks.to_string()));
-    let asked_by = [variable("keeper", &keeper.0), variable("keeper_start", &keeper.1)].concat();
-    let head = [variable("size", &area.size_bytes.to_string()), variable("own_dir", OWN_DIR), asked_by, head(area)].concat();
-    match answer(&shell.run_as_root(&(head + MAKE), MAKE_LIMIT).await?)? {
-        "ok" => Ok(()),
+pub async fn make(shell: &Shell, area: &Area, own_dir: &str) -> Result<Measured, SwapError> {
+    let head = [variable("size", &area.size_bytes.to_string()), variable("own_dir", own_dir), head(area)].concat();
+    let output = shell.run_as_root(&[&head, MEASURE, MAKE].concat(), Some(&area.label), MAKE_LIMIT).await?;
+    match answer(&output)? {
+        "ok" => Ok(cgroup::read(&output)),
         other => Err(SwapError::Refused(format!("the step answers `{other}`"))),
     }
 }
@@ -62,7 +66,7 @@ pub async fn make(shell: &Shell, area: &Area) -> Result<(), SwapError> {
 /// # Errors
 /// [`SwapError`] where it stays.
 pub async fn remove(shell: &Shell, area: &Area) -> Result<Removal, SwapError> {
-    let now = super::reclaim::measure(shell, &[]).await?;
+    let now = super::reclaim::measure(shell).await?;
     if let (Some(ActiveSwap { used_bytes, .. }), Some(memory)) = (now.swap_at(&area.path), now.memory) {
         let own_free = area.size_bytes.saturating_sub(*used_bytes);
         if !fits_back(*used_bytes, memory.available_bytes, memory.swap_free_bytes.saturating_sub(own_free)) {
@@ -71,7 +75,10 @@ pub async fn remove(shell: &Shell, area: &Area) -> Result<Removal, SwapError> {
             return Err(SwapError::Refused(why));
         }
     }
-    match answer(&shell.run_as_root(&(head(area) + REMOVE), REMOVE_LIMIT).await?)? {
+    // The disk of a VM is a file that grows: what was swap is given back to the machine around it.
+    let trim = if *shell.route() == Route::Here { "" } else { "yes" };
+    let script = [&head(area), &variable("trim", trim), REMOVE].concat();
+    match answer(&shell.run_as_root(&script, None, REMOVE_LIMIT).await?)? {
         "ok" => Ok(Removal::Removed),
         _ => Ok(Removal::Gone),
     }
@@ -81,22 +88,15 @@ fn head(area: &Area) -> String {
     [variable("path", &area.path), variable("listed", &listed(&area.path)), variable("label", &area.label)].concat()
 }
 
-/// A path as `/proc/swaps` writes it (fs/seq_file.c, `mangle_path`), protected from awk's own reading of `\`.
+/// Protected from awk's own reading of `\`.
 fn listed(path: &str) -> String {
-    let escape = |letter: char| match letter {
-        ' ' => r"\\040".to_owned(),
-        '\t' => r"\\011".to_owned(),
-        '\n' => r"\\012".to_owned(),
-        '\\' => r"\\134".to_owned(),
-        other => other.to_string(),
-    };
-    path.chars().map(escape).collect()
+    escape(path).replace('\\', r"\\")
 }
 
-fn answer(output: &str) -> Result<&str, SwapError> {
-    let last = output.lines().last().unwrap_or_default();
-    match last.strip_prefix("no ") {
+pub(super) fn answer(output: &str) -> Result<&str, SwapError> {
+    let verdict = output.lines().next().unwrap_or_default();
+    match verdict.strip_prefix("no ") {
         Some(reason) => Err(SwapError::Refused(reason.to_owned())),
-        None => Ok(last),
+        None => Ok(verdict),
     }
 }

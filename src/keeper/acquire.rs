@@ -4,37 +4,38 @@
 
 use std::time::{Duration, Instant};
 
-use futures_util::future;
+use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
 
 use super::{
     Tell,
     cancel::Cancel,
-    restore::{Restorer, recovered},
+    reach::Reach,
+    restore::{AT_ONCE, Restorer, recovered},
     take::Taken,
 };
 use crate::{
     core::{
         cgroup::Measured,
         record::{Opened, Record, VERSION},
+        route::Route,
         selector::Selector,
-        target::{Listed, choose},
+        target::{Activity, Listed, choose},
         text,
         values::SwapWish,
         wire::{FromKeeper, Level, Note, Phase, Request, Room},
     },
     engine::{
         client::{Engine, EngineError},
-        endpoint::{self, Surroundings, Wish},
+        endpoint::Endpoint,
     },
     host::{
         container::own_container,
         reclaim::{self, PidAndId},
-        shell::{Shell, ShellError},
     },
     lease::{
         journal::{Journal, JournalError},
-        leases::Leases,
+        leases::{Leases, id_of},
         state_dir::StateDir,
     },
 };
@@ -59,13 +60,22 @@ pub struct Acquirer<'a> {
     pub request: &'a Request,
     /// The state directory.
     pub state: &'a StateDir,
-    /// The way to the host.
-    pub shell: &'a Shell,
+    /// The way to the engine and its host.
+    pub reach: &'a Reach,
     /// Where progress and notes go.
     pub tell: Tell<'a>,
     /// Whether room is still wanted.
     pub cancel: &'a Cancel,
 }
+
+/// What was found at the engine.
+struct Found {
+    engine: Engine,
+    chosen: Vec<Listed>,
+    /// Running containers, the chosen ones before one other: what shows which kernel they are on.
+    running: Vec<PidAndId>,
+}
+
 impl Acquirer<'_> {
     /// Makes room.
     pub async fn acquire(&self, journal: &mut Journal) -> Acquired {
@@ -89,22 +99,25 @@ impl Acquirer<'_> {
         if let Some(lease) = self.held_already(&leases) {
             return Acquired::HeldAlready(lease);
         }
-        let (found, measured) = future::join(self.look_at_engine(), self.measure(&[])).await;
-        let (engine, listed) = found.unzip();
-        if let Err(error) = self.open(journal, engine.as_ref().map(|(_, url)| url.clone())) {
+        let found = self.look_at_engine().await;
+        if let Err(error) = self.open(journal, found.is_some()) {
             self.shortfall(format!("{error}; nothing is changed"), None);
             return Acquired::Room(room);
         }
-        let chosen = self.choose(&listed.unwrap_or_default());
-        if self.request.inside.as_ref().is_some_and(|lease| covers(&leases, lease, &chosen)) {
+        let chosen = found.as_ref().map_or(&[][..], |found| &found.chosen);
+        if self.request.inside.as_ref().is_some_and(|lease| covers(&leases, lease, chosen)) {
             return Acquired::Covered;
         }
-        let measured = self.ensure_swap(journal, &leases, measured, &mut room).await;
-        if let Some((engine, _)) = engine {
-            let taken = self.claim_all(&engine, journal, &leases, chosen, measured.as_ref()).await;
+        let looked = self.look_at_host(found.as_ref()).await;
+        room.host = self.reach.host().map(|host| host.name);
+        let measured = self.ensure_swap(journal, &leases, looked.clone(), &mut room).await;
+        if let Some(Found { engine, chosen, .. }) = found {
+            let taken = self.claim_all(&engine, journal, &leases, chosen, looked.as_ref(), measured.as_ref()).await;
             let taken = self.take_all(&engine, journal, taken, &mut room).await;
             drop((leases, lock));
             self.push_out(&taken, measured.as_ref(), &mut room).await;
+        } else {
+            room.memory = measured.and_then(|measured| measured.memory);
         }
         room.took = begun.elapsed();
         Acquired::Room(room)
@@ -131,8 +144,9 @@ impl Acquirer<'_> {
                 Note::new(Level::Warning, format!("{error}; it is left alone")).hint("`makeroom status` shows what it may still hold"),
             );
         }
-        let restorer = Restorer { state: self.state, shell: self.shell, limit: self.request.restore_timeout, tell: self.tell };
         for journal in std::mem::take(&mut leases.dead) {
+            let reach = Reach::recorded(journal.state().opened.as_ref(), &format!("{}-r", id_of(journal.path())));
+            let restorer = Restorer { state: self.state, reach: &reach, limit: self.request.restore_timeout, tell: self.tell };
             if journal.state().is_empty() {
                 restorer.recover(journal, leases).await;
                 continue;
@@ -149,7 +163,9 @@ impl Acquirer<'_> {
         leases.live.iter().find(|(_, state)| state.opened.as_ref().is_some_and(has_name)).map(|(lease, _)| lease.clone())
     }
 
-    fn open(&self, journal: &mut Journal, engine: Option<String>) -> Result<(), JournalError> {
+    fn open(&self, journal: &mut Journal, has_engine: bool) -> Result<(), JournalError> {
+        let endpoint = self.reach.endpoint().ok().filter(|_| has_engine);
+        let engine = endpoint.map(Endpoint::url);
         // Made anew after Ctrl-Z, with an engine that was not there before: restoring has to find it.
         if journal.state().opened.as_ref().is_some_and(|opened| opened.engine == engine) {
             return Ok(());
@@ -161,36 +177,69 @@ impl Acquirer<'_> {
             name: self.request.started.as_ref().and_then(|started| started.name.clone()),
             program: self.request.program.clone(),
             engine,
+            certificates: endpoint.and_then(|endpoint| Some(endpoint.certificates.as_ref()?.to_string_lossy().into_owned())),
+            host: self.reach.host(),
             at: Timestamp::now(),
         }))
     }
 
-    async fn look_at_engine(&self) -> Option<((Engine, String), Vec<Listed>)> {
+    async fn look_at_engine(&self) -> Option<Found> {
         if self.request.pause.is_empty() {
             return None;
         }
-        let wish = Wish { engine: self.request.engine.clone(), context: self.request.context.clone() };
-        let endpoint = match endpoint::find(&wish, &Surroundings::of_this_process()) {
-            Ok(endpoint) => endpoint,
-            Err(error) => {
-                self.shortfall(format!("{error}; no container is paused"), Some("`docker context ls` shows what there is".to_owned()));
-                return None;
-            }
-        };
-        let listed = async {
-            let engine = Engine::connect(&endpoint).await?;
-            let listed = engine.list().await?;
-            Ok::<_, EngineError>(((engine, endpoint.url()), listed))
-        };
-        listed.await.map_err(|error| self.shortfall(format!("{error}; no container is paused"), error.hint())).ok()
-    }
-
-    pub(super) async fn measure(&self, targets: &[PidAndId]) -> Option<Measured> {
-        if targets.is_empty() && self.request.swap == SwapWish::Off {
+        if let Err(error) = self.reach.endpoint() {
+            self.shortfall(format!("{error}; no container is paused"), Some("`docker context ls` shows what there is".to_owned()));
             return None;
         }
-        let measured = reclaim::measure(self.shell, targets).await;
-        measured.map_err(|error| self.shortfall(format!("cannot measure memory: {error}"), None)).ok()
+        let found = async {
+            let engine = self.reach.engine().await?;
+            let listed = engine.list().await?;
+            Ok::<_, EngineError>((engine, listed))
+        };
+        let (engine, listed) =
+            found.await.map_err(|error| self.shortfall(format!("{error}; no container is paused"), error.hint())).ok()?;
+        let chosen = self.choose(&listed);
+        let runs = |listed: &&Listed| listed.activity == Activity::Running;
+        let mut shown: Vec<&Listed> = chosen.iter().filter(runs).collect();
+        if shown.is_empty() {
+            shown.extend(listed.iter().find(runs));
+        }
+        let running = pids(&engine, &shown).await;
+        Some(Found { engine, chosen, running })
+    }
+
+    /// Looks at the host once, for all that is decided later. `None` where nothing can be made there.
+    async fn look_at_host(&self, found: Option<&Found>) -> Option<Measured> {
+        let wants_swap = self.request.swap != SwapWish::Off;
+        let wants_reclaim = !self.request.no_reclaim && found.is_some_and(|found| !found.chosen.is_empty());
+        // An engine that cannot be reached is in a VM that cannot be reached either, and that is said already.
+        let is_down = found.is_none() && !self.request.pause.is_empty() && *self.reach.shell.route() != Route::Here;
+        if is_down || !(wants_swap || wants_reclaim) {
+            return None;
+        }
+        let no_way = |why: &str| {
+            let text = format!("{why}: services are only paused or stopped, no swap is made and no memory is pushed out");
+            self.shortfall(text, Some("name a way into it with --vm-shell \"COMMAND\", or say --swap off --no-reclaim".to_owned()));
+        };
+        if let Route::NoWay { engine } = self.reach.shell.route() {
+            no_way(&format!("no way into {} is known", text::printable(engine)));
+            return None;
+        }
+        let running = found.map_or(&[][..], |found| &found.running);
+        match reclaim::look(&self.reach.shell, running).await {
+            Ok(measured) if !running.is_empty() && measured.elsewhere == running.len() => {
+                no_way("the engine's containers are not on this machine's kernel (a forwarded socket?)");
+                None
+            }
+            Ok(measured) => Some(measured),
+            Err(error) => {
+                self.shortfall(
+                    format!("cannot measure memory: {error}; no swap is made and no memory is pushed out"),
+                    error.hint().map(str::to_owned),
+                );
+                None
+            }
+        }
     }
 
     fn choose(&self, listed: &[Listed]) -> Vec<Listed> {
@@ -207,21 +256,15 @@ impl Acquirer<'_> {
     }
 
     async fn push_out(&self, taken: &Taken, measured: Option<&Measured>, room: &mut Room) {
-        let swap_free = |measured: &Measured| measured.memory.is_some_and(|memory| memory.swap_free_bytes > 0);
-        let before = match measured {
-            Some(measured) => Some(measured.clone()),
-            None if taken.reclaimable.is_empty() || self.request.no_reclaim => None,
-            // `--swap off` leaves swap as it is, and what is there is used.
-            None => reclaim::measure(self.shell, &[]).await.ok(),
-        };
-        room.memory = before.as_ref().and_then(|measured| measured.memory);
+        room.memory = measured.and_then(|measured| measured.memory);
         // Without swap a frozen container's memory has nowhere to go.
-        if taken.reclaimable.is_empty() || self.request.no_reclaim || !before.as_ref().is_some_and(swap_free) || self.cancel.is_said() {
+        let has_swap = room.memory.is_some_and(|memory| memory.swap_free_bytes > 0);
+        if taken.reclaimable.is_empty() || self.request.no_reclaim || !has_swap || self.cancel.is_said() {
             return;
         }
         (self.tell)(FromKeeper::Progress { phase: Phase::Reclaiming, done: 0, total: taken.reclaimable.len() });
         let result = tokio::select! {
-            result = reclaim::reclaim(self.shell, &taken.reclaimable) => result,
+            result = reclaim::reclaim(&self.reach.shell, &taken.reclaimable) => result,
             () = self.cancel.wait() => return,
         };
         match result {
@@ -234,16 +277,19 @@ impl Acquirer<'_> {
                     self.note(Note::new(Level::Warning, format!("`{name}` gave back under half of its memory: {reason}")));
                 }
             }
-            Err(ShellError::NoRoot) => {
-                let hint = "run makeroom as root, or allow it sudo without a password (`sudo visudo`)".to_owned();
-                self.shortfall(
-                    "the paused memory is not pushed out: this needs root, or sudo that asks for no password".to_owned(),
-                    Some(hint),
-                );
+            Err(error) => {
+                let hint = error.hint().map(str::to_owned);
+                self.shortfall(format!("the paused memory is not pushed out: {error}"), hint);
             }
-            Err(error) => self.shortfall(format!("the paused memory is not pushed out: {error}"), None),
         }
     }
+}
+
+/// What the first processes of these containers are; one that went away since has none.
+async fn pids(engine: &Engine, shown: &[&Listed]) -> Vec<PidAndId> {
+    let inspecting = shown.iter().map(|listed| async { Some((engine.inspect(&listed.id).await.ok()?.pid, listed.id.clone())) });
+    let inspected: Vec<_> = stream::iter(inspecting).buffered(AT_ONCE).collect().await;
+    inspected.into_iter().flatten().filter(|(pid, _)| *pid > 0).collect()
 }
 
 fn covers(leases: &Leases, lease: &str, chosen: &[Listed]) -> bool {

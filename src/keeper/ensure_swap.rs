@@ -12,7 +12,7 @@ use crate::{
         values::{Size, SwapWish},
         wire::Room,
     },
-    host::{shell::ShellError, swap},
+    host::swap::{self, OWN_DIR},
     lease::{
         journal::Journal,
         leases::{Leases, journals},
@@ -31,6 +31,7 @@ impl Acquirer<'_> {
         let SwapWish::Free(wish) = self.request.swap else { return before };
         let measured = before?;
         self.join_areas(journal, leases, &measured);
+        let shell = &self.reach.shell;
         self.drop_unfinished_areas(journal, &measured).await;
         let Some(size_bytes) = measured.memory.and_then(|memory| sums::missing(wish.bytes, memory.swap_free_bytes)) else {
             return Some(measured);
@@ -38,26 +39,31 @@ impl Acquirer<'_> {
         if self.cancel.is_said() {
             return Some(measured);
         }
-        if self.shell.root().await.is_none() {
+        let own_dir = own_dir(&measured);
+        let default = format!("{own_dir}/swapfile");
+        let wished = self.request.swap_file.as_deref().unwrap_or(&default);
+        if shell.root().await.is_none() {
+            let place = shell.host_name().map_or_else(String::new, |host| format!(" in {}", text::printable(host)));
             self.shortfall(
-                "no swap is made: this needs root, or sudo that asks for no password".to_owned(),
-                Some(by_hand(&self.request.swap_file, wish)),
+                format!("no swap is made: this needs root{place}, or sudo that asks for no password"),
+                Some(by_hand(wished, wish)),
             );
             return Some(measured);
         }
-        let area = self.area(leases, size_bytes);
+        let area = self.area(leases, wished, size_bytes);
         if let Err(error) = journal.intend(&[Record::AreaMaking { area: area.clone() }]) {
             self.shortfall(format!("no swap is made: {error}"), None);
             return Some(measured);
         }
-        match swap::make(self.shell, &area).await {
-            Ok(()) => {
+        match swap::make(shell, &area, &own_dir).await {
+            Ok(after) => {
                 room.swap_made_bytes = Some(area.size_bytes);
                 self.record(journal, &Record::AreaMade { path: area.path });
-                self.measure(&[]).await.or(Some(measured))
+                Some(after)
             }
             Err(error) => {
-                if !matches!(error, swap::SwapError::Shell(ShellError::Silent { .. })) {
+                // One that may still be made stays announced: restoring looks.
+                if !matches!(&error, swap::SwapError::Shell(shell) if shell.is_outcome_unknown()) {
                     self.record(journal, &Record::AreaGone { path: area.path.clone(), how: AreaGone::AlreadySo });
                 }
                 let hint = "name another place with --swap-file PATH, a size with --swap SIZE, or --swap off";
@@ -72,7 +78,7 @@ impl Acquirer<'_> {
         let begun: Vec<Area> =
             journal.state().areas.values().map(|held| held.area.clone()).filter(|area| measured.swap_at(&area.path).is_none()).collect();
         for area in begun {
-            if swap::remove(self.shell, &area).await.is_ok() {
+            if swap::remove(&self.reach.shell, &area).await.is_ok() {
                 self.record(journal, &Record::AreaGone { path: area.path, how: AreaGone::AlreadySo });
             }
         }
@@ -80,7 +86,8 @@ impl Acquirer<'_> {
 
     /// What another live lease made and this one needs is removed by the last of them.
     fn join_areas(&self, journal: &mut Journal, leases: &Leases, measured: &Measured) {
-        let others = leases.live.iter().flat_map(|(_, state)| state.areas.values());
+        let host = self.reach.host();
+        let others = leases.on_host(host.as_ref()).flat_map(|(_, state)| state.areas.values());
         let shared: Vec<Area> =
             others.filter(|held| !held.removing && measured.swap_at(&held.area.path).is_some()).map(|held| held.area.clone()).collect();
         for area in shared {
@@ -90,22 +97,29 @@ impl Acquirer<'_> {
         }
     }
 
-    fn area(&self, leases: &Leases, size_bytes: u64) -> Area {
+    fn area(&self, leases: &Leases, wished: &str, size_bytes: u64) -> Area {
         let label = swap::label_of(&self.request.lease);
-        let wished = &self.request.swap_file;
         // A path that another lease has, even one on its way out, is not free yet.
-        let is_taken = leases.live.iter().any(|(_, state)| state.areas.contains_key(wished)) || self.left_behind(wished);
-        let path = if is_taken { format!("{wished}-{}", self.request.lease) } else { wished.clone() };
+        let host = self.reach.host();
+        let is_taken = leases.on_host(host.as_ref()).any(|(_, state)| state.areas.contains_key(wished)) || self.left_behind(wished);
+        let path = if is_taken { format!("{wished}-{}", self.request.lease) } else { wished.to_owned() };
         Area { path, size_bytes, label }
     }
 
     /// An area whose removal failed, still in the journal of a lease without a holder.
     fn left_behind(&self, path: &str) -> bool {
+        let host = self.reach.host();
         journals(&self.state.leases()).into_iter().flatten().any(|journal| {
             let read = std::fs::read(&journal).ok().and_then(|bytes| record::read(&bytes).ok());
-            read.is_some_and(|state| state.areas.contains_key(path))
+            read.is_some_and(|state| state.host() == host.as_ref() && state.areas.contains_key(path))
         })
     }
+}
+
+/// Where areas are made unless somebody says otherwise: on the disk for data, where the host has
+/// one, because the system's own is small there.
+fn own_dir(measured: &Measured) -> String {
+    measured.disks.first().map_or_else(|| OWN_DIR.to_owned(), |disk| format!("{disk}/makeroom"))
 }
 
 /// The commands that make the swap that makeroom may not make.

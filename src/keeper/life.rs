@@ -13,20 +13,24 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future;
+
 use super::{
     acquire::{Acquired, Acquirer},
     cancel::Cancel,
     control::Control,
     ears::{Ears, Heard},
     orphan, process,
+    reach::Reach,
     restore::Restorer,
+    watch_host::HostWatch,
 };
 use crate::{
     core::{
         record::ProcessId,
         wire::{self, FromKeeper, Level, Note, Request, ToKeeper},
     },
-    host::shell::Shell,
+    engine::endpoint::Wish,
     lease::{journal::Journal, state_dir::StateDir},
 };
 
@@ -84,15 +88,22 @@ struct Life {
 
 impl Life {
     async fn keep(&mut self, request: &Request, state: &StateDir, mut journal: Journal, ears: &mut Ears, tell: super::Tell<'_>) {
-        let shell = Shell::default();
-        let restorer = Restorer { state, shell: &shell, limit: request.restore_timeout, tell };
+        // One that takes over restores what is recorded, whatever names an engine by now.
+        let reach = if request.adopt {
+            Reach::recorded(journal.state().opened.as_ref(), &request.lease)
+        } else {
+            let wish = Wish { engine: request.engine.clone(), context: request.context.clone() };
+            Reach::find(&wish, request.vm_shell.as_ref(), &request.lease)
+        };
+        let restorer = Restorer { state, reach: &reach, limit: request.restore_timeout, tell };
+        let mut watch = HostWatch::new(&reach.shell, request.builds_in_engine);
         let mut control: Option<Control> = None;
         let mut has_room = request.adopt;
         loop {
             match self.wanted {
                 Wanted::Room if !has_room => {
                     has_room = true;
-                    match self.acquire(request, state, &shell, &mut journal, ears, tell).await {
+                    match self.acquire(request, state, &reach, &mut journal, ears, tell).await {
                         // What was begun for nothing is put back by the next turn.
                         _ if self.wanted != Wanted::Room => {}
                         Acquired::Room(room) => tell(FromKeeper::RoomMade(room)),
@@ -122,8 +133,10 @@ impl Life {
                             _ = ears.signal() => self.wanted = Wanted::Release,
                         }
                     } else if self.wanted != Wanted::Release {
-                        let heard = ears.hear().await;
-                        self.take_in(&heard);
+                        tokio::select! {
+                            heard = ears.hear() => self.take_in(&heard),
+                            sample = watch.next(self.child.is_some()) => tell(FromKeeper::Sample(sample)),
+                        }
                     }
                 }
                 Wanted::ReleaseOrphan => {
@@ -141,7 +154,12 @@ impl Life {
             }
             tell(message);
         };
-        let back = Restorer { tell: &also, ..restorer }.release(journal).await;
+        // The last figures are looked at while everything is put back, and cost it nothing.
+        let restoring = Restorer { tell: &also, ..restorer };
+        let (back, last) = future::join(restoring.release(journal), watch.last()).await;
+        if let Some(sample) = last {
+            tell(FromKeeper::Sample(sample));
+        }
         also(FromKeeper::Released(back));
     }
 
@@ -150,13 +168,13 @@ impl Life {
         &mut self,
         request: &Request,
         state: &StateDir,
-        shell: &Shell,
+        reach: &Reach,
         journal: &mut Journal,
         ears: &mut Ears,
         tell: super::Tell<'_>,
     ) -> Acquired {
         let cancel = Cancel::default();
-        let acquirer = Acquirer { request, state, shell, tell, cancel: &cancel };
+        let acquirer = Acquirer { request, state, reach, tell, cancel: &cancel };
         let making = acquirer.acquire(journal);
         tokio::pin!(making);
         loop {

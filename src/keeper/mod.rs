@@ -10,8 +10,10 @@ mod ensure_swap;
 pub mod life;
 pub mod orphan;
 pub mod process;
+pub mod reach;
 pub mod restore;
 mod take;
+mod watch_host;
 
 /// How a keeper's or a command's code says what happens.
 pub type Tell<'a> = &'a dyn Fn(crate::core::wire::FromKeeper);

@@ -3,15 +3,11 @@
 //! retries until its deadline, looks before each act, and counts "already so" as done.
 //! Runs in the keeper, and in `recover` and `stop` for leases whose holder is dead.
 
-use std::{
-    cell::RefCell,
-    path::PathBuf,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt as _, stream};
 
-use super::Tell;
+use super::{Tell, reach::Reach};
 use crate::{
     core::{
         order,
@@ -20,14 +16,8 @@ use crate::{
         text,
         wire::{Back, FromKeeper, Level, Note, Phase, SwapBack},
     },
-    engine::{
-        client::{Engine, EngineError},
-        endpoint::Endpoint,
-    },
-    host::{
-        shell::Shell,
-        swap::{self, Removal},
-    },
+    engine::client::{Engine, EngineError},
+    host::swap::{self, Removal},
     lease::{
         journal::{Journal, JournalError},
         leases::{Leases, id_of},
@@ -52,8 +42,8 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(20);
 pub struct Restorer<'a> {
     /// The state directory.
     pub state: &'a StateDir,
-    /// The way to the host.
-    pub shell: &'a Shell,
+    /// The way to the lease's engine and host.
+    pub reach: &'a Reach,
     /// `--restore-timeout`.
     pub limit: Duration,
     /// Where progress and notes go.
@@ -144,14 +134,12 @@ impl Restorer<'_> {
             self.record(journal, &Record::Restored { id: held.target.id.clone(), how: Restored::HandedOver });
         }
         if !ours.is_empty() {
-            let engine = Reached::new(journal.state().opened.as_ref().and_then(|opened| opened.engine.as_deref()));
             let deadline = begun + self.limit;
             let mut done = 0;
             (self.tell)(FromKeeper::Progress { phase: Phase::Restoring, done, total: ours.len() });
             let order = order::levels(&ours.iter().map(|held| &held.target).collect::<Vec<_>>());
             for level in order {
-                let engine = &engine;
-                let restore = |held| async move { (held, engine.restore(held, deadline).await) };
+                let restore = |held| async move { (held, self.restore(held, deadline).await) };
                 let restoring = level.iter().map(|&index| restore(&ours[index]));
                 let mut results = stream::iter(restoring).buffer_unordered(AT_ONCE);
                 while let Some((held, result)) = results.next().await {
@@ -168,7 +156,9 @@ impl Restorer<'_> {
     /// Announces the removals, so that the areas count as absent for everybody else.
     fn begin_removing(&self, journal: &mut Journal, leases: &Leases, back: &mut Back) -> Vec<Area> {
         let all: Vec<Area> = journal.state().areas.values().map(|held| held.area.clone()).collect();
-        let (handed_over, ours): (Vec<_>, Vec<_>) = all.into_iter().partition(|area| leases.holder_of_area(&area.path).is_some());
+        let host = journal.state().host().cloned();
+        let (handed_over, ours): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|area| leases.holder_of_area(&area.path, host.as_ref()).is_some());
         for area in handed_over {
             back.swap = Some(SwapBack::HandedOver);
             self.record(journal, &Record::AreaGone { path: area.path, how: AreaGone::HandedOver });
@@ -184,7 +174,7 @@ impl Restorer<'_> {
         for (done, area) in areas.iter().enumerate() {
             (self.tell)(FromKeeper::Progress { phase: Phase::SwapOff, done, total: areas.len() });
             let path = area.path.clone();
-            match swap::remove(self.shell, area).await {
+            match swap::remove(&self.reach.shell, area).await {
                 Ok(removal) => {
                     let how = if removal == Removal::Removed { AreaGone::Removed } else { AreaGone::AlreadySo };
                     if how == AreaGone::Removed && back.swap.is_none() {
@@ -199,42 +189,6 @@ impl Restorer<'_> {
                 }
             }
         }
-    }
-}
-
-fn outcome(held: &HeldTarget, result: Result<Restored, String>, back: &mut Back) -> Record {
-    let id = held.target.id.clone();
-    match result {
-        Ok(how) => {
-            back.restored += usize::from(how == Restored::Done);
-            Record::Restored { id, how }
-        }
-        Err(reason) => {
-            back.failed.push((held.target.name.clone(), reason.clone()));
-            Record::NotRestored { id, reason }
-        }
-    }
-}
-
-/// The engine of a lease, connected to again when it went away: it may be restarting.
-struct Reached {
-    endpoint: Endpoint,
-    engine: RefCell<Option<Engine>>,
-}
-
-impl Reached {
-    fn new(url: Option<&str>) -> Self {
-        let socket = url.and_then(|url| url.strip_prefix("unix://")).map(PathBuf::from).unwrap_or_default();
-        Self { endpoint: Endpoint { socket, named_by: "the lease's journal".to_owned() }, engine: RefCell::default() }
-    }
-
-    async fn engine(&self) -> Result<Engine, EngineError> {
-        if let Some(engine) = &*self.engine.borrow() {
-            return Ok(engine.clone());
-        }
-        let engine = Engine::connect(&self.endpoint).await?;
-        *self.engine.borrow_mut() = Some(engine.clone());
-        Ok(engine)
     }
 
     async fn restore(&self, held: &HeldTarget, deadline: Instant) -> Result<Restored, String> {
@@ -257,13 +211,27 @@ impl Reached {
     }
 
     async fn attempt(&self, held: &HeldTarget) -> Result<Restored, EngineError> {
-        match attempt(&self.engine().await?, held).await {
+        match attempt(&self.reach.engine().await?, held).await {
             Err(error) if error.is_not_found() => Ok(Restored::Removed),
             Err(error) if error.is_engine_gone() => {
-                self.engine.take();
+                self.reach.forget_engine();
                 Err(error)
             }
             result => result,
+        }
+    }
+}
+
+fn outcome(held: &HeldTarget, result: Result<Restored, String>, back: &mut Back) -> Record {
+    let id = held.target.id.clone();
+    match result {
+        Ok(how) => {
+            back.restored += usize::from(how == Restored::Done);
+            Record::Restored { id, how }
+        }
+        Err(reason) => {
+            back.failed.push((held.target.name.clone(), reason.clone()));
+            Record::NotRestored { id, reason }
         }
     }
 }

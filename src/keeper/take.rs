@@ -15,7 +15,6 @@ use crate::{
         selector::{COMPOSE_PROJECT, COMPOSE_SERVICE},
         target::{COMPOSE_DEPENDS_ON, Inspected, Listed, Method, MethodFacts, comes_back, method},
         text,
-        values::MethodWish,
         wire::{FromKeeper, Level, Note, Phase, Room},
     },
     engine::client::{Engine, EngineError},
@@ -51,6 +50,7 @@ impl Acquirer<'_> {
         journal: &mut Journal,
         leases: &Leases,
         chosen: Vec<Listed>,
+        sizes: Option<&Measured>,
         measured: Option<&Measured>,
     ) -> Taken {
         let total = chosen.len();
@@ -91,24 +91,21 @@ impl Acquirer<'_> {
                 Claim::NotRunning => self.note(Note::new(Level::Detail, format!("`{name}` does not run"))),
             }
         }
-        taken.candidates = self.methods(candidates, measured).await;
+        taken.candidates = self.methods(candidates, sizes, measured);
         taken
     }
 
-    async fn methods(&self, candidates: Vec<Candidate>, measured: Option<&Measured>) -> Vec<(Candidate, Method)> {
-        let is_open = self.request.method == MethodWish::Auto && !self.request.no_reclaim && !candidates.is_empty();
-        let sizes = if is_open { self.measure(&candidates.iter().map(pid_and_id).collect::<Vec<_>>()).await } else { None };
-        let memory = sizes.as_ref().or(measured).and_then(|measured| measured.memory);
+    /// `sizes` is the host before swap was made, with the targets; `measured` after it.
+    fn methods(&self, candidates: Vec<Candidate>, sizes: Option<&Measured>, measured: Option<&Measured>) -> Vec<(Candidate, Method)> {
+        let memory = measured.and_then(|measured| measured.memory);
         let facts = MethodFacts {
             wish: self.request.method,
             no_reclaim: self.request.no_reclaim,
             swap_free_bytes: memory.map_or(0, |memory| memory.swap_free_bytes),
-            targets_bytes: sizes
-                .as_ref()
-                .and_then(|sizes| sizes.sum_bytes(candidates.iter().map(|candidate| candidate.target.id.as_str()))),
+            targets_bytes: sizes.and_then(|sizes| sizes.sum_bytes(candidates.iter().map(|candidate| candidate.target.id.as_str()))),
         };
         let with_method = |candidate: Candidate| {
-            let own_bytes = sizes.as_ref().and_then(|sizes| Some(sizes.targets.get(&candidate.target.id)?.used_bytes));
+            let own_bytes = sizes.and_then(|sizes| Some(sizes.targets.get(&candidate.target.id)?.used_bytes));
             let method = method(facts, own_bytes, candidate.comes_back);
             (candidate, method)
         };

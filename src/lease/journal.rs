@@ -37,7 +37,7 @@ pub enum Looked {
     /// Nobody holds it: it is locked by us now.
     Dead(Box<Journal>),
     /// Its holder lives.
-    Live(LeaseState),
+    Live(Box<LeaseState>),
     /// It was released while we looked.
     Gone,
 }
@@ -82,7 +82,7 @@ impl Journal {
         match file.try_lock() {
             Ok(()) if !is_still_at(&file, path).map_err(failed)? => Ok(Looked::Gone),
             Ok(()) => Ok(Looked::Dead(Box::new(Self::read_in(file, path.to_owned())?))),
-            Err(TryLockError::WouldBlock) => Ok(Looked::Live(read_all(&file, path)?.0)),
+            Err(TryLockError::WouldBlock) => Ok(Looked::Live(Box::new(read_all(&file, path)?.0))),
             Err(TryLockError::Error(source)) => Err(failed(source)),
         }
     }

@@ -10,7 +10,7 @@ use super::{
     journal::{Journal, JournalError, Looked},
     state_dir::{StateDir, StateLock},
 };
-use crate::core::record::LeaseState;
+use crate::core::{record::LeaseState, route::Prefix};
 
 /// Everything that is recorded in a state directory.
 #[derive(Debug, Default)]
@@ -37,7 +37,7 @@ impl Leases {
             }
             match Journal::look(&path) {
                 Ok(Looked::Dead(journal)) => found.dead.push(*journal),
-                Ok(Looked::Live(state)) => found.live.push((lease, state)),
+                Ok(Looked::Live(state)) => found.live.push((lease, *state)),
                 Ok(Looked::Gone) => {}
                 Err(error) => found.unreadable.push(error),
             }
@@ -51,10 +51,16 @@ impl Leases {
         self.live.iter().find_map(|(lease, state)| Some((lease.as_str(), state.targets.get(container)?)))
     }
 
-    /// The live lease that needs this area.
+    /// The live leases with this host; `None` is this machine. The same path is another area elsewhere.
+    pub fn on_host(&self, host: Option<&Prefix>) -> impl Iterator<Item = &(String, LeaseState)> {
+        self.live.iter().filter(move |(_, state)| state.host() == host)
+    }
+
+    /// The live lease that needs this area of this host.
     #[must_use]
-    pub fn holder_of_area(&self, path: &str) -> Option<&str> {
-        self.live.iter().find(|(_, state)| state.areas.get(path).is_some_and(|held| !held.removing)).map(|(lease, _)| lease.as_str())
+    pub fn holder_of_area(&self, path: &str, host: Option<&Prefix>) -> Option<&str> {
+        let needs = |state: &LeaseState| state.areas.get(path).is_some_and(|held| !held.removing);
+        self.on_host(host).find(|(_, state)| needs(state)).map(|(lease, _)| lease.as_str())
     }
 }
 

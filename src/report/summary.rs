@@ -1,9 +1,10 @@
 //! Owns the words of a run's lines: room made, the build's end, everything back. Every figure is
 //! one that was measured; what was not is left out. Pure.
 
-use std::time::Duration;
+use std::{ffi::OsString, time::Duration};
 
 use crate::core::{
+    build_site::{self, BuildSite},
     exit::Exit,
     memory::Memory,
     text::{count, names, printable, size, span},
@@ -12,19 +13,23 @@ use crate::core::{
 
 /// What is known of the build when it has ended.
 #[derive(Clone, Copy, Debug)]
-pub struct BuildFigures {
+pub struct BuildFigures<'a> {
     /// How it ended.
     pub exit: Exit,
     /// `--timeout` ended it.
     pub timed_out: bool,
     /// How long it ran.
     pub took: Duration,
-    /// The peak of its tree in bytes, where it was seen.
+    /// What a person calls the host, where it is another machine.
+    pub host: Option<&'a str>,
+    /// Its peak in bytes, where it was seen.
     pub peak_bytes: Option<u64>,
     /// The lowest MemAvailable in bytes.
     pub available_min_bytes: Option<u64>,
     /// The full stall.
     pub full_stall: Option<Duration>,
+    /// What the kernel killed for memory while it ran.
+    pub oom_kills: Option<u64>,
 }
 
 /// The line when room is made. `memory` is the host's where the keeper did not measure it.
@@ -51,7 +56,8 @@ pub fn room_made(room: &Room, memory: Option<Memory>) -> String {
         line += &format!(" in {}", span(room.took));
     }
     if let Some(memory) = room.memory.or(memory) {
-        line += &format!("; {} available", size(memory.available_bytes));
+        let place = room.host.as_ref().map_or_else(String::new, |host| format!(" in {}", printable(host)));
+        line += &format!("; {} available{place}", size(memory.available_bytes));
         if memory.swap_total_bytes > 0 {
             line += &format!(", {} swap free", size(memory.swap_free_bytes));
         }
@@ -62,9 +68,17 @@ pub fn room_made(room: &Room, memory: Option<Memory>) -> String {
     line
 }
 
+/// The line where the room is on a machine that this build does not use; `None` where it is not so.
+#[must_use]
+pub fn room_elsewhere(room: &Room, command: &[OsString]) -> Option<String> {
+    let host = room.host.as_ref().filter(|_| build_site::of_command(command) == BuildSite::Child)?;
+    let program = command.first()?.to_string_lossy();
+    Some(format!("the room is in {}; `{}` runs on this machine and does not use it", printable(host), printable(&program)))
+}
+
 /// The line when the build has ended.
 #[must_use]
-pub fn build_ended(figures: &BuildFigures) -> String {
+pub fn build_ended(figures: &BuildFigures<'_>) -> String {
     let took = span(figures.took);
     let mut line = match figures.exit {
         _ if figures.timed_out => format!("build ended by --timeout after {took}"),
@@ -72,10 +86,12 @@ pub fn build_ended(figures: &BuildFigures) -> String {
         Exit::Code(code) => format!("build failed with {code} after {took}"),
         Exit::Signal(signal) => format!("build died of {} after {took}", signal_name(signal)),
     };
+    let place = figures.host.map_or_else(String::new, |host| format!(" in {}", printable(host)));
     let figures = [
         figures.peak_bytes.map(|bytes| format!("peak {}", size(bytes))),
-        figures.available_min_bytes.map(|bytes| format!("lowest available {}", size(bytes))),
+        figures.available_min_bytes.map(|bytes| format!("lowest available{place} {}", size(bytes))),
         figures.full_stall.map(|stall| format!("stalled {}", span(stall))),
+        figures.oom_kills.filter(|kills| *kills > 0).map(|kills| count(usize::try_from(kills).unwrap_or(usize::MAX), "OOM kill")),
     ];
     let figures: Vec<_> = figures.into_iter().flatten().collect();
     if !figures.is_empty() {
@@ -150,6 +166,15 @@ mod tests {
     }
 
     #[test]
+    fn a_build_beside_the_room_is_told_where_the_room_is() {
+        let room = Room { host: Some("colima".to_owned()), ..Room::default() };
+        let line = |command: &str| room_elsewhere(&room, &command.split(' ').map(OsString::from).collect::<Vec<_>>());
+        assert_eq!(line("pnpm build").as_deref(), Some("the room is in colima; `pnpm` runs on this machine and does not use it"));
+        assert_eq!((line("docker compose build web"), line("ssh vm make")), (None, None));
+        assert_eq!(room_elsewhere(&Room::default(), &["pnpm".into()]), None);
+    }
+
+    #[test]
     fn the_builds_end_is_said_with_the_figures_that_were_seen() {
         let ok = BuildFigures {
             exit: Exit::Code(0),
@@ -158,9 +183,16 @@ mod tests {
             peak_bytes: Some(8089 * MIB),
             available_min_bytes: Some(312 * MIB),
             full_stall: Some(Duration::from_millis(610)),
+            host: None,
+            oom_kills: Some(0),
         };
         assert_eq!(build_ended(&ok), "build ok in 3m 12s; peak 7.9 GiB, lowest available 312 MiB, stalled 0.6 s");
-        let bare = BuildFigures { peak_bytes: None, available_min_bytes: None, full_stall: None, ..ok };
+        let away = BuildFigures { exit: Exit::Code(137), host: Some("colima"), oom_kills: Some(1), ..ok };
+        assert_eq!(
+            build_ended(&away),
+            "build failed with 137 after 3m 12s; peak 7.9 GiB, lowest available in colima 312 MiB, stalled 0.6 s, 1 OOM kill"
+        );
+        let bare = BuildFigures { oom_kills: None, peak_bytes: None, available_min_bytes: None, full_stall: None, ..ok };
         assert_eq!(build_ended(&bare), "build ok in 3m 12s");
         assert_eq!(build_ended(&BuildFigures { exit: Exit::Code(7), ..bare }), "build failed with 7 after 3m 12s");
         assert_eq!(build_ended(&BuildFigures { exit: Exit::Signal(9), ..bare }), "build died of SIGKILL after 3m 12s");

@@ -30,6 +30,7 @@ use super::{
 };
 use crate::{
     core::{
+        build_site::{self, BuildSite},
         exit::{self, Exit},
         record::ProcessId,
         session::{Act, Event, Session, Stage, Timer},
@@ -112,12 +113,16 @@ pub fn drive(plan: Plan, inherited: Inherited, say: &mut Say) -> std::io::Result
         covered: false,
         back: None,
         timed_out: false,
+        cancelled: false,
+        host: None,
+        ended: None,
         begun: Instant::now(),
     };
     drive.start_keeper();
     Ok(drive.run())
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "facts that are independent of each other")]
 struct Drive<'a> {
     plan: Plan,
     inherited: Inherited,
@@ -137,7 +142,20 @@ struct Drive<'a> {
     covered: bool,
     back: Option<Back>,
     timed_out: bool,
+    /// A signal or a time limit ended the build, not the build itself.
+    cancelled: bool,
+    /// What a person calls the host, where it is another machine.
+    host: Option<String>,
+    /// A build that has ended and is not reported yet.
+    ended: Option<EndedBuild>,
     begun: Instant,
+}
+
+struct EndedBuild {
+    exit: Exit,
+    took: Duration,
+    /// The largest RSS of any one process that was waited for, in bytes.
+    largest_bytes: u64,
 }
 
 impl Drive<'_> {
@@ -180,6 +198,7 @@ impl Drive<'_> {
     fn collect(&mut self) {
         for signal in self.signals.take() {
             if signal != libc::SIGCHLD {
+                self.cancelled |= matches!(signal, libc::SIGINT | libc::SIGTERM | libc::SIGHUP | libc::SIGQUIT);
                 self.queue.push_back(Event::Signal(signal));
             }
         }
@@ -187,6 +206,7 @@ impl Drive<'_> {
         self.listen();
         for timer in self.clocks.take_due() {
             self.timed_out |= timer == Timer::Timeout;
+            self.cancelled |= timer == Timer::Timeout;
             self.queue.push_back(Event::Due(timer));
         }
         let keeper = self.keeper.as_ref().map(KeeperLink::pid);
@@ -234,22 +254,34 @@ impl Drive<'_> {
     }
 
     fn child_ended(&mut self, exit: Exit) {
-        let took = self.begun.elapsed();
-        if let Some(watch) = self.watch.take() {
-            // In KiB on Linux, in bytes on macOS (getrusage(2) of each).
-            let unit = if cfg!(target_os = "macos") { 1 } else { 1024 };
-            let largest = getrusage(UsageWho::RUSAGE_CHILDREN).map_or(0, |usage| usage.max_rss().cast_unsigned() * unit);
-            let seen = watch.end(largest);
-            self.say.info(summary::build_ended(&BuildFigures {
-                exit,
-                timed_out: self.timed_out,
-                took,
-                peak_bytes: (seen.tree_peak_bytes > 0).then_some(seen.tree_peak_bytes),
-                available_min_bytes: seen.available_min_bytes,
-                full_stall: seen.full_stall,
-            }));
+        // In KiB on Linux, in bytes on macOS (getrusage(2) of each).
+        let unit = if cfg!(target_os = "macos") { 1 } else { 1024 };
+        let largest_bytes = getrusage(UsageWho::RUSAGE_CHILDREN).map_or(0, |usage| usage.max_rss().cast_unsigned() * unit);
+        self.ended = Some(EndedBuild { exit, took: self.begun.elapsed(), largest_bytes });
+        // The last figures of what only the keeper sees come with its last word.
+        if self.host.is_none() && !build_site::of_command(&self.plan.command).is_in_engine() {
+            self.report_build();
         }
         self.queue.push_back(Event::ChildEnded(exit));
+    }
+
+    fn report_build(&mut self) {
+        let (Some(ended), Some(watch)) = (self.ended.take(), self.watch.take()) else { return };
+        let site = build_site::of_command(&self.plan.command);
+        let seen = watch.end(ended.largest_bytes, site, self.host.is_some());
+        self.say.info(summary::build_ended(&BuildFigures {
+            exit: ended.exit,
+            timed_out: self.timed_out,
+            took: ended.took,
+            host: self.host.as_deref(),
+            peak_bytes: (seen.peak_bytes > 0).then_some(seen.peak_bytes),
+            available_min_bytes: seen.available_min_bytes,
+            full_stall: seen.full_stall,
+            oom_kills: seen.oom_kills,
+        }));
+        if self.cancelled && site == BuildSite::Container {
+            self.say.warning("only the client was ended: what it started in the engine may go on", Some("`docker ps` shows it"));
+        }
     }
 
     fn listen(&mut self) {
@@ -278,13 +310,22 @@ impl Drive<'_> {
                 self.say.note(&note);
             }
             FromKeeper::Progress { phase, done, total } => self.say.progress(phase, done, total),
+            FromKeeper::Sample(sample) => {
+                if let Some(watch) = &mut self.watch {
+                    watch.hear(&sample);
+                }
+            }
             FromKeeper::RoomMade(room) => {
                 self.say.settle();
+                self.host.clone_from(&room.host);
                 let is_refused = self.plan.strict && self.shortfall && self.child.is_none();
                 if is_refused {
                     self.say.error("room could not be made as asked, and --strict is set", Some("the command was not started"), None);
                 } else {
                     self.say.info(summary::room_made(&room, super::watch::now()));
+                    if let Some(line) = summary::room_elsewhere(&room, &self.plan.command) {
+                        self.say.info(line);
+                    }
                 }
                 self.queue.push_back(if is_refused { Event::Refused } else { Event::RoomMade });
             }
@@ -301,6 +342,7 @@ impl Drive<'_> {
                     self.say.warning("the keeper was told to end: everything is put back already, the build goes on", None);
                 }
                 self.back = Some(back);
+                self.report_build();
                 self.queue.push_back(Event::Released);
             }
             // Only a started lease's keeper says these.
@@ -415,6 +457,7 @@ impl Drive<'_> {
 
     fn finish(&mut self, exit: Exit) -> Exit {
         self.say.settle();
+        self.report_build();
         let mut is_whole = true;
         match &self.back {
             Some(back) => {

@@ -21,6 +21,8 @@ fn opened() -> Record {
         name: None,
         program: None,
         engine: None,
+        certificates: None,
+        host: Some(Prefix { name: "colima".to_owned(), words: vec!["colima".to_owned(), "ssh".to_owned()] }),
         at: Timestamp::UNIX_EPOCH,
     };
     Record::Opened(opened)
@@ -139,9 +141,9 @@ fn a_changed_byte_anywhere_in_a_finished_line_is_noticed() {
 
 #[test]
 fn a_journal_of_a_newer_makeroom_is_refused_even_with_records_that_are_unknown() {
-    for json in [r#"{"record":"opened","version":2,"lease":"l"}"#, r#"{"record":"blessed","version":7}"#] {
+    for json in [r#"{"record":"opened","version":3,"lease":"l"}"#, r#"{"record":"blessed","version":7}"#] {
         let journal = format!("{:08x} {json}\n", crc32fast::hash(json.as_bytes()));
-        assert!(matches!(read(journal.as_bytes()), Err(Unreadable::Newer { version: 2 | 7 })), "{json}");
+        assert!(matches!(read(journal.as_bytes()), Err(Unreadable::Newer { version: 3 | 7 })), "{json}");
     }
     let unknown = r#"{"record":"blessed"}"#;
     let journal = format!("{:08x} {unknown}\n", crc32fast::hash(unknown.as_bytes()));
@@ -155,4 +157,13 @@ fn nothing_that_a_record_holds_can_break_its_line() {
     let text = line(&Record::Taking { target: hostile.clone(), method: Method::Stop });
     assert_eq!(text.matches('\n').count(), 1);
     assert_eq!(read(text.as_bytes()).expect("readable").targets["a"].target, hostile);
+}
+
+#[test]
+fn a_journal_of_the_version_before_hosts_were_recorded_is_one_of_this_machine() {
+    let json = r#"{"record":"opened","version":1,"lease":"l","kind":"run","name":null,"program":null,"engine":"unix:///s","at":"1970-01-01T00:00:00Z"}"#;
+    let journal = format!("{:08x} {json}\n", crc32fast::hash(json.as_bytes()));
+    let state = read(journal.as_bytes()).expect("a journal");
+    assert_eq!(state.host(), None);
+    assert_eq!(state.opened.and_then(|opened| opened.engine).as_deref(), Some("unix:///s"));
 }

@@ -1,6 +1,5 @@
-# Needs: $path, $size (bytes, whole MiB), $label, $own_dir (made if it is missing), $keeper and $keeper_start
-# (pid and start time of whoever recorded the intent). Makes an area and activates it.
-# Prints "ok", or "no REASON". Nothing that exists is ever written to: the file is made under a name
+# Needs: measure.sh, $path, $size (bytes, whole MiB), $label, $own_dir (made if it is missing). Makes an area
+# and activates it. Prints "ok" and the host's memory, or "no REASON". Nothing that exists is ever written to: the file is made under a name
 # of its own, labelled, and gets its real name by a link, which never replaces anything.
 no() { rm -f "$new"; echo "no $*"; exit 0; }
 dir=${path%/*}
@@ -37,12 +36,9 @@ ln -n "$new" "$path" || no "it exists and is not makeroom's"
 # A file that is active as swap cannot be unlinked, under none of its names (fs/namei.c, may_delete).
 rm -f "$new"
 new=$path
-# Where the keeper died meanwhile, somebody else may have found nothing here, and closed its journal.
-# From the link on they find the area, so that asking once, after it, is enough.
-alive=$(awk '{ sub(/.*\) /, ""); if ($1 != "Z") print $20 }' "/proc/$keeper/stat" 2>/dev/null)
-[ "$alive" = "$keeper_start" ] || no "whoever asked for it is gone"
 if ! swapon "$path"; then
     zeroes
     mkswap -L "$label" "$path" > /dev/null && swapon "$path" || no "swapon fails"
 fi
 echo ok
+memory

@@ -1,7 +1,16 @@
-# Needs: $path, $listed (the path as /proc/swaps writes it), $label. Takes an area away. Prints "ok", "gone" or "no REASON".
+# Needs: $path, $listed (the path as /proc/swaps writes it), $label, $trim (not empty: the disk is a VM's and
+# sparse). Takes an area away. Prints "ok", "gone" or "no REASON".
 new="$path.$label"
 active() { awk -v path="$listed" 'NR > 1 && $1 == path { found = 1 } END { exit !found }' /proc/swaps; }
 ours() { [ -f "$path" ] && [ ! -L "$path" ] && [ "$(dd if="$path" bs=1 skip=1052 count="${#label}" 2>/dev/null)" = "$label" ]; }
+# A step that makes it outlives its keeper. It has the label among its arguments, and is let finish.
+making() { printf '%s' "$label" | grep -lsF -f - /proc/[0-9]*/cmdline > /dev/null; }
+waits=0
+while ! active && making; do
+    [ "$waits" -lt 60 ] || { echo "no it is still being made"; exit 0; }
+    sleep 1
+    waits=$((waits + 1))
+done
 # This name holds the lease's id and lies in a directory that only root writes to: nobody else made it.
 rm -f "$new"
 if ! ours; then echo gone; exit 0; fi
@@ -11,4 +20,5 @@ fi
 # A file that is still listed is still written to.
 if active; then echo "no it is still active"; exit 0; fi
 rm -f "$path" || { echo "no it cannot be deleted"; exit 0; }
+if [ -n "$trim" ]; then timeout 60 fstrim "${path%/*}" > /dev/null 2>&1; fi
 echo ok

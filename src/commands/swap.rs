@@ -1,0 +1,149 @@
+//! `makeroom swap on|off|status`: swap that stays, on the engine's host.
+
+use std::{io::Write as _, process::ExitCode};
+
+use crate::{
+    cli::{ChildArgs, RoomArgs, SwapArgs, SwapCommand},
+    config::{self, Settings},
+    core::{
+        memory::ActiveSwap,
+        swap::missing,
+        text::{self, size},
+        values::SwapWish,
+    },
+    engine::endpoint::Wish,
+    host::{
+        kept_swap::{self, Found},
+        shell::{Shell, ShellError},
+        swap::{Removal, SwapError},
+    },
+    keeper::reach::Reach,
+    report::say::Say,
+};
+
+/// Turns swap that stays on or off, or shows what is there.
+#[must_use]
+pub fn swap(command: &SwapCommand) -> ExitCode {
+    let (args, size) = match command {
+        SwapCommand::On { args, swap, .. } => (args, *swap),
+        SwapCommand::Off { args } | SwapCommand::Status { args } => (args, None),
+    };
+    let room = RoomArgs { swap: size, host: args.host.clone(), ..RoomArgs::default() };
+    let settings = match config::settle(&room, &ChildArgs::default(), &args.common) {
+        Ok(settings) => settings,
+        Err(error) => return super::refuse(&error),
+    };
+    let mut say = super::voice(&settings);
+    match super::block_on(async { Ok(act(command, args, &settings, &mut say).await) }) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(failed)) => {
+            say.error(text::printable(&failed.what), Some("nothing was changed"), failed.hint);
+            super::failed()
+        }
+        Err(error) => {
+            say.error(error, Some("nothing was changed"), None);
+            super::failed()
+        }
+    }
+}
+
+struct Failed {
+    what: String,
+    hint: Option<&'static str>,
+}
+
+impl From<SwapError> for Failed {
+    fn from(error: SwapError) -> Self {
+        let hint = if let SwapError::Shell(shell) = &error { ShellError::hint(shell) } else { None };
+        Self { what: error.to_string(), hint }
+    }
+}
+
+async fn act(command: &SwapCommand, args: &SwapArgs, settings: &Settings, say: &mut Say) -> Result<(), Failed> {
+    let name = crate::lease::leases::new_id().map_err(|error| Failed { what: error.to_string(), hint: None })?;
+    let wish = Wish { engine: settings.engine.clone(), context: settings.context.clone() };
+    let reach = Reach::find(&wish, settings.vm_shell.as_ref(), &name);
+    if let Err(error) = reach.endpoint() {
+        return Err(Failed { what: error.to_string(), hint: Some("`docker context ls` shows what there is") });
+    }
+    let path = args.swap_file.as_ref().map_or_else(kept_swap::default_path, |path| path.to_string_lossy().into_owned());
+    if !path.starts_with('/') {
+        return Err(Failed { what: format!("`{path}` is not an absolute path, and the host may be another machine"), hint: None });
+    }
+    let shell = &reach.shell;
+    let found = kept_swap::look(shell, &path).await?;
+    match command {
+        SwapCommand::On { persist, .. } => on(shell, &path, &found, *persist, settings, say).await,
+        SwapCommand::Off { .. } => off(shell, &path, &found, say).await,
+        SwapCommand::Status { .. } => {
+            status(shell, &path, &found);
+            Ok(())
+        }
+    }
+}
+
+async fn on(shell: &Shell, path: &str, found: &Found, persist: bool, settings: &Settings, say: &mut Say) -> Result<(), Failed> {
+    let SwapWish::Free(wish) = settings.swap else {
+        return Err(Failed { what: "the size of the swap to turn on is `off`".to_owned(), hint: Some("name one with --swap SIZE") });
+    };
+    let total_bytes = found.measured.memory.map_or(0, |memory| memory.swap_total_bytes);
+    let is_on = found.measured.swap_at(path).is_some();
+    let place = place(shell);
+    match missing(wish.bytes, total_bytes).filter(|_| !is_on) {
+        None if !is_on => {
+            // Made by hand, or the system's own: it does what is wanted, and is nobody's to persist or remove.
+            let there = text::names(found.measured.swaps.iter().map(|swap| swap.path.as_str()), 4);
+            say.info(format!("{} of swap are there already{place} ({there}); nothing is changed", size(total_bytes)));
+            return Ok(());
+        }
+        Some(size_bytes) => {
+            let after = kept_swap::turn_on(shell, path, size_bytes).await?;
+            let free_bytes = after.memory.map_or(0, |memory| memory.swap_free_bytes);
+            say.info(format!("swap is on{place}: {} at {}; {} free in all", size(size_bytes), text::printable(path), size(free_bytes)));
+        }
+        None => say.info(format!("swap is on already{place}: {}", text::printable(path))),
+    }
+    if persist && kept_swap::persist(shell, path, true).await? {
+        say.info("and at every boot: one line in /etc/fstab".to_owned());
+    }
+    Ok(())
+}
+
+async fn off(shell: &Shell, path: &str, found: &Found, say: &mut Say) -> Result<(), Failed> {
+    let active = found.measured.swap_at(path);
+    let removal = kept_swap::turn_off(shell, path, active.map_or(0, |swap| swap.size_bytes)).await?;
+    let line_removed = found.is_persistent && kept_swap::persist(shell, path, false).await?;
+    let mut done = Vec::new();
+    if removal == Removal::Removed {
+        done.push(format!("{} is off and deleted{}", text::printable(path), place(shell)));
+    }
+    if line_removed {
+        done.push("its line is out of /etc/fstab".to_owned());
+    }
+    if done.is_empty() {
+        done.push(format!("no swap of `makeroom swap on` is there{}; nothing is changed", place(shell)));
+    }
+    say.info(done.join("; "));
+    Ok(())
+}
+
+fn status(shell: &Shell, path: &str, found: &Found) {
+    let mut lines = Vec::new();
+    for ActiveSwap { path: active, size_bytes, used_bytes } in &found.measured.swaps {
+        let whose = match (active == path, found.is_persistent) {
+            (true, true) => "  by `makeroom swap on --persist`, at every boot",
+            (true, false) => "  by `makeroom swap on`, until the next boot",
+            (false, _) => "",
+        };
+        lines.push(format!("{:>9} used of {:>9}  {}{whose}", size(*used_bytes), size(*size_bytes), text::printable(active)));
+    }
+    if lines.is_empty() {
+        lines.push(format!("no swap is active{}", place(shell)));
+    }
+    // Whoever closed stdout has read enough.
+    let _ = writeln!(std::io::stdout(), "{}", lines.join("\n"));
+}
+
+fn place(shell: &Shell) -> String {
+    shell.host_name().map_or_else(String::new, |host| format!(" in {}", text::printable(host)))
+}

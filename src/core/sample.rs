@@ -1,0 +1,61 @@
+//! Owns a host's figures at one moment of a build, where the host is another machine. Pure.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// What the sampling step prints before each line of figures.
+const MARK: &str = "makeroom-sample ";
+
+/// One look at the host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostSample {
+    /// MemAvailable.
+    pub available_bytes: u64,
+    /// The time for which all tasks were stalled on memory since boot; `None` where there is no PSI.
+    pub full_stall: Option<Duration>,
+    /// What the kernel has killed for memory since boot.
+    pub oom_kills: Option<u64>,
+    /// What the builder's steps and the containers that came after room was made hold.
+    pub build_bytes: Option<u64>,
+}
+
+/// Reads a line of the sampling step: MemAvailable in KiB, the full stall in microseconds, kills,
+/// and the build's bytes; `-` where one is not known. What else a shell prints is no sample.
+#[must_use]
+pub fn read(line: &str) -> Option<HostSample> {
+    let mut fields = line.trim_end().strip_prefix(MARK)?.split(' ').map(|field| field.parse::<u64>().ok());
+    let available_kib = fields.next()??;
+    let [full_stall, oom_kills, build_bytes] = [fields.next()?, fields.next()?, fields.next()?];
+    Some(HostSample {
+        available_bytes: available_kib.checked_mul(1024)?,
+        full_stall: full_stall.map(Duration::from_micros),
+        oom_kills,
+        build_bytes,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_is_read_and_noise_is_none() {
+        let whole =
+            HostSample { available_bytes: 2048, full_stall: Some(Duration::from_micros(7)), oom_kills: Some(1), build_bytes: Some(9) };
+        assert_eq!(read("makeroom-sample 2 7 1 9"), Some(whole));
+        assert_eq!(read("makeroom-sample 2 7 1 9\r"), Some(whole));
+        let bare = HostSample { available_bytes: 2048, ..HostSample::default() };
+        assert_eq!(read("makeroom-sample 2 - - -"), Some(bare));
+        for noise in [
+            "",
+            "Welcome to Ubuntu",
+            "makeroom-sample",
+            "makeroom-sample - 1 2 3",
+            "makeroom-sample 1 2",
+            "makeroom-sample 99999999999999999999 1 2 3",
+        ] {
+            assert_eq!(read(noise), None, "{noise}");
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Owns watching the host during a build where that takes more than the supervisor can see: the host
+//! is another machine, or the build runs in the engine. One connection that is begun with the child,
+//! and a last look when the build is over. Runs in the keeper.
+
+use std::{future, time::Duration};
+
+use crate::{
+    core::{route::Route, sample::HostSample},
+    host::{reclaim, sample::Sampler, shell::Shell},
+};
+
+/// The last look must not hold up the end of a run where the host does not answer.
+const LAST: Duration = Duration::from_secs(5);
+
+/// The watch over one host.
+pub(super) struct HostWatch<'a> {
+    shell: &'a Shell,
+    is_needed: bool,
+    sampler: Sampling,
+}
+
+enum Sampling {
+    NotBegun,
+    Under(Box<Sampler>),
+    /// The connection broke, or could not be made: the host is not looked at any more until the last look.
+    Over,
+}
+
+impl<'a> HostWatch<'a> {
+    pub(super) fn new(shell: &'a Shell, builds_in_engine: bool) -> Self {
+        let is_needed = match shell.route() {
+            Route::Here => builds_in_engine,
+            Route::Behind(_) => true,
+            Route::NoWay { .. } => false,
+        };
+        Self { shell, is_needed, sampler: Sampling::NotBegun }
+    }
+
+    /// The next sample, once there is a build; waits for ever where there is nothing to watch.
+    /// May be dropped and asked again.
+    pub(super) async fn next(&mut self, has_child: bool) -> HostSample {
+        if !has_child || !self.is_needed {
+            return future::pending().await;
+        }
+        if let Sampling::NotBegun = self.sampler {
+            self.sampler = Sampler::begin(self.shell).await.map_or(Sampling::Over, |sampler| Sampling::Under(Box::new(sampler)));
+        }
+        if let Sampling::Under(sampler) = &mut self.sampler
+            && let Some(sample) = sampler.next().await
+        {
+            return sample;
+        }
+        self.sampler = Sampling::Over;
+        future::pending().await
+    }
+
+    /// Ends the watch; gives the host as it is now where it was watched.
+    pub(super) async fn last(self) -> Option<HostSample> {
+        if matches!(self.sampler, Sampling::NotBegun) {
+            return None;
+        }
+        let now = tokio::time::timeout(LAST, reclaim::measure(self.shell)).await.ok()?.ok()?;
+        Some(HostSample {
+            available_bytes: now.memory?.available_bytes,
+            full_stall: now.full_stall,
+            oom_kills: now.oom_kills,
+            build_bytes: None,
+        })
+    }
+}
