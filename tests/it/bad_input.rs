@@ -129,7 +129,7 @@ fn an_engine_that_cannot_be_reached_is_a_warning_and_with_strict_an_error() {
     let site = nowhere();
     is_no_reason_to_fail(&site, &[], &["/nonexistent/docker.sock", "DOCKER_HOST", "hint:"]);
     is_no_reason_to_fail(&site, &["--engine", "unix:///nonexistent/other.sock"], &["/nonexistent/other.sock", "--engine"]);
-    is_no_reason_to_fail(&site, &["--engine", "tcp://127.0.0.1:2375"], &["tcp://127.0.0.1:2375", "unix:///PATH"]);
+    is_no_reason_to_fail(&site, &["--engine", "http://127.0.0.1:2375"], &["http://127.0.0.1:2375", "unix:///PATH"]);
 }
 
 #[test]

@@ -1,8 +1,15 @@
 //! A service with a memory of its own, for the tests of reclaim: holds the given number of MiB of
 //! touched, incompressible pages. Prints `sum HEX` of them at the start and again on each SIGUSR1;
-//! ends at once on SIGTERM. One file, std only: the tests compile it with plain rustc, statically.
+//! ends at once on SIGTERM. With a port it also answers each connection there with
+//! `pid PID started MS sum HEX`: the same process and the same memory give the same line.
+//! One file, std only: the tests compile it with plain rustc, statically.
 
-use std::io::Write as _;
+use std::{
+    io::Write as _,
+    net::TcpListener,
+    thread,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 const SIG_BLOCK: i32 = 0;
 const SIGUSR1: i32 = 10;
@@ -20,7 +27,8 @@ unsafe extern "C" {
 }
 
 fn main() {
-    let mebibytes: usize = std::env::args().nth(1).and_then(|text| text.parse().ok()).expect("usage: hog MIB");
+    let mebibytes: usize = std::env::args().nth(1).and_then(|text| text.parse().ok()).expect("usage: hog MIB [PORT]");
+    let port: Option<u16> = std::env::args().nth(2).map(|text| text.parse().expect("a port"));
     let mut set = SigSet([0; 16]);
     // SAFETY: the set is ours, and at least as large as libc's.
     unsafe {
@@ -31,17 +39,20 @@ fn main() {
     }
     // xorshift64: what no compressed swap makes smaller.
     let mut word = 0x9e37_79b9_7f4a_7c15_u64 ^ u64::from(std::process::id());
-    let held: Vec<u64> = std::iter::repeat_with(|| {
+    let held: &'static [u64] = std::iter::repeat_with(|| {
         word ^= word << 13;
         word ^= word >> 7;
         word ^= word << 17;
         word
     })
     .take(mebibytes << 17)
-    .collect();
+    .collect::<Vec<_>>()
+    .leak();
+    if let Some(port) = port {
+        thread::spawn(move || answer(port, held));
+    }
     loop {
-        let sum = held.iter().fold(0xcbf2_9ce4_8422_2325_u64, |sum, word| (sum ^ word).wrapping_mul(0x0100_0000_01b3));
-        println!("sum {sum:016x}");
+        println!("sum {:016x}", sum(held));
         std::io::stdout().flush().expect("stdout");
         let mut signal = 0;
         // SAFETY: both point to what is ours.
@@ -49,5 +60,20 @@ fn main() {
         if signal == SIGTERM {
             return;
         }
+    }
+}
+
+fn sum(held: &[u64]) -> u64 {
+    held.iter().fold(0xcbf2_9ce4_8422_2325, |sum, word| (sum ^ word).wrapping_mul(0x0100_0000_01b3))
+}
+
+fn answer(port: u16, held: &[u64]) {
+    // In a container every process has the pid 1: only its start tells a new one.
+    let started = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis();
+    let listener = TcpListener::bind(("0.0.0.0", port)).expect("the port");
+    for caller in listener.incoming() {
+        let line = format!("pid {} started {started} sum {:016x}\n", std::process::id(), sum(held));
+        // Whoever has hung up wants no answer.
+        let _ = caller.and_then(|mut caller| caller.write_all(line.as_bytes()));
     }
 }

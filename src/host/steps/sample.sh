@@ -43,7 +43,8 @@ exec awk '
                 build = 0
                 while ((list | getline dir) > 0) {
                     name = dir; sub(/.*\//, "", name)
-                    if (name == "buildkit" || name ~ /\./ || length(name) == 64) continue
+                    # Files have a dot in their names, containers 64 digits.
+                    if (name !~ /:docker:/ && (name == "buildkit" || name ~ /\./ || length(name) == 64)) continue
                     build += held(dir); volunteer(dir)
                 }
                 close(list)
