@@ -111,6 +111,12 @@ impl Shell {
         }
     }
 
+    /// ` in NAME` where the host is not this machine, for the end of a sentence.
+    #[must_use]
+    pub fn place(&self) -> String {
+        self.host_name().map_or_else(String::new, |name| format!(" in {}", text::printable(name)))
+    }
+
     /// Whether steps can be run as root, found out once.
     pub async fn root(&self) -> Option<Root> {
         let find = || async {
@@ -153,9 +159,7 @@ impl Shell {
     /// [`ShellError::NoRoot`] where we cannot be.
     pub async fn run_as_root(&self, script: &str, subject: Option<&str>, limit: Duration) -> Result<String, ShellError> {
         let Some(root) = self.root().await else {
-            return Err(ShellError::NoRoot {
-                place: self.host_name().map_or_else(String::new, |name| format!(" in {}", text::printable(name))),
-            });
+            return Err(ShellError::NoRoot { place: self.place() });
         };
         let words: Vec<&str> = ["-s"].into_iter().chain(subject).collect();
         self.step(&words, Some(root), script, limit).await

@@ -43,10 +43,10 @@ impl Acquirer<'_> {
         let default = format!("{own_dir}/swapfile");
         let wished = self.request.swap_file.as_deref().unwrap_or(&default);
         if shell.root().await.is_none() {
-            let place = shell.host_name().map_or_else(String::new, |host| format!(" in {}", text::printable(host)));
+            let hint = by_hand(wished, wish);
             self.shortfall(
-                format!("no swap is made: this needs root{place}, or sudo that asks for no password"),
-                Some(by_hand(wished, wish)),
+                format!("no swap is made: this needs root{}, or sudo that asks for no password", shell.place()),
+                Some(shell.host_name().map_or(hint.clone(), |host| format!("in {}: {hint}", text::printable(host)))),
             );
             return Some(measured);
         }
