@@ -24,6 +24,8 @@ pub struct BuildFigures<'a> {
     pub host: Option<&'a str>,
     /// Its peak in bytes, where it was seen.
     pub peak_bytes: Option<u64>,
+    /// That peak is one process's alone: this system tells no more.
+    pub is_largest_process: bool,
     /// The lowest MemAvailable in bytes.
     pub available_min_bytes: Option<u64>,
     /// The full stall.
@@ -87,8 +89,9 @@ pub fn build_ended(figures: &BuildFigures<'_>) -> String {
         Exit::Signal(signal) => format!("build died of {} after {took}", signal_name(signal)),
     };
     let place = figures.host.map_or_else(String::new, |host| format!(" in {}", printable(host)));
+    let peak = if figures.is_largest_process { "largest process" } else { "peak" };
     let figures = [
-        figures.peak_bytes.map(|bytes| format!("peak {}", size(bytes))),
+        figures.peak_bytes.map(|bytes| format!("{peak} {}", size(bytes))),
         figures.available_min_bytes.map(|bytes| format!("lowest available{place} {}", size(bytes))),
         figures.full_stall.map(|stall| format!("stalled {}", span(stall))),
         figures.oom_kills.filter(|kills| *kills > 0).map(|kills| count(usize::try_from(kills).unwrap_or(usize::MAX), "OOM kill")),
@@ -181,12 +184,15 @@ mod tests {
             timed_out: false,
             took: Duration::from_secs(192),
             peak_bytes: Some(8089 * MIB),
+            is_largest_process: false,
             available_min_bytes: Some(312 * MIB),
             full_stall: Some(Duration::from_millis(610)),
             host: None,
             oom_kills: Some(0),
         };
         assert_eq!(build_ended(&ok), "build ok in 3m 12s; peak 7.9 GiB, lowest available 312 MiB, stalled 0.6 s");
+        let narrow = BuildFigures { is_largest_process: true, ..ok };
+        assert!(build_ended(&narrow).contains("; largest process 7.9 GiB, lowest"));
         let away = BuildFigures { exit: Exit::Code(137), host: Some("colima"), oom_kills: Some(1), ..ok };
         assert_eq!(
             build_ended(&away),
