@@ -226,7 +226,7 @@ impl Acquirer<'_> {
             return None;
         }
         let running = found.map_or(&[][..], |found| &found.running);
-        match reclaim::look(&self.reach.shell, running).await {
+        match self.cancel.or(reclaim::look(&self.reach.shell, running)).await? {
             Ok(measured) if !running.is_empty() && measured.elsewhere == running.len() => {
                 no_way("the engine's containers are not on this machine's kernel (a forwarded socket?)");
                 None

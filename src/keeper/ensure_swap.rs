@@ -55,13 +55,15 @@ impl Acquirer<'_> {
             self.shortfall(format!("no swap is made: {error}"), None);
             return Some(measured);
         }
-        match swap::make(shell, &area, &own_dir).await {
-            Ok(after) => {
+        match self.cancel.or(swap::make(shell, &area, &own_dir)).await {
+            // Announced, and perhaps under way: restoring finds it.
+            None => Some(measured),
+            Some(Ok(after)) => {
                 room.swap_made_bytes = Some(area.size_bytes);
                 self.record(journal, &Record::AreaMade { path: area.path });
                 Some(after)
             }
-            Err(error) => {
+            Some(Err(error)) => {
                 // One that may still be made stays announced: restoring looks.
                 if !matches!(&error, swap::SwapError::Shell(shell) if shell.is_outcome_unknown()) {
                     self.record(journal, &Record::AreaGone { path: area.path.clone(), how: AreaGone::AlreadySo });
