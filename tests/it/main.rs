@@ -19,6 +19,7 @@ mod portable;
 mod privilege;
 mod reclaim;
 mod restore;
+mod route;
 mod signals;
 mod steps;
 mod swap;
