@@ -145,7 +145,7 @@ impl Acquirer<'_> {
             );
         }
         for journal in std::mem::take(&mut leases.dead) {
-            let reach = Reach::recorded(journal.state().opened.as_ref(), &format!("{}-r", id_of(journal.path())));
+            let reach = Reach::recorded(journal.state().opened.as_ref(), &id_of(journal.path()));
             let restorer = Restorer { state: self.state, reach: &reach, limit: self.request.restore_timeout, tell: self.tell };
             if journal.state().is_empty() {
                 restorer.recover(journal, leases).await;

@@ -73,7 +73,7 @@ pub fn room_made(room: &Room, memory: Option<Memory>) -> String {
 /// The line where the room is on a machine that this build does not use; `None` where it is not so.
 #[must_use]
 pub fn room_elsewhere(room: &Room, command: &[OsString]) -> Option<String> {
-    let host = room.host.as_ref().filter(|_| build_site::of_command(command) == BuildSite::Child)?;
+    let host = room.host.as_ref().filter(|_| room.memory.is_some() && build_site::of_command(command) == BuildSite::Child)?;
     let program = command.first()?.to_string_lossy();
     Some(format!("the room is in {}; `{}` runs on this machine and does not use it", printable(host), printable(&program)))
 }
@@ -170,11 +170,12 @@ mod tests {
 
     #[test]
     fn a_build_beside_the_room_is_told_where_the_room_is() {
-        let room = Room { host: Some("colima".to_owned()), ..Room::default() };
+        let room = Room { host: Some("colima".to_owned()), memory: Some(Memory::default()), ..Room::default() };
         let line = |command: &str| room_elsewhere(&room, &command.split(' ').map(OsString::from).collect::<Vec<_>>());
         assert_eq!(line("pnpm build").as_deref(), Some("the room is in colima; `pnpm` runs on this machine and does not use it"));
         assert_eq!((line("docker compose build web"), line("ssh vm make")), (None, None));
-        assert_eq!(room_elsewhere(&Room::default(), &["pnpm".into()]), None);
+        let unseen = Room { memory: None, ..room };
+        assert_eq!((room_elsewhere(&unseen, &["pnpm".into()]), room_elsewhere(&Room::default(), &["pnpm".into()])), (None, None));
     }
 
     #[test]

@@ -56,7 +56,7 @@ impl Drive<'_> {
                 if is_refused {
                     self.say.error("room could not be made as asked, and --strict is set", Some("the command was not started"), None);
                 } else {
-                    self.say.info(summary::room_made(&room, super::watch::now()));
+                    self.say.info(summary::room_made(&room, super::watch::now().filter(|_| room.host.is_none())));
                     if let Some(line) = summary::room_elsewhere(&room, &self.plan.command) {
                         self.say.info(line);
                     }
