@@ -135,7 +135,10 @@ class Vm:
     def replies(self):
         """What each service says to a caller at its port."""
         ports = [port for _, port in self.services.values() if port]
-        return [self.ssh(f"timeout 60 {PROGRAMS}/busybox nc 127.0.0.1 {port} < /dev/null", 90).strip() for port in ports]
+        told = [self.ssh(f"timeout 60 {PROGRAMS}/busybox nc 127.0.0.1 {port} < /dev/null", 90).strip() for port in ports]
+        if not all(reply.startswith("pid ") for reply in told):
+            raise Silent(f"a service does not answer at its port: {told}")
+        return told
 
     def swaps(self):
         return [row.split()[0] for row in self.ssh("cat /proc/swaps").splitlines()[1:]]
