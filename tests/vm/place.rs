@@ -11,7 +11,7 @@ use std::{
     path::PathBuf,
     process::Command,
     sync::{Mutex, MutexGuard, Once, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde_json::json;
@@ -260,8 +260,10 @@ thread_local! {
     static IN_TEST: Cell<bool> = const { Cell::new(false) };
 }
 
-/// While it lives, a panic of its thread prints how the VM is.
-struct Reporting;
+/// While it lives, a panic of its thread prints how the VM is; then it tells how long that was.
+struct Reporting {
+    begun: Instant,
+}
 
 impl Reporting {
     fn begin() -> Self {
@@ -276,13 +278,15 @@ impl Reporting {
             }));
         });
         IN_TEST.set(true);
-        Self
+        Self { begun: Instant::now() }
     }
 }
 
 impl Drop for Reporting {
     fn drop(&mut self) {
         IN_TEST.set(false);
+        // The VM is slow, and this shows where the time goes.
+        eprintln!("{} took {:.1} s", std::thread::current().name().unwrap_or("a test"), self.begun.elapsed().as_secs_f64());
     }
 }
 
