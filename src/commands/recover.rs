@@ -68,7 +68,7 @@ async fn recover_all(state: &StateDir, settings: &Settings, say: &mut Say) -> Re
     let mut found = 0;
     for journal in dead {
         let before = journal.state().clone();
-        let reach = Reach::recorded(before.opened.as_ref(), &format!("{}-r", id_of(journal.path())));
+        let reach = Reach::recorded(before.opened.as_ref(), &id_of(journal.path()));
         let restorer = Restorer { state, reach: &reach, limit: settings.restore_timeout, tell: &tell };
         let back = restorer.recover(journal, leases).await;
         if before.is_empty() {

@@ -88,7 +88,7 @@ fn await_room(keeper: &mut KeeperLink, strict: bool, say: &mut Say) -> Option<He
                 FromKeeper::RoomMade(_) if strict && shortfall => return None,
                 FromKeeper::RoomMade(room) => {
                     say.settle();
-                    say.info(summary::room_made(&room, watch::now()));
+                    say.info(summary::room_made(&room, watch::now().filter(|_| room.host.is_none())));
                     keeper.say(&ToKeeper::Hold);
                 }
                 FromKeeper::Holding => return Some(Held::New),

@@ -110,7 +110,7 @@ fn end(state: &StateDir, lease: &str, settings: &Settings) -> Result<Option<Back
                 Looked::Dead(journal) => {
                     drop(lock);
                     debug_assert_eq!(id_of(journal.path()), lease);
-                    let reach = Reach::recorded(journal.state().opened.as_ref(), &format!("{lease}-r"));
+                    let reach = Reach::recorded(journal.state().opened.as_ref(), lease);
                     let restorer = Restorer { state, reach: &reach, limit: settings.restore_timeout, tell: &|_| {} };
                     super::block_on(async { Ok(Some(restorer.release(*journal).await)) })
                 }

@@ -88,7 +88,7 @@ async fn on(shell: &Shell, path: &str, found: &Found, persist: bool, settings: &
     };
     let total_bytes = found.measured.memory.map_or(0, |memory| memory.swap_total_bytes);
     let is_on = found.measured.swap_at(path).is_some();
-    let place = place(shell);
+    let place = shell.place();
     match missing(wish.bytes, total_bytes).filter(|_| !is_on) {
         None if !is_on => {
             // Made by hand, or the system's own: it does what is wanted, and is nobody's to persist or remove.
@@ -115,13 +115,13 @@ async fn off(shell: &Shell, path: &str, found: &Found, say: &mut Say) -> Result<
     let line_removed = found.is_persistent && kept_swap::persist(shell, path, false).await?;
     let mut done = Vec::new();
     if removal == Removal::Removed {
-        done.push(format!("{} is off and deleted{}", text::printable(path), place(shell)));
+        done.push(format!("{} is off and deleted{}", text::printable(path), shell.place()));
     }
     if line_removed {
         done.push("its line is out of /etc/fstab".to_owned());
     }
     if done.is_empty() {
-        done.push(format!("no swap of `makeroom swap on` is there{}; nothing is changed", place(shell)));
+        done.push(format!("no swap of `makeroom swap on` is there{}; nothing is changed", shell.place()));
     }
     say.info(done.join("; "));
     Ok(())
@@ -138,12 +138,8 @@ fn status(shell: &Shell, path: &str, found: &Found) {
         lines.push(format!("{:>9} used of {:>9}  {}{whose}", size(*used_bytes), size(*size_bytes), text::printable(active)));
     }
     if lines.is_empty() {
-        lines.push(format!("no swap is active{}", place(shell)));
+        lines.push(format!("no swap is active{}", shell.place()));
     }
     // Whoever closed stdout has read enough.
     let _ = writeln!(std::io::stdout(), "{}", lines.join("\n"));
-}
-
-fn place(shell: &Shell) -> String {
-    shell.host_name().map_or_else(String::new, |host| format!(" in {}", text::printable(host)))
 }

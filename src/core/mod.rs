@@ -8,6 +8,7 @@ pub mod claim;
 pub mod exit;
 pub mod memory;
 pub mod order;
+pub mod process;
 pub mod record;
 pub mod route;
 pub mod sample;

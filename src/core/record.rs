@@ -19,7 +19,8 @@ pub const VERSION: u32 = 2;
 pub struct ProcessId {
     /// The pid.
     pub pid: i32,
-    /// Its start in clock ticks since boot: field 22 of `/proc/PID/stat`, proc_pid_stat(5).
+    /// Its start in clock ticks since boot: field 22 of `/proc/PID/stat`, proc_pid_stat(5). On the portable
+    /// path (`host::kernel`) in seconds since 1970. Only ever compared with what the same path says.
     pub start_ticks: u64,
 }
 

@@ -229,7 +229,8 @@ fn innermost(error: &dyn std::error::Error) -> String {
     while let Some(deeper) = cause.source() {
         cause = deeper;
     }
-    cause.to_string()
+    // An engine's own message can end with a line's end.
+    cause.to_string().trim().replace('\n', " ")
 }
 
 fn of_summary(summary: ContainerSummary) -> Option<Listed> {

@@ -4,7 +4,11 @@
 
 use std::{fs, path::Path};
 
+use super::kernel;
 use crate::core::memory::unescape;
+
+/// Every mount that this process sees (proc_pid_mountinfo(5)).
+const MOUNTS: &str = "/proc/self/mountinfo";
 
 /// What is known of the place that makeroom runs in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +23,7 @@ pub enum Place {
 #[must_use]
 pub fn place_of(state_dir: &Path) -> Place {
     let marked = ["/.dockerenv", "/run/.containerenv"].iter().any(|mark| Path::new(mark).exists());
-    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let mounts = kernel::proc_file(MOUNTS).unwrap_or_default();
     // The nearest part that exists decides; `..` and links are resolved by then.
     let real = state_dir.ancestors().find_map(|part| fs::canonicalize(part).ok());
     judge(marked, &mounts, real.as_deref().unwrap_or(state_dir))
@@ -29,7 +33,7 @@ pub fn place_of(state_dir: &Path) -> Place {
 /// To pause it would freeze the keeper with everything else.
 #[must_use]
 pub fn own_container() -> Option<String> {
-    own_id(&fs::read_to_string("/proc/self/mountinfo").unwrap_or_default())
+    own_id(&kernel::proc_file(MOUNTS).unwrap_or_default())
 }
 
 fn own_id(mountinfo: &str) -> Option<String> {

@@ -4,6 +4,7 @@
 
 pub mod container;
 pub mod kept_swap;
+pub mod kernel;
 pub mod process;
 pub mod reclaim;
 pub mod sample;

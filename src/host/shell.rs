@@ -9,7 +9,7 @@ use std::{
 };
 
 use tokio::{
-    io::AsyncWriteExt as _,
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
     process::{Child, Command},
     sync::OnceCell,
 };
@@ -111,6 +111,12 @@ impl Shell {
         }
     }
 
+    /// ` in NAME` where the host is not this machine, for the end of a sentence.
+    #[must_use]
+    pub fn place(&self) -> String {
+        self.host_name().map_or_else(String::new, |name| format!(" in {}", text::printable(name)))
+    }
+
     /// Whether steps can be run as root, found out once.
     pub async fn root(&self) -> Option<Root> {
         let find = || async {
@@ -153,9 +159,7 @@ impl Shell {
     /// [`ShellError::NoRoot`] where we cannot be.
     pub async fn run_as_root(&self, script: &str, subject: Option<&str>, limit: Duration) -> Result<String, ShellError> {
         let Some(root) = self.root().await else {
-            return Err(ShellError::NoRoot {
-                place: self.host_name().map_or_else(String::new, |name| format!(" in {}", text::printable(name))),
-            });
+            return Err(ShellError::NoRoot { place: self.place() });
         };
         let words: Vec<&str> = ["-s"].into_iter().chain(subject).collect();
         self.step(&words, Some(root), script, limit).await
@@ -208,20 +212,46 @@ impl Shell {
     async fn step(&self, arguments: &[&str], root: Option<Root>, script: &str, limit: Duration) -> Result<String, ShellError> {
         let failed = |source| ShellError::Io { program: self.program(), source };
         let mut child = self.command(root, arguments)?.spawn().map_err(failed)?;
-        let mut input = child.stdin.take();
+        let (mut input, mut stdout, mut stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let whole = whole(script);
-        let talk = async {
+        let write = async {
             if let Some(input) = input.as_mut() {
                 // A step that ends before it has read all of itself says why on its own stderr.
                 let _ = input.write_all(whole.as_bytes()).await;
             }
             drop(input);
-            child.wait_with_output().await
+            Ok(())
+        };
+        let mut said = Vec::new();
+        let listen = async {
+            let Some(stderr) = stderr.as_mut() else { return Ok(()) };
+            stderr.read_to_end(&mut said).await.map(drop).map_err(failed)
+        };
+        let read_out = async {
+            let mut answer = Vec::new();
+            let Some(stdout) = stdout.as_mut() else { return Ok(answer) };
+            while stdout.read_buf(&mut answer).await.map_err(failed)? > 0 {
+                // Behind a terminal, a shell waits for more of its script for ever.
+                if is_from_terminal(&answer) {
+                    return Err(ShellError::Terminal { program: self.program() });
+                }
+            }
+            Ok(answer)
+        };
+        let talk = async {
+            let ((), answer, ()) = tokio::try_join!(write, read_out, listen)?;
+            Ok((answer, child.wait().await.map_err(failed)?))
         };
         let silent = |_| ShellError::Silent { host: self.host_name().unwrap_or("the step").to_owned(), after: limit };
-        let output = tokio::time::timeout(limit, talk).await.map_err(silent)?.map_err(failed)?;
-        read(&output, &self.program())
+        let (answer, status) = tokio::time::timeout(limit, talk).await.map_err(silent)??;
+        read(&Output { status, stdout: answer, stderr: said }, &self.program())
     }
+}
+
+/// Whether the marker's line ends as a terminal ends lines.
+fn is_from_terminal(output: &[u8]) -> bool {
+    let marked = [MARKER.as_bytes(), b"\r"].concat();
+    output.windows(marked.len()).any(|window| window == marked)
 }
 
 /// A script with its head. The braces make the shell read all of it before it does any of it: a
@@ -255,7 +285,6 @@ fn read(output: &Output, program: &str) -> Result<String, ShellError> {
     let text = String::from_utf8_lossy(&output.stdout);
     let said = String::from_utf8_lossy(&output.stderr);
     match text.split_once(MARKER) {
-        Some((_, answer)) if answer.starts_with('\r') => Err(ShellError::Terminal { program: program.to_owned() }),
         Some((_, answer)) if output.status.success() => Ok(answer.trim_start_matches('\n').to_owned()),
         begun => {
             let last = |text: &str| text.lines().rev().map(str::trim).find(|line| !line.is_empty()).map(text::printable);
@@ -309,6 +338,7 @@ mod tests {
             (&["sh", "-c", "printf 'Password: '; exit 1"], "did not run the step: Password:"),
             (&["sh", "-c", "exit 255"], "did not run the step: exit status: 255"),
             (&["sh", "-c", "sh -s | sed 's/$/\\r/'"], "gives the step a terminal"),
+            (&["sh", "-c", "sh -s | sed -u 's/$/\\r/'; sleep 60"], "gives the step a terminal"),
             (&["sh", "-c", "sleep 60"], "vm has not answered for 0 s"),
         ] {
             let error = behind(words).run("echo never", Duration::from_millis(500)).await.expect_err(expected).to_string();

@@ -132,20 +132,21 @@ impl Tunnel {
 
     /// A directory of ours alone. One that a killed keeper left is ours to replace; anybody else's is not.
     fn own_directory(&self) -> io::Result<()> {
-        if let Ok(found) = fs::symlink_metadata(&self.dir)
-            && found.is_dir()
-            && found.uid() == nix::unistd::geteuid().as_raw()
-        {
+        if self.has_own_directory() {
             fs::remove_dir_all(&self.dir)?;
         }
         fs::DirBuilder::new().mode(0o700).create(&self.dir)
+    }
+
+    fn has_own_directory(&self) -> bool {
+        fs::symlink_metadata(&self.dir).is_ok_and(|found| found.is_dir() && found.uid() == nix::unistd::geteuid().as_raw())
     }
 }
 
 impl Drop for Tunnel {
     fn drop(&mut self) {
-        if self.child.get_mut().is_some() {
-            // The sockets' directory; a leftover is replaced by the next of this name.
+        // Also where this one was never opened: a killed keeper of the same lease has left its own.
+        if self.has_own_directory() {
             let _ = fs::remove_dir_all(&self.dir);
         }
     }
@@ -175,7 +176,11 @@ mod tests {
         fs::write(&taken.dir, "somebody's").expect("a file");
         assert!(matches!(taken.open().await, Err(TunnelError::Directory { .. })));
         assert_eq!(fs::read_to_string(&taken.dir).expect("still there"), "somebody's");
-        fs::remove_file(&taken.dir).expect("removed");
-        fs::remove_dir_all(&refusing.dir).expect("removed");
+        let dir = taken.dir.clone();
+        drop(taken);
+        fs::remove_file(&dir).expect("still there");
+        let dir = refusing.dir.clone();
+        drop(refusing);
+        assert!(!dir.exists());
     }
 }

@@ -145,7 +145,7 @@ impl Acquirer<'_> {
             );
         }
         for journal in std::mem::take(&mut leases.dead) {
-            let reach = Reach::recorded(journal.state().opened.as_ref(), &format!("{}-r", id_of(journal.path())));
+            let reach = Reach::recorded(journal.state().opened.as_ref(), &id_of(journal.path()));
             let restorer = Restorer { state: self.state, reach: &reach, limit: self.request.restore_timeout, tell: self.tell };
             if journal.state().is_empty() {
                 restorer.recover(journal, leases).await;
@@ -226,7 +226,7 @@ impl Acquirer<'_> {
             return None;
         }
         let running = found.map_or(&[][..], |found| &found.running);
-        match reclaim::look(&self.reach.shell, running).await {
+        match self.cancel.or(reclaim::look(&self.reach.shell, running)).await? {
             Ok(measured) if !running.is_empty() && measured.elsewhere == running.len() => {
                 no_way("the engine's containers are not on this machine's kernel (a forwarded socket?)");
                 None

@@ -1,8 +1,11 @@
 //! Owns the word that room is no longer wanted, between the keeper's life and an acquire under way.
 
-use std::cell::Cell;
+use std::{cell::Cell, time::Duration};
 
 use tokio::sync::Notify;
+
+/// What is under way gets this long when the run is cancelled; what is not known then is looked at again.
+const PATIENCE: Duration = Duration::from_millis(1500);
 
 /// Says that room is no longer wanted. Acts under way are finished, no new one is begun.
 #[derive(Debug, Default)]
@@ -22,6 +25,20 @@ impl Cancel {
     #[must_use]
     pub fn is_said(&self) -> bool {
         self.said.get()
+    }
+
+    /// What this comes to; `None` where it has not come to anything a while after it was said.
+    pub async fn or<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            done = work => Some(done),
+            () = self.patience() => None,
+        }
+    }
+
+    /// Waits until it was said a while ago.
+    pub async fn patience(&self) {
+        self.wait().await;
+        tokio::time::sleep(PATIENCE).await;
     }
 
     /// Waits until it is said.

@@ -9,7 +9,6 @@ use std::{
     time::Duration,
 };
 
-use nix::time::{ClockId, clock_gettime};
 use tokio::{
     io::AsyncReadExt as _,
     net::{UnixListener, UnixStream},
@@ -20,7 +19,7 @@ use crate::{
         record::ProcessId,
         wire::{self, FromKeeper, Inbox, Started, ToKeeper},
     },
-    host::process::is_alive,
+    host::{kernel::time_since_boot, process::is_alive},
 };
 
 /// How often the boot-time clock and the watched process are looked at. A machine that slept wakes up late anyway.
@@ -53,7 +52,8 @@ impl Control {
         }
         let listener = within(leases, || StdListener::bind(&name))?;
         listener.set_nonblocking(true)?;
-        let expires = started.ttl.map(|ttl| boot_time().saturating_add(ttl));
+        // Sleep counts: a `--ttl` is over though the laptop slept through it.
+        let expires = started.ttl.map(|ttl| time_since_boot().saturating_add(ttl));
         let listener = UnixListener::from_std(listener)?;
         Ok(Self { listener, path, expires, while_process: started.while_process, asker: RefCell::default() })
     }
@@ -61,7 +61,7 @@ impl Control {
     /// Waits for the end, whichever comes first.
     pub async fn ended(&mut self) {
         loop {
-            let is_over = self.expires.is_some_and(|expires| boot_time() >= expires);
+            let is_over = self.expires.is_some_and(|expires| time_since_boot() >= expires);
             if is_over || self.while_process.is_some_and(|process| !is_alive(process)) {
                 return;
             }
@@ -128,9 +128,4 @@ fn within<T>(dir: &Path, act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     let done = act();
     env::set_current_dir(before)?;
     done
-}
-
-/// Time since boot, sleep included: a `--ttl` is over though the laptop slept through it.
-fn boot_time() -> Duration {
-    clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Duration::ZERO, Duration::from)
 }

@@ -43,10 +43,10 @@ impl Acquirer<'_> {
         let default = format!("{own_dir}/swapfile");
         let wished = self.request.swap_file.as_deref().unwrap_or(&default);
         if shell.root().await.is_none() {
-            let place = shell.host_name().map_or_else(String::new, |host| format!(" in {}", text::printable(host)));
+            let hint = by_hand(wished, wish);
             self.shortfall(
-                format!("no swap is made: this needs root{place}, or sudo that asks for no password"),
-                Some(by_hand(wished, wish)),
+                format!("no swap is made: this needs root{}, or sudo that asks for no password", shell.place()),
+                Some(shell.host_name().map_or(hint.clone(), |host| format!("in {}: {hint}", text::printable(host)))),
             );
             return Some(measured);
         }
@@ -55,13 +55,15 @@ impl Acquirer<'_> {
             self.shortfall(format!("no swap is made: {error}"), None);
             return Some(measured);
         }
-        match swap::make(shell, &area, &own_dir).await {
-            Ok(after) => {
+        match self.cancel.or(swap::make(shell, &area, &own_dir)).await {
+            // Announced, and perhaps under way: restoring finds it.
+            None => Some(measured),
+            Some(Ok(after)) => {
                 room.swap_made_bytes = Some(area.size_bytes);
                 self.record(journal, &Record::AreaMade { path: area.path });
                 Some(after)
             }
-            Err(error) => {
+            Some(Err(error)) => {
                 // One that may still be made stays announced: restoring looks.
                 if !matches!(&error, swap::SwapError::Shell(shell) if shell.is_outcome_unknown()) {
                     self.record(journal, &Record::AreaGone { path: area.path.clone(), how: AreaGone::AlreadySo });

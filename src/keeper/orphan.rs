@@ -8,13 +8,15 @@ use nix::{
     unistd::Pid,
 };
 
-use crate::{core::record::ProcessId, host::process::group_is_alive};
+use crate::{
+    core::record::ProcessId,
+    host::{kernel::GROUP_POLL, process::group_is_alive},
+};
 
 /// From SIGTERM to SIGKILL.
 const GRACE: Duration = Duration::from_secs(3);
 /// After SIGKILL only a process that hangs in the kernel is left.
 const REMAINS: Duration = Duration::from_millis(500);
-const POLL: Duration = Duration::from_millis(10);
 
 /// Ends the group; gives up on what does not even die of SIGKILL.
 pub async fn end(child: ProcessId) {
@@ -28,7 +30,7 @@ pub async fn end(child: ProcessId) {
         let _ = killpg(Pid::from_raw(child.pid), Signal::SIGCONT);
         let begun = Instant::now();
         while group_is_alive(child) && begun.elapsed() < patience {
-            tokio::time::sleep(POLL).await;
+            tokio::time::sleep(GROUP_POLL).await;
         }
     }
 }

@@ -6,6 +6,8 @@ use std::{fs, io, os::fd::RawFd};
 
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, sigprocmask};
 
+use crate::host::kernel::set_oom_score;
+
 /// The journal's descriptor: after standard input, output and error.
 pub const JOURNAL_FD: RawFd = 3;
 
@@ -26,8 +28,8 @@ pub fn settle() -> io::Result<()> {
         // SAFETY: the default action runs no code of ours.
         unsafe { nix::sys::signal::signal(signal, SigHandler::SigDfl) }?;
     }
-    // Needs CAP_SYS_RESOURCE; without it the keeper is as likely a victim as any small process.
-    let _ = fs::write("/proc/self/oom_score_adj", "-1000");
+    // Where that is not allowed the keeper is as likely a victim as any small process.
+    set_oom_score("-1000");
     Ok(())
 }
 

@@ -64,27 +64,18 @@ impl Reach {
     }
 
     fn at(endpoint: Result<Endpoint, EndpointError>, route: Route, name: &str) -> Self {
-        let tunnel = match (&endpoint, &route) {
-            (Ok(Endpoint { address: address @ Address::Ssh { socket, .. }, .. }), _) => {
-                let Route::Behind(plain) = route::find(address, None, None, &Homes::default()) else {
-                    return Self::without_tunnel(endpoint, route);
-                };
-                Some(Tunnel::new(plain, socket, name))
+        let mut tunnel = None;
+        let mut through = route.clone();
+        if let Ok(Endpoint { address: Address::Ssh { destination, port, socket }, .. }) = &endpoint {
+            let plain = route::ssh(destination, *port);
+            let opened = Tunnel::new(plain.clone(), socket, name);
+            // Steps go through it as well, unless another way was named.
+            if route == Route::Behind(plain) {
+                through = Route::Behind(opened.prefix());
             }
-            _ => None,
-        };
-        let Some(tunnel) = tunnel else { return Self::without_tunnel(endpoint, route) };
-        // Steps go through the tunnel too, unless another way was named.
-        let through = if endpoint.as_ref().is_ok_and(|endpoint| route == route_of(endpoint, &Homes::default())) {
-            Route::Behind(tunnel.prefix())
-        } else {
-            route.clone()
-        };
-        Self { shell: Shell::new(through), tunnel: Some(tunnel), ..Self::without_tunnel(endpoint, route) }
-    }
-
-    fn without_tunnel(endpoint: Result<Endpoint, EndpointError>, route: Route) -> Self {
-        Self { endpoint, shell: Shell::new(route.clone()), route, tunnel: None, engine: RefCell::default() }
+            tunnel = Some(opened);
+        }
+        Self { endpoint, route, tunnel, shell: Shell::new(through), engine: RefCell::default() }
     }
 
     /// The engine's address.

@@ -1,7 +1,7 @@
 //! Owns taking the targets: which of the chosen containers, by which method, all at once, each
 //! intent on disk before its act. Runs in the keeper.
 
-use std::{collections::HashMap, time::Duration};
+use std::collections::HashMap;
 
 use futures_util::{StreamExt as _, stream};
 
@@ -21,9 +21,6 @@ use crate::{
     host::reclaim::PidAndId,
     lease::{journal::Journal, leases::Leases},
 };
-
-/// Calls under way get this long when the run is cancelled; what is not known then is looked at again.
-const CANCEL_PATIENCE: Duration = Duration::from_millis(1500);
 
 /// A container that is ours to take, as it is now.
 struct Candidate {
@@ -125,10 +122,7 @@ impl Acquirer<'_> {
                 let mut results = stream::iter(taking).buffer_unordered(AT_ONCE);
                 let mut done = 0;
                 (self.tell)(FromKeeper::Progress { phase: Phase::Pausing, done, total });
-                let patience = async {
-                    self.cancel.wait().await;
-                    tokio::time::sleep(CANCEL_PATIENCE).await;
-                };
+                let patience = self.cancel.patience();
                 tokio::pin!(patience);
                 // What is not known after the patience stays announced in the journal: restoring looks at it.
                 while let Some((candidate, method, result)) =

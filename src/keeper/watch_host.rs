@@ -17,6 +17,8 @@ pub(super) struct HostWatch<'a> {
     shell: &'a Shell,
     is_needed: bool,
     sampler: Sampling,
+    /// Whether the host has ever answered: one that has not will not at the end either.
+    has_heard: bool,
 }
 
 enum Sampling {
@@ -33,7 +35,7 @@ impl<'a> HostWatch<'a> {
             Route::Behind(_) => true,
             Route::NoWay { .. } => false,
         };
-        Self { shell, is_needed, sampler: Sampling::NotBegun }
+        Self { shell, is_needed, sampler: Sampling::NotBegun, has_heard: false }
     }
 
     /// The next sample, once there is a build; waits for ever where there is nothing to watch.
@@ -48,6 +50,7 @@ impl<'a> HostWatch<'a> {
         if let Sampling::Under(sampler) = &mut self.sampler
             && let Some(sample) = sampler.next().await
         {
+            self.has_heard = true;
             return sample;
         }
         self.sampler = Sampling::Over;
@@ -56,7 +59,7 @@ impl<'a> HostWatch<'a> {
 
     /// Ends the watch; gives the host as it is now where it was watched.
     pub(super) async fn last(self) -> Option<HostSample> {
-        if matches!(self.sampler, Sampling::NotBegun) {
+        if !self.has_heard {
             return None;
         }
         let now = tokio::time::timeout(LAST, reclaim::measure(self.shell)).await.ok()?.ok()?;

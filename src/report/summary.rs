@@ -24,6 +24,8 @@ pub struct BuildFigures<'a> {
     pub host: Option<&'a str>,
     /// Its peak in bytes, where it was seen.
     pub peak_bytes: Option<u64>,
+    /// That peak is one process's alone: this system tells no more.
+    pub is_largest_process: bool,
     /// The lowest MemAvailable in bytes.
     pub available_min_bytes: Option<u64>,
     /// The full stall.
@@ -71,7 +73,7 @@ pub fn room_made(room: &Room, memory: Option<Memory>) -> String {
 /// The line where the room is on a machine that this build does not use; `None` where it is not so.
 #[must_use]
 pub fn room_elsewhere(room: &Room, command: &[OsString]) -> Option<String> {
-    let host = room.host.as_ref().filter(|_| build_site::of_command(command) == BuildSite::Child)?;
+    let host = room.host.as_ref().filter(|_| room.memory.is_some() && build_site::of_command(command) == BuildSite::Child)?;
     let program = command.first()?.to_string_lossy();
     Some(format!("the room is in {}; `{}` runs on this machine and does not use it", printable(host), printable(&program)))
 }
@@ -87,8 +89,9 @@ pub fn build_ended(figures: &BuildFigures<'_>) -> String {
         Exit::Signal(signal) => format!("build died of {} after {took}", signal_name(signal)),
     };
     let place = figures.host.map_or_else(String::new, |host| format!(" in {}", printable(host)));
+    let peak = if figures.is_largest_process { "largest process" } else { "peak" };
     let figures = [
-        figures.peak_bytes.map(|bytes| format!("peak {}", size(bytes))),
+        figures.peak_bytes.map(|bytes| format!("{peak} {}", size(bytes))),
         figures.available_min_bytes.map(|bytes| format!("lowest available{place} {}", size(bytes))),
         figures.full_stall.map(|stall| format!("stalled {}", span(stall))),
         figures.oom_kills.filter(|kills| *kills > 0).map(|kills| count(usize::try_from(kills).unwrap_or(usize::MAX), "OOM kill")),
@@ -167,11 +170,12 @@ mod tests {
 
     #[test]
     fn a_build_beside_the_room_is_told_where_the_room_is() {
-        let room = Room { host: Some("colima".to_owned()), ..Room::default() };
+        let room = Room { host: Some("colima".to_owned()), memory: Some(Memory::default()), ..Room::default() };
         let line = |command: &str| room_elsewhere(&room, &command.split(' ').map(OsString::from).collect::<Vec<_>>());
         assert_eq!(line("pnpm build").as_deref(), Some("the room is in colima; `pnpm` runs on this machine and does not use it"));
         assert_eq!((line("docker compose build web"), line("ssh vm make")), (None, None));
-        assert_eq!(room_elsewhere(&Room::default(), &["pnpm".into()]), None);
+        let unseen = Room { memory: None, ..room };
+        assert_eq!((room_elsewhere(&unseen, &["pnpm".into()]), room_elsewhere(&Room::default(), &["pnpm".into()])), (None, None));
     }
 
     #[test]
@@ -181,12 +185,15 @@ mod tests {
             timed_out: false,
             took: Duration::from_secs(192),
             peak_bytes: Some(8089 * MIB),
+            is_largest_process: false,
             available_min_bytes: Some(312 * MIB),
             full_stall: Some(Duration::from_millis(610)),
             host: None,
             oom_kills: Some(0),
         };
         assert_eq!(build_ended(&ok), "build ok in 3m 12s; peak 7.9 GiB, lowest available 312 MiB, stalled 0.6 s");
+        let narrow = BuildFigures { is_largest_process: true, ..ok };
+        assert!(build_ended(&narrow).contains("; largest process 7.9 GiB, lowest"));
         let away = BuildFigures { exit: Exit::Code(137), host: Some("colima"), oom_kills: Some(1), ..ok };
         assert_eq!(
             build_ended(&away),

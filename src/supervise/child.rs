@@ -3,23 +3,24 @@
 
 use std::{
     ffi::{CString, NulError, OsString},
-    fs::File,
-    io::{self, Read as _, Write as _},
+    io::{self, PipeReader, PipeWriter, Read as _, Write as _, pipe},
     os::{fd::AsRawFd as _, unix::ffi::OsStringExt as _},
 };
 
 use nix::{
     errno::Errno,
-    fcntl::OFlag,
     sys::signal::{SigSet, SigmaskHow, sigprocmask},
-    unistd::{ForkResult, Pid, execvp, fork, pipe2, setpgid},
+    unistd::{ForkResult, Pid, execvp, fork, setpgid},
 };
 
 use super::inherited::Inherited;
-use crate::{core::record::ProcessId, host::process::identify};
+use crate::{
+    core::record::ProcessId,
+    host::{kernel::set_oom_score, process::identify},
+};
 
-/// The kernel's most willing victim (proc_pid_oom_score_adj(5)): rather the build than a service.
-const OOM_SCORE_ADJ: &[u8] = b"1000";
+/// The kernel's most willing victim: rather the build than a service.
+const OOM_SCORE_ADJ: &str = "1000";
 
 /// Why there is no child.
 #[derive(Debug, thiserror::Error)]
@@ -37,8 +38,8 @@ pub enum ChildError {
 pub struct Gated {
     /// Who it is.
     pub process: ProcessId,
-    gate: File,
-    status: File,
+    gate: PipeWriter,
+    status: PipeReader,
 }
 
 /// Forks a child that leads a group of its own and waits.
@@ -48,8 +49,8 @@ pub struct Gated {
 pub fn fork_gated(command: &[OsString], inherited: &Inherited, handled: &[i32]) -> Result<Gated, ChildError> {
     let argv = command.iter().map(|word| CString::new(word.clone().into_vec())).collect::<Result<Vec<_>, _>>()?;
     let failed = |errno: nix::Error| ChildError::Fork(errno.into());
-    let (gate_in, gate) = pipe2(OFlag::O_CLOEXEC).map_err(failed)?;
-    let (status, status_out) = pipe2(OFlag::O_CLOEXEC).map_err(failed)?;
+    let (gate_in, gate) = pipe().map_err(ChildError::Fork)?;
+    let (status, mut status_out) = pipe().map_err(ChildError::Fork)?;
     // A signal for the group that arrives before exec must not run our handlers in the child:
     // they would write into our own pipe.
     let mut before = SigSet::empty();
@@ -60,8 +61,8 @@ pub fn fork_gated(command: &[OsString], inherited: &Inherited, handled: &[i32]) 
         Ok(ForkResult::Child) => {
             drop((gate, status));
             inherited.give_back_dispositions(handled);
-            let errno = become_child(&argv, gate_in.into(), inherited);
-            let _ = File::from(status_out).write_all(&errno.to_ne_bytes());
+            let errno = become_child(&argv, gate_in, *inherited);
+            let _ = status_out.write_all(&errno.to_ne_bytes());
             // SAFETY: ends the process without running anything that belongs to the supervisor.
             unsafe { libc::_exit(127) }
         }
@@ -71,7 +72,7 @@ pub fn fork_gated(command: &[OsString], inherited: &Inherited, handled: &[i32]) 
             let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&before), None);
             let pid = child.as_raw();
             let process = identify(pid).unwrap_or(ProcessId { pid, start_ticks: 0 });
-            Ok(Gated { process, gate: gate.into(), status: status.into() })
+            Ok(Gated { process, gate, status })
         }
         Err(errno) => {
             let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&before), None);
@@ -98,12 +99,9 @@ impl Gated {
 }
 
 /// In the child: gives the errno that exec failed with.
-fn become_child(argv: &[CString], mut gate: File, inherited: &Inherited) -> i32 {
+fn become_child(argv: &[CString], mut gate: PipeReader, inherited: Inherited) -> i32 {
     let _ = setpgid(Pid::from_raw(0), Pid::from_raw(0));
-    // Raising is allowed to everyone; where /proc is missing the build is as likely a victim as before.
-    if let Ok(mut file) = File::options().write(true).open("/proc/self/oom_score_adj") {
-        let _ = file.write_all(OOM_SCORE_ADJ);
-    }
+    set_oom_score(OOM_SCORE_ADJ);
     // The supervisor that held the other end is gone: nobody would watch this build.
     if gate.read_exact(&mut [0]).is_err() {
         // SAFETY: as above.

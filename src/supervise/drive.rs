@@ -12,11 +12,7 @@ use std::{
 use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
-    sys::{
-        resource::{UsageWho, getrusage},
-        wait::waitpid,
-    },
-    unistd::Pid,
+    sys::resource::{UsageWho, getrusage},
 };
 
 use super::{
@@ -30,19 +26,19 @@ use super::{
 };
 use crate::{
     core::{
-        build_site::{self, BuildSite},
+        build_site,
         exit::{self, Exit},
         record::ProcessId,
         session::{Act, Event, Session, Stage, Timer},
         text,
-        wire::{Back, FromKeeper, Level, Note, Request, ToKeeper},
+        wire::{Back, Request, ToKeeper},
     },
-    host::process::group_is_alive,
+    host::{
+        kernel::{GROUP_POLL, become_subreaper},
+        process::group_is_alive,
+    },
     lease::journal::Journal,
-    report::{
-        say::Say,
-        summary::{self, BuildFigures},
-    },
+    report::say::Say,
 };
 
 /// The promise to whoever sends a signal: within this the targets run again in any case.
@@ -52,9 +48,6 @@ const SUSPEND: Duration = Duration::from_secs(2);
 const HASTY_RETURN: Duration = Duration::from_secs(5);
 /// Beyond `--restore-timeout`: reading swapped pages back.
 const SWAP_RETURN: Duration = Duration::from_mins(5);
-/// A keeper that dies again and again dies of something that the next one meets as well.
-const MOST_KEEPERS: u32 = 5;
-const GROUP_POLL: Duration = Duration::from_millis(20);
 const LIVE_TICK: Duration = Duration::from_millis(100);
 
 /// The variable in which the child finds its lease.
@@ -106,7 +99,7 @@ pub fn drive(plan: Plan, inherited: Inherited, say: &mut Say) -> std::io::Result
         keepers: 0,
         child: None,
         watch: None,
-        watch_group: false,
+        group_look: None,
         shortfall: false,
         covered: false,
         back: None,
@@ -121,38 +114,39 @@ pub fn drive(plan: Plan, inherited: Inherited, say: &mut Say) -> std::io::Result
 }
 
 #[expect(clippy::struct_excessive_bools, reason = "facts that are independent of each other")]
-struct Drive<'a> {
-    plan: Plan,
-    inherited: Inherited,
-    say: &'a mut Say,
-    signals: Signals,
-    session: Session,
-    queue: VecDeque<Event>,
-    clocks: Clocks,
-    terminal: Terminal,
-    keeper: Option<KeeperLink>,
-    keepers: u32,
-    child: Option<ProcessId>,
-    watch: Option<Watch>,
-    watch_group: bool,
-    shortfall: bool,
-    covered: bool,
-    back: Option<Back>,
-    timed_out: bool,
+pub(super) struct Drive<'a> {
+    pub(super) plan: Plan,
+    pub(super) inherited: Inherited,
+    pub(super) say: &'a mut Say,
+    pub(super) signals: Signals,
+    pub(super) session: Session,
+    pub(super) queue: VecDeque<Event>,
+    pub(super) clocks: Clocks,
+    pub(super) terminal: Terminal,
+    pub(super) keeper: Option<KeeperLink>,
+    pub(super) keepers: u32,
+    pub(super) child: Option<ProcessId>,
+    pub(super) watch: Option<Watch>,
+    /// When to look next whether the group is empty, where that is waited for.
+    pub(super) group_look: Option<Instant>,
+    pub(super) shortfall: bool,
+    pub(super) covered: bool,
+    pub(super) back: Option<Back>,
+    pub(super) timed_out: bool,
     /// A signal or a time limit ended the build, not the build itself.
-    cancelled: bool,
+    pub(super) cancelled: bool,
     /// What a person calls the host, where it is another machine.
-    host: Option<String>,
+    pub(super) host: Option<String>,
     /// A build that has ended and is not reported yet.
-    ended: Option<EndedBuild>,
-    begun: Instant,
+    pub(super) ended: Option<EndedBuild>,
+    pub(super) begun: Instant,
 }
 
-struct EndedBuild {
-    exit: Exit,
-    took: Duration,
+pub(super) struct EndedBuild {
+    pub(super) exit: Exit,
+    pub(super) took: Duration,
     /// The largest RSS of any one process that was waited for, in bytes.
-    largest_bytes: u64,
+    pub(super) largest_bytes: u64,
 }
 
 impl Drive<'_> {
@@ -178,10 +172,8 @@ impl Drive<'_> {
     /// Waits until something happens or is due.
     fn wait(&self) {
         let now = Instant::now();
-        let mut due: Vec<Instant> = self.clocks.next().into_iter().chain(self.watch.as_ref().map(Watch::next)).collect();
-        if self.watch_group {
-            due.push(now + GROUP_POLL);
-        }
+        let watch = self.watch.as_ref().and_then(Watch::next);
+        let mut due: Vec<Instant> = self.clocks.next().into_iter().chain(watch).chain(self.group_look).collect();
         if !matches!(self.session.stage(), Stage::Running | Stage::Ending) {
             due.push(now + LIVE_TICK);
         }
@@ -212,11 +204,21 @@ impl Drive<'_> {
         if let Some(watch) = &mut self.watch {
             watch.look_if_due(keeper);
         }
-        if self.watch_group && self.child.is_none_or(|child| !group_is_alive(child)) {
-            self.watch_group = false;
-            self.queue.push_back(Event::GroupEmpty);
-        }
+        self.look_at_group();
         self.say.tick();
+    }
+
+    /// Not at every wake-up: a look can have a process of its own, whose end is a wake-up.
+    fn look_at_group(&mut self) {
+        if self.group_look.is_none_or(|due| Instant::now() < due) {
+            return;
+        }
+        self.group_look = if self.child.is_some_and(group_is_alive) {
+            Some(Instant::now() + GROUP_POLL)
+        } else {
+            self.queue.push_back(Event::GroupEmpty);
+            None
+        };
     }
 
     /// Takes note of every child that ended or stopped: the build's own, and, as the subreaper,
@@ -230,7 +232,8 @@ impl Drive<'_> {
                 0 => return,
                 -1 if Errno::last() == Errno::EINTR => {}
                 -1 => return,
-                pid if self.child.is_none_or(|child| child.pid != pid) => {}
+                // One less in the group, perhaps.
+                pid if self.child.is_none_or(|child| child.pid != pid) => self.group_look = self.group_look.map(|_| Instant::now()),
                 _ if libc::WIFSTOPPED(status) => {
                     let signal = libc::WSTOPSIG(status);
                     self.queue.push_back(Event::ChildStopped { signal, foreground: self.terminal.is_foreground() });
@@ -251,130 +254,6 @@ impl Drive<'_> {
             self.report_build();
         }
         self.queue.push_back(Event::ChildEnded(exit));
-    }
-
-    fn report_build(&mut self) {
-        let (Some(ended), Some(watch)) = (self.ended.take(), self.watch.take()) else { return };
-        let site = build_site::of_command(&self.plan.command);
-        let seen = watch.end(ended.largest_bytes, site, self.host.is_some());
-        self.say.info(summary::build_ended(&BuildFigures {
-            exit: ended.exit,
-            timed_out: self.timed_out,
-            took: ended.took,
-            host: self.host.as_deref(),
-            peak_bytes: (seen.peak_bytes > 0).then_some(seen.peak_bytes),
-            available_min_bytes: seen.available_min_bytes,
-            full_stall: seen.full_stall,
-            oom_kills: seen.oom_kills,
-        }));
-        if self.cancelled && site == BuildSite::Container {
-            self.say.warning("only the client was ended: what it started in the engine may go on", Some("`docker ps` shows it"));
-        }
-    }
-
-    fn listen(&mut self) {
-        let Some(keeper) = &mut self.keeper else { return };
-        let (messages, is_there) = keeper.listen();
-        let pid = keeper.pid();
-        for message in messages {
-            self.hear(message);
-        }
-        if !is_there {
-            if self.covered {
-                // It has nothing left to do but exit; the command that we become must not find it as its zombie.
-                let _ = waitpid(Pid::from_raw(pid), None);
-            }
-            self.keeper = None;
-            if self.back.is_none() && !self.covered {
-                self.start_keeper();
-            }
-        }
-    }
-
-    fn hear(&mut self, message: FromKeeper) {
-        match message {
-            FromKeeper::Note(note) => {
-                self.shortfall |= note.level == Level::Shortfall;
-                self.say.note(&note);
-            }
-            FromKeeper::Progress { phase, done, total } => self.say.progress(phase, done, total),
-            FromKeeper::Sample(sample) => {
-                if let Some(watch) = &mut self.watch {
-                    watch.hear(&sample);
-                }
-            }
-            FromKeeper::RoomMade(room) => {
-                self.say.settle();
-                self.host.clone_from(&room.host);
-                let is_refused = self.plan.strict && self.shortfall && self.child.is_none();
-                if is_refused {
-                    self.say.error("room could not be made as asked, and --strict is set", Some("the command was not started"), None);
-                } else {
-                    self.say.info(summary::room_made(&room, super::watch::now()));
-                    if let Some(line) = summary::room_elsewhere(&room, &self.plan.command) {
-                        self.say.info(line);
-                    }
-                }
-                self.queue.push_back(if is_refused { Event::Refused } else { Event::RoomMade });
-            }
-            FromKeeper::Covered => self.covered = true,
-            FromKeeper::Suspended => self.queue.push_back(Event::Suspended),
-            FromKeeper::TargetsBack(back) => {
-                self.say.settle();
-                self.back.get_or_insert(back);
-                self.queue.push_back(Event::TargetsBack);
-            }
-            FromKeeper::Released(back) => {
-                self.say.settle();
-                if !self.session.is_released() && !self.covered {
-                    self.say.warning("the keeper was told to end: everything is put back already, the build goes on", None);
-                }
-                self.back = Some(back);
-                self.report_build();
-                self.queue.push_back(Event::Released);
-            }
-            // Only a started lease's keeper says these.
-            FromKeeper::HeldAlready { .. } | FromKeeper::Holding => {}
-        }
-    }
-
-    /// Starts the keeper, or another one for one that died, and brings it to where the run is.
-    fn start_keeper(&mut self) {
-        let Some((request, journal)) = &self.plan.lease else {
-            self.queue.push_back(Event::KeeperLost);
-            return;
-        };
-        self.keepers += 1;
-        let started =
-            if self.keepers > MOST_KEEPERS { Err(std::io::Error::other("it died too often")) } else { KeeperLink::start(journal.as_fd()) };
-        let mut keeper = match started {
-            Ok(keeper) => keeper,
-            Err(error) => {
-                let note = Note::new(Level::Shortfall, format!("there is no keeper any more: {error}")).hint("makeroom recover");
-                self.hear(FromKeeper::Note(note));
-                self.queue.push_back(if self.plan.strict && self.child.is_none() { Event::Refused } else { Event::KeeperLost });
-                return;
-            }
-        };
-        let stage = self.session.stage();
-        let adopt = !matches!(stage, Stage::MakingRoom | Stage::Resuming);
-        keeper.say(&ToKeeper::MakeRoom(Box::new(Request { adopt, ..request.clone() })));
-        if let Some(process) = self.child {
-            keeper.say(&ToKeeper::Child { process });
-        }
-        if self.session.is_released() {
-            keeper.say(&ToKeeper::Release);
-        } else if stage == Stage::Suspending {
-            keeper.say(&ToKeeper::Suspend);
-        }
-        self.keeper = Some(keeper);
-    }
-
-    fn tell_keeper(&mut self, message: &ToKeeper, without: Event) {
-        match &mut self.keeper {
-            Some(keeper) => keeper.say(message),
-            None => self.queue.push_back(without),
-        }
     }
 
     fn perform(&mut self, act: Act) {
@@ -400,7 +279,7 @@ impl Drive<'_> {
                     self.clocks.arm(timer, after);
                 }
             }
-            Act::WatchGroup => self.watch_group = true,
+            Act::WatchGroup => self.group_look = Some(Instant::now()),
             Act::HandTerminal => self.terminal.hand_to(self.child.map_or(0, |child| child.pid)),
             Act::TakeTerminal => self.terminal.take_back(),
             Act::Suspend => self.tell_keeper(&ToKeeper::Suspend, Event::Suspended),
@@ -442,35 +321,4 @@ impl Drive<'_> {
             }
         }
     }
-
-    fn finish(&mut self, exit: Exit) -> Exit {
-        self.say.settle();
-        self.report_build();
-        let mut is_whole = true;
-        match &self.back {
-            Some(back) => {
-                if let Some(line) = summary::all_back(back) {
-                    self.say.info(line);
-                }
-                if let Some(line) = summary::not_back(back) {
-                    is_whole = false;
-                    self.say.error(line, None, Some("makeroom recover"));
-                }
-            }
-            None if self.plan.lease.is_some() => {
-                is_whole = false;
-                let line = "the services are not known to run again yet; the keeper is still at it";
-                self.say.error(line, None, Some("`makeroom status` shows what is left, `makeroom recover` brings it back"));
-            }
-            None => {}
-        }
-        if self.plan.strict && exit.is_success() && !is_whole { Exit::Code(exit::FAILED) } else { exit }
-    }
-}
-
-/// Processes that the build leaves behind become ours, so that they can be seen and reaped.
-fn become_subreaper(is_one: bool) {
-    // Since Linux 3.4; elsewhere a zombie's group counts as alive for a little longer.
-    #[cfg(target_os = "linux")]
-    let _ = nix::sys::prctl::set_child_subreaper(is_one);
 }

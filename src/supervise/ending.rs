@@ -7,7 +7,7 @@ use nix::sys::{
     signal::{SigSet, SigmaskHow, sigprocmask},
 };
 
-use crate::core::exit::Exit;
+use crate::{core::exit::Exit, host::kernel::leave_no_core};
 
 /// Ends like the child did. Returns only with a code: where the signal was of no effect, 128 + n.
 #[must_use]
@@ -22,11 +22,9 @@ pub fn end_as(exit: Exit) -> ExitCode {
 }
 
 fn die_of(signal: i32) {
-    // The child's core, if it left one, is the one that counts. The limit alone does not keep a
-    // core from a program that the kernel pipes cores to (core(5)).
+    // The child's core, if it left one, is the one that counts.
     let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
-    #[cfg(target_os = "linux")]
-    let _ = nix::sys::prctl::set_dumpable(false);
+    leave_no_core();
     // SAFETY: SIG_DFL runs no code of ours, and raise has no memory to get wrong.
     unsafe {
         libc::signal(signal, libc::SIG_DFL);

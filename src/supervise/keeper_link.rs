@@ -13,12 +13,31 @@ use std::{
 
 use crate::{
     core::wire::{self, FromKeeper, Inbox, ToKeeper},
+    host::kernel::own_program,
     keeper::process::JOURNAL_FD,
 };
 
-/// All that a keeper needs of the environment. CI runners find what they kill at a job's end by
+/// All that a keeper and the way to its host need of the environment. CI runners find what they kill at a job's end by
 /// variables of theirs, and secrets have no business in a process that outlives the build.
-const ENVIRONMENT: [&str; 5] = ["PATH", "HOME", "DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG"];
+const ENVIRONMENT: [&str; 17] = [
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "TMPDIR",
+    "SSH_AUTH_SOCK",
+    "XDG_CONFIG_HOME",
+    "XDG_RUNTIME_DIR",
+    "DOCKER_HOST",
+    "DOCKER_CONTEXT",
+    "DOCKER_CONFIG",
+    "DOCKER_TLS_VERIFY",
+    "DOCKER_CERT_PATH",
+    "COLIMA_HOME",
+    "COLIMA_PROFILE",
+    "LIMA_HOME",
+    "LC_ALL",
+];
 
 /// The supervisor's end.
 #[derive(Debug)]
@@ -90,9 +109,4 @@ impl AsFd for KeeperLink {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.stream.as_fd()
     }
-}
-
-fn own_program() -> io::Result<std::path::PathBuf> {
-    // Names the running program itself, even where its file was replaced by an upgrade since.
-    if cfg!(target_os = "linux") { Ok("/proc/self/exe".into()) } else { env::current_exe() }
 }

@@ -4,10 +4,12 @@
 
 pub mod child;
 pub mod clocks;
+mod closing;
 pub mod drive;
 pub mod ending;
 pub mod inherited;
 pub mod keeper_link;
+mod keeper_side;
 pub mod signals;
 pub mod terminal;
 pub mod watch;

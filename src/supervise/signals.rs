@@ -9,6 +9,7 @@ use std::{
     },
 };
 
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use signal_hook::iterator::{backend::SignalDelivery, exfiltrator::SignalOnly};
 
 use super::inherited::is_ignored;
@@ -34,6 +35,8 @@ impl Signals {
         read.set_nonblocking(true)?;
         write.set_nonblocking(true)?;
         let delivery = SignalDelivery::with_pipe(read, write, SignalOnly, handled.iter().copied())?;
+        // Nor where it is blocked; the child gets the mask back that makeroom was started with.
+        sigprocmask(SigmaskHow::SIG_UNBLOCK, Some(&SigSet::from(Signal::SIGCHLD)), None)?;
         Ok(Self { delivery, handled })
     }
 

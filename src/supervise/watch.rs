@@ -1,24 +1,21 @@
 //! Owns watching memory while the build runs: lowest MemAvailable, full stall, and the peak of the
 //! child's tree from its RSS. Runs in the supervisor, and must cost next to nothing.
 
-use std::{
-    fs,
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use crate::core::{
-    build_site::BuildSite,
-    memory::{self, Memory},
-    sample::HostSample,
+use crate::{
+    core::{
+        build_site::BuildSite,
+        memory::{self, Memory},
+        sample::HostSample,
+    },
+    host::kernel::{IS_SAMPLED, proc_file, resident_below},
 };
 
 /// Four looks a second are the most.
 const OFTEN: Duration = Duration::from_millis(250);
 /// One part in so many of a core is what watching may cost.
 const COST_PART: u32 = 500;
-/// More processes than a build has; a fork bomb must not take the supervisor with it.
-const MOST_PROCESSES: usize = 4096;
 
 /// What was seen of a run.
 #[derive(Clone, Copy, Debug, Default)]
@@ -50,40 +47,37 @@ pub struct Watch {
     stall_before: Option<Duration>,
     kills_before: Option<u64>,
     remote: Option<Remote>,
-    next: Instant,
-    page_bytes: u64,
+    next: Option<Instant>,
 }
 
 impl Watch {
     /// Begins.
     #[must_use]
     pub fn begin() -> Self {
-        let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten();
         Self {
             seen: Seen::default(),
             stall_before: full_stall(),
             kills_before: oom_kills(),
             remote: None,
-            next: Instant::now(),
-            page_bytes: page.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(4096),
+            next: IS_SAMPLED.then(Instant::now),
         }
     }
 
-    /// When the next look is due.
+    /// When the next look is due, if ever.
     #[must_use]
-    pub fn next(&self) -> Instant {
+    pub fn next(&self) -> Option<Instant> {
         self.next
     }
 
     /// Looks, if it is time. `keeper` is a child of ours that is no part of the build.
     pub fn look_if_due(&mut self, keeper: Option<i32>) {
         let begun = Instant::now();
-        if begun < self.next {
+        if self.next.is_none_or(|next| begun < next) {
             return;
         }
         self.look_at_available();
-        self.seen.peak_bytes = self.seen.peak_bytes.max(tree_pages(keeper) * self.page_bytes);
-        self.next = begun + OFTEN.max(begun.elapsed() * COST_PART);
+        self.seen.peak_bytes = self.seen.peak_bytes.max(resident_below(keeper));
+        self.next = Some(begun + OFTEN.max(begun.elapsed() * COST_PART));
     }
 
     fn look_at_available(&mut self) {
@@ -126,45 +120,16 @@ impl Watch {
     }
 }
 
-/// Everything below this process: as the subreaper it has all that the child left behind as well.
-fn tree_pages(keeper: Option<i32>) -> u64 {
-    let mut waiting = children_of("self");
-    waiting.retain(|pid| Some(*pid) != keeper);
-    let (mut pages, mut count) = (0, 0);
-    while let Some(pid) = waiting.pop() {
-        count += 1;
-        if count > MOST_PROCESSES {
-            break;
-        }
-        pages += resident_pages(pid);
-        waiting.extend(children_of(&pid.to_string()));
-    }
-    pages
-}
-
-/// The host's memory now; `None` where there is no `/proc`.
+/// This machine's memory now; `None` where the kernel does not say.
 #[must_use]
 pub fn now() -> Option<Memory> {
-    memory::meminfo(&fs::read_to_string("/proc/meminfo").ok()?)
+    memory::meminfo(&proc_file("/proc/meminfo")?)
 }
 
 fn full_stall() -> Option<Duration> {
-    memory::full_stall(&fs::read_to_string("/proc/pressure/memory").ok()?)
+    memory::full_stall(&proc_file("/proc/pressure/memory")?)
 }
 
 fn oom_kills() -> Option<u64> {
-    memory::oom_kills(&fs::read_to_string("/proc/vmstat").ok()?)
-}
-
-fn resident_pages(pid: i32) -> u64 {
-    // The second field, in pages (proc_pid_statm(5)). A process that is gone has none.
-    let statm = fs::read_to_string(format!("/proc/{pid}/statm")).unwrap_or_default();
-    statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0)
-}
-
-/// A process's children are listed with the thread that forked them.
-fn children_of(process: &str) -> Vec<i32> {
-    let tasks = Path::new("/proc").join(process).join("task");
-    let files = fs::read_dir(tasks).into_iter().flatten().filter_map(|task| fs::read_to_string(task.ok()?.path().join("children")).ok());
-    files.flat_map(|list| list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>()).collect()
+    memory::oom_kills(&proc_file("/proc/vmstat")?)
 }

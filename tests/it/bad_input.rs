@@ -12,6 +12,7 @@ use std::{
 };
 
 use crate::support::{
+    programs,
     services::Services,
     site::{Site, UNTIL_GO},
 };
@@ -185,9 +186,8 @@ fn a_socket_without_permission_is_a_warning_with_the_way_out_and_with_strict_an_
     let open = |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o777)).expect("a mode");
     open(site.path("").as_path());
     open(&site.work());
-    // cargo's target directory may lie where only root can go.
     let program = site.path("makeroom");
-    fs::copy(env!("CARGO_BIN_EXE_makeroom"), &program).expect("copied");
+    programs::copy_for_others(&program);
     let state = site.path("nobodys");
     fs::create_dir(&state).expect("a directory");
     chown(&state, Some(NOBODY), Some(NOBODY)).expect("chown");

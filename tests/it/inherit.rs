@@ -160,6 +160,7 @@ fn the_childs_environment_gains_the_lease_and_nothing_else() {
 }
 
 #[test]
+#[cfg_attr(makeroom_portable, ignore = "oom_score_adj is Linux's own; `portable` tests that it is left alone")]
 fn the_kernel_prefers_the_child_to_what_it_would_have_been() {
     let site = site();
     let (direct, wrapped) = both(&site, &["cat", "/proc/self/oom_score_adj"], |_| {});

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::support::{disk::Disk, makeroom::Run, needed, services::Recipe, site::Site, swap};
+use crate::support::{disk::Disk, makeroom::Run, needed, programs, services::Recipe, site::Site, swap};
 
 const NOBODY: u32 = 65534;
 /// A build that writes down which swap there is while it runs, and how it was asked.
@@ -30,9 +30,8 @@ impl Nobody {
         let open = |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o777)).expect("a mode");
         open(&site.path(""));
         open(&site.work());
-        // cargo's target directory may lie where only root can go.
         let (program, state) = (site.path("makeroom"), site.path("nobodys"));
-        fs::copy(env!("CARGO_BIN_EXE_makeroom"), &program).expect("copied");
+        programs::copy_for_others(&program);
         fs::create_dir(&state).expect("a directory");
         chown(&state, Some(NOBODY), Some(NOBODY)).expect("chown");
         Self { program, state }

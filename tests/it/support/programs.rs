@@ -41,6 +41,13 @@ pub fn hog() -> TempDir {
     })
 }
 
+/// A copy of makeroom that every user can run: cargo's target directory may lie where only root can go.
+/// Written by another process: a child that one of our threads forks meanwhile would hold our
+/// descriptor, and a file that is open for writing cannot be executed (ETXTBSY).
+pub fn copy_for_others(path: &Path) {
+    must_run(Command::new("cp").arg(env!("CARGO_BIN_EXE_makeroom")).arg(path));
+}
+
 /// The tally, to be run on this machine.
 #[must_use]
 pub fn tally() -> PathBuf {

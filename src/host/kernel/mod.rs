@@ -1,0 +1,55 @@
+//! Owns what is asked of the kernel that makeroom itself runs on, beyond what every library has. It
+//! is not always the host's: on a Mac the host is a VM. Used by every process of makeroom.
+//!
+//! There are two paths with the same functions: `linux`, and `portable` for macOS. The second one is
+//! also what `--cfg makeroom_portable` makes of a build on Linux, so that all tests can be run on it.
+
+#[cfg(all(target_os = "linux", not(makeroom_portable)))]
+mod linux;
+#[cfg(not(all(target_os = "linux", not(makeroom_portable))))]
+mod portable;
+
+#[cfg(all(target_os = "linux", not(makeroom_portable)))]
+use linux as path;
+#[cfg(not(all(target_os = "linux", not(makeroom_portable))))]
+use portable as path;
+
+pub use path::{
+    GROUP_POLL, IS_SAMPLED, become_subreaper, group, leave_no_core, own_program, proc_file, process, resident_below, set_oom_score,
+    time_since_boot,
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_is_the_one_that_was_asked_for() {
+        let is_linux = cfg!(all(target_os = "linux", not(makeroom_portable)));
+        assert_eq!(IS_SAMPLED, is_linux);
+        assert_eq!(proc_file("/proc/self/stat").is_some(), is_linux);
+        assert_eq!(own_program().expect("a program") == std::path::Path::new("/proc/self/exe"), is_linux);
+    }
+
+    #[test]
+    fn this_process_is_seen_alone_and_in_its_group() {
+        let own = std::process::id().cast_signed();
+        let seen = process(own).expect("a look").expect("this process");
+        assert_eq!((seen.pid, seen.runs), (own, true));
+        assert!(group(seen.group).expect("a look").any(|member| member == seen));
+    }
+
+    #[test]
+    fn who_is_not_there_is_not_seen() {
+        // Above the most that a kernel gives out: PID_MAX_LIMIT (proc_sys_kernel(5)).
+        let nobody = (1 << 22) + 1;
+        assert_eq!(process(nobody).expect("a look"), None);
+        assert_eq!(group(nobody).expect("a look").count(), 0);
+    }
+
+    #[test]
+    fn the_clock_goes_forward() {
+        let before = time_since_boot();
+        assert!(before > std::time::Duration::ZERO && time_since_boot() >= before);
+    }
+}

@@ -1,0 +1,110 @@
+//! Owns the portable path, macOS's: `ps`, and no /proc, no pidfd, nothing that only one system has.
+//! What cannot be had that way is not had: each function says what follows.
+
+use std::{
+    env,
+    io::{self, Read as _},
+    os::unix::process::CommandExt as _,
+    path::PathBuf,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use nix::{
+    errno::Errno,
+    sys::signal::kill,
+    time::{ClockId, clock_gettime},
+    unistd::Pid,
+};
+
+use crate::core::process::{self, Process};
+
+/// Memory of this machine is not watched here: on a Mac it is not the host's. A build's peak is then
+/// its largest process's, from getrusage(2).
+pub const IS_SAMPLED: bool = false;
+/// How often a group may be asked for: `ps` takes some 10 ms.
+pub const GROUP_POLL: Duration = Duration::from_millis(100);
+/// By its path: another `ps` that is first in PATH may print something else.
+const PS: &str = "/bin/ps";
+
+/// No file is the kernel's here.
+#[must_use]
+pub fn proc_file(_path: &str) -> Option<String> {
+    None
+}
+
+/// A process, where there is such a process.
+///
+/// # Errors
+/// Where `ps` does not answer: nothing is known then.
+pub fn process(pid: i32) -> io::Result<Option<Process>> {
+    if nobody_is(pid) {
+        return Ok(None);
+    }
+    let listed = ps(&["-p", &format!("{pid},{}", std::process::id())])?;
+    Ok(listed.into_iter().find(|process| process.pid == pid))
+}
+
+/// The members of a process group, zombies included.
+///
+/// # Errors
+/// As [`process`].
+pub fn group(group: i32) -> io::Result<impl Iterator<Item = Process>> {
+    // `ps` is only to tell zombies, which nearly always somebody reaps before they are asked for.
+    let listed = if nobody_is(-group) { vec![] } else { ps(&["-A"])? };
+    Ok(listed.into_iter().filter(move |process| process.group == group))
+}
+
+/// Whether the kernel knows nobody by this pid, or in this group where it is negative. Anything but
+/// ESRCH can be somebody; macOS says EPERM for a group of zombies.
+fn nobody_is(target: i32) -> bool {
+    kill(Pid::from_raw(target), None) == Err(Errno::ESRCH)
+}
+
+/// Runs `ps`. Its answer has to hold this process: one that was cut short must not pass for a
+/// machine on which nobody is left.
+fn ps(which: &[&str]) -> io::Result<Vec<Process>> {
+    let mut command = Command::new(PS);
+    command.args(which).args(process::COLUMNS).env_clear().envs([("LC_ALL", "C"), ("TZ", "UTC0")]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    // Ctrl-C and Ctrl-Z are for the build, not for this.
+    let mut ps = command.process_group(0).spawn()?;
+    let mut table = String::new();
+    let printed = ps.stdout.take().map_or(Ok(0), |mut out| out.read_to_string(&mut table));
+    // Where SIGCHLD is ignored there is nothing to wait for; the answer is whole all the same.
+    let _ = ps.wait();
+    printed?;
+    let listed = process::read(&table);
+    let own = std::process::id().cast_signed();
+    if listed.iter().any(|process| process.pid == own) { Ok(listed) } else { Err(io::Error::other("ps gives no list")) }
+}
+
+/// Nothing: there is no cheap way, see [`IS_SAMPLED`].
+#[must_use]
+pub fn resident_below(_except: Option<i32>) -> u64 {
+    0
+}
+
+/// Nothing: build and keeper are as likely victims as any process.
+pub fn set_oom_score(_adjustment: &str) {}
+
+/// Nothing: what the build leaves behind goes to the first process, which reaps it. It is still seen
+/// by its group.
+pub fn become_subreaper(_is_one: bool) {}
+
+/// Nothing: the limit on a core's size is all that is needed.
+pub fn leave_no_core() {}
+
+/// This program, to be started again. Where its file was replaced by an upgrade since, it is the new one.
+///
+/// # Errors
+/// Where the system does not say.
+pub fn own_program() -> io::Result<PathBuf> {
+    env::current_exe()
+}
+
+/// Time since some moment, sleep included on macOS (clock_gettime(3) there).
+#[must_use]
+pub fn time_since_boot() -> Duration {
+    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from)
+}

@@ -1,0 +1,125 @@
+//! Owns the loop's side towards the keeper: what is heard from it, and another one for one that died.
+//! Part of the supervisor's loop in `drive`.
+
+use std::os::fd::AsFd as _;
+
+use nix::{sys::wait::waitpid, unistd::Pid};
+
+use super::{drive::Drive, keeper_link::KeeperLink};
+use crate::{
+    core::{
+        session::{Event, Stage},
+        wire::{FromKeeper, Level, Note, Request, ToKeeper},
+    },
+    report::summary,
+};
+
+/// A keeper that dies again and again dies of something that the next one meets as well.
+const MOST_KEEPERS: u32 = 5;
+
+impl Drive<'_> {
+    pub(super) fn listen(&mut self) {
+        let Some(keeper) = &mut self.keeper else { return };
+        let (messages, is_there) = keeper.listen();
+        let pid = keeper.pid();
+        for message in messages {
+            self.hear(message);
+        }
+        if !is_there {
+            if self.covered {
+                // It has nothing left to do but exit; the command that we become must not find it as its zombie.
+                let _ = waitpid(Pid::from_raw(pid), None);
+            }
+            self.keeper = None;
+            if self.back.is_none() && !self.covered {
+                self.start_keeper();
+            }
+        }
+    }
+
+    fn hear(&mut self, message: FromKeeper) {
+        match message {
+            FromKeeper::Note(note) => {
+                self.shortfall |= note.level == Level::Shortfall;
+                self.say.note(&note);
+            }
+            FromKeeper::Progress { phase, done, total } => self.say.progress(phase, done, total),
+            FromKeeper::Sample(sample) => {
+                if let Some(watch) = &mut self.watch {
+                    watch.hear(&sample);
+                }
+            }
+            FromKeeper::RoomMade(room) => {
+                self.say.settle();
+                self.host.clone_from(&room.host);
+                let is_refused = self.plan.strict && self.shortfall && self.child.is_none();
+                if is_refused {
+                    self.say.error("room could not be made as asked, and --strict is set", Some("the command was not started"), None);
+                } else {
+                    self.say.info(summary::room_made(&room, super::watch::now().filter(|_| room.host.is_none())));
+                    if let Some(line) = summary::room_elsewhere(&room, &self.plan.command) {
+                        self.say.info(line);
+                    }
+                }
+                self.queue.push_back(if is_refused { Event::Refused } else { Event::RoomMade });
+            }
+            FromKeeper::Covered => self.covered = true,
+            FromKeeper::Suspended => self.queue.push_back(Event::Suspended),
+            FromKeeper::TargetsBack(back) => {
+                self.say.settle();
+                self.back.get_or_insert(back);
+                self.queue.push_back(Event::TargetsBack);
+            }
+            FromKeeper::Released(back) => {
+                self.say.settle();
+                if !self.session.is_released() && !self.covered {
+                    self.say.warning("the keeper was told to end: everything is put back already, the build goes on", None);
+                }
+                self.back = Some(back);
+                self.report_build();
+                self.queue.push_back(Event::Released);
+            }
+            // Only a started lease's keeper says these.
+            FromKeeper::HeldAlready { .. } | FromKeeper::Holding => {}
+        }
+    }
+
+    /// Starts the keeper, or another one for one that died, and brings it to where the run is.
+    pub(super) fn start_keeper(&mut self) {
+        let Some((request, journal)) = &self.plan.lease else {
+            self.queue.push_back(Event::KeeperLost);
+            return;
+        };
+        self.keepers += 1;
+        let started =
+            if self.keepers > MOST_KEEPERS { Err(std::io::Error::other("it died too often")) } else { KeeperLink::start(journal.as_fd()) };
+        let mut keeper = match started {
+            Ok(keeper) => keeper,
+            Err(error) => {
+                let note = Note::new(Level::Shortfall, format!("there is no keeper any more: {error}")).hint("makeroom recover");
+                self.hear(FromKeeper::Note(note));
+                self.queue.push_back(if self.plan.strict && self.child.is_none() { Event::Refused } else { Event::KeeperLost });
+                return;
+            }
+        };
+        let stage = self.session.stage();
+        let adopt = !matches!(stage, Stage::MakingRoom | Stage::Resuming);
+        keeper.say(&ToKeeper::MakeRoom(Box::new(Request { adopt, ..request.clone() })));
+        if let Some(process) = self.child {
+            keeper.say(&ToKeeper::Child { process });
+        }
+        if self.session.is_released() {
+            keeper.say(&ToKeeper::Release);
+        } else if stage == Stage::Suspending {
+            keeper.say(&ToKeeper::Suspend);
+        }
+        self.keeper = Some(keeper);
+    }
+
+    pub(super) fn tell_keeper(&mut self, message: &ToKeeper, without: Event) {
+        match &mut self.keeper {
+            Some(keeper) => keeper.say(message),
+            None => self.queue.push_back(without),
+        }
+    }
+}
