@@ -73,7 +73,8 @@ fn a_command_that_hangs_is_given_up_after_its_time() {
 fn a_way_that_needs_a_terminal_or_gives_one_is_named() {
     each_is_named(|place| {
         let with_terminal = place.vm.way().replace("ssh -F", "ssh -tt -F");
-        let needing = place.write_program("needs-terminal", "#!/bin/sh\n[ -t 0 ] || { echo 'the input device is not a TTY' >&2; exit 1; }\n");
+        let needing =
+            place.write_program("needs-terminal", "#!/bin/sh\n[ -t 0 ] || { echo 'the input device is not a TTY' >&2; exit 1; }\n");
         vec![
             (with_terminal, "gives the step a terminal"),
             (needing.display().to_string(), "did not run the step: the input device is not a TTY"),

@@ -85,5 +85,6 @@ fn an_interrupt_while_room_is_made_in_the_vm_leaves_it_as_it_was() {
     assert!(done.signal() == Some(libc::SIGINT) || done.code() == Some(130), "{}\n{}", done.status, done.err);
     assert!(!place.site.work().join("ran").exists());
     assert_eq!(hogs.states(), before);
+    place.wait_until_swap_is_gone();
     place.expect_nothing_left();
 }

@@ -19,7 +19,7 @@ use crate::support::{needed, process, wait_within};
 const HOLDER: &str = r#"
 scripts=$1 dir=$2 driver=$3
 cd /
-("$scripts/boot" "$dir" && "$scripts/tls" "$dir" && "$scripts/driver" "$dir" "$driver" && touch "$dir/ready") </dev/null >"$dir.log" 2>&1 || touch "$dir.failed"
+("$scripts/boot" "$dir" && "$scripts/tls" "$dir" && "$scripts/driver" "$dir" "$driver" --restart && touch "$dir/ready") </dev/null >"$dir.log" 2>&1 || touch "$dir.failed"
 cat >/dev/null
 "$scripts/down" "$dir" --wipe
 rm -rf "$dir" "$dir.log" "$dir.failed"

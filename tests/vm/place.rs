@@ -154,16 +154,22 @@ impl Place {
         });
         wait_within(Duration::from_secs(20), "no process of the run is left", || process::with_environment(&self.site.mark()).is_empty());
         assert_eq!(self.site.journals(), Vec::<PathBuf>::new());
-        self.expect_no_swap_here();
+        expect_no_swap_here();
     }
 
-    /// Requires that no swap was made on this machine.
+    /// After a signal the keeper goes on for as long as swapoff takes.
     #[track_caller]
-    pub fn expect_no_swap_here(&self) {
-        let areas = crate::support::swap::areas();
-        let ours: Vec<_> = areas.iter().filter(|area| area.starts_with("/var/lib/makeroom") || area.starts_with("/mnt")).collect();
-        assert!(ours.is_empty(), "{ours:?}");
+    pub fn wait_until_swap_is_gone(&self) {
+        wait_within(PATIENCE, "the swap in the VM is gone", || self.vm.areas().is_empty() && self.site.journals().is_empty());
     }
+}
+
+/// Requires that no swap was made on this machine.
+#[track_caller]
+pub fn expect_no_swap_here() {
+    let areas = crate::support::swap::areas();
+    let ours: Vec<_> = areas.iter().filter(|area| area.starts_with("/var/lib/makeroom") || area.starts_with("/mnt")).collect();
+    assert!(ours.is_empty(), "{ours:?}");
 }
 
 /// Services in the VM.
@@ -289,4 +295,3 @@ impl Drop for Reporting {
         eprintln!("{} took {:.1} s", std::thread::current().name().unwrap_or("a test"), self.begun.elapsed().as_secs_f64());
     }
 }
-

@@ -1,7 +1,7 @@
 //! The whole job in a VM: services paused, their memory in the VM's swap, and everything as before.
 
 use crate::{
-    place::{AREA, PATIENCE, Place},
+    place::{AREA, PATIENCE, Place, expect_no_swap_here},
     support::{site::UNTIL_GO, wait_within},
 };
 
@@ -23,7 +23,7 @@ fn whole_job(place: &Place) {
     assert!(left <= held / 20, "{left} of {held} bytes are left");
     assert_eq!(place.vm.areas(), [AREA]);
     assert_eq!(place.vm.word(&format!("stat -c '%a %u' {AREA}")), "600 0");
-    place.expect_no_swap_here();
+    expect_no_swap_here();
     let grown = place.vm.disk_bytes().saturating_sub(disk);
 
     place.site.go();

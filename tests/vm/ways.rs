@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    place::{AREA, Hogs, PATIENCE, Place, lines_with},
+    place::{AREA, Hogs, PATIENCE, Place, expect_no_swap_here, lines_with},
     support::{makeroom::Run, process, site::UNTIL_GO, wait_within},
 };
 
@@ -38,7 +38,7 @@ fn expect_room_made(place: &Place, hogs: &Hogs, held: u64) {
     let left = hogs.memory();
     assert!(left <= held / 20, "{left} of {held} bytes are left");
     assert_eq!(place.vm.areas(), [AREA]);
-    place.expect_no_swap_here();
+    expect_no_swap_here();
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn behind_a_forwarded_socket_without_a_way_services_are_paused_and_the_mend_is_s
     assert!(hogs.are("paused"), "{:?}", hogs.states());
     assert!(hogs.memory() > held / 2, "nothing is pushed out without swap");
     assert_eq!(place.vm.areas(), Vec::<String>::new());
-    place.expect_no_swap_here();
+    expect_no_swap_here();
     place.site.go();
     let done = run.wait();
     done.expect_code(7).expect_said("2 services paused").expect_said("2 services running again");
