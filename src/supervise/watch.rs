@@ -107,8 +107,9 @@ impl Watch {
         self.seen.peak_bytes = self.seen.peak_bytes.max(largest_bytes);
         self.seen.full_stall = full_stall().zip(self.stall_before).map(|(after, before)| after.saturating_sub(before));
         self.seen.oom_kills = oom_kills().zip(self.kills_before).map(|(after, before)| after.saturating_sub(before));
-        if site.is_in_engine() {
-            self.seen.peak_bytes = self.remote.map_or(0, |remote| remote.build_peak_bytes);
+        // A client's own memory says nothing of its build.
+        if site != BuildSite::Child {
+            self.seen.peak_bytes = self.remote.filter(|_| site.is_in_engine()).map_or(0, |remote| remote.build_peak_bytes);
         }
         if is_elsewhere {
             let remote = self.remote;

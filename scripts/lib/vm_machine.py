@@ -1,0 +1,163 @@
+"""Owns a VM of tests/vm as scripts/lib/bench_vm uses it: booting it, reaching it, its services, its swap and its
+counters. Each look at it has a time limit: one that is out of memory may not answer for minutes."""
+import json, os, re, shutil, subprocess, sys, time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+TOOLS = f"{ROOT}/tests/vm"
+PROGRAMS = "/opt/makeroom-test/image/bin"
+# Where makeroom's own goes in this VM, so that the peers' swap has the same disk.
+SWAP = "/mnt/lima-colima/by-hand"
+COUNTERS = "cat /proc/pressure/memory /proc/vmstat"
+
+
+class Silent(Exception):
+    """The VM has not answered within the limit, or not as it should."""
+
+
+def run(command, limit, **more):
+    """Standard output; Silent where it fails or takes longer than the limit."""
+    try:
+        done = subprocess.run(command, text=True, capture_output=True, timeout=limit, stdin=subprocess.DEVNULL, **more)
+    except subprocess.TimeoutExpired:
+        raise Silent(f"no answer within {limit} s: {' '.join(command)}") from None
+    if done.returncode:
+        raise Silent(f"exit code {done.returncode}: {' '.join(command)}: {done.stderr.strip()[-500:]}")
+    return done.stdout
+
+
+def client():
+    """A docker client that speaks to BuildKit by itself: up to 20.10 all do, later ones with the plugin buildx."""
+    for path in dict.fromkeys(filter(None, [shutil.which("docker"), "/usr/bin/docker"])):
+        found = subprocess.run([path, "--version"], text=True, capture_output=True, timeout=30).stdout
+        version = re.search(r"version (\d+)\.", found)
+        if version and (int(version[1]) < 23 or subprocess.run([path, "buildx", "version"], capture_output=True, timeout=30).returncode == 0):
+            return path, found.split(",")[0].removeprefix("Docker version ")
+    sys.exit("no docker client that speaks to BuildKit: install docker-buildx")
+
+
+class Vm:
+    def __init__(self, directory, memory):
+        self.dir, self.memory = directory, memory
+        self.config = f"{directory}/ssh_config"
+        self.docker_path, self.docker_version = client()
+        self.wanted, self.services = ([], None), {}
+
+    def boot(self):
+        # The first boot ever makes the disks, which takes minutes.
+        run([f"{TOOLS}/boot", self.dir, str(self.memory)], 2400)
+
+    def reboot(self):
+        """After it fell silent. Its disk stays, its services start anew."""
+        run([f"{TOOLS}/down", self.dir], 60)
+        self.boot()
+        self.services = {}
+        self.serve(*self.wanted)
+
+    def wipe(self):
+        subprocess.run([f"{TOOLS}/down", self.dir, "--wipe"], timeout=120)
+
+    def driver(self, name):
+        run([f"{TOOLS}/driver", self.dir, name], 180)
+        self.services = {}
+
+    def words(self, command):
+        return ["ssh", "-F", self.config, "vm", command]
+
+    def ssh(self, command, limit=60):
+        return run(self.words(command), limit)
+
+    def root(self, script, limit=60):
+        return self.ssh(f"sudo sh -ec '{script}'", limit)
+
+    def docker(self, *args, limit=120):
+        return run([self.docker_path, *args], limit, env={**os.environ, "DOCKER_HOST": f"unix://{self.dir}/docker.sock"})
+
+    def answers(self, limit=10):
+        try:
+            self.ssh("true", limit)
+        except Silent:
+            return False
+        return True
+
+    def environment(self):
+        facts = self.ssh("uname -r; awk '/^MemTotal/ { print int($2 / 1024) }' /proc/meminfo").split()
+        engine = self.docker("info", "--format", "{{.ServerVersion}}, {{.CgroupDriver}}, cgroup v{{.CgroupVersion}}").strip()
+        return f"VM: {facts[1]} MiB, 2 emulated cores, Linux {facts[0]}, engine {engine}; docker client {self.docker_version}"
+
+    def serve(self, sizes, first_port=None):
+        """Exactly these services, a hog of so many MiB each, in fresh containers where not just these run."""
+        self.wanted = sizes, first_port
+        wanted = {f"svc{number}": (size, first_port and first_port + number) for number, size in enumerate(sizes)}
+        if self.services != wanted or len(self.docker("ps", "-q").split()) != len(wanted):
+            self.ssh("docker ps -aq | xargs -r docker rm -f", 120)
+            for name, (size, port) in wanted.items():
+                listen = ["--network", "host", "makeroom-test", "/bin/hog", str(size), str(port)] if port else ["--network", "none", "makeroom-test", "/bin/hog", str(size)]
+                self.docker("run", "-d", "--name", name, *listen)
+            self.services = wanted
+        self.sums()
+
+    def stop_services(self):
+        self.docker("stop", *self.services)
+
+    def start_services(self):
+        self.docker("start", *self.services)
+        self.sums()
+
+    def sums(self):
+        """Has each service read all its memory; gives what it found there since it started."""
+        if not self.services:
+            return {}
+        started = {name: json.loads(self.docker("inspect", "-f", "{{json .State.StartedAt}}", name)) for name in self.services}
+
+        def printed(name):
+            return [row for row in self.docker("logs", "--since", started[name], name).splitlines() if row.startswith("sum ")]
+
+        before = {name: self.until(lambda: printed(name), 120) for name in self.services}
+        self.docker("kill", "-s", "USR1", *self.services)
+        return {name: set(self.until(lambda: len(rows := printed(name)) > len(before[name]) and rows, 180)) for name in self.services}
+
+    @staticmethod
+    def until(look, limit):
+        end = time.monotonic() + limit
+        while not (found := look()):
+            if time.monotonic() > end:
+                raise Silent(f"a service says nothing for {limit} s")
+            time.sleep(0.2)
+        return found
+
+    def processes(self):
+        """What tells one run of a service from another, and that it runs."""
+        if not self.services:
+            return []
+        form = "{{.Name}} {{.State.Pid}} {{.State.StartedAt}} running {{.State.Running}} paused {{.State.Paused}}"
+        return self.docker("inspect", "-f", form, *self.services).splitlines()
+
+    def replies(self):
+        """What each service says to a caller at its port."""
+        ports = [port for _, port in self.services.values() if port]
+        return [self.ssh(f"timeout 60 {PROGRAMS}/busybox nc 127.0.0.1 {port} < /dev/null", 90).strip() for port in ports]
+
+    def swaps(self):
+        return [row.split()[0] for row in self.ssh("cat /proc/swaps").splitlines()[1:]]
+
+    def make_swap(self):
+        self.root(f"fallocate -l 2G {SWAP}; chmod 600 {SWAP}; mkswap {SWAP} > /dev/null; swapon {SWAP}")
+
+    def settle(self):
+        """The same start for all: nothing left of the last build, no swap, no cache, all services at home."""
+        self.root(f"pkill -x grower || true; pkill -x node || true; swapoff -a; rm -f {SWAP}", 180)
+        self.serve(*self.wanted)
+        self.root("sync; echo 3 > /proc/sys/vm/drop_caches")
+
+    def processes_started(self, seconds):
+        """How many per second, by one connection that starts three of its own."""
+        look = "awk \"/^processes/ { print \\$2 }\" /proc/stat"
+        first, last = self.ssh(f"{look}; sleep {seconds}; {look}", seconds + 60).split()
+        return (int(last) - int(first)) / seconds
+
+
+def counters(text):
+    """Full stall in seconds and OOM kills so far; None where there was no answer."""
+    stall = re.search(r"^full .*total=(\d+)", text, re.M)
+    kills = re.search(r"^oom_kill (\d+)", text, re.M)
+    return (int(stall[1]) / 1e6, int(kills[1])) if stall and kills else None
