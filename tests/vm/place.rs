@@ -1,0 +1,297 @@
+//! Owns one test's surroundings in front of the VM: its turn of the VM, the programs that lead there
+//! on PATH, each call of them counted, and the services in the VM's engine. What a test left is taken
+//! away before the next begins.
+
+use std::{
+    cell::Cell,
+    ffi::OsStr,
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    panic,
+    path::PathBuf,
+    process::Command,
+    sync::{Mutex, MutexGuard, Once, PoisonError},
+    time::{Duration, Instant},
+};
+
+use serde_json::json;
+
+use crate::{
+    machine::{Vm, script, vm},
+    support::{
+        api,
+        makeroom::{Done, Run, Running},
+        must_run, process,
+        site::Site,
+        unique, wait_within,
+    },
+};
+
+/// An emulated machine is slow, and so is one with little memory.
+pub const PATIENCE: Duration = Duration::from_mins(3);
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// Where Colima's data disk is, and makeroom's swap on it.
+pub const AREA: &str = "/mnt/lima-colima/makeroom/swapfile";
+
+/// One test's surroundings.
+pub struct Place {
+    /// Home, working and state directory, and the report of a failure.
+    pub site: Site,
+    /// The VM, this test's until the end.
+    pub vm: &'static Vm,
+    _reporting: Reporting,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Place {
+    /// Nothing leads to the VM but what the test names.
+    #[must_use]
+    pub fn bare() -> Self {
+        static TURN: Mutex<()> = Mutex::new(());
+        // A test that panicked in its turn is tidied up after.
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        vm().tidy();
+        let place = Self { site: Site::at(vm().socket()), vm: vm(), _reporting: Reporting::begin(), _turn: turn };
+        fs::create_dir(place.site.path("bin")).expect("a directory");
+        place
+    }
+
+    /// As Colima leaves a Mac: its socket and its context in the home, `colima` on PATH.
+    #[must_use]
+    pub fn colima() -> Self {
+        let place = Self::bare();
+        place.program("colima", &format!("MAKEROOM_TEST_VM={} {}", place.vm.dir().display(), script("colima").display()), false);
+        place.connect_colima();
+        place
+    }
+
+    /// `ssh` on PATH knows the VM as `vm`.
+    #[must_use]
+    pub fn ssh() -> Self {
+        let place = Self::bare();
+        place.program("ssh", &format!("/usr/bin/ssh -F {}", place.vm.ssh_config().display()), true);
+        place
+    }
+
+    /// Forwards the engine's socket into the home again, as Colima does after each boot.
+    pub fn connect_colima(&self) {
+        must_run(Command::new(script("colima-home")).arg(self.vm.dir()).arg(self.site.path("home")));
+    }
+
+    /// A program on PATH that notes its calls. Whoever starts it and kills it by its pid meets what it
+    /// leads to where that is `replaced`; otherwise, as with colima, only the first of several.
+    fn program(&self, name: &str, command: &str, replaced: bool) {
+        let calls = self.site.path(&format!("{name}.calls"));
+        let calls = calls.display();
+        let text = if replaced {
+            format!("#!/bin/sh\necho \"begin $$ $*\" >>{calls}\nexec {command} \"$@\"\n")
+        } else {
+            format!("#!/bin/sh\necho \"begin $$ $*\" >>{calls}\n{command} \"$@\"\ncode=$?\necho \"end $$\" >>{calls}\nexit $code\n")
+        };
+        self.write_program(name, &text);
+    }
+
+    /// Any program on PATH; gives its path.
+    pub fn write_program(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.site.path("bin").join(name);
+        fs::write(&path, text).expect("written");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("a mode");
+        path
+    }
+
+    /// The calls of a program so far, those that have ended and those that run.
+    #[must_use]
+    pub fn calls(&self, name: &str) -> (Vec<String>, Vec<String>) {
+        let text = fs::read_to_string(self.site.path(&format!("{name}.calls"))).unwrap_or_default();
+        let ended: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("end ")).collect();
+        let begun = text.lines().filter_map(|line| line.strip_prefix("begin ")?.split_once(' '));
+        let (over, running): (Vec<_>, Vec<_>) = begun.partition(|(pid, _)| ended.contains(pid));
+        let words = |calls: Vec<(&str, &str)>| calls.into_iter().map(|(_, words)| words.to_owned()).collect();
+        (words(over), words(running))
+    }
+
+    /// makeroom as a person in this home runs it: no variable names an engine, and swap is not off.
+    #[must_use]
+    pub fn makeroom<I: IntoIterator<Item: AsRef<OsStr>>>(&self, args: I) -> Run {
+        let mut run = self.site.makeroom(args);
+        run.without_env("DOCKER_HOST").without_env("MAKEROOM_SWAP").limit(PATIENCE);
+        run.env("PATH", format!("{}:{PATH}", self.site.path("bin").display()));
+        run
+    }
+
+    /// The same with the forwarded socket, which looks like any engine of this machine.
+    #[must_use]
+    pub fn forwarded<I: IntoIterator<Item: AsRef<OsStr>>>(&self, args: I) -> Run {
+        let mut run = self.makeroom(args);
+        run.env("DOCKER_HOST", format!("unix://{}", self.vm.socket().display()));
+        run
+    }
+
+    /// Starts `count` services that hold so much memory each.
+    #[must_use]
+    pub fn hogs(&self, count: usize, mebibytes: usize) -> Hogs {
+        let prefix = unique("hog");
+        let hogs = Hogs { vm: self.vm, names: (0..count).map(|index| format!("{prefix}-{index}")).collect(), all: format!("{prefix}-*") };
+        for name in &hogs.names {
+            let body = json!({
+                "Image": "makeroom-test", "Cmd": ["hog", mebibytes.to_string()], "HostConfig": { "NetworkMode": "none" },
+            });
+            hogs.call("POST", &format!("/containers/create?name={name}"), Some(&body));
+            hogs.call("POST", &format!("/containers/{name}/start"), None);
+        }
+        wait_within(PATIENCE, "the services hold their memory", || hogs.sums(1).is_some());
+        hogs
+    }
+
+    /// Requires that a run left nothing: in the VM no swap, no file and no process of a step, here no
+    /// process, no swap and no journal.
+    #[track_caller]
+    pub fn expect_nothing_left(&self) {
+        assert_eq!(self.vm.areas(), Vec::<String>::new());
+        assert_eq!(self.vm.word("find /tmp -type f; find / -xdev -name '*makeroom*' ! -path '/opt/*' ! -path '/var/lib/docker/*'; find /mnt/lima-colima -type f"), "");
+        wait_within(Duration::from_secs(20), "no step runs in the VM", || {
+            self.vm.word("grep -lsF makeroom-sample /proc/[0-9]*/cmdline || true").is_empty()
+        });
+        wait_within(Duration::from_secs(20), "no process of the run is left", || process::with_environment(&self.site.mark()).is_empty());
+        assert_eq!(self.site.journals(), Vec::<PathBuf>::new());
+        expect_no_swap_here();
+    }
+
+    /// After a signal the keeper goes on for as long as swapoff takes.
+    #[track_caller]
+    pub fn wait_until_swap_is_gone(&self) {
+        wait_within(PATIENCE, "the swap in the VM is gone", || self.vm.areas().is_empty() && self.site.journals().is_empty());
+    }
+}
+
+/// Requires that no swap was made on this machine.
+#[track_caller]
+pub fn expect_no_swap_here() {
+    let areas = crate::support::swap::areas();
+    let ours: Vec<_> = areas.iter().filter(|area| area.starts_with("/var/lib/makeroom") || area.starts_with("/mnt")).collect();
+    assert!(ours.is_empty(), "{ours:?}");
+}
+
+/// Services in the VM.
+pub struct Hogs {
+    vm: &'static Vm,
+    names: Vec<String>,
+    all: String,
+}
+
+/// One service as the engine tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    /// `running`, `paused`, `exited`.
+    pub status: String,
+    /// Of its first process, in the VM.
+    pub pid: i64,
+    /// When it started.
+    pub started_at: String,
+}
+
+impl Hogs {
+    /// A glob that matches all of them and nothing else.
+    #[must_use]
+    pub fn all(&self) -> &str {
+        &self.all
+    }
+
+    /// All of them as they are now.
+    #[must_use]
+    pub fn states(&self) -> Vec<State> {
+        let one = |name: &String| {
+            let state = &self.call("GET", &format!("/containers/{name}/json"), None).json()["State"];
+            let text = |field: &str| state[field].as_str().unwrap_or_default().to_owned();
+            State { status: text("Status"), pid: state["Pid"].as_i64().unwrap_or(0), started_at: text("StartedAt") }
+        };
+        self.names.iter().map(one).collect()
+    }
+
+    /// Whether each has this status.
+    #[must_use]
+    pub fn are(&self, status: &str) -> bool {
+        self.states().iter().all(|state| state.status == status)
+    }
+
+    /// The bytes in their cgroups, in all.
+    #[must_use]
+    pub fn memory(&self) -> u64 {
+        let pids: Vec<_> = self.states().iter().map(|state| state.pid.to_string()).collect();
+        let script = "for pid in PIDS; do path=$(cut -d: -f3 /proc/$pid/cgroup); cat /sys/fs/cgroup$path/memory.current; done";
+        self.vm.sh(&script.replace("PIDS", &pids.join(" "))).lines().map(|line| line.parse::<u64>().expect("bytes")).sum()
+    }
+
+    /// What each has last printed of its memory, once all have printed so many.
+    #[must_use]
+    pub fn sums(&self, count: usize) -> Option<Vec<String>> {
+        let one = |name: &String| {
+            let body = self.call("GET", &format!("/containers/{name}/logs?stdout=1"), None).body;
+            let text = String::from_utf8_lossy(&body).into_owned();
+            let sums: Vec<_> = text.lines().filter_map(|line| Some(line.split_once("sum ")?.1.to_owned())).collect();
+            sums.get(count - 1).cloned()
+        };
+        self.names.iter().map(one).collect()
+    }
+
+    /// Has each read all of its memory again; gives what it finds, the `count`th time.
+    #[must_use]
+    pub fn sums_again(&self, count: usize) -> Vec<String> {
+        for name in &self.names {
+            self.call("POST", &format!("/containers/{name}/kill?signal=SIGUSR1"), None);
+        }
+        wait_within(PATIENCE, "the services have read their memory", || self.sums(count).is_some());
+        self.sums(count).expect("waited for")
+    }
+
+    #[track_caller]
+    fn call(&self, method: &str, path: &str, body: Option<&serde_json::Value>) -> api::Answer {
+        api::must(&self.vm.socket(), method, path, body)
+    }
+}
+
+/// How many lines of makeroom's begin with this word after its name: `warning:`, `error:`.
+#[must_use]
+pub fn lines_with<'a>(done: &'a Done, word: &str) -> Vec<&'a str> {
+    done.err.lines().filter(|line| line.strip_prefix("makeroom: ").is_some_and(|line| line.starts_with(word))).collect()
+}
+
+/// Waits until it has said this.
+#[track_caller]
+pub fn wait_until_said(run: &Running, words: &str) {
+    wait_within(PATIENCE, &format!("it says `{words}`"), || run.written("err").contains(words));
+}
+
+thread_local! {
+    static IN_TEST: Cell<bool> = const { Cell::new(false) };
+}
+
+/// While it lives, a panic of its thread prints how the VM is; then it tells how long that was.
+struct Reporting {
+    begun: Instant,
+}
+
+impl Reporting {
+    fn begin() -> Self {
+        static HOOK: Once = Once::new();
+        HOOK.call_once(|| {
+            let before = panic::take_hook();
+            panic::set_hook(Box::new(move |info| {
+                before(info);
+                if IN_TEST.take() {
+                    eprintln!("{}", vm().report());
+                }
+            }));
+        });
+        IN_TEST.set(true);
+        Self { begun: Instant::now() }
+    }
+}
+
+impl Drop for Reporting {
+    fn drop(&mut self) {
+        IN_TEST.set(false);
+        // The VM is slow, and this shows where the time goes.
+        eprintln!("{} took {:.1} s", std::thread::current().name().unwrap_or("a test"), self.begun.elapsed().as_secs_f64());
+    }
+}

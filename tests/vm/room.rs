@@ -1,0 +1,60 @@
+//! The whole job in a VM: services paused, their memory in the VM's swap, and everything as before.
+
+use crate::{
+    place::{AREA, PATIENCE, Place, expect_no_swap_here},
+    support::{site::UNTIL_GO, wait_within},
+};
+
+/// Three round trips at most make room; the connection for samples is one more, which stays.
+const MOST_CALLS: usize = 3;
+
+fn whole_job(place: &Place) {
+    let hogs = place.hogs(3, 90);
+    let (before, held, sums) = (hogs.states(), hogs.memory(), hogs.sums(1));
+    assert!(held > 270 << 20, "the services hold {held} bytes");
+    let disk = place.vm.disk_bytes();
+
+    let run = place.makeroom(["--pause", hogs.all(), "--", "sh", "-c", UNTIL_GO]).spawn();
+    wait_within(PATIENCE, "the build runs", || place.site.work().join("child").exists());
+    let (made, running) = place.calls("colima");
+    assert!(made.len() <= MOST_CALLS && running.len() <= 1, "{made:#?}\nrunning {running:#?}");
+    assert!(hogs.are("paused"), "{:?}", hogs.states());
+    let left = hogs.memory();
+    assert!(left <= held / 20, "{left} of {held} bytes are left");
+    assert_eq!(place.vm.areas(), [AREA]);
+    assert_eq!(place.vm.word(&format!("stat -c '%a %u' {AREA}")), "600 0");
+    expect_no_swap_here();
+    let grown = place.vm.disk_bytes().saturating_sub(disk);
+
+    place.site.go();
+    let done = run.wait();
+    done.expect_code(7).expect_said("3 services paused").expect_said(" given back in ").expect_said(" available in colima");
+    done.expect_said("of swap made for this run").expect_said("the room is in colima; `sh` runs on this machine and does not use it");
+    done.expect_said("lowest available in colima").expect_said("3 services running again").expect_said("swap removed");
+    assert!(!done.err.contains("warning"), "{}", done.err);
+    assert_eq!(hogs.states(), before);
+    assert_eq!(Some(hogs.sums_again(2)), sums);
+    place.expect_nothing_left();
+    // What was swapped out was on the disk, and `fstrim` has given it back to this machine.
+    let kept = place.vm.disk_bytes().saturating_sub(disk);
+    assert!(grown > 200 << 20 && kept < 32 << 20, "the disk grew by {grown} bytes and {kept} are kept");
+}
+
+#[test]
+fn through_colima_memory_of_services_makes_room_in_the_vm_and_everything_comes_back() {
+    whole_job(&Place::colima());
+}
+
+#[test]
+fn the_whole_job_is_done_also_where_the_shell_and_every_tool_in_the_vm_are_busyboxs() {
+    let place = Place::colima();
+    // First in the steps' own PATH, and in sudo's.
+    place.vm.sh("busybox --install -s /usr/local/sbin");
+    assert_eq!(place.vm.word("readlink -f /usr/local/sbin/sh /usr/local/sbin/swapon | sort -u"), "/usr/bin/busybox");
+    whole_job(&place);
+}
+
+#[test]
+fn dash_reads_the_steps_of_the_other_tests() {
+    assert_eq!(Place::bare().vm.word("readlink -f /bin/sh"), "/usr/bin/dash");
+}

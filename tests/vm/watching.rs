@@ -1,0 +1,52 @@
+//! Looking at the VM: `status`, and the samples during a build, which must cost the VM next to nothing.
+
+use crate::{
+    place::{PATIENCE, Place},
+    support::{site::UNTIL_GO, wait_within},
+};
+
+/// The seconds that processes are counted for.
+const SECONDS: u64 = 10;
+
+/// How many processes are started in the VM meanwhile; the same shell counts before and after.
+fn started(place: &Place) -> u64 {
+    let count = "count() { while read -r name value; do [ $name != processes ] || echo $value; done </proc/stat; }";
+    let text = place.vm.sh(&format!("{count}; count; sleep {SECONDS}; count"));
+    let counts: Vec<u64> = text.lines().map(|line| line.parse().expect("a number")).collect();
+    counts[1] - counts[0]
+}
+
+#[test]
+fn sampling_starts_at_most_three_processes_a_second_in_the_vm() {
+    let place = Place::colima();
+    let _hogs = place.hogs(5, 5);
+    let idle = started(&place);
+    let run = place.makeroom(["--", "sh", "-c", UNTIL_GO]).spawn();
+    let samples = "grep -lsF makeroom-sample /proc/[0-9]*/cmdline || true";
+    wait_within(PATIENCE, "samples are taken", || place.site.work().join("child").exists() && !place.vm.word(samples).is_empty());
+    let sampling = started(&place);
+    place.site.go();
+    run.wait().expect_code(7).expect_said("lowest available in colima");
+    assert!(sampling > idle + SECONDS / 2, "{sampling} were started, {idle} in an idle VM: nobody looked");
+    assert!(sampling <= idle + 3 * SECONDS + 3, "{sampling} in {SECONDS} s, {idle} in an idle VM");
+    place.expect_nothing_left();
+}
+
+#[test]
+fn status_shows_the_vm_its_memory_and_its_swap() {
+    let place = Place::colima();
+    let hogs = place.hogs(1, 10);
+    let total = place.vm.number("awk '/^MemTotal:/ { print $2 }' /proc/meminfo") << 10;
+    let run = place.makeroom(["--swap", "128MiB", "--pause", hogs.all(), "--", "sh", "-c", UNTIL_GO]).spawn();
+    wait_within(PATIENCE, "the build runs", || place.site.work().join("child").exists());
+    let status = place.makeroom(["status", "--json"]).run();
+    let told: serde_json::Value = serde_json::from_str(&status.expect_code(0).out).expect("JSON");
+    assert_eq!((told["host"].as_str(), told["memory"]["total_bytes"].as_u64()), (Some("colima"), Some(total)), "{}", status.out);
+    assert_eq!(told["swap"][0]["path"].as_str(), Some(crate::place::AREA), "{}", status.out);
+    assert_eq!(told["leases"][0]["targets"].as_array().map(Vec::len), Some(1), "{}", status.out);
+    let shown = place.makeroom(["status"]).run().out;
+    assert!(shown.contains("host        colima\n") && shown.contains(" available of 1.4 GiB"), "{shown}");
+    place.site.go();
+    run.wait().expect_code(7);
+    place.expect_nothing_left();
+}
