@@ -2,10 +2,10 @@
 
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader, Lines},
-    process::{Child, ChildStdout},
+    process::ChildStdout,
 };
 
-use super::shell::{Shell, ShellError};
+use super::shell::{Shell, ShellError, Step};
 use crate::core::sample::{self, HostSample};
 
 const SAMPLE: &str = include_str!("steps/sample.sh");
@@ -14,7 +14,7 @@ const SAMPLE: &str = include_str!("steps/sample.sh");
 #[derive(Debug)]
 pub struct Sampler {
     /// Ends with this.
-    _step: Child,
+    _step: Step,
     lines: Lines<BufReader<ChildStdout>>,
 }
 
@@ -26,7 +26,7 @@ impl Sampler {
     pub async fn begin(shell: &Shell) -> Result<Self, ShellError> {
         let script = format!("{{\n{SAMPLE}}}\n");
         let mut step = shell.stream(&script).await?;
-        let stdout = step.stdout.take().ok_or_else(|| ShellError::Failed("the step has no output".to_owned()))?;
+        let stdout = step.0.stdout.take().ok_or_else(|| ShellError::Failed("the step has no output".to_owned()))?;
         Ok(Self { _step: step, lines: BufReader::new(stdout).lines() })
     }
 

@@ -8,6 +8,10 @@ use std::{
     time::Duration,
 };
 
+use nix::{
+    sys::signal::{Signal, killpg},
+    unistd::Pid,
+};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     process::{Child, Command},
@@ -169,15 +173,15 @@ impl Shell {
     ///
     /// # Errors
     /// [`ShellError`].
-    pub async fn stream(&self, script: &str) -> Result<Child, ShellError> {
+    pub async fn stream(&self, script: &str) -> Result<Step, ShellError> {
         let root = self.root().await;
         let mut command = self.command(root, &["-s"])?;
         let failed = |source| ShellError::Io { program: self.program(), source };
-        let mut child = command.stderr(Stdio::null()).spawn().map_err(failed)?;
-        if let Some(mut input) = child.stdin.take() {
+        let mut step = Step(command.stderr(Stdio::null()).spawn().map_err(failed)?);
+        if let Some(mut input) = step.0.stdin.take() {
             input.write_all(script.as_bytes()).await.map_err(failed)?;
         }
-        Ok(child)
+        Ok(step)
     }
 
     fn program(&self) -> String {
@@ -204,15 +208,15 @@ impl Shell {
             }
             Route::NoWay { engine } => return Err(ShellError::NoWay { engine: engine.clone() }),
         };
-        command.args(arguments).current_dir("/").kill_on_drop(true);
+        command.args(arguments).current_dir("/").process_group(0);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         Ok(command)
     }
 
     async fn step(&self, arguments: &[&str], root: Option<Root>, script: &str, limit: Duration) -> Result<String, ShellError> {
         let failed = |source| ShellError::Io { program: self.program(), source };
-        let mut child = self.command(root, arguments)?.spawn().map_err(failed)?;
-        let (mut input, mut stdout, mut stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let mut step = Step(self.command(root, arguments)?.spawn().map_err(failed)?);
+        let (mut input, mut stdout, mut stderr) = (step.0.stdin.take(), step.0.stdout.take(), step.0.stderr.take());
         let whole = whole(script);
         let write = async {
             if let Some(input) = input.as_mut() {
@@ -231,7 +235,7 @@ impl Shell {
             let mut answer = Vec::new();
             let Some(stdout) = stdout.as_mut() else { return Ok(answer) };
             while stdout.read_buf(&mut answer).await.map_err(failed)? > 0 {
-                // Behind a terminal, a shell waits for more of its script for ever.
+                // Nothing that comes through one is what was printed, and the rest may never come.
                 if is_from_terminal(&answer) {
                     return Err(ShellError::Terminal { program: self.program() });
                 }
@@ -240,11 +244,26 @@ impl Shell {
         };
         let talk = async {
             let ((), answer, ()) = tokio::try_join!(write, read_out, listen)?;
-            Ok((answer, child.wait().await.map_err(failed)?))
+            Ok((answer, step.0.wait().await.map_err(failed)?))
         };
         let silent = |_| ShellError::Silent { host: self.host_name().unwrap_or("the step").to_owned(), after: limit };
         let (answer, status) = tokio::time::timeout(limit, talk).await.map_err(silent)??;
         read(&Output { status, stdout: answer, stderr: said }, &self.program())
+    }
+}
+
+/// A step's process on this machine. One that has not ended when this is dropped is killed with all
+/// that it started: `colima` does not become the ssh that it runs.
+#[derive(Debug)]
+pub struct Step(pub Child);
+
+impl Drop for Step {
+    fn drop(&mut self) {
+        // Waited for, it has no pid any more, and its number may be somebody else's.
+        if let Some(group) = self.0.id().and_then(|pid| i32::try_from(pid).ok()) {
+            // ESRCH: it ended by itself in between.
+            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+        }
     }
 }
 
@@ -260,7 +279,8 @@ fn is_from_terminal(output: &[u8]) -> bool {
 fn whole(script: &str) -> String {
     // A step that was begun tidies up after itself, also where nobody reads what it says any more.
     let (first, rest) = MARKER.split_at(8);
-    format!("{{\ntrap '' PIPE; PATH={PATH}; export PATH; LC_ALL=C; export LC_ALL; set -u; echo {first}'{rest}'\n{script}\n}}\n")
+    // `exit`: a shell at a terminal would ask for more.
+    format!("{{\ntrap '' PIPE; PATH={PATH}; export PATH; LC_ALL=C; export LC_ALL; set -u; echo {first}'{rest}'\n{script}\nexit\n}}\n")
 }
 
 async fn find_root() -> Option<Root> {

@@ -70,15 +70,11 @@ fn a_command_that_hangs_is_given_up_after_its_time() {
 }
 
 #[test]
-fn a_way_that_needs_a_terminal_or_gives_one_is_named() {
+fn a_way_that_needs_a_terminal_is_named() {
     each_is_named(|place| {
-        let with_terminal = place.vm.way().replace("ssh -F", "ssh -tt -F");
-        let needing =
-            place.write_program("needs-terminal", "#!/bin/sh\n[ -t 0 ] || { echo 'the input device is not a TTY' >&2; exit 1; }\n");
-        vec![
-            (with_terminal, "gives the step a terminal"),
-            (needing.display().to_string(), "did not run the step: the input device is not a TTY"),
-        ]
+        let script = "#!/bin/sh\n[ -t 0 ] || { echo 'the input device is not a TTY' >&2; exit 1; }\n";
+        let needing = place.write_program("needs-terminal", script);
+        vec![(needing.display().to_string(), "did not run the step: the input device is not a TTY")]
     });
 }
 
@@ -123,16 +119,29 @@ fn an_engine_that_is_gone_with_its_vm_is_one_line_and_the_build_runs() {
     place.expect_nothing_left();
 }
 
-#[test]
-fn greetings_before_the_output_are_passed_over_and_the_room_is_made() {
+/// Room is made by this way, as by any that works.
+#[track_caller]
+fn expect_room(way: impl FnOnce(&Place) -> String) {
     let place = Place::bare();
     let hogs = place.hogs(1, 60);
     let before = hogs.states();
-    let text = format!("#!/bin/sh\necho Welcome to the VM; echo 'it needs a reboot' >&2; exec {} \"$@\"\n", place.vm.way());
-    let noisy = place.write_program("noisy", &text).display().to_string();
-    let done = place.forwarded(["--vm-shell", &noisy, "--pause", hogs.all(), "--", "true"]).run();
+    let way = way(&place);
+    let done = place.forwarded(["--vm-shell", &way, "--pause", hogs.all(), "--", "true"]).run();
     done.expect_code(0).expect_said(" given back in ").expect_said("of swap made for this run").expect_said("swap removed");
     assert!(!done.err.contains("warning"), "{}", done.err);
     assert_eq!(hogs.states(), before);
     place.expect_nothing_left();
+}
+
+#[test]
+fn greetings_before_the_output_are_passed_over_and_the_room_is_made() {
+    expect_room(|place| {
+        let text = format!("#!/bin/sh\necho Welcome to the VM; echo 'it needs a reboot' >&2; exec {} \"$@\"\n", place.vm.way());
+        place.write_program("noisy", &text).display().to_string()
+    });
+}
+
+#[test]
+fn a_terminal_that_only_adds_its_shells_prompts_is_as_good_as_none() {
+    expect_room(|place| place.vm.way().replace("ssh -F", "ssh -tt -F"));
 }
