@@ -5,7 +5,10 @@ active() { awk -v path="$listed" 'NR > 1 && $1 == path { found = 1 } END { exit 
 ours() { [ -f "$path" ] && [ ! -L "$path" ] && [ "$(dd if="$path" bs=1 skip=1052 count="${#label}" 2>/dev/null)" = "$label" ]; }
 # A step that makes it outlives its keeper. It has the label among its arguments, and is let finish.
 # -q, because grep calls it an error where a process ended meanwhile, also when another one matched.
-making() { printf '%s' "$label" | grep -qsF -f - /proc/[0-9]*/cmdline; }
+making() {
+    set -- /proc/[0-9]*/cmdline
+    printf '%s' "$label" | grep -qsF -f - "$@"
+}
 waits=0
 while ! active && making; do
     [ "$waits" -lt 60 ] || { echo "no it is still being made"; exit 0; }
