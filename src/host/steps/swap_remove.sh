@@ -24,5 +24,6 @@ fi
 # A file that is still listed is still written to.
 if active; then echo "no it is still active"; exit 0; fi
 rm -f "$path" || { echo "no it cannot be deleted"; exit 0; }
-if [ -n "$trim" ]; then timeout 60 fstrim "${path%/*}" > /dev/null 2>&1; fi
+# What was freed is trimmed only once the file system has written down that it is free.
+if [ -n "$trim" ]; then timeout 60 sh -c 'sync; fstrim "$1"' sh "${path%/*}" > /dev/null 2>&1; fi
 echo ok
