@@ -25,5 +25,8 @@ fi
 if active; then echo "no it is still active"; exit 0; fi
 rm -f "$path" || { echo "no it cannot be deleted"; exit 0; }
 # What was freed is trimmed only once the file system has written down that it is free.
-if [ -n "$trim" ]; then timeout 60 sh -c 'sync; fstrim "$1"' sh "${path%/*}" > /dev/null 2>&1; fi
+if [ -n "$trim" ]; then
+    timeout 60 sync
+    timeout 60 fstrim "${path%/*}" > /dev/null 2>&1
+fi
 echo ok
