@@ -2,7 +2,7 @@
 # that it reads, until there is no more to read: "makeroom-sample AVAILABLE_KIB FULL_STALL_US OOM_KILLS BUILD_BYTES",
 # "-" for what is not known. What the engine's builder runs is no container: its steps have cgroups beside the
 # containers' own, with other names than their 64 digits. Their processes are made the kernel's first choice
-# when memory is short. Starts no process for a line, or at most two where it looks for steps: a machine that is short of
+# when memory is short. Starts no process for a line, or two where it looks for steps: a machine that is short of
 # memory should not run programs to say so.
 exec awk '
     function first(file, name,    line, parts, value) {
@@ -42,18 +42,13 @@ exec awk '
             build = "-"; pids = ""
             if (list != "") {
                 build = 0
-                # A listing is a process: while a step is known, only now and then for others beside it.
-                if (!known || age++ % 5 == 0) {
-                    split("", steps)
-                    while ((list | getline dir) > 0) {
-                        name = dir; sub(/.*\//, "", name)
-                        # Files have a dot in their names, containers 64 digits.
-                        if (name ~ /:docker:/ || name != "buildkit" && name !~ /\./ && length(name) != 64) steps[dir]
-                    }
-                    close(list)
+                while ((list | getline dir) > 0) {
+                    name = dir; sub(/.*\//, "", name)
+                    # Files have a dot in their names, containers 64 digits.
+                    if (name !~ /:docker:/ && (name == "buildkit" || name ~ /\./ || length(name) == 64)) continue
+                    build += held(dir); volunteer(dir)
                 }
-                known = 0
-                for (dir in steps) { bytes = held(dir); build += bytes; known += bytes > 0; volunteer(dir) }
+                close(list)
             }
             if (pids != "") system("for pid in" pids "; do echo 1000 > /proc/$pid/oom_score_adj; done 2> /dev/null")
             printf "makeroom-sample %s %s %s %s\n", first("/proc/meminfo", "MemAvailable:"), stall(), first("/proc/vmstat", "oom_kill"), (build == "-" ? build : sprintf("%.0f", build))
