@@ -169,7 +169,7 @@ impl Shell {
         self.step(&words, Some(root), script, limit).await
     }
 
-    /// Starts a step that goes on until it is dropped; its streams are the caller's.
+    /// Starts a step that goes on until it is dropped; what it prints is the caller's to read.
     ///
     /// # Errors
     /// [`ShellError`].
@@ -178,7 +178,7 @@ impl Shell {
         let mut command = self.command(root, &["-s"])?;
         let failed = |source| ShellError::Io { program: self.program(), source };
         let mut step = Step(command.stderr(Stdio::null()).spawn().map_err(failed)?);
-        if let Some(input) = step.0.stdin.as_mut() {
+        if let Some(mut input) = step.0.stdin.take() {
             input.write_all(script.as_bytes()).await.map_err(failed)?;
         }
         Ok(step)

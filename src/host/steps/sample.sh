@@ -1,9 +1,8 @@
-# Needs: $builds_in_engine (not empty: look for the builder's steps). Prints a line at once and one for each line
-# that it reads, until there is no more to read: "makeroom-sample AVAILABLE_KIB FULL_STALL_US OOM_KILLS BUILD_BYTES",
+# Prints a line a second, until nobody reads it: "makeroom-sample AVAILABLE_KIB FULL_STALL_US OOM_KILLS BUILD_BYTES",
 # "-" for what is not known. What the engine's builder runs is no container: its steps have cgroups beside the
 # containers' own, with other names than their 64 digits. Their processes are made the kernel's first choice
-# when memory is short. Starts no process for a line, or two where it looks for steps: a machine that is short of
-# memory should not run programs to say so.
+# when memory is short. Starts three processes a second at most: awk stays, and the shell's own read would
+# take a call for each letter.
 exec awk '
     function first(file, name,    line, parts, value) {
         value = "-"
@@ -37,7 +36,7 @@ exec awk '
             split(line, halves, " - "); split(halves[1], mount, " "); split(halves[2], type, " ")
             if (type[1] == "cgroup2" && mount[4] == "/" && root == "") root = mount[5]
         }
-        if (root != "" && '"${builds_in_engine:+1}"'0) list = "exec ls -d " root "/*:docker:* " root "/*/*:docker:* " root "/docker/* " root "/docker/buildkit/* 2> /dev/null"
+        if (root != "") list = "exec ls -d " root "/*:docker:* " root "/*/*:docker:* " root "/docker/* " root "/docker/buildkit/* 2> /dev/null"
         for (;;) {
             build = "-"; pids = ""
             if (list != "") {
@@ -53,6 +52,6 @@ exec awk '
             if (pids != "") system("for pid in" pids "; do echo 1000 > /proc/$pid/oom_score_adj; done 2> /dev/null")
             printf "makeroom-sample %s %s %s %s\n", first("/proc/meminfo", "MemAvailable:"), stall(), first("/proc/vmstat", "oom_kill"), (build == "-" ? build : sprintf("%.0f", build))
             fflush()
-            if ((getline tick) <= 0) exit
+            if (system("exec sleep 1") != 0) exit
         }
     }'
