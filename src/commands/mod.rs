@@ -18,7 +18,9 @@ use crate::{
         text,
         wire::{Request, Started},
     },
+    engine::endpoint::Wish,
     host::container::{Place, place_of},
+    keeper::reach::Reach,
     lease::{journal::Journal, leases::new_id, state_dir::StateDir},
     report::say::Say,
 };
@@ -88,6 +90,16 @@ pub fn begin_lease(
         adopt: false,
     };
     Ok((request, journal))
+}
+
+/// The way to the engine that the settings name, and to its host.
+///
+/// # Errors
+/// Where there is no name for a connection of its own.
+pub fn reach(settings: &Settings) -> Result<Reach, String> {
+    let wish = Wish { engine: settings.engine.clone(), context: settings.context.clone() };
+    let name = new_id().map_err(|error| error.to_string())?;
+    Ok(Reach::find(&wish, settings.vm_shell.as_ref(), &name))
 }
 
 /// Runs a short command's work with the engine.

@@ -27,8 +27,8 @@ pub fn run(args: RunArgs) -> ExitCode {
     let program = args.command.first().map(|program| Path::new(program).file_name().unwrap_or_default().to_string_lossy().into_owned());
     let lease = match super::begin_lease(&settings, program, None) {
         Ok((mut request, journal)) => {
-            // Whoever asks for a time limit wants a supervisor of its own.
             request.builds_in_engine = build_site::of_command(&args.command).is_in_engine();
+            // Whoever asks for a time limit wants a supervisor of its own.
             request.inside = env::var(LEASE).ok().filter(|_| settings.timeout.is_none());
             Some((request, journal))
         }

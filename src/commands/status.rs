@@ -13,12 +13,10 @@ use crate::{
         target::Method,
         text,
     },
-    engine::endpoint::Wish,
     host::reclaim,
-    keeper::reach::Reach,
     lease::{
         journal::Journal,
-        leases::{Leases, id_of, new_id},
+        leases::{Leases, id_of},
         state_dir::StateDir,
     },
 };
@@ -86,7 +84,7 @@ pub fn status(args: &StatusArgs) -> ExitCode {
 }
 
 fn look(settings: &Settings) -> Result<Status, String> {
-    let mut found = super::block_on(async { look_at_host(settings).await })?;
+    let mut found = super::block_on(look_at_host(settings))?;
     let Some(state) = StateDir::open_existing(&settings.state_dir).map_err(|error| error.to_string())? else { return Ok(found) };
     let lock = state.lock(LOCK_PATIENCE).map_err(|error| error.to_string())?;
     let leases = Leases::look(&state, &lock, None).map_err(|error| error.to_string())?;
@@ -98,8 +96,7 @@ fn look(settings: &Settings) -> Result<Status, String> {
 }
 
 async fn look_at_host(settings: &Settings) -> Result<Status, String> {
-    let wish = Wish { engine: settings.engine.clone(), context: settings.context.clone() };
-    let reach = Reach::find(&wish, settings.vm_shell.as_ref(), &new_id().map_err(|error| error.to_string())?);
+    let reach = super::reach(settings)?;
     // The leases are worth showing also where the host does not answer.
     let measured = reclaim::measure(&reach.shell).await.unwrap_or_default();
     let area = |ActiveSwap { path, size_bytes, used_bytes }| Area { path, size_bytes, used_bytes };

@@ -11,13 +11,11 @@ use crate::{
         text::{self, size},
         values::SwapWish,
     },
-    engine::endpoint::Wish,
     host::{
         kept_swap::{self, Found},
         shell::{Shell, ShellError},
         swap::{Removal, SwapError},
     },
-    keeper::reach::Reach,
     report::say::Say,
 };
 
@@ -37,7 +35,7 @@ pub fn swap(command: &SwapCommand) -> ExitCode {
     match super::block_on(async { Ok(act(command, args, &settings, &mut say).await) }) {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(failed)) => {
-            say.error(text::printable(&failed.what), Some("nothing was changed"), failed.hint);
+            say.error(text::printable(&failed.what), Some(failed.state), failed.hint);
             super::failed()
         }
         Err(error) => {
@@ -49,26 +47,32 @@ pub fn swap(command: &SwapCommand) -> ExitCode {
 
 struct Failed {
     what: String,
+    /// How things are now.
+    state: &'static str,
     hint: Option<&'static str>,
+}
+
+impl Failed {
+    fn new(what: String, hint: Option<&'static str>) -> Self {
+        Self { what, state: "nothing was changed", hint }
+    }
 }
 
 impl From<SwapError> for Failed {
     fn from(error: SwapError) -> Self {
         let hint = if let SwapError::Shell(shell) = &error { ShellError::hint(shell) } else { None };
-        Self { what: error.to_string(), hint }
+        Self::new(error.to_string(), hint)
     }
 }
 
 async fn act(command: &SwapCommand, args: &SwapArgs, settings: &Settings, say: &mut Say) -> Result<(), Failed> {
-    let name = crate::lease::leases::new_id().map_err(|error| Failed { what: error.to_string(), hint: None })?;
-    let wish = Wish { engine: settings.engine.clone(), context: settings.context.clone() };
-    let reach = Reach::find(&wish, settings.vm_shell.as_ref(), &name);
+    let reach = super::reach(settings).map_err(|error| Failed::new(error, None))?;
     if let Err(error) = reach.endpoint() {
-        return Err(Failed { what: error.to_string(), hint: Some("`docker context ls` shows what there is") });
+        return Err(Failed::new(error.to_string(), Some("`docker context ls` shows what there is")));
     }
     let path = args.swap_file.as_ref().map_or_else(kept_swap::default_path, |path| path.to_string_lossy().into_owned());
     if !path.starts_with('/') {
-        return Err(Failed { what: format!("`{path}` is not an absolute path, and the host may be another machine"), hint: None });
+        return Err(Failed::new(format!("`{path}` is not an absolute path, and the host may be another machine"), None));
     }
     let shell = &reach.shell;
     let found = kept_swap::look(shell, &path).await?;
@@ -84,7 +88,7 @@ async fn act(command: &SwapCommand, args: &SwapArgs, settings: &Settings, say: &
 
 async fn on(shell: &Shell, path: &str, found: &Found, persist: bool, settings: &Settings, say: &mut Say) -> Result<(), Failed> {
     let SwapWish::Free(wish) = settings.swap else {
-        return Err(Failed { what: "the size of the swap to turn on is `off`".to_owned(), hint: Some("name one with --swap SIZE") });
+        return Err(Failed::new("the size of the swap to turn on is `off`".to_owned(), Some("name one with --swap SIZE")));
     };
     let total_bytes = found.measured.memory.map_or(0, |memory| memory.swap_total_bytes);
     let is_on = found.measured.swap_at(path).is_some();
@@ -103,7 +107,8 @@ async fn on(shell: &Shell, path: &str, found: &Found, persist: bool, settings: &
         }
         None => say.info(format!("swap is on already{place}: {}", text::printable(path))),
     }
-    if persist && kept_swap::persist(shell, path, true).await? {
+    let kept_until_boot = |error| Failed { state: "the swap is on until the next boot, /etc/fstab is as it was", ..Failed::from(error) };
+    if persist && kept_swap::persist(shell, path, true).await.map_err(kept_until_boot)? {
         say.info("and at every boot: one line in /etc/fstab".to_owned());
     }
     Ok(())
@@ -112,7 +117,8 @@ async fn on(shell: &Shell, path: &str, found: &Found, persist: bool, settings: &
 async fn off(shell: &Shell, path: &str, found: &Found, say: &mut Say) -> Result<(), Failed> {
     let active = found.measured.swap_at(path);
     let removal = kept_swap::turn_off(shell, path, active.map_or(0, |swap| swap.size_bytes)).await?;
-    let line_removed = found.is_persistent && kept_swap::persist(shell, path, false).await?;
+    let line_left = |error| Failed { state: "the swap is off, its line in /etc/fstab is still there", ..Failed::from(error) };
+    let line_removed = found.is_persistent && kept_swap::persist(shell, path, false).await.map_err(line_left)?;
     let mut done = Vec::new();
     if removal == Removal::Removed {
         done.push(format!("{} is off and deleted{}", text::printable(path), shell.place()));

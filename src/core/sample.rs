@@ -16,7 +16,7 @@ pub struct HostSample {
     pub full_stall: Option<Duration>,
     /// What the kernel has killed for memory since boot.
     pub oom_kills: Option<u64>,
-    /// What the builder's steps and the containers that came after room was made hold.
+    /// What the steps of the engine's builder hold; `None` where they are not looked for.
     pub build_bytes: Option<u64>,
 }
 

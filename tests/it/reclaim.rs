@@ -59,13 +59,6 @@ fn all_held_bytes(services: &Services) -> u64 {
     services.states().into_iter().map(|state| held_bytes(&state.expect("there"))).sum()
 }
 
-/// Services of so much memory each, once all of it is touched.
-fn hogs(site: &Site, recipe: &Recipe, count: usize) -> Services {
-    let services = site.start(recipe, count);
-    wait_until("all memory is touched", || (0..count).all(|index| services.log(index).contains("sum")));
-    services
-}
-
 /// Each service's sums so far; another one is asked for first.
 fn sums(services: &Services) -> Vec<Vec<String>> {
     let before: Vec<usize> = (0..services.count()).map(|index| services.log(index).lines().count()).collect();
@@ -94,7 +87,7 @@ fn said_given_back(done: &Done) -> f64 {
 fn half_a_gibibyte_of_services_goes_to_swap_and_comes_back_whole() {
     let _turn = swap::turn();
     let (disk, site) = (Disk::new("ext4", 1400), Site::new());
-    let services = hogs(&site, &Recipe::hog(100), 5);
+    let services = site.hogs(&Recipe::hog(100), 5);
     let (states, sums_before) = (services.states(), sums(&services));
     let path = disk.folder("swap").join("area");
     let before = all_held_bytes(&services);
@@ -124,7 +117,7 @@ fn half_a_gibibyte_of_services_goes_to_swap_and_comes_back_whole() {
 fn with_no_reclaim_services_are_paused_and_keep_their_memory() {
     let _turn = swap::turn();
     let (disk, site) = (Disk::new("ext4", 512), Site::new());
-    let services = hogs(&site, &Recipe::hog(50), 2);
+    let services = site.hogs(&Recipe::hog(50), 2);
     let before = all_held_bytes(&services);
     let mut run = site.makeroom(["--pause", &services.all(), "--no-reclaim", "--swap", "200MiB", "--swap-file"]);
     let run = run.args([disk.folder("swap").join("area")]).args(["sh", "-c", UNTIL_GO]).spawn();
@@ -147,7 +140,7 @@ fn a_service_that_may_not_swap_is_named_with_the_reason() {
     } else {
         (Recipe::hog(50).host("Memory", json!(200 * MIB)).host("MemorySwap", json!(200 * MIB)), "it may not use swap")
     };
-    let (willing, may_not) = (hogs(&site, &Recipe::hog(50), 1), hogs(&site, &may_not, 1));
+    let (willing, may_not) = (site.hogs(&Recipe::hog(50), 1), site.hogs(&may_not, 1));
     let before = (all_held_bytes(&willing), all_held_bytes(&may_not));
     let mut run = site.makeroom(["--pause", &willing.all(), "--pause", &may_not.all(), "--swap", "200MiB", "--swap-file"]);
     let run = run.args([disk.folder("swap").join("area")]).args(["sh", "-c", UNTIL_GO]).spawn();
@@ -167,7 +160,7 @@ fn memory_that_is_locked_is_named_with_the_reason() {
     let (disk, ramfs, site) = (Disk::new("ext4", 512), Disk::ramfs(), Site::new());
     let binds = json!([format!("{}:/ram", ramfs.folder("ram").display())]);
     let fill = "cat /dev/zero | head -c 52428800 >/ram/file; echo sum; exec sleep 1000000";
-    let service = hogs(&site, &Recipe::default().script(fill).host("Binds", binds), 1);
+    let service = site.hogs(&Recipe::default().script(fill).host("Binds", binds), 1);
     let before = all_held_bytes(&service);
     assert!(before > 50 * MIB, "{before}");
     let mut run = site.makeroom(["--pause", &service.all(), "--swap", "200MiB", "--swap-file"]);
@@ -191,7 +184,7 @@ fn without_swap_a_service_worth_it_is_stopped_and_started_again() {
         return;
     }
     let site = Site::new();
-    let (large, small) = (hogs(&site, &Recipe::hog(50), 1), site.services(1));
+    let (large, small) = (site.hogs(&Recipe::hog(50), 1), site.services(1));
     let before = (large.state(0).expect("there"), small.state(0).expect("there"));
     let mut run = site.makeroom(["--pause", &large.all(), "--pause", &small.all(), "--swap", "off"]);
     let run = run.args(["sh", "-c", UNTIL_GO]).spawn();
@@ -209,7 +202,7 @@ fn without_swap_a_service_worth_it_is_stopped_and_started_again() {
 fn without_swap_what_would_not_come_back_is_paused_all_the_same() {
     let _turn = swap::turn();
     let site = Site::new();
-    let services = hogs(&site, &Recipe::hog(50).auto_remove(), 1);
+    let services = site.hogs(&Recipe::hog(50).auto_remove(), 1);
     let before = services.states();
     for method in ["auto", "stop"] {
         site.again();
@@ -227,7 +220,7 @@ fn without_swap_what_would_not_come_back_is_paused_all_the_same() {
 fn with_method_pause_nothing_is_stopped_though_there_is_no_swap() {
     let _turn = swap::turn();
     let site = Site::new();
-    let services = hogs(&site, &Recipe::hog(50), 1);
+    let services = site.hogs(&Recipe::hog(50), 1);
     let before = services.states();
     let run = site.makeroom(["--pause", &services.all(), "--swap", "off", "--method", "pause", "sh", "-c", UNTIL_GO]).spawn();
     site.child();

@@ -1,28 +1,18 @@
 //! The way over a command prefix, with prefixes that lead to this very machine, so that every step
 //! that a VM would run is run here; and prefixes that lead nowhere. The VM itself is in tests/vm.
 
-use std::{
-    fs,
-    os::unix::fs::{PermissionsExt as _, symlink},
-    path::PathBuf,
-    time::Duration,
-};
+use std::{fs, os::unix::fs::symlink, path::PathBuf, time::Duration};
 
 use crate::support::{
     dockerd,
-    services::{Recipe, Services},
+    services::Recipe,
     site::{Site, UNTIL_GO},
     swap, wait_until,
 };
 
 /// A program of this name, which runs this as a shell's script.
 fn program(site: &Site, name: &str, script: &str) -> PathBuf {
-    let dir = site.path("bin");
-    fs::create_dir_all(&dir).expect("a directory");
-    let path = dir.join(name);
-    fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("written");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("a mode");
-    path
+    site.program(name, &format!("#!/bin/sh\n{script}\n"))
 }
 
 fn path_with(site: &Site) -> String {
@@ -39,16 +29,10 @@ fn used(site: &Site) -> usize {
     fs::read(site.path("used")).map_or(0, |letters| letters.len())
 }
 
-fn hogs(site: &Site, count: usize) -> Services {
-    let services = site.start(&Recipe::hog(20), count);
-    wait_until("all memory is touched", || (0..count).all(|index| services.log(index).contains("sum")));
-    services
-}
-
 #[test]
 fn behind_a_prefix_room_is_made_with_three_uses_of_it_and_everything_is_put_back() {
     let (turn, site) = (swap::turn(), Site::new());
-    let services = hogs(&site, 3);
+    let services = site.hogs(&Recipe::hog(20), 3);
     let before = services.states();
     let area = turn.dir().join("area");
     let run = site
@@ -77,7 +61,7 @@ fn behind_a_prefix_room_is_made_with_three_uses_of_it_and_everything_is_put_back
 #[test]
 fn a_lease_behind_a_prefix_is_recovered_behind_it() {
     let (turn, site) = (swap::turn(), Site::new());
-    let services = hogs(&site, 2);
+    let services = site.hogs(&Recipe::hog(20), 2);
     let area = turn.dir().join("area");
     let mut run = site
         .makeroom(["--pause", &services.all(), "--swap", &swap::more(200), "--swap-file"])
@@ -143,7 +127,7 @@ fn a_prefix_that_hangs_holds_the_build_up_for_seconds_only_and_a_signal_not_at_a
 #[test]
 fn noise_before_a_steps_output_changes_nothing() {
     let (turn, site) = (swap::turn(), Site::new());
-    let services = hogs(&site, 1);
+    let services = site.hogs(&Recipe::hog(20), 1);
     let noisy = "echo 'Welcome to the VM'; echo 'last login: never' >&2; printf 'no newline'; exec \"$@\"";
     let vm = program(&site, "vm", noisy).display().to_string();
     let area = turn.dir().join("area").display().to_string();

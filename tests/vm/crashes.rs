@@ -5,17 +5,13 @@ use crate::{
     support::{process, site::UNTIL_GO, wait_within},
 };
 
-fn wait_for_build(place: &Place) {
-    wait_within(PATIENCE, "the build runs", || place.site.work().join("child").exists());
-}
-
 #[test]
 fn with_supervisor_and_keeper_killed_recover_restores_by_the_recorded_way() {
     let place = Place::colima();
     let hogs = place.hogs(2, 60);
     let (before, sums) = (hogs.states(), hogs.sums(1));
     let mut run = place.makeroom(["--pause", hogs.all(), "--", "sh", "-c", UNTIL_GO]).spawn();
-    wait_for_build(&place);
+    place.wait_for_build();
     run.kill_with_keeper();
     place.site.go();
     assert!(hogs.are("paused"), "nobody is left who could put them back");
@@ -37,7 +33,7 @@ fn a_killed_keeper_is_replaced_and_the_build_goes_on_and_everything_is_put_back(
     let hogs = place.hogs(2, 60);
     let before = hogs.states();
     let run = place.makeroom(["--pause", hogs.all(), "--", "sh", "-c", UNTIL_GO]).spawn();
-    wait_for_build(&place);
+    place.wait_for_build();
     let keeper = run.keeper();
     process::signal(keeper, libc::SIGKILL);
     run.keeper_other_than(keeper);
@@ -53,7 +49,7 @@ fn a_vm_that_dies_in_mid_build_and_comes_back_has_its_services_again_and_no_swap
     let place = Place::colima();
     let hogs = place.hogs(2, 60);
     let run = place.makeroom(["--restore-timeout", "3s", "--pause", hogs.all(), "--", "sh", "-c", UNTIL_GO]).spawn();
-    wait_for_build(&place);
+    place.wait_for_build();
     // What the engine has written of its containers would be lost with the power otherwise.
     place.vm.sh("sync");
     place.vm.die();

@@ -5,9 +5,7 @@
 use std::{
     cell::Cell,
     ffi::OsStr,
-    fs,
-    os::unix::fs::PermissionsExt as _,
-    panic,
+    fs, panic,
     path::PathBuf,
     process::Command,
     sync::{Mutex, MutexGuard, Once, PoisonError},
@@ -93,10 +91,7 @@ impl Place {
 
     /// Any program on PATH; gives its path.
     pub fn write_program(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.site.path("bin").join(name);
-        fs::write(&path, text).expect("written");
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("a mode");
-        path
+        self.site.program(name, text)
     }
 
     /// The calls of a program so far, those that have ended and those that run.
@@ -155,6 +150,14 @@ impl Place {
         wait_within(Duration::from_secs(20), "no process of the run is left", || process::with_environment(&self.site.mark()).is_empty());
         assert_eq!(self.site.journals(), Vec::<PathBuf>::new());
         expect_no_swap_here();
+    }
+
+    /// Waits until the build of [`UNTIL_GO`] runs.
+    ///
+    /// [`UNTIL_GO`]: crate::support::site::UNTIL_GO
+    #[track_caller]
+    pub fn wait_for_build(&self) {
+        wait_within(PATIENCE, "the build runs", || self.site.work().join("child").exists());
     }
 
     /// After a signal the keeper goes on for as long as swapoff takes.

@@ -1,8 +1,8 @@
 //! The whole job in a VM: services paused, their memory in the VM's swap, and everything as before.
 
 use crate::{
-    place::{AREA, PATIENCE, Place, expect_no_swap_here},
-    support::{site::UNTIL_GO, wait_within},
+    place::{AREA, Place, expect_no_swap_here},
+    support::site::UNTIL_GO,
 };
 
 /// Three round trips at most make room; the connection for samples is one more, which stays.
@@ -15,7 +15,7 @@ fn whole_job(place: &Place) {
     let disk = place.vm.disk_bytes();
 
     let run = place.makeroom(["--pause", hogs.all(), "--", "sh", "-c", UNTIL_GO]).spawn();
-    wait_within(PATIENCE, "the build runs", || place.site.work().join("child").exists());
+    place.wait_for_build();
     let (made, running) = place.calls("colima");
     assert!(made.len() <= MOST_CALLS && running.len() <= 1, "{made:#?}\nrunning {running:#?}");
     assert!(hogs.are("paused"), "{:?}", hogs.states());

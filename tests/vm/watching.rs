@@ -38,7 +38,7 @@ fn status_shows_the_vm_its_memory_and_its_swap() {
     let hogs = place.hogs(1, 10);
     let total = place.vm.number("awk '/^MemTotal:/ { print $2 }' /proc/meminfo") << 10;
     let run = place.makeroom(["--swap", "128MiB", "--pause", hogs.all(), "--", "sh", "-c", UNTIL_GO]).spawn();
-    wait_within(PATIENCE, "the build runs", || place.site.work().join("child").exists());
+    place.wait_for_build();
     let status = place.makeroom(["status", "--json"]).run();
     let told: serde_json::Value = serde_json::from_str(&status.expect_code(0).out).expect("JSON");
     assert_eq!((told["host"].as_str(), told["memory"]["total_bytes"].as_u64()), (Some("colima"), Some(total)), "{}", status.out);

@@ -8,8 +8,8 @@ use std::{
 };
 
 use crate::{
-    place::{AREA, Hogs, PATIENCE, Place, expect_no_swap_here, lines_with},
-    support::{makeroom::Run, process, site::UNTIL_GO, wait_within},
+    place::{AREA, Hogs, Place, expect_no_swap_here, lines_with},
+    support::{makeroom::Run, process, site::UNTIL_GO},
 };
 
 /// Where the connection of a lease has its sockets.
@@ -21,10 +21,6 @@ fn sockets(place: &Place) -> PathBuf {
 
 fn over_ssh(place: &Place, hogs: &Hogs) -> Run {
     place.makeroom(["--engine", "ssh://vm", "--pause", hogs.all(), "--", "sh", "-c", UNTIL_GO])
-}
-
-fn wait_for_build(place: &Place) {
-    wait_within(PATIENCE, "the build runs", || place.site.work().join("child").exists());
 }
 
 /// How often somebody has logged in.
@@ -47,7 +43,7 @@ fn over_ssh_one_connection_carries_the_engine_and_all_steps_and_nothing_of_it_st
     let hogs = place.hogs(2, 60);
     let (held, before, logins_before) = (hogs.memory(), hogs.states(), logins(&place));
     let run = over_ssh(&place, &hogs).spawn();
-    wait_for_build(&place);
+    place.wait_for_build();
     expect_room_made(&place, &hogs, held);
     let sockets = sockets(&place);
     assert!(sockets.exists());
@@ -65,7 +61,7 @@ fn over_ssh_a_killed_keeper_leaves_no_connection_behind_and_the_next_one_puts_ev
     let hogs = place.hogs(2, 60);
     let before = hogs.states();
     let run = over_ssh(&place, &hogs).spawn();
-    wait_for_build(&place);
+    place.wait_for_build();
     let sockets = sockets(&place);
     let keeper = run.keeper();
     process::signal(keeper, libc::SIGKILL);
@@ -83,7 +79,7 @@ fn over_ssh_recover_puts_back_what_two_killed_processes_left_and_takes_their_soc
     let hogs = place.hogs(2, 60);
     let before = hogs.states();
     let mut run = over_ssh(&place, &hogs).spawn();
-    wait_for_build(&place);
+    place.wait_for_build();
     let sockets = sockets(&place);
     run.kill_with_keeper();
     place.site.go();
@@ -100,7 +96,7 @@ fn behind_a_forwarded_socket_without_a_way_services_are_paused_and_the_mend_is_s
     let hogs = place.hogs(2, 60);
     let (held, before) = (hogs.memory(), hogs.states());
     let run = place.forwarded(["--pause", hogs.all(), "--", "sh", "-c", UNTIL_GO]).spawn();
-    wait_for_build(&place);
+    place.wait_for_build();
     assert!(hogs.are("paused"), "{:?}", hogs.states());
     assert!(hogs.memory() > held / 2, "nothing is pushed out without swap");
     assert_eq!(place.vm.areas(), Vec::<String>::new());
@@ -127,7 +123,7 @@ fn behind_a_forwarded_socket_a_named_command_makes_the_room_and_recover_finds_it
     let hogs = place.hogs(2, 60);
     let (held, before) = (hogs.memory(), hogs.states());
     let mut run = place.forwarded(["--vm-shell", &place.vm.way(), "--pause", hogs.all(), "--", "sh", "-c", UNTIL_GO]).spawn();
-    wait_for_build(&place);
+    place.wait_for_build();
     expect_room_made(&place, &hogs, held);
     run.kill_with_keeper();
     place.site.go();
@@ -173,7 +169,7 @@ fn an_engine_at_a_tcp_port_is_reached_and_its_host_by_the_named_command() {
     let port = Port::to(&place, "/var/run/docker.sock");
     let url = port.url();
     let run = place.makeroom(["--engine", &url, "--vm-shell", &place.vm.way(), "--pause", hogs.all(), "--", "sh", "-c", UNTIL_GO]).spawn();
-    wait_for_build(&place);
+    place.wait_for_build();
     expect_room_made(&place, &hogs, held);
     place.site.go();
     run.wait().expect_code(7).expect_said("1 service running again").expect_said("swap removed");
@@ -198,7 +194,7 @@ fn an_engine_behind_tls_is_reached_with_dockers_variables_and_with_a_context_and
     let mut by_variables = place.makeroom(args);
     by_variables.env("DOCKER_HOST", port.url()).env("DOCKER_TLS_VERIFY", "1").env("DOCKER_CERT_PATH", &certificates);
     let mut run = by_variables.spawn();
-    wait_for_build(&place);
+    place.wait_for_build();
     assert!(hogs.are("paused"), "{}", run.written("err"));
     run.kill_with_keeper();
     place.site.go();
@@ -210,7 +206,7 @@ fn an_engine_behind_tls_is_reached_with_dockers_variables_and_with_a_context_and
     place.site.again();
     make_context(&place, &port.url(), &certificates);
     let run = place.makeroom(["--context", "there"].iter().chain(&args)).spawn();
-    wait_for_build(&place);
+    place.wait_for_build();
     assert!(hogs.are("paused"), "{}", run.written("err"));
     place.site.go();
     run.wait().expect_code(7).expect_said("1 service running again");

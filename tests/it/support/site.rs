@@ -5,7 +5,9 @@
 use std::{
     cell::RefCell,
     fmt::Write as _,
-    fs, panic,
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    panic,
     path::{Path, PathBuf},
     rc::{Rc, Weak},
     sync::Once,
@@ -19,7 +21,7 @@ use super::{
     process,
     proxy::Proxy,
     services::{Recipe, Services},
-    wait_for_line,
+    wait_for_line, wait_until,
 };
 
 thread_local! {
@@ -106,6 +108,17 @@ impl Site {
         self.path("state")
     }
 
+    /// A program of this name in a directory for PATH; gives its path.
+    #[must_use]
+    pub fn program(&self, name: &str, text: &str) -> PathBuf {
+        let dir = self.path("bin");
+        fs::create_dir_all(&dir).expect("a directory");
+        let path = dir.join(name);
+        fs::write(&path, text).expect("written");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("a mode");
+        path
+    }
+
     /// The engine's socket as makeroom sees it.
     #[must_use]
     pub fn engine(&self) -> &Path {
@@ -131,6 +144,15 @@ impl Site {
     pub fn start(&self, recipe: &Recipe, count: usize) -> Services {
         let services = Services::start(recipe, count);
         let _ = writeln!(self.inner.services.borrow_mut(), "{}", services.prefix());
+        services
+    }
+
+    /// Starts `count` services of this recipe for hogs, and waits until all their memory is touched.
+    #[must_use]
+    #[track_caller]
+    pub fn hogs(&self, recipe: &Recipe, count: usize) -> Services {
+        let services = self.start(recipe, count);
+        wait_until("all memory is touched", || (0..count).all(|index| services.log(index).contains("sum")));
         services
     }
 
