@@ -1,7 +1,7 @@
 //! Owns the reading of the host's measuring step: memory, swap, and each target's cgroup; and
 //! what a reclaim gave back. Pure.
 
-use std::{collections::HashMap, time::Duration};
+use std::collections::HashMap;
 
 use super::memory::{self, ActiveSwap, Memory};
 
@@ -31,10 +31,6 @@ pub struct Measured {
     pub targets: HashMap<String, Cgroup>,
     /// How many containers were asked for that have no cgroup on this kernel.
     pub elsewhere: usize,
-    /// The time for which all tasks were stalled on memory since boot.
-    pub full_stall: Option<Duration>,
-    /// What the kernel has killed for memory since boot: `oom_kill` of `/proc/vmstat`.
-    pub oom_kills: Option<u64>,
     /// Disks for data beside the system's own.
     pub disks: Vec<String>,
 }
@@ -74,8 +70,6 @@ pub fn read(output: &str) -> Measured {
         zram_bytes: text("mm_stat").lines().filter_map(|line| line.split_ascii_whitespace().nth(2)?.parse::<u64>().ok()).sum(),
         targets: text("targets").lines().filter_map(target).collect(),
         elsewhere: text("targets").lines().filter(|line| line.split(' ').nth(2) == Some("-")).count(),
-        full_stall: memory::full_stall(text("/proc/pressure/memory")),
-        oom_kills: memory::oom_kills(text("/proc/vmstat")),
         disks: text("disks").lines().filter(|line| line.starts_with('/')).map(memory::unescape).collect(),
     }
 }

@@ -1,40 +1,82 @@
-//! Owns sampling a host that is another machine, over one connection that stays. Runs in the keeper.
+//! Owns sampling a host, over one connection that stays: a line there is answered with the figures
+//! of that moment, so that the clock is here and nothing is started there. Runs in the keeper.
+
+use std::time::Duration;
 
 use tokio::{
-    io::{AsyncBufReadExt as _, BufReader, Lines},
-    process::ChildStdout,
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines},
+    process::{ChildStdin, ChildStdout},
+    time::{Interval, MissedTickBehavior, interval},
 };
 
-use super::shell::{Shell, ShellError, Step};
+use super::shell::{Shell, ShellError, Step, variable};
 use crate::core::sample::{self, HostSample};
 
+/// What a sampling step is called in a list of processes.
+const NAME: &str = "makeroom-sample";
 const SAMPLE: &str = include_str!("steps/sample.sh");
+/// Once a second.
+const EVERY: Duration = Duration::from_secs(1);
 
-/// A step that goes on printing samples until this is dropped.
+/// A step that samples until this is dropped.
 #[derive(Debug)]
 pub struct Sampler {
     /// Ends with this.
     _step: Step,
+    input: ChildStdin,
     lines: Lines<BufReader<ChildStdout>>,
+    clock: Interval,
+    /// A sample is on its way: a host that is slow is not asked again before it has answered.
+    is_asked: bool,
 }
 
 impl Sampler {
-    /// Begins.
+    /// Begins. `builds_in_engine`: the builder's steps are looked for as well.
     ///
     /// # Errors
     /// [`ShellError`].
-    pub async fn begin(shell: &Shell) -> Result<Self, ShellError> {
-        let script = format!("{{\n{SAMPLE}}}\n");
-        let mut step = shell.stream(&script).await?;
-        let stdout = step.0.stdout.take().ok_or_else(|| ShellError::Failed("the step has no output".to_owned()))?;
-        Ok(Self { _step: step, lines: BufReader::new(stdout).lines() })
+    pub async fn begin(shell: &Shell, builds_in_engine: bool) -> Result<Self, ShellError> {
+        let head = variable("builds_in_engine", if builds_in_engine { "yes" } else { "" });
+        let mut step = shell.stream(NAME, &format!("{{\n{head}{SAMPLE}}}\n")).await?;
+        let (Some(input), Some(stdout)) = (step.0.stdin.take(), step.0.stdout.take()) else {
+            return Err(ShellError::Failed("the step has no streams".to_owned()));
+        };
+        let mut clock = interval(EVERY);
+        clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // The first sample comes unasked.
+        Ok(Self { _step: step, input, lines: BufReader::new(stdout).lines(), clock, is_asked: true })
     }
 
     /// The next sample; `None` when the step has ended. May be dropped and asked again.
     pub async fn next(&mut self) -> Option<HostSample> {
+        if !self.is_asked {
+            self.clock.tick().await;
+            self.ask().await?;
+        }
+        self.answer().await
+    }
+
+    /// The host as it is now.
+    pub async fn now(&mut self) -> Option<HostSample> {
+        if self.is_asked {
+            self.answer().await?;
+        }
+        self.ask().await?;
+        self.answer().await
+    }
+
+    async fn ask(&mut self) -> Option<()> {
+        // One byte: written or not, never in part.
+        self.input.write_all(b"\n").await.ok()?;
+        self.is_asked = true;
+        Some(())
+    }
+
+    async fn answer(&mut self) -> Option<HostSample> {
         loop {
             let line = self.lines.next_line().await.ok()??;
             if let Some(sample) = sample::read(&line) {
+                self.is_asked = false;
                 return Some(sample);
             }
         }

@@ -169,16 +169,16 @@ impl Shell {
         self.step(&words, Some(root), script, limit).await
     }
 
-    /// Starts a step that goes on until it is dropped; what it prints is the caller's to read.
+    /// Starts a step that goes on until it is dropped; its streams are the caller's. `name` shows in lists of processes.
     ///
     /// # Errors
     /// [`ShellError`].
-    pub async fn stream(&self, script: &str) -> Result<Step, ShellError> {
+    pub async fn stream(&self, name: &str, script: &str) -> Result<Step, ShellError> {
         let root = self.root().await;
-        let mut command = self.command(root, &["-s"])?;
+        let mut command = self.command(root, &["-s", name])?;
         let failed = |source| ShellError::Io { program: self.program(), source };
         let mut step = Step(command.stderr(Stdio::null()).spawn().map_err(failed)?);
-        if let Some(mut input) = step.0.stdin.take() {
+        if let Some(input) = step.0.stdin.as_mut() {
             input.write_all(script.as_bytes()).await.map_err(failed)?;
         }
         Ok(step)

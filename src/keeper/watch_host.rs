@@ -6,7 +6,7 @@ use std::{future, time::Duration};
 
 use crate::{
     core::{route::Route, sample::HostSample},
-    host::{reclaim, sample::Sampler, shell::Shell},
+    host::{sample::Sampler, shell::Shell},
 };
 
 /// The last look must not hold up the end of a run where the host does not answer.
@@ -16,6 +16,7 @@ const LAST: Duration = Duration::from_secs(5);
 pub(super) struct HostWatch<'a> {
     shell: &'a Shell,
     is_needed: bool,
+    builds_in_engine: bool,
     sampler: Sampling,
     /// Whether the host has ever answered: one that has not will not at the end either.
     has_heard: bool,
@@ -24,7 +25,7 @@ pub(super) struct HostWatch<'a> {
 enum Sampling {
     NotBegun,
     Under(Box<Sampler>),
-    /// The connection broke, or could not be made: the host is not looked at any more until the last look.
+    /// The connection broke, or could not be made: the host is not looked at any more.
     Over,
 }
 
@@ -35,7 +36,7 @@ impl<'a> HostWatch<'a> {
             Route::Behind(_) => true,
             Route::NoWay { .. } => false,
         };
-        Self { shell, is_needed, sampler: Sampling::NotBegun, has_heard: false }
+        Self { shell, is_needed, builds_in_engine, sampler: Sampling::NotBegun, has_heard: false }
     }
 
     /// The next sample, once there is a build; waits for ever where there is nothing to watch.
@@ -45,7 +46,10 @@ impl<'a> HostWatch<'a> {
             return future::pending().await;
         }
         if let Sampling::NotBegun = self.sampler {
-            self.sampler = Sampler::begin(self.shell).await.map_or(Sampling::Over, |sampler| Sampling::Under(Box::new(sampler)));
+            self.sampler = match Sampler::begin(self.shell, self.builds_in_engine).await {
+                Ok(sampler) => Sampling::Under(Box::new(sampler)),
+                Err(_) => Sampling::Over,
+            };
         }
         if let Sampling::Under(sampler) = &mut self.sampler
             && let Some(sample) = sampler.next().await
@@ -59,15 +63,10 @@ impl<'a> HostWatch<'a> {
 
     /// Ends the watch; gives the host as it is now where it was watched.
     pub(super) async fn last(self) -> Option<HostSample> {
+        let Sampling::Under(mut sampler) = self.sampler else { return None };
         if !self.has_heard {
             return None;
         }
-        let now = tokio::time::timeout(LAST, reclaim::measure(self.shell)).await.ok()?.ok()?;
-        Some(HostSample {
-            available_bytes: now.memory?.available_bytes,
-            full_stall: now.full_stall,
-            oom_kills: now.oom_kills,
-            build_bytes: None,
-        })
+        tokio::time::timeout(LAST, sampler.now()).await.ok()?
     }
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    place::{PATIENCE, Place, lines_with, wait_until_said},
+    place::{PATIENCE, Place, lines_with, mib_said, wait_until_said},
     support::wait_within,
 };
 
@@ -53,13 +53,6 @@ fn scores(place: &Place) -> Vec<String> {
     place.vm.sh(look).lines().map(str::to_owned).collect()
 }
 
-/// `peak 196 MiB` in its last lines.
-fn peak_mib(err: &str) -> f64 {
-    let line = err.lines().find(|line| line.contains("; peak ")).unwrap_or_else(|| panic!("no peak in:\n{err}"));
-    let words: Vec<_> = line.split_once("; peak ").expect("found").1.split([' ', ',']).collect();
-    words[0].parse::<f64>().expect("a number") * if words[1] == "GiB" { 1024.0 } else { 1.0 }
-}
-
 #[test]
 fn a_steps_peak_is_reported_and_it_is_the_kernels_first_choice_while_it_runs() {
     let place = Place::colima();
@@ -74,7 +67,7 @@ fn a_steps_peak_is_reported_and_it_is_the_kernels_first_choice_while_it_runs() {
     let done = run.wait();
     done.expect_code(0).expect_said("build ok").expect_said("2 services running again").expect_said("swap removed");
     assert!(!done.err.contains("runs on this machine"), "{}", done.err);
-    let peak = peak_mib(&done.err);
+    let peak = mib_said(&done, "; peak ");
     assert!((180.0..260.0).contains(&peak), "{peak} MiB");
     assert_eq!(hogs.states(), before);
     place.expect_nothing_left();

@@ -167,6 +167,14 @@ impl Place {
     }
 }
 
+/// The MiB after these words, in what a run said: 196 for "peak " in `peak 196 MiB, …`.
+#[track_caller]
+pub fn mib_said(done: &Done, after: &str) -> f64 {
+    let figure = done.err.split_once(after).unwrap_or_else(|| panic!("no `{after}` in:\n{}", done.err)).1;
+    let words: Vec<_> = figure.split([' ', ',', '\n']).collect();
+    words[0].parse::<f64>().expect("a number") * if words[1] == "GiB" { 1024.0 } else { 1.0 }
+}
+
 /// Requires that no swap was made on this machine.
 #[track_caller]
 pub fn expect_no_swap_here() {

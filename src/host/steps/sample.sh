@@ -1,57 +1,59 @@
-# Prints a line a second, until nobody reads it: "makeroom-sample AVAILABLE_KIB FULL_STALL_US OOM_KILLS BUILD_BYTES",
-# "-" for what is not known. What the engine's builder runs is no container: its steps have cgroups beside the
-# containers' own, with other names than their 64 digits. Their processes are made the kernel's first choice
-# when memory is short. Starts three processes a second at most: awk stays, and the shell's own read would
-# take a call for each letter.
-exec awk '
-    function first(file, name,    line, parts, value) {
-        value = "-"
-        while ((getline line < file) > 0) { split(line, parts, " "); if (parts[1] == name) { value = parts[2]; break } }
-        close(file); return value
-    }
-    function stall(    line, parts, value) {
-        value = "-"
-        while ((getline line < "/proc/pressure/memory") > 0) if (line ~ /^full /) { split(line, parts, "total="); value = parts[2] + 0 }
-        close("/proc/pressure/memory"); return value
-    }
-    # What a step holds or has in swap; the cache of the files that it wrote is not its need.
-    function held(dir,    line, parts, sum, file) {
-        file = dir "/memory.stat"
-        while ((getline line < file) > 0) { split(line, parts, " "); if (parts[1] == "anon" || parts[1] == "file_mapped") sum += parts[2] }
-        close(file)
-        file = dir "/memory.swap.current"
-        if ((getline line < file) > 0) sum += line
-        close(file); return sum + 0
-    }
-    function volunteer(dir,    pid, file, score) {
-        while ((getline pid < (dir "/cgroup.procs")) > 0) {
-            file = "/proc/" pid "/oom_score_adj"
-            if ((getline score < file) > 0 && score != 1000) pids = pids " " pid
-            close(file)
-        }
-        close(dir "/cgroup.procs")
-    }
-    BEGIN {
-        while ((getline line < "/proc/self/mountinfo") > 0) {
-            split(line, halves, " - "); split(halves[1], mount, " "); split(halves[2], type, " ")
-            if (type[1] == "cgroup2" && mount[4] == "/" && root == "") root = mount[5]
-        }
-        if (root != "") list = "exec ls -d " root "/*:docker:* " root "/*/*:docker:* " root "/docker/* " root "/docker/buildkit/* 2> /dev/null"
-        for (;;) {
-            build = "-"; pids = ""
-            if (list != "") {
-                build = 0
-                while ((list | getline dir) > 0) {
-                    name = dir; sub(/.*\//, "", name)
-                    # Files have a dot in their names, containers 64 digits.
-                    if (name !~ /:docker:/ && (name == "buildkit" || name ~ /\./ || length(name) == 64)) continue
-                    build += held(dir); volunteer(dir)
-                }
-                close(list)
-            }
-            if (pids != "") system("for pid in" pids "; do echo 1000 > /proc/$pid/oom_score_adj; done 2> /dev/null")
-            printf "makeroom-sample %s %s %s %s\n", first("/proc/meminfo", "MemAvailable:"), stall(), first("/proc/vmstat", "oom_kill"), (build == "-" ? build : sprintf("%.0f", build))
-            fflush()
-            if (system("exec sleep 1") != 0) exit
-        }
-    }'
+# Needs: $builds_in_engine (not empty: look for what the engine's builder runs). Prints a line at once, and one for each
+# line that it reads until there are no more: "makeroom-sample AVAILABLE_KIB FULL_STALL_US OOM_KILLS BUILD_BYTES", "-" for
+# what is not known. Uses only what the shell does itself: a machine that is short of memory should not have to start
+# programs to say so.
+root=
+if [ -n "$builds_in_engine" ]; then
+    while read -r _ _ _ from at rest; do
+        case "$from $rest" in "/ "*" - cgroup2 "*) root=$at && break ;; esac
+    done < /proc/self/mountinfo
+fi
+# What a step of the builder holds or has in swap; the cache of the files that it wrote is not its need.
+weigh() {
+    while read -r name value; do
+        case $name in
+            anon) build=$((build + value)) ;;
+            file_mapped) build=$((build + value)) && break ;;
+        esac
+    done < "$1/memory.stat"
+    read -r value < "$1/memory.swap.current" && build=$((build + value))
+}
+# Makes a step's processes the kernel's first choice when memory is short.
+volunteer() {
+    while read -r pid; do
+        score=
+        read -r score < "/proc/$pid/oom_score_adj"
+        [ "$score" = 1000 ] || echo 1000 > "/proc/$pid/oom_score_adj"
+    done < "$1/cgroup.procs"
+}
+# Steps are no containers: they have cgroups beside the containers' own, with other names than their 64 digits.
+look_at_steps() {
+    build=0
+    for dir in "$root"/*:docker:* "$root"/*/*:docker:* "$root"/docker/* "$root"/docker/buildkit/*; do
+        name=${dir##*/}
+        # A pattern that matches nothing stays as it is; files have a dot in their names.
+        case $name in
+            *\**) continue ;;
+            *:docker:*) ;;
+            buildkit | *.*) continue ;;
+            *) [ "${#name}" != 64 ] || continue ;;
+        esac
+        weigh "$dir"
+        volunteer "$dir"
+    done
+}
+while :; do
+    available=- stall=- kills=- build=-
+    while read -r name value _; do
+        case $name in MemAvailable:) available=$value && break ;; esac
+    done < /proc/meminfo
+    while read -r name _ _ _ value; do
+        case $name in full) stall=${value#total=} ;; esac
+    done < /proc/pressure/memory
+    while read -r name value; do
+        case $name in oom_kill) kills=$value && break ;; esac
+    done < /proc/vmstat
+    [ -z "$root" ] || look_at_steps
+    echo "makeroom-sample $available $stall $kills $build"
+    read -r _ || exit 0
+done
