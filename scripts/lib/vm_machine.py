@@ -84,15 +84,16 @@ class Vm:
         engine = self.docker("info", "--format", "{{.ServerVersion}}, {{.CgroupDriver}}, cgroup v{{.CgroupVersion}}").strip()
         return f"VM: {facts[1]} MiB, 2 emulated cores, Linux {facts[0]}, engine {engine}; docker client {self.docker_version}"
 
-    def serve(self, sizes, first_port=None):
-        """Exactly these services, a hog of so many MiB each, in fresh containers where not just these run."""
-        self.wanted = sizes, first_port
+    def serve(self, sizes, first_port=None, work_every=None):
+        """Exactly these services, a hog of so many MiB each, in fresh containers where not just these run. They answer at
+        ports from the first one on, and read all of their memory every so many seconds, as a service does that is in use."""
+        self.wanted = sizes, first_port, work_every
         wanted = {f"svc{number}": (size, first_port and first_port + number) for number, size in enumerate(sizes)}
         if self.services != wanted or len(self.docker("ps", "-q").split()) != len(wanted):
             self.ssh("docker ps -aq | xargs -r docker rm -f", 120)
             for name, (size, port) in wanted.items():
-                listen = ["--network", "host", "makeroom-test", "/bin/hog", str(size), str(port)] if port else ["--network", "none", "makeroom-test", "/bin/hog", str(size)]
-                self.docker("run", "-d", "--name", name, *listen)
+                network, work = "host" if port else "none", [str(work_every)] if work_every else []
+                self.docker("run", "-d", "--name", name, "--network", network, "makeroom-test", "/bin/hog", str(size), str(port or 0), *work)
             self.services = wanted
         self.sums()
 

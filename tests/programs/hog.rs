@@ -1,16 +1,18 @@
 //! A service with a memory of its own, for the tests of reclaim: holds the given number of MiB of
 //! touched, incompressible pages. Prints `sum HEX` of them at the start and again on each SIGUSR1;
 //! ends at once on SIGTERM. With a port it also answers each connection there with
-//! `pid PID started MS sum HEX`: the same process and the same memory give the same line.
-//! One file, std only: the tests compile it with plain rustc, statically.
+//! `pid PID started MS sum HEX`: the same process and the same memory give the same line. The port 0 is
+//! none. With seconds it works: reads from each of its pages that often, as a service does that has
+//! callers. One file, std only: the tests compile it with plain rustc, statically.
 
 use std::{
     io::Write as _,
     net::TcpListener,
     thread,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+const WORDS_A_PAGE: usize = 512;
 const SIG_BLOCK: i32 = 0;
 const SIGUSR1: i32 = 10;
 const SIGTERM: i32 = 15;
@@ -27,8 +29,9 @@ unsafe extern "C" {
 }
 
 fn main() {
-    let mebibytes: usize = std::env::args().nth(1).and_then(|text| text.parse().ok()).expect("usage: hog MIB [PORT]");
-    let port: Option<u16> = std::env::args().nth(2).map(|text| text.parse().expect("a port"));
+    let mebibytes: usize = std::env::args().nth(1).and_then(|text| text.parse().ok()).expect("usage: hog MIB [PORT [SECONDS]]");
+    let port: u16 = std::env::args().nth(2).map_or(0, |text| text.parse().expect("a port"));
+    let every: Option<u64> = std::env::args().nth(3).map(|text| text.parse().expect("seconds"));
     let mut set = SigSet([0; 16]);
     // SAFETY: the set is ours, and at least as large as libc's.
     unsafe {
@@ -48,8 +51,11 @@ fn main() {
     .take(mebibytes << 17)
     .collect::<Vec<_>>()
     .leak();
-    if let Some(port) = port {
+    if port > 0 {
         thread::spawn(move || answer(port, held));
+    }
+    if let Some(seconds) = every {
+        thread::spawn(move || work(Duration::from_secs(seconds), held));
     }
     loop {
         println!("sum {:016x}", sum(held));
@@ -65,6 +71,13 @@ fn main() {
 
 fn sum(held: &[u64]) -> u64 {
     held.iter().fold(0xcbf2_9ce4_8422_2325, |sum, word| (sum ^ word).wrapping_mul(0x0100_0000_01b3))
+}
+
+fn work(every: Duration, held: &[u64]) {
+    loop {
+        thread::sleep(every);
+        std::hint::black_box(held.iter().step_by(WORDS_A_PAGE).fold(0, |all, word| all ^ word));
+    }
 }
 
 fn answer(port: u16, held: &[u64]) {
