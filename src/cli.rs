@@ -7,7 +7,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueHint};
 use crate::core::{
     route::Prefix,
     selector::Selector,
-    values::{ColorWish, MethodWish, Span, SwapWish},
+    values::{ColorWish, MethodWish, Size, Span, SwapWish},
 };
 
 const EXAMPLES: &str = "\
@@ -42,6 +42,8 @@ pub enum Command {
     Start(StartArgs),
     /// Put back what `start` changed
     Stop(StopArgs),
+    /// Show who holds the memory, and whether a build fits; exit 1 where it does not
+    Plan(PlanArgs),
     /// Show leases, targets, swap and memory
     Status(StatusArgs),
     /// Put back what dead holders left
@@ -90,6 +92,9 @@ pub struct RoomArgs {
     /// Pause only
     #[arg(long)]
     pub no_reclaim: bool,
+    /// Make room only as far as this much is not yet available [default: all room]
+    #[arg(long, value_name = "SIZE")]
+    pub need: Option<Size>,
     /// Swap to have active and free: a size, or off [default: 2GiB]
     #[arg(long, value_name = "SIZE|off", allow_hyphen_values = true)]
     pub swap: Option<SwapWish>,
@@ -187,6 +192,20 @@ pub struct StopArgs {
     /// For putting back [default: 30s]
     #[arg(long, value_name = "DUR")]
     pub restore_timeout: Option<Span>,
+    /// Where things are, and how much is said.
+    #[command(flatten)]
+    pub common: CommonArgs,
+}
+
+/// `makeroom plan`.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+    /// How room is made.
+    #[command(flatten)]
+    pub room: RoomArgs,
     /// Where things are, and how much is said.
     #[command(flatten)]
     pub common: CommonArgs,

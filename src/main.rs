@@ -26,6 +26,7 @@ fn main() -> ExitCode {
         None => run(cli.run),
         Some(Command::Start(args)) => commands::start::start(&args),
         Some(Command::Stop(args)) => commands::stop::stop(&args),
+        Some(Command::Plan(args)) => commands::plan::plan(&args),
         Some(Command::Status(args)) => commands::status::status(&args),
         Some(Command::Recover(args)) => commands::recover::recover(&args),
         Some(Command::Swap(command)) => commands::swap::swap(&command),

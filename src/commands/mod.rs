@@ -1,6 +1,7 @@
 //! The subcommands, one file each: composition only.
 
 pub mod man;
+pub mod plan;
 pub mod recover;
 pub mod run;
 pub mod start;
@@ -78,6 +79,7 @@ pub fn begin_lease(
         keep: texts(&settings.keep),
         method: settings.method,
         no_reclaim: settings.no_reclaim,
+        need_bytes: settings.need.map(|need| need.bytes),
         swap: settings.swap,
         swap_file: settings.swap_file.as_deref().map(absolute).transpose()?.map(|path| path.to_string_lossy().into_owned()),
         engine: settings.engine.clone(),

@@ -34,6 +34,7 @@ fn set(layer: &mut Layer, key: &str, value: &OsStr) -> Result<(), String> {
         "KEEP" => layer.keep = list(text()?)?,
         "METHOD" => layer.method = Some(text()?.parse()?),
         "NO_RECLAIM" => layer.no_reclaim = Some(flag(text()?)?),
+        "NEED" => layer.need = Some(text()?.parse()?),
         "SWAP" => layer.swap = Some(text()?.parse()?),
         "SWAP_FILE" => layer.swap_file = path(),
         "ENGINE" => layer.engine = Some(text()?.to_owned()),

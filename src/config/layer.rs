@@ -10,7 +10,7 @@ use crate::{
     core::{
         route::Prefix,
         selector::Selector,
-        values::{ColorWish, MethodWish, Span, SwapWish},
+        values::{ColorWish, MethodWish, Size, Span, SwapWish},
     },
 };
 
@@ -25,6 +25,8 @@ pub(super) struct Layer {
     #[serde(deserialize_with = "word")]
     pub method: Option<MethodWish>,
     pub no_reclaim: Option<bool>,
+    #[serde(deserialize_with = "word")]
+    pub need: Option<Size>,
     #[serde(deserialize_with = "word")]
     pub swap: Option<SwapWish>,
     pub swap_file: Option<PathBuf>,
@@ -52,7 +54,7 @@ pub(super) struct Layer {
 }
 
 /// Keys that any `makeroom.toml` may hold.
-pub(super) const FOR_REPOSITORIES: [&str; 7] = ["pause", "keep", "method", "timeout", "grace", "stop_timeout", "restore_timeout"];
+pub(super) const FOR_REPOSITORIES: [&str; 8] = ["pause", "keep", "method", "need", "timeout", "grace", "stop_timeout", "restore_timeout"];
 
 impl Layer {
     /// The flags as a level.
@@ -64,6 +66,7 @@ impl Layer {
             keep: room.keep.clone(),
             method: room.method,
             no_reclaim: said(room.no_reclaim),
+            need: room.need,
             swap: room.swap,
             swap_file: room.swap_file.clone(),
             engine: room.host.engine.clone(),

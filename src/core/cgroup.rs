@@ -12,6 +12,8 @@ pub struct Cgroup {
     pub used_bytes: u64,
     /// What the kernel may not take: mlocked.
     pub unevictable_bytes: u64,
+    /// The cache of its files, which the host counts as available.
+    pub cache_bytes: u64,
     /// How much of it may be swapped; `None` where there is no limit.
     pub swap_limit_bytes: Option<u64>,
     /// cgroup v1's own swappiness.
@@ -84,6 +86,7 @@ fn target(line: &str) -> Option<(String, Cgroup)> {
         Cgroup {
             used_bytes: number(fields.next()?)?,
             unevictable_bytes: number(fields.next()?).unwrap_or(0),
+            cache_bytes: number(fields.next()?).unwrap_or(0),
             swap_limit_bytes: number(fields.next()?),
             swappiness: number(fields.next()?),
         },
@@ -144,7 +147,7 @@ mod tests {
     const MEMINFO: &str = "==> /proc/meminfo <==\nMemTotal: 1000 kB\nMemFree: 1 kB\nMemAvailable: 500 kB\nBuffers: 0 kB\nCached: 0 kB\nSwapCached: 0 kB\nActive: 0 kB\nInactive: 0 kB\nSwapTotal: 100 kB\nSwapFree: 90 kB\nDirty: 0 kB\nWriteback: 0 kB\nMapped: 0 kB\nSlab: 0 kB\nPageTables: 0 kB\nCommitted_AS: 0 kB\nVmallocTotal: 0 kB\nVmallocUsed: 0 kB\nVmallocChunk: 0 kB\n";
 
     fn cgroup(used_bytes: u64) -> Cgroup {
-        Cgroup { used_bytes, unevictable_bytes: 0, swap_limit_bytes: None, swappiness: None }
+        Cgroup { used_bytes, unevictable_bytes: 0, cache_bytes: 0, swap_limit_bytes: None, swappiness: None }
     }
 
     fn measured(targets: &[(&str, Cgroup)]) -> Measured {
@@ -160,12 +163,12 @@ mod tests {
     fn the_steps_output_is_read_section_by_section() {
         let read = read(&format!(
             "{MEMINFO}\n==> /proc/swaps <==\nFilename Type Size Used Priority\n/swap file 100 10 -2\n\n==> /sys/block/zram0/mm_stat <==\n1 2 300 4\n\n==> /sys/block/zram1/mm_stat <==\n1 2 400 4\n==> targets <==\n\
-             target a 1 4096 0 - 60 /sys/x y\ntarget b 2 8192 100 0 - /z\ntarget c 2 8192 100 max - /z\ntarget d - - - - - -\n"
+             target a 1 4096 0 7 - 60 /sys/x y\ntarget b 2 8192 100 - 0 - /z\ntarget c 2 8192 100 0 max - /z\ntarget d - - - - - - -\n"
         ));
         assert_eq!(read.memory.expect("memory").available_bytes, 500 * 1024);
         assert_eq!(read.swaps.len(), 1);
         assert_eq!(read.zram_bytes, 700);
-        assert_eq!(read.targets["a"], Cgroup { swappiness: Some(60), ..cgroup(4096) });
+        assert_eq!(read.targets["a"], Cgroup { cache_bytes: 7, swappiness: Some(60), ..cgroup(4096) });
         assert_eq!(read.targets["b"], Cgroup { unevictable_bytes: 100, swap_limit_bytes: Some(0), ..cgroup(8192) });
         assert_eq!(read.targets["c"].swap_limit_bytes, None);
         assert!(!read.targets.contains_key("d"), "its cgroup is elsewhere");

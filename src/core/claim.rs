@@ -81,7 +81,7 @@ mod tests {
             (Paused, None, Some(&stop), PausedByOther),
             (Paused, Some(&pause), Some(&pause), Ours(Method::Pause)),
         ] {
-            let now = Inspected { activity, started_at: "t1".into(), pid: 1, auto_remove: false };
+            let now = Inspected { activity, started_at: "t1".into(), pid: 1, auto_remove: false, log_port: None };
             assert_eq!(claim(&now, own, other), expected, "{activity:?}, own {own:?}, other {other:?}");
         }
     }

@@ -2,12 +2,15 @@
 //! Nothing here imports anything of ours from outside `core`, so all of it is tested as tables.
 
 pub mod address;
+pub mod audit;
 pub mod build_site;
 pub mod cgroup;
 pub mod claim;
 pub mod exit;
+pub mod log_driver;
 pub mod memory;
 pub mod order;
+pub mod plan;
 pub mod process;
 pub mod record;
 pub mod route;

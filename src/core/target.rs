@@ -36,9 +36,17 @@ pub struct Listed {
     pub labels: HashMap<String, String>,
     /// What it was doing when the list was made.
     pub activity: Activity,
+    /// Its ports as the host knows them.
+    pub ports: Vec<u16>,
 }
 
 impl Listed {
+    /// Whether it holds memory.
+    #[must_use]
+    pub fn has_processes(&self) -> bool {
+        matches!(self.activity, Activity::Running | Activity::Paused)
+    }
+
     /// The name that a person knows it by.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -58,6 +66,8 @@ pub struct Inspected {
     pub pid: i32,
     /// It disappears when it stops (`--rm`).
     pub auto_remove: bool,
+    /// The port that its log driver sends to.
+    pub log_port: Option<u16>,
 }
 
 /// Which of the listed containers are meant.
@@ -139,7 +149,7 @@ mod tests {
     use super::*;
 
     fn listed(name: &str) -> Listed {
-        Listed { id: name.repeat(3), names: vec![name.to_owned()], labels: HashMap::new(), activity: Activity::Running }
+        Listed { id: name.repeat(3), names: vec![name.to_owned()], labels: HashMap::new(), activity: Activity::Running, ports: vec![] }
     }
 
     fn selectors(texts: &[&str]) -> Vec<Selector> {
@@ -189,7 +199,7 @@ mod tests {
 
     #[test]
     fn what_is_removed_on_exit_or_belongs_to_a_swarm_does_not_come_back() {
-        let now = |auto_remove| Inspected { activity: Activity::Running, started_at: String::new(), pid: 1, auto_remove };
+        let now = |auto_remove| Inspected { activity: Activity::Running, started_at: String::new(), pid: 1, auto_remove, log_port: None };
         let task = Listed { labels: HashMap::from([(SWARM_TASK.to_owned(), "x".to_owned())]), ..listed("a") };
         assert!(comes_back(&listed("a"), &now(false)));
         assert!(!comes_back(&listed("a"), &now(true)));

@@ -32,6 +32,8 @@ pub struct Request {
     pub method: MethodWish,
     /// `--no-reclaim`.
     pub no_reclaim: bool,
+    /// `--need`, in bytes; `None`: all room that can be made.
+    pub need_bytes: Option<u64>,
     /// `--swap`.
     pub swap: SwapWish,
     /// `--swap-file`.
@@ -181,6 +183,8 @@ pub struct Room {
     pub stopped: usize,
     /// Of these, the ones that another live lease took before.
     pub joined: usize,
+    /// What the build is said to need, in bytes.
+    pub need_bytes: Option<u64>,
     /// The fall of the targets' own memory, less the growth of zram and zswap; `None` where nothing was reclaimed.
     pub given_back_bytes: Option<u64>,
     /// The change of MemAvailable over the same time.

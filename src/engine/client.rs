@@ -15,6 +15,7 @@ use super::{
 };
 use crate::core::{
     address::Address,
+    log_driver,
     target::{Activity, Inspected, Listed},
 };
 
@@ -246,6 +247,7 @@ fn of_summary(summary: ContainerSummary) -> Option<Listed> {
             Some(State::RESTARTING) => Activity::Restarting,
             _ => Activity::Stopped,
         },
+        ports: summary.ports.unwrap_or_default().iter().filter_map(|port| port.public_port).collect(),
     })
 }
 
@@ -267,5 +269,9 @@ fn of_inspection(answer: &ContainerInspectResponse) -> Inspected {
         started_at: state.and_then(|state| state.started_at.clone()).unwrap_or_default(),
         pid: state.and_then(|state| state.pid).and_then(|pid| i32::try_from(pid).ok()).unwrap_or(0),
         auto_remove: answer.host_config.as_ref().and_then(|config| config.auto_remove).unwrap_or(false),
+        log_port: answer.host_config.as_ref().and_then(|config| config.log_config.as_ref()).and_then(|log| {
+            let options = log.config.iter().flatten().map(|(key, value)| (key.as_str(), value.as_str()));
+            log_driver::port(log.typ.as_deref().unwrap_or_default(), options)
+        }),
     }
 }

@@ -69,9 +69,9 @@ pub struct Acquirer<'a> {
 }
 
 /// What was found at the engine.
-struct Found {
+pub(super) struct Found {
     engine: Engine,
-    chosen: Vec<Listed>,
+    pub(super) chosen: Vec<Listed>,
     /// Running containers, the chosen ones before one other: what shows which kernel they are on.
     running: Vec<PidAndId>,
 }
@@ -110,7 +110,13 @@ impl Acquirer<'_> {
         }
         let looked = self.look_at_host(found.as_ref()).await;
         room.host = self.reach.host().map(|host| host.name);
-        let measured = self.ensure_swap(journal, &leases, looked.clone(), &mut room).await;
+        room.need_bytes = self.request.need_bytes;
+        let gap_bytes = self.gap_bytes(looked.as_ref());
+        let found = match (found, &looked, gap_bytes) {
+            (Some(found), Some(looked), Some(gap_bytes)) => Some(self.only_enough(found, looked, gap_bytes, &leases).await),
+            (found, ..) => found,
+        };
+        let measured = self.ensure_swap(journal, &leases, looked.clone(), gap_bytes != Some(0), &mut room).await;
         if let Some(Found { engine, chosen, .. }) = found {
             let taken = self.claim_all(&engine, journal, &leases, chosen, looked.as_ref(), measured.as_ref()).await;
             let taken = self.take_all(&engine, journal, taken, &mut room).await;
@@ -120,6 +126,7 @@ impl Acquirer<'_> {
             room.memory = measured.and_then(|measured| measured.memory);
         }
         room.took = begun.elapsed();
+        self.tell_if_short(&room);
         Acquired::Room(room)
     }
 
@@ -214,7 +221,7 @@ impl Acquirer<'_> {
         let wants_reclaim = !self.request.no_reclaim && found.is_some_and(|found| !found.chosen.is_empty());
         // An engine that cannot be reached is in a VM that cannot be reached either, and that is said already.
         let is_down = found.is_none() && !self.request.pause.is_empty() && *self.reach.shell.route() != Route::Here;
-        if is_down || !(wants_swap || wants_reclaim) {
+        if is_down || !(wants_swap || wants_reclaim || self.request.need_bytes.is_some()) {
             return None;
         }
         let no_way = |why: &str| {

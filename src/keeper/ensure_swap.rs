@@ -20,12 +20,14 @@ use crate::{
 };
 
 impl Acquirer<'_> {
-    /// Makes sure of swap; gives the host as it is afterwards.
+    /// Makes sure of swap; gives the host as it is afterwards. `is_wanted`: else only what is there already
+    /// is shared.
     pub(super) async fn ensure_swap(
         &self,
         journal: &mut Journal,
         leases: &Leases,
         before: Option<Measured>,
+        is_wanted: bool,
         room: &mut Room,
     ) -> Option<Measured> {
         let SwapWish::Free(wish) = self.request.swap else { return before };
@@ -36,7 +38,7 @@ impl Acquirer<'_> {
         let Some(size_bytes) = measured.memory.and_then(|memory| sums::missing(wish.bytes, memory.swap_free_bytes)) else {
             return Some(measured);
         };
-        if self.cancel.is_said() {
+        if !is_wanted || self.cancel.is_said() {
             return Some(measured);
         }
         let own_dir = own_dir(&measured);

@@ -8,6 +8,7 @@ pub mod control;
 pub mod ears;
 mod ensure_swap;
 pub mod life;
+mod only_enough;
 pub mod orphan;
 pub mod process;
 pub mod reach;

@@ -2,5 +2,6 @@
 //! stdout is the child's.
 
 pub mod live;
+pub mod plan_table;
 pub mod say;
 pub mod summary;

@@ -45,7 +45,8 @@ pub fn room_made(room: &Room, memory: Option<Memory>) -> String {
         done.push(format!("{} stopped", count(room.stopped, "service")));
     }
     if done.is_empty() {
-        done.push("nothing paused".to_owned());
+        let why = room.need_bytes.map(|bytes| format!(" for a build of {}", size(bytes))).unwrap_or_default();
+        done.push(format!("nothing paused{why}"));
     }
     if room.joined > 0 {
         done.push(format!("{} of them by another run already", room.joined));

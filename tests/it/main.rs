@@ -15,6 +15,7 @@ mod inherit;
 mod journal;
 mod kills;
 mod leases;
+mod plan;
 mod portable;
 mod privilege;
 mod reclaim;

@@ -1,5 +1,5 @@
 # Needs: $targets, a line "PID ID" for each. Prints the host's memory and each target's cgroup.
-# A target's line: target ID VERSION USED UNEVICTABLE SWAP_LIMIT SWAPPINESS DIRECTORY ("-": not known).
+# A target's line: target ID VERSION USED UNEVICTABLE CACHE SWAP_LIMIT SWAPPINESS DIRECTORY ("-": not known).
 # A cgroup counts only if its path holds the container's full id: behind a forwarded socket the
 # engine's pids belong to another kernel.
 memory() {
@@ -15,10 +15,12 @@ cgroups() {
     [ -n "$targets" ] || return 0
     printf '%s\n' "$targets" | awk '
         function first(file,    line) { line = "-"; if ((getline line < file) <= 0) line = "-"; close(file); return line }
-        function field(file, name,    line, parts, value) {
-            value = "-"
-            while ((getline line < file) > 0) { split(line, parts, " "); if (parts[1] == name) value = parts[2] }
-            close(file); return value
+        # "UNEVICTABLE CACHE", of memory.stat; v1 has the figures of a subtree under names of their own.
+        function stat(file, prefix,    line, parts, of) {
+            while ((getline line < file) > 0) { split(line, parts, " "); of[parts[1]] = parts[2] }
+            close(file)
+            if (!((prefix "unevictable") in of)) return "- -"
+            return of[prefix "unevictable"] " " sprintf("%.0f", of[prefix "inactive_file"] + of[prefix "active_file"])
         }
         BEGIN {
             while ((getline line < "/proc/self/mountinfo") > 0) {
@@ -39,10 +41,10 @@ cgroups() {
             close(file)
             if (one != "" && v1 != "" && index(one, id)) {
                 dir = v1 one
-                print "target", id, "1", first(dir "/memory.usage_in_bytes"), field(dir "/memory.stat", "total_unevictable"), "-", first(dir "/memory.swappiness"), dir
+                print "target", id, "1", first(dir "/memory.usage_in_bytes"), stat(dir "/memory.stat", "total_"), "-", first(dir "/memory.swappiness"), dir
             } else if (one == "" && v2 != "" && index(two, id)) {
                 dir = v2 two
-                print "target", id, "2", first(dir "/memory.current"), field(dir "/memory.stat", "unevictable"), first(dir "/memory.swap.max"), "-", dir
-            } else print "target", id, "-", "-", "-", "-", "-", "-"
+                print "target", id, "2", first(dir "/memory.current"), stat(dir "/memory.stat", ""), first(dir "/memory.swap.max"), "-", dir
+            } else print "target", id, "-", "-", "-", "-", "-", "-", "-"
         }'
 }

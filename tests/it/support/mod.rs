@@ -2,12 +2,14 @@
 //! own the engine, its containers, the command under test, the proxy and the machine's swap.
 
 pub mod api;
+pub mod cgroup;
 pub mod disk;
 pub mod dockerd;
 pub mod makeroom;
 pub mod process;
 pub mod programs;
 pub mod proxy;
+pub mod schema;
 pub mod services;
 pub mod site;
 pub mod swap;

@@ -1,0 +1,109 @@
+//! `makeroom plan`: the audit of the host's memory and what a run would do. Changes nothing.
+
+use std::{env, io::Write as _, process::ExitCode};
+
+use futures_util::{StreamExt as _, stream};
+
+use crate::{
+    cli::{ChildArgs, PlanArgs},
+    config::{self, Settings},
+    core::{
+        audit::{Audit, Facts, audit},
+        plan::{self, Need, NeedSource},
+        route::Route,
+        target::{Inspected, Listed},
+        text,
+    },
+    engine::client::{Engine, EngineError},
+    host::{container::own_container, reclaim},
+    keeper::{reach::Reach, restore::AT_ONCE},
+    report::{plan_table, say::Say},
+};
+
+/// Shows it; 1 where the build does not fit.
+#[must_use]
+pub fn plan(args: &PlanArgs) -> ExitCode {
+    let settings = match config::settle(&args.room, &ChildArgs::default(), &args.common) {
+        Ok(settings) => settings,
+        Err(error) => return super::refuse(&error),
+    };
+    let mut say = super::voice(&settings);
+    let audit = match super::block_on(look(&settings, &mut say)) {
+        Ok(audit) => audit,
+        Err(error) => {
+            say.error(text::printable(&error), Some("nothing is known of the memory"), None);
+            return super::failed();
+        }
+    };
+    let shown = if args.json {
+        serde_json::to_string_pretty(&audit).map_or_else(|error| error.to_string(), |json| json + "\n")
+    } else {
+        plan_table::table(&audit)
+    };
+    match std::io::stdout().write_all(shown.as_bytes()) {
+        Ok(()) if audit.fits == Some(false) => ExitCode::from(1),
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => super::failed(),
+    }
+}
+
+async fn look(settings: &Settings, say: &mut Say) -> Result<Audit, String> {
+    let reach = super::reach(settings)?;
+    let containers = match containers(&reach).await {
+        Ok(containers) => containers,
+        Err((error, hint)) => {
+            say.warning(format!("no container is seen: {}", text::printable(&error)), hint.as_deref());
+            vec![]
+        }
+    };
+    let pids: Vec<_> =
+        containers.iter().filter_map(|(listed, now)| Some((now.as_ref()?.pid, listed.id.clone()))).filter(|(pid, _)| *pid > 0).collect();
+    if let Route::NoWay { engine } = reach.shell.route() {
+        return Err(format!("no way into {engine} is known; name one with --vm-shell \"COMMAND\""));
+    }
+    let measured = reclaim::look(&reach.shell, &pids).await.map_err(|error| error.to_string())?;
+    if !pids.is_empty() && measured.elsewhere == pids.len() {
+        say.warning(
+            "the engine's containers are not on this machine's kernel (a forwarded socket?): these figures are this machine's",
+            Some("name a way into it with --vm-shell \"COMMAND\""),
+        );
+    }
+    let own = own_container();
+    let facts = Facts {
+        host: reach.shell.host_name(),
+        measured: &measured,
+        containers: &containers,
+        pause: &settings.pause,
+        keep: &settings.keep,
+        own_container: own.as_deref(),
+        method: settings.method,
+        no_reclaim: settings.no_reclaim,
+        swap: settings.swap,
+        has_root: reach.shell.root().await.is_some(),
+        need: need(settings),
+    };
+    audit(&facts).ok_or_else(|| format!("the memory{} cannot be read", reach.shell.place()))
+}
+
+fn need(settings: &Settings) -> Option<Need> {
+    let named = settings.need.map(|size| Need { bytes: size.bytes, source: NeedSource::Option });
+    named.or_else(|| plan::need_of_heap(&env::var("NODE_OPTIONS").ok()?))
+}
+
+/// All containers, with the inspection of those that have processes.
+async fn containers(reach: &Reach) -> Result<Vec<(Listed, Option<Inspected>)>, (String, Option<String>)> {
+    if let Err(error) = reach.endpoint() {
+        return Err((error.to_string(), Some("`docker context ls` shows what there is".to_owned())));
+    }
+    let said = |error: EngineError| (error.to_string(), error.hint());
+    let engine = reach.engine().await.map_err(said)?;
+    let listed = engine.list().await.map_err(said)?;
+    let inspecting = listed.into_iter().map(|listed| inspected(&engine, listed));
+    Ok(stream::iter(inspecting).buffered(AT_ONCE).collect().await)
+}
+
+/// One that vanishes between the list and this has no processes any more.
+async fn inspected(engine: &Engine, listed: Listed) -> (Listed, Option<Inspected>) {
+    let now = if listed.has_processes() { engine.inspect(&listed.id).await.ok() } else { None };
+    (listed, now)
+}

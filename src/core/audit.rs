@@ -1,0 +1,386 @@
+//! Owns the audit of a host's memory: who holds what, what would make room, and whether a build
+//! fits. What `makeroom plan` shows and prints as JSON; `schema/plan.json` describes it. Pure.
+
+use serde::Serialize;
+
+use super::{
+    cgroup::{Cgroup, Measured},
+    memory::Memory,
+    order,
+    plan::{self, Fit, Gives, Need, Role},
+    selector::{COMPOSE_PROJECT, COMPOSE_SERVICE, Selector},
+    target::{Activity, COMPOSE_DEPENDS_ON, Inspected, Listed, Method, MethodFacts, choose, comes_back, method},
+    text::printable,
+    values::{MethodWish, SwapWish},
+};
+
+/// The version of the JSON. It grows when a key goes or changes its meaning, not when one is added.
+const VERSION: u32 = 1;
+
+/// What an audit is made of.
+#[derive(Debug)]
+pub struct Facts<'a> {
+    /// What a person calls the host; `None` is this machine.
+    pub host: Option<&'a str>,
+    /// The host, with the cgroup of each container that has processes.
+    pub measured: &'a Measured,
+    /// All containers, with their inspection where they have processes.
+    pub containers: &'a [(Listed, Option<Inspected>)],
+    /// `--pause`.
+    pub pause: &'a [Selector],
+    /// `--keep`.
+    pub keep: &'a [Selector],
+    /// The container that makeroom itself runs in.
+    pub own_container: Option<&'a str>,
+    /// `--method`.
+    pub method: MethodWish,
+    /// `--no-reclaim`.
+    pub no_reclaim: bool,
+    /// `--swap`.
+    pub swap: SwapWish,
+    /// Whether there is a way to be root on the host: swap and reclaim need it.
+    pub has_root: bool,
+    /// What the build is expected to need, where anything is known.
+    pub need: Option<Need>,
+}
+
+/// The audit. Its fields are the keys of the JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Audit {
+    /// Of this format.
+    pub version: u32,
+    /// What a person calls the host; null is this machine.
+    pub host: Option<String>,
+    /// The host's memory.
+    pub memory: HostMemory,
+    /// What the build is expected to need; null where nothing is known.
+    pub need: Option<Need>,
+    /// Whether it fits, as things are or with room made; null where the need is not known.
+    pub fits: Option<bool>,
+    /// How; null where the need is not known.
+    pub fit: Option<Fit>,
+    /// What all targets together would make available.
+    pub room_bytes: u64,
+    /// The free swap that a run would work with.
+    pub swap_to_have_bytes: u64,
+    /// What a run would make room with, the largest first.
+    pub targets: Vec<Planned>,
+    /// Every container that has processes, the largest first.
+    pub containers: Vec<Audited>,
+    /// What others would feel of it.
+    pub warnings: Vec<String>,
+}
+
+/// The host's memory, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct HostMemory {
+    /// `MemTotal`.
+    pub total_bytes: u64,
+    /// `MemAvailable`.
+    pub available_bytes: u64,
+    /// `SwapTotal`.
+    pub swap_total_bytes: u64,
+    /// `SwapFree`.
+    pub swap_free_bytes: u64,
+    /// What all containers hold, without the cache that is available anyway.
+    pub containers_bytes: u64,
+    /// That cache.
+    pub cache_bytes: u64,
+    /// The kernel and everything else.
+    pub other_bytes: u64,
+}
+
+/// A target of the run that was planned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Planned {
+    /// The container's name.
+    pub name: String,
+    /// Its full id.
+    pub id: String,
+    /// How it would make room.
+    pub method: Method,
+    /// What its cgroup holds; null where that cannot be read.
+    pub memory_bytes: Option<u64>,
+    /// What that method would make available.
+    pub gives_bytes: u64,
+    /// Whether the run would take it: not where others are enough.
+    pub needed: bool,
+}
+
+/// A container that has processes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Audited {
+    /// Its name.
+    pub name: String,
+    /// Its full id.
+    pub id: String,
+    /// What it is to a run.
+    pub role: Role,
+    /// What it is doing.
+    pub activity: Activity,
+    /// What its cgroup holds; null where that cannot be read.
+    pub memory_bytes: Option<u64>,
+    /// Of it, the cache of its files.
+    pub cache_bytes: Option<u64>,
+    /// What each method would make available.
+    #[serde(flatten)]
+    pub gives: Gives,
+}
+
+/// Makes the sums. `None` where the host's memory is not known.
+#[must_use]
+pub fn audit(facts: &Facts<'_>) -> Option<Audit> {
+    let memory = facts.measured.memory?;
+    let swap_to_have_bytes = if facts.has_root { plan::swap_to_have(facts.swap, &memory) } else { memory.swap_free_bytes };
+    let is_reclaimed = facts.has_root && !facts.no_reclaim && swap_to_have_bytes > 0;
+    let roles = roles(facts);
+    let mut containers: Vec<Audited> =
+        (facts.containers.iter().zip(&roles)).filter_map(|(one, role)| audited(facts.measured, one, *role, is_reclaimed)).collect();
+    containers.sort_by(|one, other| other.memory_bytes.cmp(&one.memory_bytes).then_with(|| one.name.cmp(&other.name)));
+    let targets = targets(facts, &memory, swap_to_have_bytes, &containers);
+    let room_bytes = targets.iter().map(|target| target.gives_bytes).sum();
+    let cache_bytes = containers.iter().filter_map(|container| container.cache_bytes).sum();
+    let containers_bytes = containers.iter().filter_map(|container| container.memory_bytes).sum::<u64>().saturating_sub(cache_bytes);
+    let fit = facts.need.map(|need| Fit::of(need.bytes, memory.available_bytes, room_bytes));
+    Some(Audit {
+        version: VERSION,
+        host: facts.host.map(str::to_owned),
+        memory: HostMemory {
+            total_bytes: memory.total_bytes,
+            available_bytes: memory.available_bytes,
+            swap_total_bytes: memory.swap_total_bytes,
+            swap_free_bytes: memory.swap_free_bytes,
+            containers_bytes,
+            cache_bytes,
+            other_bytes: memory.total_bytes.saturating_sub(memory.available_bytes).saturating_sub(containers_bytes),
+        },
+        need: facts.need,
+        fits: fit.map(Fit::is_enough),
+        fit,
+        room_bytes,
+        swap_to_have_bytes,
+        warnings: warnings(facts, &roles, &targets),
+        targets,
+        containers,
+    })
+}
+
+fn roles(facts: &Facts<'_>) -> Vec<Role> {
+    let listed: Vec<Listed> = facts.containers.iter().map(|(listed, _)| listed.clone()).collect();
+    let chosen = choose(&listed, facts.pause, facts.keep).chosen;
+    let is_kept = |listed: &Listed| facts.keep.iter().any(|selector| selector.matches(&listed.names, &listed.labels));
+    let role = |(index, listed): (usize, &Listed)| {
+        if facts.own_container == Some(listed.id.as_str()) || is_kept(listed) {
+            Role::Kept
+        } else if chosen.contains(&index) {
+            Role::Target
+        } else {
+            Role::Other
+        }
+    };
+    listed.iter().enumerate().map(role).collect()
+}
+
+fn audited(measured: &Measured, (listed, now): &(Listed, Option<Inspected>), role: Role, is_reclaimed: bool) -> Option<Audited> {
+    let now = now.as_ref().filter(|now| now.pid > 0)?;
+    let cgroup: Option<&Cgroup> = measured.targets.get(&listed.id);
+    let runs = now.activity == Activity::Running;
+    Some(Audited {
+        name: listed.name().to_owned(),
+        id: listed.id.clone(),
+        role,
+        activity: now.activity,
+        memory_bytes: cgroup.map(|cgroup| cgroup.used_bytes),
+        cache_bytes: cgroup.map(|cgroup| cgroup.cache_bytes.min(cgroup.used_bytes)),
+        // What somebody else has paused stays as it is.
+        gives: cgroup.filter(|_| runs).map_or(Gives::default(), |cgroup| plan::gives(cgroup, is_reclaimed)),
+    })
+}
+
+fn targets(facts: &Facts<'_>, memory: &Memory, swap_free_bytes: u64, containers: &[Audited]) -> Vec<Planned> {
+    let ours = |container: &&Audited| container.role == Role::Target && container.activity == Activity::Running;
+    let targets: Vec<&Audited> = containers.iter().filter(ours).collect();
+    let method_facts = MethodFacts {
+        wish: facts.method,
+        no_reclaim: facts.no_reclaim,
+        swap_free_bytes,
+        targets_bytes: targets.iter().map(|target| target.memory_bytes).sum(),
+    };
+    let method_of = |target: &Audited| {
+        let back = facts.containers.iter().find(|(listed, _)| listed.id == target.id);
+        let back = back.is_some_and(|(listed, now)| now.as_ref().is_some_and(|now| comes_back(listed, now)));
+        method(method_facts, target.memory_bytes, back)
+    };
+    let mut planned: Vec<Planned> = (targets.into_iter())
+        .map(|target| {
+            let method = method_of(target);
+            let (name, id) = (target.name.clone(), target.id.clone());
+            Planned { name, id, method, memory_bytes: target.memory_bytes, gives_bytes: target.gives.with(method), needed: true }
+        })
+        .collect();
+    if let Some(need) = facts.need {
+        let gives: Vec<u64> = planned.iter().map(|target| target.gives_bytes).collect();
+        let enough = plan::enough(&gives, need.bytes.saturating_sub(memory.available_bytes));
+        for (index, target) in planned.iter_mut().enumerate() {
+            target.needed = enough.contains(&index);
+        }
+    }
+    planned
+}
+
+/// What runs on depends on a target: compose says so in a label, and a log driver by its address.
+fn warnings(facts: &Facts<'_>, roles: &[Role], targets: &[Planned]) -> Vec<String> {
+    let label = |listed: &Listed, key: &str| listed.labels.get(key).cloned();
+    let taken = |listed: &&Listed| targets.iter().any(|target| target.needed && target.id == listed.id);
+    let mut warnings = Vec::new();
+    for ((listed, now), role) in facts.containers.iter().zip(roles) {
+        let Some(now) = now.as_ref().filter(|now| now.activity == Activity::Running && *role != Role::Target) else { continue };
+        let needs = label(listed, COMPOSE_DEPENDS_ON).map(|value| order::depends_on(&value)).unwrap_or_default();
+        let (project, name) = (label(listed, COMPOSE_PROJECT), printable(listed.name()));
+        for target in facts.containers.iter().map(|(target, _)| target).filter(taken) {
+            let paused = printable(target.name());
+            let is_same = project.is_some() && label(target, COMPOSE_PROJECT) == project;
+            if is_same && label(target, COMPOSE_SERVICE).is_some_and(|service| needs.contains(&service)) {
+                warnings.push(format!("`{name}` depends on `{paused}`, which would be paused"));
+            }
+            if now.log_port.is_some_and(|port| target.ports.contains(&port)) {
+                warnings.push(format!("`{name}` sends its log to `{paused}`, which would be paused: it may block"));
+            }
+        }
+    }
+    warnings
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+    use crate::core::plan::NeedSource;
+
+    const MIB: u64 = 1 << 20;
+
+    fn container(name: &str, labels: &[(&str, &str)]) -> (Listed, Option<Inspected>) {
+        let labels: HashMap<_, _> = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let listed = Listed { id: format!("id-{name}"), names: vec![name.to_owned()], labels, activity: Activity::Running, ports: vec![] };
+        let now = Inspected { activity: Activity::Running, started_at: String::new(), pid: 7, auto_remove: false, log_port: None };
+        (listed, Some(now))
+    }
+
+    fn measured(sizes_mib: &[(&str, u64)]) -> Measured {
+        let cgroup = |mebibytes| Cgroup {
+            used_bytes: mebibytes * MIB,
+            cache_bytes: 10 * MIB,
+            unevictable_bytes: 0,
+            swap_limit_bytes: None,
+            swappiness: None,
+        };
+        let memory = Memory { total_bytes: 2000 * MIB, available_bytes: 1000 * MIB, ..Memory::default() };
+        let targets = sizes_mib.iter().map(|(name, size)| (format!("id-{name}"), cgroup(*size))).collect();
+        Measured { memory: Some(memory), targets, ..Measured::default() }
+    }
+
+    fn selectors(texts: &[&str]) -> Vec<Selector> {
+        texts.iter().map(|text| text.parse().expect(text)).collect()
+    }
+
+    fn facts<'a>(measured: &'a Measured, containers: &'a [(Listed, Option<Inspected>)], pause: &'a [Selector]) -> Facts<'a> {
+        Facts {
+            host: None,
+            measured,
+            containers,
+            pause,
+            keep: &[],
+            own_container: None,
+            method: MethodWish::Auto,
+            no_reclaim: false,
+            swap: SwapWish::default(),
+            has_root: true,
+            need: None,
+        }
+    }
+
+    fn need(mebibytes: u64) -> Need {
+        Need { bytes: mebibytes * MIB, source: NeedSource::Option }
+    }
+
+    #[test]
+    fn the_sums_add_up_and_the_largest_comes_first() {
+        let (measured, pause) = (measured(&[("web", 110), ("mon-a", 60), ("mon-b", 210)]), selectors(&["mon-*"]));
+        let containers = [container("web", &[]), container("mon-a", &[]), container("mon-b", &[]), container("unmeasured", &[])];
+        let audit = audit(&facts(&measured, &containers, &pause)).expect("an audit");
+        let memory = audit.memory;
+        assert_eq!((memory.containers_bytes, memory.cache_bytes, memory.other_bytes), (350 * MIB, 30 * MIB, 650 * MIB));
+        assert_eq!(memory.other_bytes + memory.containers_bytes + memory.available_bytes, memory.total_bytes);
+        let names: Vec<_> = audit.containers.iter().map(|container| (container.name.as_str(), container.role)).collect();
+        assert_eq!(names, [("mon-b", Role::Target), ("web", Role::Other), ("mon-a", Role::Target), ("unmeasured", Role::Other)]);
+        assert_eq!((audit.room_bytes, audit.fits, audit.fit), (250 * MIB, None, None));
+        assert!(audit.targets.iter().all(|target| target.needed && target.method == Method::Pause));
+    }
+
+    #[test]
+    fn with_a_need_only_the_targets_that_cover_the_gap_are_taken() {
+        let (measured, pause) = (measured(&[("a", 60), ("b", 210), ("c", 110)]), selectors(&["*"]));
+        let containers = [container("a", &[]), container("b", &[]), container("c", &[])];
+        for (need_mib, taken, fits) in [
+            (900, vec![], true),
+            (1100, vec!["b"], true),
+            (1201, vec!["b", "c"], true),
+            (1350, vec!["b", "c", "a"], true),
+            (1351, vec!["b", "c", "a"], false),
+        ] {
+            let audit = audit(&Facts { need: Some(need(need_mib)), ..facts(&measured, &containers, &pause) }).expect("an audit");
+            let needed: Vec<_> = audit.targets.iter().filter(|target| target.needed).map(|target| target.name.as_str()).collect();
+            assert_eq!((needed, audit.fits), (taken, Some(fits)), "{need_mib} MiB");
+        }
+    }
+
+    #[test]
+    fn without_root_or_swap_pausing_gives_nothing_and_auto_stops() {
+        let (measured, pause) = (measured(&[("a", 60)]), selectors(&["a"]));
+        let containers = [container("a", &[])];
+        let base = facts(&measured, &containers, &pause);
+        for (facts, method, room_mib) in [
+            (Facts { has_root: false, ..base }, Method::Stop, 50),
+            (Facts { swap: SwapWish::Off, ..facts(&measured, &containers, &pause) }, Method::Stop, 50),
+            (Facts { no_reclaim: true, ..facts(&measured, &containers, &pause) }, Method::Pause, 0),
+            (Facts { has_root: false, method: MethodWish::Pause, ..facts(&measured, &containers, &pause) }, Method::Pause, 0),
+        ] {
+            let audit = audit(&facts).expect("an audit");
+            assert_eq!((audit.targets[0].method, audit.room_bytes), (method, room_mib * MIB), "{facts:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_kept_ours_paused_or_stopped_is_no_target() {
+        let (measured, pause, keep) = (measured(&[("kept", 60), ("own", 60), ("paused", 60)]), selectors(&["*"]), selectors(&["kept"]));
+        let mut paused = container("paused", &[]);
+        paused.1.as_mut().expect("inspected").activity = Activity::Paused;
+        let stopped = (Listed { activity: Activity::Stopped, ..container("stopped", &[]).0 }, None);
+        let containers = [container("kept", &[]), container("own", &[]), paused, stopped];
+        let audit =
+            audit(&Facts { keep: &keep, own_container: Some("id-own"), ..facts(&measured, &containers, &pause) }).expect("an audit");
+        assert!(audit.targets.is_empty());
+        assert_eq!(audit.containers.len(), 3);
+    }
+
+    #[test]
+    fn who_feels_a_pause_is_warned_of() {
+        let in_shop =
+            |name, more: &[(&str, &str)]| container(name, &[&[(COMPOSE_PROJECT, "shop"), (COMPOSE_SERVICE, name)], more].concat());
+        let (measured, pause) = (measured(&[("db", 60), ("log", 60)]), selectors(&["db", "log"]));
+        let mut log = in_shop("log", &[]);
+        log.0.ports = vec![12201];
+        let mut sender = container("sender", &[]);
+        sender.1.as_mut().expect("inspected").log_port = Some(12201);
+        let other = container("other", &[(COMPOSE_PROJECT, "else"), (COMPOSE_DEPENDS_ON, "db")]);
+        let containers = [in_shop("db", &[]), log, in_shop("web", &[(COMPOSE_DEPENDS_ON, "db:service_healthy:true")]), sender, other];
+        let warnings = audit(&facts(&measured, &containers, &pause)).expect("an audit").warnings;
+        assert_eq!(
+            warnings,
+            ["`web` depends on `db`, which would be paused", "`sender` sends its log to `log`, which would be paused: it may block"]
+        );
+        let untouched = audit(&Facts { need: Some(need(10)), ..facts(&measured, &containers, &pause) }).expect("an audit");
+        assert!(untouched.warnings.is_empty());
+    }
+}

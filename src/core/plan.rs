@@ -1,0 +1,225 @@
+//! Owns the sums before a build: what it needs, what is available, what each target would give, and
+//! which of them are enough. `plan` shows them, a run with `--need` acts on them. Pure.
+
+use serde::Serialize;
+
+use super::{
+    cgroup::Cgroup,
+    memory::Memory,
+    target::Method,
+    values::{Size, SwapWish},
+};
+
+/// What a build is expected to need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Need {
+    /// The most that it holds at once.
+    pub bytes: u64,
+    /// Where that figure comes from.
+    pub source: NeedSource,
+}
+
+/// Where the need is known from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NeedSource {
+    /// `--need`.
+    Option,
+    /// The peak of earlier runs of the same command.
+    History,
+    /// The heap that NODE_OPTIONS allows, and the usual surplus.
+    Heap,
+}
+
+/// What Node holds beside its heap, in percent of the heap: builds were seen with 30 to 60.
+const HEAP_SURPLUS_PERCENT: u64 = 50;
+
+/// The need that a heap limit speaks of: `--max-old-space-size` in NODE_OPTIONS, in MiB.
+#[must_use]
+pub fn need_of_heap(node_options: &str) -> Option<Need> {
+    // The last one counts, and node takes `_` for `-` in the name (nodejs.org/api/cli.html).
+    let mut words = node_options.split_ascii_whitespace().rev().map(|word| word.replace('_', "-"));
+    let value = words.find_map(|word| word.strip_prefix("--max-old-space-size=").map(str::to_owned))?;
+    let heap_bytes = value.parse::<u64>().ok().filter(|mebibytes| *mebibytes > 0)?.checked_mul(1 << 20)?;
+    Some(Need { bytes: heap_bytes.checked_mul(100 + HEAP_SURPLUS_PERCENT)? / 100, source: NeedSource::Heap })
+}
+
+/// Whether a container makes room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// `--pause` names it.
+    Target,
+    /// `--keep` does.
+    Kept,
+    /// Nobody does.
+    Other,
+}
+
+/// What a container's memory would give back, in bytes of MemAvailable.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Gives {
+    /// Pause and reclaim.
+    pub pause_bytes: u64,
+    /// Stop.
+    pub stop_bytes: u64,
+}
+
+impl Gives {
+    /// With this method.
+    #[must_use]
+    pub fn with(self, method: Method) -> u64 {
+        match method {
+            Method::Pause => self.pause_bytes,
+            Method::Stop => self.stop_bytes,
+        }
+    }
+}
+
+/// What a container would give back. Its files' cache is available already, and goes to nobody's
+/// swap. `is_reclaimed`: what is paused is pushed out, and there is swap for it.
+#[must_use]
+pub fn gives(cgroup: &Cgroup, is_reclaimed: bool) -> Gives {
+    let own_bytes = cgroup.used_bytes.saturating_sub(cgroup.cache_bytes);
+    let may_swap = is_reclaimed && cgroup.swap_limit_bytes != Some(0) && cgroup.swappiness != Some(0);
+    let pause_bytes = if may_swap { own_bytes.saturating_sub(cgroup.unevictable_bytes) } else { 0 };
+    Gives { pause_bytes, stop_bytes: own_bytes }
+}
+
+/// The free swap that a run with this wish works with.
+#[must_use]
+pub fn swap_to_have(wish: SwapWish, memory: &Memory) -> u64 {
+    match wish {
+        SwapWish::Off => memory.swap_free_bytes,
+        SwapWish::Free(Size { bytes }) => bytes.max(memory.swap_free_bytes),
+    }
+}
+
+/// Which of the targets are enough to make `gap_bytes` available: the fewest, which are the largest.
+/// Indices into `gives`, in its order; all of them where all are not enough.
+#[must_use]
+pub fn enough(gives_bytes: &[u64], gap_bytes: u64) -> Vec<usize> {
+    let mut by_size: Vec<usize> = (0..gives_bytes.len()).collect();
+    by_size.sort_by_key(|&index| std::cmp::Reverse(gives_bytes[index]));
+    let mut sum_bytes = 0_u64;
+    let mut chosen = Vec::new();
+    for index in by_size {
+        if sum_bytes >= gap_bytes {
+            break;
+        }
+        sum_bytes = sum_bytes.saturating_add(gives_bytes[index]);
+        chosen.push(index);
+    }
+    chosen.sort_unstable();
+    chosen
+}
+
+/// Whether the build fits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "verdict", rename_all = "snake_case")]
+pub enum Fit {
+    /// As things are.
+    Fits,
+    /// With the targets' memory made available.
+    FitsWithRoom {
+        /// What is missing as things are.
+        gap_bytes: u64,
+    },
+    /// Not even then.
+    Short {
+        /// What is missing as things are.
+        gap_bytes: u64,
+        /// What is missing with room made.
+        short_by_bytes: u64,
+    },
+}
+
+impl Fit {
+    /// Judges.
+    #[must_use]
+    pub fn of(need_bytes: u64, available_bytes: u64, room_bytes: u64) -> Self {
+        let gap_bytes = need_bytes.saturating_sub(available_bytes);
+        match gap_bytes.saturating_sub(room_bytes) {
+            _ if gap_bytes == 0 => Self::Fits,
+            0 => Self::FitsWithRoom { gap_bytes },
+            short_by_bytes => Self::Short { gap_bytes, short_by_bytes },
+        }
+    }
+
+    /// Whether it does, one way or the other.
+    #[must_use]
+    pub fn is_enough(self) -> bool {
+        !matches!(self, Self::Short { .. })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    fn cgroup() -> Cgroup {
+        Cgroup { used_bytes: 100 * MIB, cache_bytes: 30 * MIB, unevictable_bytes: 0, swap_limit_bytes: None, swappiness: None }
+    }
+
+    #[test]
+    fn the_heap_limit_that_counts_is_read_with_the_usual_surplus() {
+        let need = |mebibytes| Some(Need { bytes: mebibytes * MIB, source: NeedSource::Heap });
+        for (options, expected) in [
+            ("--max-old-space-size=4096", need(6144)),
+            ("--enable-source-maps --max_old_space_size=2048 --trace-gc", need(3072)),
+            ("--max-old-space-size=1 --max-old-space-size=100", need(150)),
+            ("", None),
+            ("--max-old-space-size=much", None),
+            ("--max-old-space-size=0", None),
+            ("--max-old-space-size=18446744073709551615", None),
+            ("--max-semi-space-size=64", None),
+        ] {
+            assert_eq!(need_of_heap(options), expected, "{options}");
+        }
+    }
+
+    #[test]
+    fn a_container_gives_what_is_its_own_and_can_leave() {
+        for (cgroup, is_reclaimed, pause_mib, why) in [
+            (cgroup(), true, 70, "its cache is available already"),
+            (cgroup(), false, 0, "frozen memory stays where it is"),
+            (Cgroup { unevictable_bytes: 20 * MIB, ..cgroup() }, true, 50, "locked"),
+            (Cgroup { swap_limit_bytes: Some(0), ..cgroup() }, true, 0, "no swap allowed"),
+            (Cgroup { swappiness: Some(0), ..cgroup() }, true, 0, "swappiness 0"),
+            (Cgroup { cache_bytes: 200 * MIB, ..cgroup() }, true, 0, "figures of two moments"),
+        ] {
+            assert_eq!(gives(&cgroup, is_reclaimed).pause_bytes, pause_mib * MIB, "{why}");
+        }
+        assert_eq!(gives(&cgroup(), false).with(Method::Stop), 70 * MIB);
+    }
+
+    #[test]
+    fn the_fewest_targets_that_are_enough_are_the_largest() {
+        let gives = [10, 50, 30, 0];
+        for (gap, expected) in
+            [(0, vec![]), (1, vec![1]), (50, vec![1]), (51, vec![1, 2]), (81, vec![0, 1, 2]), (90, vec![0, 1, 2]), (91, vec![0, 1, 2, 3])]
+        {
+            assert_eq!(enough(&gives, gap), expected, "a gap of {gap}");
+        }
+        assert!(enough(&[], 5).is_empty());
+    }
+
+    #[test]
+    fn the_build_fits_as_it_is_with_room_made_or_not() {
+        assert_eq!(Fit::of(8, 9, 5), Fit::Fits);
+        assert_eq!(Fit::of(8, 8, 0), Fit::Fits);
+        assert_eq!(Fit::of(8, 6, 2), Fit::FitsWithRoom { gap_bytes: 2 });
+        assert_eq!(Fit::of(8, 6, 1), Fit::Short { gap_bytes: 2, short_by_bytes: 1 });
+        assert!(Fit::of(8, 6, 2).is_enough() && !Fit::of(8, 6, 1).is_enough());
+    }
+
+    #[test]
+    fn swap_is_what_is_free_or_wished_for() {
+        let memory = Memory { swap_free_bytes: 5, ..Memory::default() };
+        assert_eq!(swap_to_have(SwapWish::Off, &memory), 5);
+        assert_eq!(swap_to_have(SwapWish::Free(Size { bytes: 9 }), &memory), 9);
+        assert_eq!(swap_to_have(SwapWish::Free(Size { bytes: 3 }), &memory), 5);
+    }
+}

@@ -1,0 +1,63 @@
+//! Owns making no more room than `--need` asks for: nothing where that much is available, else the
+//! fewest targets that cover what is missing. Part of making room in `acquire`. Runs in the keeper.
+
+use super::acquire::{Acquirer, Found};
+use crate::{
+    core::{
+        cgroup::Measured,
+        plan::{self, Fit, Gives},
+        target::{Activity, Listed, Method},
+        text::size,
+        values::MethodWish,
+        wire::{Level, Note, Room},
+    },
+    lease::leases::Leases,
+};
+
+impl Acquirer<'_> {
+    /// What is missing for the need as things are; `None` where all room is wanted, or nothing is known.
+    pub(super) fn gap_bytes(&self, looked: Option<&Measured>) -> Option<u64> {
+        let memory = looked?.memory?;
+        Some(self.request.need_bytes?.saturating_sub(memory.available_bytes))
+    }
+
+    /// Leaves out the targets that are not needed. What another lease holds stays in: its memory is
+    /// among what is available, and would be gone with that lease.
+    pub(super) async fn only_enough(&self, mut found: Found, looked: &Measured, gap_bytes: u64, leases: &Leases) -> Found {
+        let is_held = |listed: &Listed| leases.holder_of(&listed.id).is_some();
+        let (mut needed, free): (Vec<_>, Vec<_>) = std::mem::take(&mut found.chosen).into_iter().partition(is_held);
+        let gives = self.gives(&free, looked).await;
+        let enough = plan::enough(&gives, gap_bytes);
+        let running = free.iter().filter(|listed| listed.activity == Activity::Running).count();
+        if !enough.is_empty() && enough.len() < running {
+            let text = format!("{} are missing: {} of {running} targets are enough", size(gap_bytes), enough.len());
+            self.note(Note::new(Level::Info, text));
+        }
+        needed.extend(free.into_iter().enumerate().filter(|(index, _)| enough.contains(index)).map(|(_, listed)| listed));
+        found.chosen = needed;
+        found
+    }
+
+    /// What each of these would give, by the method that it is likely to be taken with.
+    async fn gives(&self, listed: &[Listed], looked: &Measured) -> Vec<u64> {
+        let swap_bytes = looked.memory.map_or(0, |memory| plan::swap_to_have(self.request.swap, &memory));
+        let is_reclaimed = !self.request.no_reclaim && swap_bytes > 0 && self.reach.shell.root().await.is_some();
+        let sum_bytes = looked.sum_bytes(listed.iter().map(|listed| listed.id.as_str())).unwrap_or(0);
+        let method = match self.request.method {
+            MethodWish::Stop => Method::Stop,
+            MethodWish::Auto if sum_bytes > swap_bytes && !self.request.no_reclaim => Method::Stop,
+            MethodWish::Auto | MethodWish::Pause => Method::Pause,
+        };
+        let of = |listed: &Listed| looked.targets.get(&listed.id).map_or(Gives::default(), |cgroup| plan::gives(cgroup, is_reclaimed));
+        listed.iter().map(|listed| of(listed).with(method)).collect()
+    }
+
+    /// Says what is still missing with room made.
+    pub(super) fn tell_if_short(&self, room: &Room) {
+        let (Some(need_bytes), Some(memory)) = (self.request.need_bytes, room.memory) else { return };
+        if let Fit::Short { short_by_bytes, .. } = Fit::of(need_bytes, memory.available_bytes, 0) {
+            let text = format!("the build needs {} and is short by {}", size(need_bytes), size(short_by_bytes));
+            self.shortfall(text, Some("name more targets with --pause; `makeroom plan` shows what each would give".to_owned()));
+        }
+    }
+}
