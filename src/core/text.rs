@@ -2,10 +2,20 @@
 
 use std::{fmt::Write as _, time::Duration};
 
-/// A size in binary units with three figures: `712 MiB`, `9.1 GiB`.
+/// A size in binary units with two figures: `712 MiB`, `9.1 GiB`, `21 GiB`.
 #[must_use]
-#[expect(clippy::cast_precision_loss, reason = "three figures are shown")]
 pub fn size(bytes: u64) -> String {
+    in_units(bytes, 9.95)
+}
+
+/// The same where sums are made of it, with the tenths of each GiB: `21.4 GiB`.
+#[must_use]
+pub fn size_in_tenths(bytes: u64) -> String {
+    if bytes < 1 << 30 { size(bytes) } else { in_units(bytes, 999.95) }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "two or three figures are shown")]
+fn in_units(bytes: u64, tenths_below: f64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
     if bytes < 1024 {
         return format!("{bytes} B");
@@ -16,7 +26,7 @@ pub fn size(bytes: u64) -> String {
         value /= 1024.0;
         unit += 1;
     }
-    if value < 9.95 { format!("{value:.1} {}", UNITS[unit]) } else { format!("{value:.0} {}", UNITS[unit]) }
+    if value < tenths_below { format!("{value:.1} {}", UNITS[unit]) } else { format!("{value:.0} {}", UNITS[unit]) }
 }
 
 /// A time as a person says it: `0.4 s`, `12.3 s`, `3m 12s`, `2h 5m`.
@@ -91,6 +101,13 @@ mod tests {
             (u64::MAX, "16384 PiB"),
         ] {
             assert_eq!(size(bytes), text, "{bytes}");
+        }
+    }
+
+    #[test]
+    fn sizes_that_are_summed_up_keep_their_tenths() {
+        for (bytes, text) in [(712 << 20, "712 MiB"), ((1 << 30) - 1, "1.0 GiB"), (12 << 30, "12.0 GiB"), (23_000_000_000, "21.4 GiB")] {
+            assert_eq!(size_in_tenths(bytes), text, "{bytes}");
         }
     }
 

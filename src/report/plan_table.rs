@@ -4,7 +4,7 @@ use crate::core::{
     audit::{Audit, Audited},
     plan::{Fit, NeedSource, Role},
     target::{Activity, Method},
-    text::{count, printable, size},
+    text::{count, printable, size_in_tenths as size},
 };
 
 /// More rows are read by nobody; the JSON has them all.
@@ -163,7 +163,7 @@ mod tests {
     fn the_sum_and_the_verdict_are_one_glance() {
         let shown = table(&audit(Some(Fit::FitsWithRoom { gap_bytes: 592 * MIB })));
         let expected = "\
-host          colima              12 GiB   no swap
+host          colima            12.0 GiB   no swap
 in use        kernel, others     1.0 GiB
               3 containers       3.3 GiB   712 MiB of it can make room
 available                        7.4 GiB
