@@ -83,11 +83,8 @@ fn a_build_that_does_not_fit_is_an_exit_code_of_one_and_said_with_what_is_missin
     let fits = plan("10MiB");
     assert!(fits.expect_code(0).out.contains("→ fits as it is"), "{}", fits.out);
     let short = plan("100TiB");
-    assert!(short.expect_code(1).out.contains("→ does not fit: 100 TiB are missing with room made"), "{}", short.out);
+    assert!(short.expect_code(1).out.contains("→ does not fit: 100.0 TiB are missing with room made"), "{}", short.out);
     assert!(short.out.contains("of it can make room") && short.out.contains("pause, + 2"), "{}", short.out);
-    // With room made of what is there it fits.
-    let tight = plan(&format!("{}", available_bytes() + 5 * MIB));
-    assert!(matches!(tight.code(), Some(0 | 1)), "{}", tight.out);
 }
 
 #[test]
