@@ -7,7 +7,7 @@ use super::{
     cgroup::{Cgroup, Measured},
     memory::Memory,
     order,
-    plan::{self, Fit, Gives, Need, Role},
+    plan::{self, Fit, Gives, Means, Need, Role},
     selector::{COMPOSE_PROJECT, COMPOSE_SERVICE, Selector},
     target::{Activity, COMPOSE_DEPENDS_ON, Inspected, Listed, Method, MethodFacts, choose, comes_back, method},
     text::printable,
@@ -131,13 +131,12 @@ pub struct Audited {
 #[must_use]
 pub fn audit(facts: &Facts<'_>) -> Option<Audit> {
     let memory = facts.measured.memory?;
-    let swap_to_have_bytes = if facts.has_root { plan::swap_to_have(facts.swap, &memory) } else { memory.swap_free_bytes };
-    let is_reclaimed = facts.has_root && !facts.no_reclaim && swap_to_have_bytes > 0;
+    let Means { swap_free_bytes, is_reclaimed } = plan::means(facts.swap, facts.no_reclaim, facts.has_root, &memory);
     let roles = roles(facts);
     let mut containers: Vec<Audited> =
         (facts.containers.iter().zip(&roles)).filter_map(|(one, role)| audited(facts.measured, one, *role, is_reclaimed)).collect();
     containers.sort_by(|one, other| other.memory_bytes.cmp(&one.memory_bytes).then_with(|| one.name.cmp(&other.name)));
-    let targets = targets(facts, &memory, swap_to_have_bytes, &containers);
+    let targets = targets(facts, &memory, swap_free_bytes, &containers);
     let room_bytes = targets.iter().map(|target| target.gives_bytes).sum();
     let cache_bytes = containers.iter().filter_map(|container| container.cache_bytes).sum();
     let containers_bytes = containers.iter().filter_map(|container| container.memory_bytes).sum::<u64>().saturating_sub(cache_bytes);
@@ -158,7 +157,7 @@ pub fn audit(facts: &Facts<'_>) -> Option<Audit> {
         fits: fit.map(Fit::is_enough),
         fit,
         room_bytes,
-        swap_to_have_bytes,
+        swap_to_have_bytes: swap_free_bytes,
         warnings: warnings(facts, &roles, &targets),
         targets,
         containers,

@@ -86,13 +86,23 @@ pub fn gives(cgroup: &Cgroup, is_reclaimed: bool) -> Gives {
     Gives { pause_bytes, stop_bytes: own_bytes }
 }
 
-/// The free swap that a run with this wish works with.
+/// What a run makes room with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Means {
+    /// The free swap that it will have.
+    pub swap_free_bytes: u64,
+    /// Whether what is paused is pushed out.
+    pub is_reclaimed: bool,
+}
+
+/// The means of a run with these wishes. Without root it has what is there, and pushes nothing out.
 #[must_use]
-pub fn swap_to_have(wish: SwapWish, memory: &Memory) -> u64 {
-    match wish {
-        SwapWish::Off => memory.swap_free_bytes,
-        SwapWish::Free(Size { bytes }) => bytes.max(memory.swap_free_bytes),
-    }
+pub fn means(swap: SwapWish, no_reclaim: bool, has_root: bool, memory: &Memory) -> Means {
+    let swap_free_bytes = match swap {
+        SwapWish::Free(Size { bytes }) if has_root => bytes.max(memory.swap_free_bytes),
+        SwapWish::Free(_) | SwapWish::Off => memory.swap_free_bytes,
+    };
+    Means { swap_free_bytes, is_reclaimed: has_root && !no_reclaim && swap_free_bytes > 0 }
 }
 
 /// Which of the targets are enough to make `gap_bytes` available: the fewest, which are the largest.
@@ -218,8 +228,16 @@ mod tests {
     #[test]
     fn swap_is_what_is_free_or_wished_for() {
         let memory = Memory { swap_free_bytes: 5, ..Memory::default() };
-        assert_eq!(swap_to_have(SwapWish::Off, &memory), 5);
-        assert_eq!(swap_to_have(SwapWish::Free(Size { bytes: 9 }), &memory), 9);
-        assert_eq!(swap_to_have(SwapWish::Free(Size { bytes: 3 }), &memory), 5);
+        let swap_free_bytes = |wish, has_root| means(wish, false, has_root, &memory).swap_free_bytes;
+        assert_eq!(swap_free_bytes(SwapWish::Off, true), 5);
+        assert_eq!(swap_free_bytes(SwapWish::Free(Size { bytes: 9 }), true), 9);
+        assert_eq!(swap_free_bytes(SwapWish::Free(Size { bytes: 3 }), true), 5);
+        assert_eq!(swap_free_bytes(SwapWish::Free(Size { bytes: 9 }), false), 5);
+        let none = Memory::default();
+        for (no_reclaim, has_root, memory, expected) in
+            [(false, true, &memory, true), (true, true, &memory, false), (false, false, &memory, false), (false, true, &none, false)]
+        {
+            assert_eq!(means(SwapWish::Off, no_reclaim, has_root, memory).is_reclaimed, expected);
+        }
     }
 }

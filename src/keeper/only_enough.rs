@@ -4,11 +4,10 @@
 use super::acquire::{Acquirer, Found};
 use crate::{
     core::{
-        cgroup::Measured,
-        plan::{self, Fit, Gives},
-        target::{Activity, Listed, Method},
+        cgroup::{Cgroup, Measured},
+        plan::{self, Fit, Means},
+        target::{Activity, Listed, MethodFacts, method},
         text::size,
-        values::MethodWish,
         wire::{Level, Note, Room},
     },
     lease::leases::Leases,
@@ -40,16 +39,17 @@ impl Acquirer<'_> {
 
     /// What each of these would give, by the method that it is likely to be taken with.
     async fn gives(&self, listed: &[Listed], looked: &Measured) -> Vec<u64> {
-        let swap_bytes = looked.memory.map_or(0, |memory| plan::swap_to_have(self.request.swap, &memory));
-        let is_reclaimed = !self.request.no_reclaim && swap_bytes > 0 && self.reach.shell.root().await.is_some();
-        let sum_bytes = looked.sum_bytes(listed.iter().map(|listed| listed.id.as_str())).unwrap_or(0);
-        let method = match self.request.method {
-            MethodWish::Stop => Method::Stop,
-            MethodWish::Auto if sum_bytes > swap_bytes && !self.request.no_reclaim => Method::Stop,
-            MethodWish::Auto | MethodWish::Pause => Method::Pause,
+        let has_root = self.reach.shell.root().await.is_some();
+        let memory = looked.memory.unwrap_or_default();
+        let Means { swap_free_bytes, is_reclaimed } = plan::means(self.request.swap, self.request.no_reclaim, has_root, &memory);
+        let facts = MethodFacts {
+            wish: self.request.method,
+            no_reclaim: self.request.no_reclaim,
+            swap_free_bytes,
+            targets_bytes: looked.sum_bytes(listed.iter().map(|listed| listed.id.as_str())),
         };
-        let of = |listed: &Listed| looked.targets.get(&listed.id).map_or(Gives::default(), |cgroup| plan::gives(cgroup, is_reclaimed));
-        listed.iter().map(|listed| of(listed).with(method)).collect()
+        let of = |cgroup: &Cgroup| plan::gives(cgroup, is_reclaimed).with(method(facts, Some(cgroup.used_bytes), true));
+        listed.iter().map(|listed| looked.targets.get(&listed.id).map_or(0, of)).collect()
     }
 
     /// Says what is still missing with room made.
