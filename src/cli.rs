@@ -7,7 +7,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueHint};
 use crate::core::{
     route::Prefix,
     selector::Selector,
-    values::{ColorWish, MethodWish, Size, Span, SwapWish},
+    values::{ColorWish, MethodWish, NeedWish, Span, SwapWish},
 };
 
 const EXAMPLES: &str = "\
@@ -20,7 +20,7 @@ Examples:
 A COMMAND named like a subcommand needs `--` before it. Options can also be set in
 makeroom.toml and as MAKEROOM_… variables; `makeroom man` has all the rest.";
 
-/// Makes room in memory for a build: pauses containers, swaps them out, runs the build, puts everything back.
+/// Makes room in memory for a build: pauses containers, swaps them out, and puts all back after.
 #[derive(Debug, Parser)]
 #[command(name = "makeroom", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 #[command(disable_help_subcommand = true, override_usage = "makeroom [OPTIONS] [--] COMMAND [ARG...]\n       makeroom SUBCOMMAND")]
@@ -48,6 +48,10 @@ pub enum Command {
     Status(StatusArgs),
     /// Put back what dead holders left
     Recover(RecoverArgs),
+    /// Show the last run, or the one named
+    Report(ReportArgs),
+    /// Check what a run needs, with the mend; exit 1 where there is something to mend
+    Doctor(DoctorArgs),
     /// Turn swap on that stays, or off again
     #[command(subcommand)]
     Swap(SwapCommand),
@@ -86,15 +90,15 @@ pub struct RoomArgs {
     /// Containers never to touch; wins over --pause
     #[arg(long, value_name = "SELECTOR")]
     pub keep: Vec<Selector>,
-    /// auto, pause or stop; auto stops only where swap cannot hold the targets
+    /// auto, pause or stop; auto: stop where swap cannot hold them
     #[arg(long, value_name = "METHOD")]
     pub method: Option<MethodWish>,
     /// Pause only
     #[arg(long)]
     pub no_reclaim: bool,
-    /// Make room only as far as this much is not yet available [default: all room]
-    #[arg(long, value_name = "SIZE")]
-    pub need: Option<Size>,
+    /// Room for only this much; auto: as the last runs took [default: all]
+    #[arg(long, value_name = "SIZE|auto")]
+    pub need: Option<NeedWish>,
     /// Swap to have active and free: a size, or off [default: 2GiB]
     #[arg(long, value_name = "SIZE|off", allow_hyphen_values = true)]
     pub swap: Option<SwapWish>,
@@ -138,6 +142,12 @@ pub struct ChildArgs {
     /// From the signal to SIGKILL [default: 10s]
     #[arg(long, value_name = "DUR")]
     pub grace: Option<Span>,
+    /// Write the run's report as JSON
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub report: Option<PathBuf>,
+    /// Keep the arguments in the report, too; they may hold secrets
+    #[arg(long)]
+    pub record_arguments: bool,
 }
 
 /// Where things are, and how much is said.
@@ -206,6 +216,37 @@ pub struct PlanArgs {
     /// How room is made.
     #[command(flatten)]
     pub room: RoomArgs,
+    /// Where things are, and how much is said.
+    #[command(flatten)]
+    pub common: CommonArgs,
+    /// The command that is to be run, for what its last runs needed
+    #[arg(trailing_var_arg = true, value_name = "COMMAND", value_hint = ValueHint::CommandWithArguments)]
+    pub command: Vec<OsString>,
+}
+
+/// `makeroom doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// How room is made.
+    #[command(flatten)]
+    pub room: RoomArgs,
+    /// Where things are, and how much is said.
+    #[command(flatten)]
+    pub common: CommonArgs,
+}
+
+/// `makeroom report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// The run's lease [default: the last run]
+    #[arg(value_name = "LEASE")]
+    pub lease: Option<String>,
+    /// As JSON
+    #[arg(long, conflicts_with = "html")]
+    pub json: bool,
+    /// As a page with the timeline of the run
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub html: Option<PathBuf>,
     /// Where things are, and how much is said.
     #[command(flatten)]
     pub common: CommonArgs,

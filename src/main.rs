@@ -28,6 +28,8 @@ fn main() -> ExitCode {
         Some(Command::Stop(args)) => commands::stop::stop(&args),
         Some(Command::Plan(args)) => commands::plan::plan(&args),
         Some(Command::Status(args)) => commands::status::status(&args),
+        Some(Command::Doctor(args)) => commands::doctor::doctor(&args),
+        Some(Command::Report(args)) => commands::report::report(&args),
         Some(Command::Recover(args)) => commands::recover::recover(&args),
         Some(Command::Swap(command)) => commands::swap::swap(&command),
         Some(Command::Completions { shell }) => {

@@ -1,8 +1,11 @@
 //! The subcommands, one file each: composition only.
 
+pub mod doctor;
 pub mod man;
+mod need;
 pub mod plan;
 pub mod recover;
+pub mod report;
 pub mod run;
 pub mod start;
 pub mod status;
@@ -79,7 +82,7 @@ pub fn begin_lease(
         keep: texts(&settings.keep),
         method: settings.method,
         no_reclaim: settings.no_reclaim,
-        need_bytes: settings.need.map(|need| need.bytes),
+        need_bytes: None,
         swap: settings.swap,
         swap_file: settings.swap_file.as_deref().map(absolute).transpose()?.map(|path| path.to_string_lossy().into_owned()),
         engine: settings.engine.clone(),

@@ -1,15 +1,15 @@
 //! `makeroom plan`: the audit of the host's memory and what a run would do. Changes nothing.
 
-use std::{env, io::Write as _, process::ExitCode};
+use std::{ffi::OsString, io::Write as _, process::ExitCode};
 
 use futures_util::{StreamExt as _, stream};
 
+use super::need;
 use crate::{
     cli::{ChildArgs, PlanArgs},
     config::{self, Settings},
     core::{
         audit::{Audit, Facts, audit},
-        plan::{self, Need, NeedSource},
         route::Route,
         target::{Inspected, Listed},
         text,
@@ -28,7 +28,7 @@ pub fn plan(args: &PlanArgs) -> ExitCode {
         Err(error) => return super::refuse(&error),
     };
     let mut say = super::voice(&settings);
-    let audit = match super::block_on(look(&settings, &mut say)) {
+    let audit = match super::block_on(look(&settings, &args.command, &mut say)) {
         Ok(audit) => audit,
         Err(error) => {
             say.error(text::printable(&error), Some("nothing is known of the memory"), None);
@@ -47,7 +47,7 @@ pub fn plan(args: &PlanArgs) -> ExitCode {
     }
 }
 
-async fn look(settings: &Settings, say: &mut Say) -> Result<Audit, String> {
+async fn look(settings: &Settings, command: &[OsString], say: &mut Say) -> Result<Audit, String> {
     let reach = super::reach(settings)?;
     let containers = match containers(&reach).await {
         Ok(containers) => containers,
@@ -80,14 +80,9 @@ async fn look(settings: &Settings, say: &mut Say) -> Result<Audit, String> {
         no_reclaim: settings.no_reclaim,
         swap: settings.swap,
         has_root: reach.shell.root().await.is_some(),
-        need: need(settings),
+        need: need::of_plan(settings, command, say),
     };
     audit(&facts).ok_or_else(|| format!("the memory{} cannot be read", reach.shell.place()))
-}
-
-fn need(settings: &Settings) -> Option<Need> {
-    let named = settings.need.map(|size| Need { bytes: size.bytes, source: NeedSource::Option });
-    named.or_else(|| plan::need_of_heap(&env::var("NODE_OPTIONS").ok()?))
 }
 
 /// All containers, with the inspection of those that have processes.

@@ -1,9 +1,10 @@
 //! `makeroom run`, and makeroom without a subcommand.
 
-use std::{env, ffi::CString, os::unix::ffi::OsStringExt as _, path::Path, process::ExitCode};
+use std::{env, ffi::CString, fs::File, os::unix::ffi::OsStringExt as _, path::Path, process::ExitCode};
 
 use nix::unistd::execvp;
 
+use super::need;
 use crate::{
     cli::RunArgs,
     config,
@@ -25,9 +26,23 @@ pub fn run(args: RunArgs) -> ExitCode {
     };
     let mut say = super::voice(&settings);
     let program = args.command.first().map(|program| Path::new(program).file_name().unwrap_or_default().to_string_lossy().into_owned());
+    let report = match settings.report.as_ref().map(|path| (path, File::create(path))) {
+        Some((path, Err(error))) => {
+            let text = format!("the report cannot be written to {}: {error}", text::printable(&path.to_string_lossy()));
+            if settings.strict {
+                say.error(text, Some("nothing was changed; the command was not started"), None);
+                return super::failed();
+            }
+            say.warning(text, None);
+            None
+        }
+        opened => opened.and_then(|(_, file)| file.ok()),
+    };
+    let site = build_site::of_command(&args.command);
     let lease = match super::begin_lease(&settings, program, None) {
         Ok((mut request, journal)) => {
-            request.builds_in_engine = build_site::of_command(&args.command).is_in_engine();
+            request.need_bytes = need::of_run(&settings, &args.command, &mut say).map(|need| need.bytes);
+            request.builds_in_engine = site.is_in_engine();
             // Whoever asks for a time limit wants a supervisor of its own.
             request.inside = env::var(LEASE).ok().filter(|_| settings.timeout.is_none());
             Some((request, journal))
@@ -41,13 +56,20 @@ pub fn run(args: RunArgs) -> ExitCode {
             None
         }
     };
+    let words = args.command.iter().take(if settings.record_arguments { usize::MAX } else { 1 });
+    let command_shown = words.map(|word| text::shell_word(&word.to_string_lossy())).collect::<Vec<_>>().join(" ");
+    let history_key = need::key(&args.command);
     let plan = Plan {
         command: args.command,
+        site,
         lease,
         strict: settings.strict,
         timeout: settings.timeout,
         grace: settings.grace,
         restore_timeout: settings.restore_timeout,
+        command_shown,
+        history_key,
+        report,
     };
     match drive(plan, inherited, &mut say) {
         Ok(Ended::Exit(exit)) => end_as(exit),

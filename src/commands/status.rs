@@ -9,7 +9,7 @@ use crate::{
     config::{self, Settings},
     core::{
         memory::{ActiveSwap, Memory},
-        record::{Kind, LeaseState},
+        record::{Kind, LeaseState, Setting},
         target::Method,
         text,
     },
@@ -46,6 +46,7 @@ struct Lease {
     alive: bool,
     targets: Vec<Target>,
     areas: Vec<String>,
+    settings: Vec<Setting>,
 }
 
 #[derive(Debug, Serialize)]
@@ -123,6 +124,7 @@ fn of_state(lease: &str, state: &LeaseState, alive: bool) -> Lease {
             .map(|held| Target { name: held.target.name.clone(), id: held.target.id.clone(), method: held.method })
             .collect(),
         areas: state.areas.keys().cloned().collect(),
+        settings: state.settings.values().cloned().collect(),
     }
 }
 
@@ -146,6 +148,9 @@ fn describe(status: &Status) -> String {
             lines.push(format!("    {how:<8} {}", text::printable(&target.name)));
         }
         lines.extend(lease.areas.iter().map(|path| format!("    swap     {}", text::printable(path))));
+        let changed =
+            |setting: &Setting| format!("    setting  vm.{} is {}, was {}", text::printable(&setting.name), setting.is, setting.was);
+        lines.extend(lease.settings.iter().map(changed));
     }
     lines.extend(status.unreadable.iter().map(|error| format!("unreadable: {}", text::printable(error))));
     if let Some(host) = &status.host {

@@ -45,6 +45,8 @@ fn set(layer: &mut Layer, key: &str, value: &OsStr) -> Result<(), String> {
         "STRICT" => layer.strict = Some(flag(text()?)?),
         "TIMEOUT" => layer.timeout = Some(text()?.parse()?),
         "GRACE" => layer.grace = Some(text()?.parse()?),
+        "REPORT" => layer.report = path(),
+        "RECORD_ARGUMENTS" => layer.record_arguments = Some(flag(text()?)?),
         "STATE_DIR" => layer.state_dir = path(),
         "QUIET" => layer.quiet = Some(flag(text()?)?),
         "VERBOSE" => layer.verbose = Some(flag(text()?)?),

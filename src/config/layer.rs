@@ -10,7 +10,7 @@ use crate::{
     core::{
         route::Prefix,
         selector::Selector,
-        values::{ColorWish, MethodWish, Size, Span, SwapWish},
+        values::{ColorWish, MethodWish, NeedWish, Span, SwapWish},
     },
 };
 
@@ -26,7 +26,7 @@ pub(super) struct Layer {
     pub method: Option<MethodWish>,
     pub no_reclaim: Option<bool>,
     #[serde(deserialize_with = "word")]
-    pub need: Option<Size>,
+    pub need: Option<NeedWish>,
     #[serde(deserialize_with = "word")]
     pub swap: Option<SwapWish>,
     pub swap_file: Option<PathBuf>,
@@ -43,6 +43,8 @@ pub(super) struct Layer {
     pub timeout: Option<Span>,
     #[serde(deserialize_with = "word")]
     pub grace: Option<Span>,
+    pub report: Option<PathBuf>,
+    pub record_arguments: Option<bool>,
     pub state_dir: Option<PathBuf>,
     pub quiet: Option<bool>,
     pub verbose: Option<bool>,
@@ -77,6 +79,8 @@ impl Layer {
             strict: said(room.strict),
             timeout: child.timeout,
             grace: child.grace,
+            report: child.report.clone(),
+            record_arguments: said(child.record_arguments),
             state_dir: common.state_dir.clone(),
             // Either flag speaks about both, so that -v undoes a file's `quiet`.
             quiet: said(common.quiet).or(said(common.verbose).map(|_| false)),

@@ -132,7 +132,9 @@ pub struct Audited {
 pub fn audit(facts: &Facts<'_>) -> Option<Audit> {
     let memory = facts.measured.memory?;
     let Means { swap_free_bytes, is_reclaimed } = plan::means(facts.swap, facts.no_reclaim, facts.has_root, &memory);
-    let roles = roles(facts);
+    let listed: Vec<Listed> = facts.containers.iter().map(|(listed, _)| listed.clone()).collect();
+    let choice = choose(&listed, facts.pause, facts.keep);
+    let roles = roles(facts, &listed, &choice.chosen);
     let mut containers: Vec<Audited> =
         (facts.containers.iter().zip(&roles)).filter_map(|(one, role)| audited(facts.measured, one, *role, is_reclaimed)).collect();
     containers.sort_by(|one, other| other.memory_bytes.cmp(&one.memory_bytes).then_with(|| one.name.cmp(&other.name)));
@@ -158,15 +160,17 @@ pub fn audit(facts: &Facts<'_>) -> Option<Audit> {
         fit,
         room_bytes,
         swap_to_have_bytes: swap_free_bytes,
-        warnings: warnings(facts, &roles, &targets),
+        warnings: unmatched(&choice.unmatched).chain(warnings(facts, &roles, &targets)).collect(),
         targets,
         containers,
     })
 }
 
-fn roles(facts: &Facts<'_>) -> Vec<Role> {
-    let listed: Vec<Listed> = facts.containers.iter().map(|(listed, _)| listed.clone()).collect();
-    let chosen = choose(&listed, facts.pause, facts.keep).chosen;
+fn unmatched(selectors: &[String]) -> impl Iterator<Item = String> {
+    selectors.iter().map(|selector| format!("no container matches `{}`", printable(selector)))
+}
+
+fn roles(facts: &Facts<'_>, listed: &[Listed], chosen: &[usize]) -> Vec<Role> {
     let is_kept = |listed: &Listed| facts.keep.iter().any(|selector| selector.matches(&listed.names, &listed.labels));
     let role = |(index, listed): (usize, &Listed)| {
         if facts.own_container == Some(listed.id.as_str()) || is_kept(listed) {
@@ -379,6 +383,9 @@ mod tests {
             warnings,
             ["`web` depends on `db`, which would be paused", "`sender` sends its log to `log`, which would be paused: it may block"]
         );
+        let absent = selectors(&["absent-*"]);
+        let nobody = audit(&facts(&measured, &containers, &absent)).expect("an audit");
+        assert_eq!(nobody.warnings, ["no container matches `absent-*`"]);
         let untouched = audit(&Facts { need: Some(need(10)), ..facts(&measured, &containers, &pause) }).expect("an audit");
         assert!(untouched.warnings.is_empty());
     }

@@ -1,9 +1,12 @@
 //! Owns the reading of the host's measuring step: memory, swap, and each target's cgroup; and
 //! what a reclaim gave back. Pure.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use super::memory::{self, ActiveSwap, Memory};
+use super::{
+    memory::{self, ActiveSwap, Memory},
+    tuning,
+};
 
 /// One target's memory cgroup, in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +38,8 @@ pub struct Measured {
     pub elsewhere: usize,
     /// Disks for data beside the system's own.
     pub disks: Vec<String>,
+    /// The kernel's settings that matter here, by their name under `/proc/sys/vm`.
+    pub settings: BTreeMap<String, u64>,
 }
 
 impl Measured {
@@ -72,6 +77,9 @@ pub fn read(output: &str) -> Measured {
         zram_bytes: text("mm_stat").lines().filter_map(|line| line.split_ascii_whitespace().nth(2)?.parse::<u64>().ok()).sum(),
         targets: text("targets").lines().filter_map(target).collect(),
         elsewhere: text("targets").lines().filter(|line| line.split(' ').nth(2) == Some("-")).count(),
+        settings: tuning::names()
+            .filter_map(|name| Some((name.to_owned(), sections.get(&*format!("/proc/sys/vm/{name}"))?.trim().parse().ok()?)))
+            .collect(),
         disks: text("disks").lines().filter(|line| line.starts_with('/')).map(memory::unescape).collect(),
     }
 }
@@ -98,6 +106,8 @@ fn target(line: &str) -> Option<(String, Cgroup)> {
 pub struct GivenBack {
     /// The fall of the targets' memory, less what zram and zswap grew by.
     pub bytes: u64,
+    /// The fall of each target's memory.
+    pub by_target: HashMap<String, u64>,
     /// The change of MemAvailable.
     pub available_change_bytes: i64,
     /// Targets that gave back under half, with the reason.
@@ -110,7 +120,9 @@ pub fn given_back(before: &Measured, after: &Measured) -> GivenBack {
     let mut given = GivenBack::default();
     for (id, was) in &before.targets {
         let Some(is) = after.targets.get(id) else { continue };
-        given.bytes += was.used_bytes.saturating_sub(is.used_bytes);
+        let fall_bytes = was.used_bytes.saturating_sub(is.used_bytes);
+        given.by_target.insert(id.clone(), fall_bytes);
+        given.bytes += fall_bytes;
         // A service of a few hundred KiB is mostly kernel structures: nothing to say about it.
         if was.used_bytes >= 4 << 20 && is.used_bytes > was.used_bytes / 2 {
             given.reluctant.push((id.clone(), reason(is, after)));
@@ -162,11 +174,12 @@ mod tests {
     #[test]
     fn the_steps_output_is_read_section_by_section() {
         let read = read(&format!(
-            "{MEMINFO}\n==> /proc/swaps <==\nFilename Type Size Used Priority\n/swap file 100 10 -2\n\n==> /sys/block/zram0/mm_stat <==\n1 2 300 4\n\n==> /sys/block/zram1/mm_stat <==\n1 2 400 4\n==> targets <==\n\
+            "{MEMINFO}\n==> /proc/swaps <==\nFilename Type Size Used Priority\n/swap file 100 10 -2\n\n==> /proc/sys/vm/swappiness <==\n60\n\n==> /sys/block/zram0/mm_stat <==\n1 2 300 4\n\n==> /sys/block/zram1/mm_stat <==\n1 2 400 4\n==> targets <==\n\
              target a 1 4096 0 7 - 60 /sys/x y\ntarget b 2 8192 100 - 0 - /z\ntarget c 2 8192 100 0 max - /z\ntarget d - - - - - - -\n"
         ));
         assert_eq!(read.memory.expect("memory").available_bytes, 500 * 1024);
         assert_eq!(read.swaps.len(), 1);
+        assert_eq!(read.settings, BTreeMap::from([("swappiness".to_owned(), 60)]));
         assert_eq!(read.zram_bytes, 700);
         assert_eq!(read.targets["a"], Cgroup { cache_bytes: 7, swappiness: Some(60), ..cgroup(4096) });
         assert_eq!(read.targets["b"], Cgroup { unevictable_bytes: 100, swap_limit_bytes: Some(0), ..cgroup(8192) });

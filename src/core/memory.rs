@@ -33,12 +33,22 @@ pub fn meminfo(text: &str) -> Option<Memory> {
     })
 }
 
-/// The time for which all tasks were stalled on memory since boot: `total` of the `full` line of
+/// The time for which some task was stalled on memory since boot: `total` of the `some` line of
 /// `/proc/pressure/memory` (Documentation/accounting/psi.rst). `None` where there is no PSI.
 #[must_use]
+pub fn some_stall(text: &str) -> Option<Duration> {
+    stall(text, "some ")
+}
+
+/// The same for all tasks: the `full` line.
+#[must_use]
 pub fn full_stall(text: &str) -> Option<Duration> {
-    let full = text.lines().find_map(|line| line.strip_prefix("full "))?;
-    let total = full.split_ascii_whitespace().find_map(|field| field.strip_prefix("total="))?;
+    stall(text, "full ")
+}
+
+fn stall(text: &str, line: &str) -> Option<Duration> {
+    let figures = text.lines().find_map(|found| found.strip_prefix(line))?;
+    let total = figures.split_ascii_whitespace().find_map(|field| field.strip_prefix("total="))?;
     total.parse().ok().map(Duration::from_micros)
 }
 
@@ -127,7 +137,8 @@ mod tests {
         let stalled =
             PRESSURE.replace("full avg10=0.00 avg60=0.00 avg300=0.00 total=0", "full avg10=9.00 avg60=1.50 avg300=0.00 total=1234567");
         assert_eq!(full_stall(&stalled), Some(Duration::from_micros(1_234_567)));
-        assert_eq!(full_stall("some avg10=0.00 avg60=0.00 avg300=0.00 total=9\n"), None);
+        let some = "some avg10=0.00 avg60=0.00 avg300=0.00 total=9\n";
+        assert_eq!((some_stall(some), full_stall(some)), (Some(Duration::from_micros(9)), None));
         assert_eq!(full_stall(""), None);
     }
 

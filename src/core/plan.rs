@@ -34,13 +34,19 @@ pub enum NeedSource {
 /// What Node holds beside its heap, in percent of the heap: builds were seen with 30 to 60.
 const HEAP_SURPLUS_PERCENT: u64 = 50;
 
-/// The need that a heap limit speaks of: `--max-old-space-size` in NODE_OPTIONS, in MiB.
+/// The limit that NODE_OPTIONS sets to the heap: `--max-old-space-size`, in MiB there.
 #[must_use]
-pub fn need_of_heap(node_options: &str) -> Option<Need> {
+pub fn heap_limit_bytes(node_options: &str) -> Option<u64> {
     // The last one counts, and node takes `_` for `-` in the name (nodejs.org/api/cli.html).
     let mut words = node_options.split_ascii_whitespace().rev().map(|word| word.replace('_', "-"));
     let value = words.find_map(|word| word.strip_prefix("--max-old-space-size=").map(str::to_owned))?;
-    let heap_bytes = value.parse::<u64>().ok().filter(|mebibytes| *mebibytes > 0)?.checked_mul(1 << 20)?;
+    value.parse::<u64>().ok().filter(|mebibytes| *mebibytes > 0)?.checked_mul(1 << 20)
+}
+
+/// The need that such a limit speaks of.
+#[must_use]
+pub fn need_of_heap(node_options: &str) -> Option<Need> {
+    let heap_bytes = heap_limit_bytes(node_options)?;
     Some(Need { bytes: heap_bytes.checked_mul(100 + HEAP_SURPLUS_PERCENT)? / 100, source: NeedSource::Heap })
 }
 

@@ -62,6 +62,8 @@ pub struct Homes {
     pub colima_profile: Option<String>,
     /// `LIMA_HOME`
     pub lima: Option<PathBuf>,
+    /// `XDG_RUNTIME_DIR`, where an engine without root has its socket.
+    pub runtime: Option<PathBuf>,
 }
 
 impl Homes {
@@ -83,10 +85,13 @@ impl Homes {
         self.colima_profile.as_deref().unwrap_or("default")
     }
 
-    /// Sockets that are used where nothing names an engine and `docker`'s own does not exist.
+    /// Sockets that are used where nothing names an engine and `docker`'s own does not exist: Colima's, those of
+    /// engines without root (docs.docker.com, "Rootless mode"; podman-system-service(1)), and Podman's with root.
     #[must_use]
     pub fn usual_sockets(&self) -> Vec<PathBuf> {
-        self.of_colima().iter().map(|dir| dir.join(self.profile()).join("docker.sock")).collect()
+        let of_colima = self.of_colima().into_iter().map(|dir| dir.join(self.profile()).join("docker.sock"));
+        let own = self.runtime.iter().flat_map(|dir| [dir.join("docker.sock"), dir.join("podman/podman.sock")]);
+        of_colima.chain(own).chain([PathBuf::from("/run/podman/podman.sock")]).collect()
     }
 }
 
@@ -259,6 +264,9 @@ mod tests {
         }
         assert_eq!(own.usual_sockets()[0], Path::new("/c/p/docker.sock"));
         assert_eq!(homes().usual_sockets()[0], Path::new("/h/.colima/default/docker.sock"));
+        let rootless = Homes { runtime: Some(PathBuf::from("/run/user/7")), ..Homes::default() };
+        let expected = ["/run/user/7/docker.sock", "/run/user/7/podman/podman.sock", "/run/podman/podman.sock"];
+        assert_eq!(rootless.usual_sockets(), expected.map(PathBuf::from));
     }
 
     #[test]

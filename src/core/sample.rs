@@ -12,7 +12,11 @@ const MARK: &str = "makeroom-sample ";
 pub struct HostSample {
     /// MemAvailable.
     pub available_bytes: u64,
-    /// The time for which all tasks were stalled on memory since boot; `None` where there is no PSI.
+    /// What is in swap.
+    pub swap_used_bytes: u64,
+    /// The time for which some task was stalled on memory since boot; `None` where there is no PSI.
+    pub some_stall: Option<Duration>,
+    /// The time for which all tasks were.
     pub full_stall: Option<Duration>,
     /// What the kernel has killed for memory since boot.
     pub oom_kills: Option<u64>,
@@ -20,15 +24,19 @@ pub struct HostSample {
     pub build_bytes: Option<u64>,
 }
 
-/// Reads a line of the sampling step: MemAvailable in KiB, the full stall in microseconds, kills,
-/// and the build's bytes; `-` where one is not known. What else a shell prints is no sample.
+/// Reads a line of the sampling step: MemAvailable and used swap in KiB, some and full stall in
+/// microseconds, kills, and the build's bytes; `-` where one is not known. What else a shell prints is
+/// no sample.
 #[must_use]
 pub fn read(line: &str) -> Option<HostSample> {
     let mut fields = line.trim_end().strip_prefix(MARK)?.split(' ').map(|field| field.parse::<u64>().ok());
     let available_kib = fields.next()??;
-    let [full_stall, oom_kills, build_bytes] = [fields.next()?, fields.next()?, fields.next()?];
+    let [swap_used_kib, some_stall, full_stall] = [fields.next()?, fields.next()?, fields.next()?];
+    let [oom_kills, build_bytes] = [fields.next()?, fields.next()?];
     Some(HostSample {
         available_bytes: available_kib.checked_mul(1024)?,
+        swap_used_bytes: swap_used_kib.unwrap_or(0).checked_mul(1024)?,
+        some_stall: some_stall.map(Duration::from_micros),
         full_stall: full_stall.map(Duration::from_micros),
         oom_kills,
         build_bytes,
@@ -41,19 +49,25 @@ mod tests {
 
     #[test]
     fn a_sample_is_read_and_noise_is_none() {
-        let whole =
-            HostSample { available_bytes: 2048, full_stall: Some(Duration::from_micros(7)), oom_kills: Some(1), build_bytes: Some(9) };
-        assert_eq!(read("makeroom-sample 2 7 1 9"), Some(whole));
-        assert_eq!(read("makeroom-sample 2 7 1 9\r"), Some(whole));
+        let whole = HostSample {
+            available_bytes: 2048,
+            swap_used_bytes: 3072,
+            some_stall: Some(Duration::from_micros(8)),
+            full_stall: Some(Duration::from_micros(7)),
+            oom_kills: Some(1),
+            build_bytes: Some(9),
+        };
+        assert_eq!(read("makeroom-sample 2 3 8 7 1 9"), Some(whole));
+        assert_eq!(read("makeroom-sample 2 3 8 7 1 9\r"), Some(whole));
         let bare = HostSample { available_bytes: 2048, ..HostSample::default() };
-        assert_eq!(read("makeroom-sample 2 - - -"), Some(bare));
+        assert_eq!(read("makeroom-sample 2 - - - - -"), Some(bare));
         for noise in [
             "",
             "Welcome to Ubuntu",
             "makeroom-sample",
-            "makeroom-sample - 1 2 3",
+            "makeroom-sample - 1 2 3 4 5",
             "makeroom-sample 1 2",
-            "makeroom-sample 99999999999999999999 1 2 3",
+            "makeroom-sample 99999999999999999999 1 2 3 4 5",
         ] {
             assert_eq!(read(noise), None, "{noise}");
         }

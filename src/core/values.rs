@@ -83,6 +83,26 @@ impl FromStr for MethodWish {
     }
 }
 
+/// `--need`: how much memory the build is expected to take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NeedWish {
+    /// As much as its last runs did.
+    Auto,
+    /// This much.
+    Size(Size),
+}
+
+impl FromStr for NeedWish {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "auto" {
+            return Ok(Self::Auto);
+        }
+        Size::from_str(text).map(Self::Size).map_err(|_| format!("`{text}` is not a need; allowed: auto, or a size as 2G, 2GiB or 512MB"))
+    }
+}
+
 /// `--swap`: how much swap is to be active and free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -184,6 +204,13 @@ mod tests {
         assert_eq!("0".parse(), Ok(SwapWish::Off));
         assert_eq!("1G".parse(), Ok(SwapWish::Free(Size { bytes: 1 << 30 })));
         assert!(SwapWish::from_str("on").expect_err("on").contains("allowed: off"));
+    }
+
+    #[test]
+    fn a_need_is_auto_or_a_size() {
+        assert_eq!("auto".parse(), Ok(NeedWish::Auto));
+        assert_eq!("1G".parse(), Ok(NeedWish::Size(Size { bytes: 1 << 30 })));
+        assert!(NeedWish::from_str("much").expect_err("much").contains("allowed: auto, or a size"));
     }
 
     #[test]

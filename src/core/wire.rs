@@ -6,11 +6,14 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
+    killed::Killed,
     memory::Memory,
     record::{Kind, ProcessId},
     route::Prefix,
     sample::HostSample,
+    target::Method,
     values::{MethodWish, SwapWish},
+    verdict::Spare,
 };
 
 /// What the keeper is to make room with, and for whom.
@@ -89,6 +92,8 @@ pub enum ToKeeper {
     Resume,
     /// The started lease stands on its own from here: end-of-file means nothing any more.
     Hold,
+    /// The build was killed: the last word is to tell who else could have made room.
+    LookAround,
     /// Restore and exit.
     Release,
 }
@@ -177,6 +182,10 @@ pub enum Phase {
 pub struct Room {
     /// What a person calls the host, where it is not this machine.
     pub host: Option<String>,
+    /// Each target that is held.
+    pub targets: Vec<RoomTarget>,
+    /// MemAvailable before anything was changed, in bytes.
+    pub available_before_bytes: Option<u64>,
     /// Targets that are paused.
     pub paused: usize,
     /// Targets that are stopped.
@@ -193,8 +202,25 @@ pub struct Room {
     pub memory: Option<Memory>,
     /// Swap that this run made, in bytes.
     pub swap_made_bytes: Option<u64>,
+    /// Where it made it.
+    pub swap_path: Option<String>,
     /// How long it took.
     pub took: Duration,
+}
+
+/// One target of a run. Its fields are keys of the report's JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoomTarget {
+    /// The container's name.
+    pub name: String,
+    /// Its full id.
+    pub id: String,
+    /// How it makes room.
+    pub method: Method,
+    /// What its cgroup held before; null where that cannot be read.
+    pub memory_bytes: Option<u64>,
+    /// What its cgroup fell by; null where nothing was pushed out.
+    pub given_back_bytes: Option<u64>,
 }
 
 /// How bringing everything back went.
@@ -202,14 +228,24 @@ pub struct Room {
 pub struct Back {
     /// Targets that run again because of this.
     pub restored: usize,
+    /// The ids of all that were seen to run: the restored ones, and what ran already.
+    pub running: Vec<String>,
     /// Targets that another live lease still needs.
     pub handed_over: usize,
     /// Targets that could not be restored: name and reason.
     pub failed: Vec<(String, String)>,
+    /// The engine did not answer at first, or went away meanwhile.
+    pub engine_lost: bool,
     /// How long the targets took.
     pub took: Duration,
+    /// Settings of the host's kernel that could not be put back: each, and why.
+    pub settings_left: Vec<(String, String)>,
     /// What became of swap; `None` where this lease had none.
     pub swap: Option<SwapBack>,
+    /// Who else could have made room, where that was asked for.
+    pub spare: Vec<Spare>,
+    /// What the host's kernel killed for memory while the build ran, the same.
+    pub killed: Vec<Killed>,
 }
 
 /// What became of the lease's swap.

@@ -87,6 +87,7 @@ impl Surroundings {
             colima: path("COLIMA_HOME"),
             colima_profile: read("COLIMA_PROFILE"),
             lima: path("LIMA_HOME"),
+            runtime: path("XDG_RUNTIME_DIR"),
         };
         let plain = Self {
             docker_host: read("DOCKER_HOST"),

@@ -3,11 +3,13 @@
 //! Runs in the keeper and in short commands.
 
 pub mod container;
+pub mod findings;
 pub mod kept_swap;
 pub mod kernel;
 pub mod process;
 pub mod reclaim;
 pub mod sample;
+pub mod settings;
 pub mod shell;
 pub mod swap;
 pub mod tunnel;

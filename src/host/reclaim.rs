@@ -3,9 +3,13 @@
 
 use std::time::Duration;
 
-use super::shell::{Shell, ShellError};
+use super::{
+    settings::{self, SETTINGS},
+    shell::{Shell, ShellError},
+};
 use crate::core::{
     cgroup::{self, GivenBack, Measured},
+    record::Setting,
     route::Route,
 };
 
@@ -41,13 +45,15 @@ pub async fn measure(shell: &Shell) -> Result<Measured, ShellError> {
     Ok(cgroup::read(&shell.run(&script, MEASURE_LIMIT).await?))
 }
 
-/// Pushes these targets' memory out, and measures what that gave back.
+/// Pushes these targets' memory out, measures what that gave back, and changes these settings. One that
+/// cannot be changed stays as it is: putting it back finds that out. `lease` is whose they are.
 ///
 /// # Errors
 /// [`ShellError`].
-pub async fn reclaim(shell: &Shell, targets: &[PidAndId]) -> Result<(GivenBack, Measured), ShellError> {
-    let script = [&list(targets), MEASURE, RECLAIM].concat();
-    let output = shell.run_as_root(&script, None, RECLAIM_LIMIT).await?;
+pub async fn reclaim(shell: &Shell, lease: &str, targets: &[PidAndId], changes: &[Setting]) -> Result<(GivenBack, Measured), ShellError> {
+    let changes = settings::lines(changes.iter().map(|Setting { name, was, is }| (name, was, is)));
+    let script = [&list(targets), &changes, MEASURE, SETTINGS, RECLAIM].concat();
+    let output = shell.run_as_root(&script, Some(&settings::changer(lease)), RECLAIM_LIMIT).await?;
     let (before, after) = output.split_once("==> after <==\n").unwrap_or((&output, ""));
     let (before, after) = (cgroup::read(before), cgroup::read(after));
     Ok((cgroup::given_back(&before, &after), after))

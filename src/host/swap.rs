@@ -48,6 +48,13 @@ pub fn label_of(lease: &str) -> String {
     format!("mr-{lease}").chars().take(15).collect()
 }
 
+/// Where areas are made unless somebody says otherwise: on the disk for data, where the host has
+/// one, because the system's own is small there.
+#[must_use]
+pub fn own_dir(measured: &Measured) -> String {
+    measured.disks.first().map_or_else(|| OWN_DIR.to_owned(), |disk| format!("{disk}/makeroom"))
+}
+
 /// Makes and activates an area; gives the host as it is then. `own_dir` is made where it is missing.
 ///
 /// # Errors

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     core::{
         cgroup::Measured,
-        record::{Opened, Record, VERSION},
+        record::{Opened, Record, Setting, VERSION},
         route::Route,
         selector::Selector,
         target::{Activity, Listed, choose},
@@ -47,7 +47,7 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub enum Acquired {
     /// As well as it could be.
-    Room(Room),
+    Room(Box<Room>),
     /// The lease around this run has all that is asked for.
     Covered,
     /// A started lease of this name is held already.
@@ -85,14 +85,14 @@ impl Acquirer<'_> {
             Ok(lock) => lock,
             Err(error) => {
                 self.shortfall(error.to_string(), Some(error.hint()));
-                return Acquired::Room(room);
+                return Acquired::Room(Box::new(room));
             }
         };
         let mut leases = match Leases::look(self.state, &lock, Some(&self.request.lease)) {
             Ok(leases) => leases,
             Err(error) => {
                 self.shortfall(format!("cannot list the leases: {error}"), None);
-                return Acquired::Room(room);
+                return Acquired::Room(Box::new(room));
             }
         };
         self.recover_the_dead(&mut leases).await;
@@ -102,7 +102,7 @@ impl Acquirer<'_> {
         let found = self.look_at_engine().await;
         if let Err(error) = self.open(journal, found.is_some()) {
             self.shortfall(format!("{error}; nothing is changed"), None);
-            return Acquired::Room(room);
+            return Acquired::Room(Box::new(room));
         }
         let chosen = found.as_ref().map_or(&[][..], |found| &found.chosen);
         if self.request.inside.as_ref().is_some_and(|lease| covers(&leases, lease, chosen)) {
@@ -111,6 +111,7 @@ impl Acquirer<'_> {
         let looked = self.look_at_host(found.as_ref()).await;
         room.host = self.reach.host().map(|host| host.name);
         room.need_bytes = self.request.need_bytes;
+        room.available_before_bytes = looked.as_ref().and_then(|looked| Some(looked.memory?.available_bytes));
         let gap_bytes = self.gap_bytes(looked.as_ref());
         let found = match (found, &looked, gap_bytes) {
             (Some(found), Some(looked), Some(gap_bytes)) => Some(self.only_enough(found, looked, gap_bytes, &leases).await),
@@ -120,14 +121,18 @@ impl Acquirer<'_> {
         if let Some(Found { engine, chosen, .. }) = found {
             let taken = self.claim_all(&engine, journal, &leases, chosen, looked.as_ref(), measured.as_ref()).await;
             let taken = self.take_all(&engine, journal, taken, &mut room).await;
+            room.memory = measured.as_ref().and_then(|measured| measured.memory);
+            let changes = measured.filter(|_| self.is_pushed_out(&taken, &room)).map(|measured| self.tune(journal, &leases, &measured));
             drop((leases, lock));
-            self.push_out(&taken, measured.as_ref(), &mut room).await;
+            if let Some(changes) = changes {
+                self.push_out(&taken, &changes, &mut room).await;
+            }
         } else {
             room.memory = measured.and_then(|measured| measured.memory);
         }
         room.took = begun.elapsed();
         self.tell_if_short(&room);
-        Acquired::Room(room)
+        Acquired::Room(Box::new(room))
     }
 
     pub(super) fn note(&self, note: Note) {
@@ -262,21 +267,24 @@ impl Acquirer<'_> {
         choice.chosen.into_iter().map(|index| listed[index].clone()).filter(|listed| own.as_ref() != Some(&listed.id)).collect()
     }
 
-    async fn push_out(&self, taken: &Taken, measured: Option<&Measured>, room: &mut Room) {
-        room.memory = measured.and_then(|measured| measured.memory);
+    fn is_pushed_out(&self, taken: &Taken, room: &Room) -> bool {
         // Without swap a frozen container's memory has nowhere to go.
         let has_swap = room.memory.is_some_and(|memory| memory.swap_free_bytes > 0);
-        if taken.reclaimable.is_empty() || self.request.no_reclaim || !has_swap || self.cancel.is_said() {
-            return;
-        }
+        !taken.reclaimable.is_empty() && !self.request.no_reclaim && has_swap && !self.cancel.is_said()
+    }
+
+    async fn push_out(&self, taken: &Taken, changes: &[Setting], room: &mut Room) {
         (self.tell)(FromKeeper::Progress { phase: Phase::Reclaiming, done: 0, total: taken.reclaimable.len() });
         let result = tokio::select! {
-            result = reclaim::reclaim(&self.reach.shell, &taken.reclaimable) => result,
+            result = reclaim::reclaim(&self.reach.shell, &self.request.lease, &taken.reclaimable, changes) => result,
             () = self.cancel.wait() => return,
         };
         match result {
             Ok((given, after)) => {
                 room.given_back_bytes = Some(given.bytes);
+                for target in &mut room.targets {
+                    target.given_back_bytes = given.by_target.get(&target.id).copied();
+                }
                 room.available_change_bytes = given.available_change_bytes;
                 room.memory = after.memory.or(room.memory);
                 for (id, reason) in given.reluctant {
@@ -293,7 +301,7 @@ impl Acquirer<'_> {
 }
 
 /// What the first processes of these containers are; one that went away since has none.
-async fn pids(engine: &Engine, shown: &[&Listed]) -> Vec<PidAndId> {
+pub(super) async fn pids(engine: &Engine, shown: &[&Listed]) -> Vec<PidAndId> {
     let inspecting = shown.iter().map(|listed| async { Some((engine.inspect(&listed.id).await.ok()?.pid, listed.id.clone())) });
     let inspected: Vec<_> = stream::iter(inspecting).buffered(AT_ONCE).collect().await;
     inspected.into_iter().flatten().filter(|(pid, _)| *pid > 0).collect()

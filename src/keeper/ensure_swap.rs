@@ -12,7 +12,7 @@ use crate::{
         values::{Size, SwapWish},
         wire::Room,
     },
-    host::swap::{self, OWN_DIR},
+    host::swap,
     lease::{
         journal::Journal,
         leases::{Leases, journals},
@@ -41,7 +41,7 @@ impl Acquirer<'_> {
         if !is_wanted || self.cancel.is_said() {
             return Some(measured);
         }
-        let own_dir = own_dir(&measured);
+        let own_dir = swap::own_dir(&measured);
         let default = format!("{own_dir}/swapfile");
         let wished = self.request.swap_file.as_deref().unwrap_or(&default);
         if shell.root().await.is_none() {
@@ -62,6 +62,7 @@ impl Acquirer<'_> {
             None => Some(measured),
             Some(Ok(after)) => {
                 room.swap_made_bytes = Some(area.size_bytes);
+                room.swap_path = Some(area.path.clone());
                 self.record(journal, &Record::AreaMade { path: area.path });
                 Some(after)
             }
@@ -118,12 +119,6 @@ impl Acquirer<'_> {
             read.is_some_and(|state| state.host() == host.as_ref() && state.areas.contains_key(path))
         })
     }
-}
-
-/// Where areas are made unless somebody says otherwise: on the disk for data, where the host has
-/// one, because the system's own is small there.
-fn own_dir(measured: &Measured) -> String {
-    measured.disks.first().map_or_else(|| OWN_DIR.to_owned(), |disk| format!("{disk}/makeroom"))
 }
 
 /// The commands that make the swap that makeroom may not make.

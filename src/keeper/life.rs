@@ -10,7 +10,7 @@ use std::{
     },
     path::Path,
     process::ExitCode,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures_util::future;
@@ -20,7 +20,7 @@ use super::{
     cancel::Cancel,
     control::Control,
     ears::{Ears, Heard},
-    orphan, process,
+    look_around, orphan, process,
     reach::Reach,
     restore::Restorer,
     watch_host::HostWatch,
@@ -74,7 +74,7 @@ async fn live() -> io::Result<()> {
     let file = File::from(unsafe { OwnedFd::from_raw_fd(process::JOURNAL_FD) });
     let state = StateDir::open(Path::new(&request.state_dir)).map_err(io::Error::other)?;
     let journal = Journal::inherited(file, &state.leases(), &request.lease).map_err(io::Error::other)?;
-    let mut life = Life { wanted: Wanted::Room, child: None, holding: false };
+    let mut life = Life { wanted: Wanted::Room, child: None, child_since: Instant::now(), holding: false, looks_around: false };
     life.keep(&request, &state, journal, &mut ears, &tell).await;
     Ok(())
 }
@@ -82,8 +82,12 @@ async fn live() -> io::Result<()> {
 struct Life {
     wanted: Wanted,
     child: Option<ProcessId>,
+    /// When that was heard of.
+    child_since: Instant,
     /// A started lease that stands on its own.
     holding: bool,
+    /// The build was killed for want of room, perhaps.
+    looks_around: bool,
 }
 
 impl Life {
@@ -106,7 +110,7 @@ impl Life {
                     match self.acquire(request, state, &reach, &mut journal, ears, tell).await {
                         // What was begun for nothing is put back by the next turn.
                         _ if self.wanted != Wanted::Room => {}
-                        Acquired::Room(room) => tell(FromKeeper::RoomMade(room)),
+                        Acquired::Room(room) => tell(FromKeeper::RoomMade(*room)),
                         Acquired::Covered => {
                             tell(FromKeeper::Covered);
                             break;
@@ -156,7 +160,13 @@ impl Life {
         };
         // The last figures are looked at while everything is put back, and cost it nothing.
         let restoring = Restorer { tell: &also, ..restorer };
-        let (back, last) = future::join(restoring.release(journal), watch.last()).await;
+        let taken: Vec<String> = journal.state().targets.keys().cloned().collect();
+        let (mut back, last) = future::join(restoring.release(journal), watch.last()).await;
+        if self.looks_around {
+            let within = self.child_since.elapsed();
+            (back.spare, back.killed) =
+                future::join(look_around::spare(&reach, request, &taken), look_around::killed(&reach, within)).await;
+        }
         if let Some(sample) = last {
             tell(FromKeeper::Sample(sample));
         }
@@ -193,8 +203,12 @@ impl Life {
     fn take_in(&mut self, heard: &Heard) {
         let over = matches!(self.wanted, Wanted::Release | Wanted::ReleaseOrphan);
         match heard {
-            Heard::Message(ToKeeper::Child { process }) => self.child = Some(*process),
+            Heard::Message(ToKeeper::Child { process }) => {
+                self.child = Some(*process);
+                self.child_since = Instant::now();
+            }
             Heard::Message(ToKeeper::Hold) => self.holding = true,
+            Heard::Message(ToKeeper::LookAround) => self.looks_around = true,
             Heard::Message(ToKeeper::Suspend) if !over => self.wanted = Wanted::NoRoom,
             Heard::Message(ToKeeper::Resume) if !over => self.wanted = Wanted::Room,
             Heard::Message(ToKeeper::Release) | Heard::Signal => self.wanted = Wanted::Release,

@@ -8,12 +8,14 @@ pub mod control;
 pub mod ears;
 mod ensure_swap;
 pub mod life;
+mod look_around;
 mod only_enough;
 pub mod orphan;
 pub mod process;
 pub mod reach;
 pub mod restore;
 mod take;
+mod tune;
 mod watch_host;
 
 /// How a keeper's or a command's code says what happens.

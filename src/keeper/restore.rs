@@ -5,19 +5,23 @@
 
 use std::time::{Duration, Instant};
 
-use futures_util::{StreamExt as _, stream};
+use futures_util::{StreamExt as _, future, stream};
 
 use super::{Tell, reach::Reach};
 use crate::{
     core::{
         order,
-        record::{Area, AreaGone, HeldTarget, LeaseState, Record, Restored, Stage},
+        record::{Area, AreaGone, HeldTarget, LeaseState, Record, Restored, Setting, SettingBack, Stage},
         target::{Activity, Method},
         text,
         wire::{Back, FromKeeper, Level, Note, Phase, SwapBack},
     },
     engine::client::{Engine, EngineError},
-    host::swap::{self, Removal},
+    host::{
+        settings,
+        shell::ShellError,
+        swap::{self, Removal},
+    },
     lease::{
         journal::{Journal, JournalError},
         leases::{Leases, id_of},
@@ -67,7 +71,7 @@ impl Restorer<'_> {
             }
         };
         let leases = self.other_leases(lock.as_ref(), &own);
-        let mut back = self.targets(&mut journal, &leases).await;
+        let mut back = self.targets_and_settings(&mut journal, &leases).await;
         let areas = self.begin_removing(&mut journal, &leases, &mut back);
         drop((leases, lock));
         (self.tell)(FromKeeper::TargetsBack(back.clone()));
@@ -78,7 +82,7 @@ impl Restorer<'_> {
 
     /// The same for the lease of a dead holder, under a lock that the caller holds.
     pub async fn recover(&self, mut journal: Journal, leases: &Leases) -> Back {
-        let mut back = self.targets(&mut journal, leases).await;
+        let mut back = self.targets_and_settings(&mut journal, leases).await;
         let areas = self.begin_removing(&mut journal, leases, &mut back);
         self.remove_areas(&mut journal, &areas, &mut back).await;
         self.finish(journal);
@@ -124,6 +128,32 @@ impl Restorer<'_> {
         }
     }
 
+    /// Both at once: no service waits for a setting.
+    async fn targets_and_settings(&self, journal: &mut Journal, leases: &Leases) -> Back {
+        let host = journal.state().host().cloned();
+        let all: Vec<Setting> = journal.state().settings.values().cloned().collect();
+        let is_held = |setting: &Setting| leases.on_host(host.as_ref()).any(|(_, state)| state.settings.contains_key(&setting.name));
+        let (handed_over, ours): (Vec<_>, Vec<_>) = all.into_iter().partition(is_held);
+        for Setting { name, .. } in handed_over {
+            self.record(journal, &Record::SettingBack { name, how: SettingBack::HandedOver });
+        }
+        let lease = id_of(journal.path());
+        let put_back = async { if ours.is_empty() { Ok(Vec::new()) } else { settings::put_back(&self.reach.shell, &lease, &ours).await } };
+        let (mut back, put_back) = future::join(self.targets(journal, leases), put_back).await;
+        let whole = |error: ShellError| ours.iter().map(|setting| (setting.name.clone(), Err(error.to_string()))).collect();
+        let outcomes: Vec<(String, Result<SettingBack, String>)> = put_back.map_or_else(whole, |outcomes| {
+            let refused = || "the kernel refuses it".to_owned();
+            outcomes.into_iter().map(|(name, how)| (name, how.ok_or_else(refused))).collect()
+        });
+        for (name, outcome) in outcomes {
+            match outcome {
+                Ok(how) => self.record(journal, &Record::SettingBack { name, how }),
+                Err(reason) => back.settings_left.push((name, reason)),
+            }
+        }
+        back
+    }
+
     async fn targets(&self, journal: &mut Journal, leases: &Leases) -> Back {
         let begun = Instant::now();
         let mut back = Back::default();
@@ -139,11 +169,16 @@ impl Restorer<'_> {
             (self.tell)(FromKeeper::Progress { phase: Phase::Restoring, done, total: ours.len() });
             let order = order::levels(&ours.iter().map(|held| &held.target).collect::<Vec<_>>());
             for level in order {
-                let restore = |held| async move { (held, self.restore(held, deadline).await) };
+                let restore = |held| async move {
+                    let mut engine_lost = false;
+                    let result = self.restore(held, deadline, &mut engine_lost).await;
+                    (held, result, engine_lost)
+                };
                 let restoring = level.iter().map(|&index| restore(&ours[index]));
                 let mut results = stream::iter(restoring).buffer_unordered(AT_ONCE);
-                while let Some((held, result)) = results.next().await {
+                while let Some((held, result, engine_lost)) = results.next().await {
                     done += 1;
+                    back.engine_lost |= engine_lost;
                     (self.tell)(FromKeeper::Progress { phase: Phase::Restoring, done, total: ours.len() });
                     self.record(journal, &outcome(held, result, &mut back));
                 }
@@ -191,13 +226,16 @@ impl Restorer<'_> {
         }
     }
 
-    async fn restore(&self, held: &HeldTarget, deadline: Instant) -> Result<Restored, String> {
+    async fn restore(&self, held: &HeldTarget, deadline: Instant, engine_lost: &mut bool) -> Result<Restored, String> {
         let mut attempt = 0;
         let mut failed = "the engine has not answered until the deadline".to_owned();
         loop {
             match tokio::time::timeout_at(deadline.into(), self.attempt(held)).await {
                 Ok(Ok(how)) => return Ok(how),
-                Ok(Err(error)) => failed = error.to_string(),
+                Ok(Err(error)) => {
+                    *engine_lost |= error.is_engine_gone();
+                    failed = error.to_string();
+                }
                 // What it said before says more.
                 Err(_) => return Err(failed),
             }
@@ -227,6 +265,7 @@ fn outcome(held: &HeldTarget, result: Result<Restored, String>, back: &mut Back)
     match result {
         Ok(how) => {
             back.restored += usize::from(how == Restored::Done);
+            back.running.extend(matches!(how, Restored::Done | Restored::AlreadySo).then(|| id.clone()));
             Record::Restored { id, how }
         }
         Err(reason) => {
@@ -297,7 +336,10 @@ pub fn recovered(state: &LeaseState, back: &Back) -> Note {
         Some(SwapBack::Stays { path, reason }) => said += &format!("; its swap {} stays: {reason}", text::printable(path)),
         Some(SwapBack::HandedOver) | None => {}
     }
-    let is_whole = back.failed.is_empty() && !matches!(back.swap, Some(SwapBack::Stays { .. }));
+    for (name, reason) in &back.settings_left {
+        said += &format!("; vm.{name} stays changed: {reason}");
+    }
+    let is_whole = back.failed.is_empty() && back.settings_left.is_empty() && !matches!(back.swap, Some(SwapBack::Stays { .. }));
     let note = Note::new(if is_whole { Level::Info } else { Level::Warning }, said);
     if is_whole { note } else { note.hint("makeroom recover") }
 }

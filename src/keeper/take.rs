@@ -15,7 +15,7 @@ use crate::{
         selector::{COMPOSE_PROJECT, COMPOSE_SERVICE},
         target::{COMPOSE_DEPENDS_ON, Inspected, Listed, Method, MethodFacts, comes_back, method},
         text,
-        wire::{FromKeeper, Level, Note, Phase, Room},
+        wire::{FromKeeper, Level, Note, Phase, Room, RoomTarget},
     },
     engine::client::{Engine, EngineError},
     host::reclaim::PidAndId,
@@ -25,6 +25,7 @@ use crate::{
 /// A container that is ours to take, as it is now.
 struct Candidate {
     target: Target,
+    memory_bytes: Option<u64>,
     now: Inspected,
     comes_back: bool,
     /// The keeper before this one announced it, and may have sent a call that comes late.
@@ -35,7 +36,7 @@ struct Candidate {
 #[derive(Default)]
 pub(super) struct Taken {
     candidates: Vec<(Candidate, Method)>,
-    joined: Vec<Method>,
+    joined: Vec<RoomTarget>,
     pub(super) reclaimable: Vec<PidAndId>,
     pub(super) names: HashMap<String, String>,
 }
@@ -69,20 +70,23 @@ impl Acquirer<'_> {
             let name = text::printable(&target.name);
             taken.names.insert(target.id.clone(), target.name.clone());
             let pid_and_id = (now.pid, target.id.clone());
+            let memory_bytes = sizes.and_then(|sizes| Some(sizes.targets.get(&target.id)?.used_bytes));
+            let held = |method| room_target(&target, memory_bytes, method);
             match claim(&now, journal.state().targets.get(&target.id), leases.holder_of(&target.id).map(|(_, held)| held)) {
                 Claim::Take => {
                     let announced = journal.state().targets.contains_key(&target.id);
-                    candidates.push(Candidate { target, comes_back: comes_back(&listed, &now), now, announced });
+                    candidates.push(Candidate { target, memory_bytes, comes_back: comes_back(&listed, &now), now, announced });
                 }
                 Claim::Ours(method) => {
+                    taken.joined.push(held(method));
                     self.record(journal, &Record::Taken { id: target.id, unknown: None });
-                    taken.joined.push(method);
                     taken.reclaimable.push(pid_and_id);
                 }
                 Claim::Join(method) => {
+                    let held = held(method);
                     let original = leases.holder_of(&target.id).map(|(_, held)| held.target.clone()).unwrap_or(target);
                     self.record(journal, &Record::Joined { target: original, method });
-                    taken.joined.push(method);
+                    taken.joined.push(held);
                 }
                 Claim::PausedByOther => self.note(Note::new(Level::Info, format!("`{name}` was paused by somebody else and stays so"))),
                 Claim::NotRunning => self.note(Note::new(Level::Detail, format!("`{name}` does not run"))),
@@ -102,8 +106,7 @@ impl Acquirer<'_> {
             targets_bytes: sizes.and_then(|sizes| sizes.sum_bytes(candidates.iter().map(|candidate| candidate.target.id.as_str()))),
         };
         let with_method = |candidate: Candidate| {
-            let own_bytes = sizes.and_then(|sizes| Some(sizes.targets.get(&candidate.target.id)?.used_bytes));
-            let method = method(facts, own_bytes, candidate.comes_back);
+            let method = method(facts, candidate.memory_bytes, candidate.comes_back);
             (candidate, method)
         };
         candidates.into_iter().map(with_method).collect()
@@ -135,13 +138,15 @@ impl Acquirer<'_> {
                     if is_taken {
                         *(if method == Method::Pause { &mut room.paused } else { &mut room.stopped }) += 1;
                         taken.reclaimable.extend((method == Method::Pause).then(|| pid_and_id(&candidate)));
+                        room.targets.push(room_target(&candidate.target, candidate.memory_bytes, method));
                     }
                 }
             }
         }
         room.joined = taken.joined.len();
-        room.paused += taken.joined.iter().filter(|method| **method == Method::Pause).count();
-        room.stopped += taken.joined.iter().filter(|method| **method == Method::Stop).count();
+        room.paused += taken.joined.iter().filter(|target| target.method == Method::Pause).count();
+        room.stopped += taken.joined.iter().filter(|target| target.method == Method::Stop).count();
+        room.targets.append(&mut taken.joined);
         taken
     }
 
@@ -187,6 +192,10 @@ enum NotTaken {
 
 fn pid_and_id(candidate: &Candidate) -> PidAndId {
     (candidate.now.pid, candidate.target.id.clone())
+}
+
+fn room_target(target: &Target, memory_bytes: Option<u64>, method: Method) -> RoomTarget {
+    RoomTarget { name: target.name.clone(), id: target.id.clone(), method, memory_bytes, given_back_bytes: None }
 }
 
 fn target_of(listed: &Listed, now: &Inspected) -> Target {

@@ -2,6 +2,8 @@
 //! Used by the supervisor (which creates and locks a journal), the keeper (which writes it) and
 //! the short commands.
 
+pub mod history;
 pub mod journal;
 pub mod leases;
+pub mod reports;
 pub mod state_dir;

@@ -1,7 +1,11 @@
 //! Owns what a person reads: lines on stderr, the live line, and the words of a run's summary.
 //! stdout is the child's.
 
+mod chart;
+pub mod github;
 pub mod live;
+pub mod page;
+pub mod past_run;
 pub mod plan_table;
 pub mod say;
 pub mod summary;

@@ -9,7 +9,7 @@ use std::{
 use anstream::{AutoStream, ColorChoice};
 use owo_colors::OwoColorize as _;
 
-use super::live::Live;
+use super::{github, live::Live};
 use crate::core::{
     values::ColorWish,
     wire::{Level, Note, Phase},
@@ -23,6 +23,16 @@ pub struct Say {
     strict: bool,
     color: ColorChoice,
     live: Live,
+    fold: Fold,
+}
+
+/// Where GitHub Actions folds our lines away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fold {
+    /// Nobody folds.
+    Never,
+    Closed,
+    Open,
 }
 
 impl Say {
@@ -38,7 +48,24 @@ impl Say {
         };
         // Moving the cursor takes escape codes as well: whoever wants none gets none.
         let is_live = !quiet && !in_ci() && color != ColorChoice::Never && std::io::stderr().is_terminal();
-        Self { quiet, verbose, strict, color, live: Live::new(is_live, quiet) }
+        let fold = if github::is_reading() && !quiet { Fold::Closed } else { Fold::Never };
+        Self { quiet, verbose, strict, color, live: Live::new(is_live, quiet), fold }
+    }
+
+    /// The lines from here on are one part of the log, where its reader can fold.
+    pub fn fold(&mut self) {
+        if self.fold == Fold::Closed {
+            self.fold = Fold::Open;
+            self.live.around(|| drop(writeln!(std::io::stderr(), "{}", github::FOLD)));
+        }
+    }
+
+    /// They end here: what follows is the build's, or an error that nobody should have to unfold.
+    pub fn unfold(&mut self) {
+        if self.fold == Fold::Open {
+            self.fold = Fold::Closed;
+            self.live.around(|| drop(writeln!(std::io::stderr(), "{}", github::UNFOLD)));
+        }
     }
 
     /// News, not with `-q`.
@@ -56,6 +83,7 @@ impl Say {
 
     /// Something that makeroom cannot do, and what was not done for it.
     pub fn error(&mut self, text: impl Display, not_done: Option<&str>, hint: Option<&str>) {
+        self.unfold();
         self.line(&format!("{} {text}", "error:".red().bold()));
         if let Some(not_done) = not_done {
             self.line(not_done);

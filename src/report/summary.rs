@@ -4,7 +4,7 @@
 use std::{ffi::OsString, time::Duration};
 
 use crate::core::{
-    build_site::{self, BuildSite},
+    build_site::BuildSite,
     exit::Exit,
     memory::Memory,
     text::{count, names, printable, size, span},
@@ -73,8 +73,8 @@ pub fn room_made(room: &Room, memory: Option<Memory>) -> String {
 
 /// The line where the room is on a machine that this build does not use; `None` where it is not so.
 #[must_use]
-pub fn room_elsewhere(room: &Room, command: &[OsString]) -> Option<String> {
-    let host = room.host.as_ref().filter(|_| room.memory.is_some() && build_site::of_command(command) == BuildSite::Child)?;
+pub fn room_elsewhere(room: &Room, command: &[OsString], site: BuildSite) -> Option<String> {
+    let host = room.host.as_ref().filter(|_| room.memory.is_some() && site == BuildSite::Child)?;
     let program = command.first()?.to_string_lossy();
     Some(format!("the room is in {}; `{}` runs on this machine and does not use it", printable(host), printable(&program)))
 }
@@ -86,8 +86,7 @@ pub fn build_ended(figures: &BuildFigures<'_>) -> String {
     let mut line = match figures.exit {
         _ if figures.timed_out => format!("build ended by --timeout after {took}"),
         Exit::Code(0) => format!("build ok in {took}"),
-        Exit::Code(code) => format!("build failed with {code} after {took}"),
-        Exit::Signal(signal) => format!("build died of {} after {took}", signal_name(signal)),
+        exit => format!("build {} after {took}", ended(exit)),
     };
     let place = figures.host.map_or_else(String::new, |host| format!(" in {}", printable(host)));
     let peak = if figures.is_largest_process { "largest process" } else { "peak" };
@@ -102,6 +101,16 @@ pub fn build_ended(figures: &BuildFigures<'_>) -> String {
         line += &format!("; {}", figures.join(", "));
     }
     line
+}
+
+/// How a build ended, as the end of a sentence.
+#[must_use]
+pub fn ended(exit: Exit) -> String {
+    match exit {
+        Exit::Code(0) => "ok".to_owned(),
+        Exit::Code(code) => format!("failed with {code}"),
+        Exit::Signal(signal) => format!("died of {}", signal_name(signal)),
+    }
 }
 
 /// The line when everything is back; `None` where there was nothing to bring back.
@@ -133,6 +142,7 @@ pub fn not_back(back: &Back) -> Option<String> {
     if let Some(SwapBack::Stays { path, reason }) = &back.swap {
         parts.push(format!("the swap area {} stays: {}", printable(path), printable(reason)));
     }
+    parts.extend(back.settings_left.iter().map(|(name, reason)| format!("vm.{name} stays changed: {}", printable(reason))));
     (!parts.is_empty()).then(|| parts.join("; "))
 }
 
@@ -172,11 +182,14 @@ mod tests {
     #[test]
     fn a_build_beside_the_room_is_told_where_the_room_is() {
         let room = Room { host: Some("colima".to_owned()), memory: Some(Memory::default()), ..Room::default() };
-        let line = |command: &str| room_elsewhere(&room, &command.split(' ').map(OsString::from).collect::<Vec<_>>());
-        assert_eq!(line("pnpm build").as_deref(), Some("the room is in colima; `pnpm` runs on this machine and does not use it"));
-        assert_eq!((line("docker compose build web"), line("ssh vm make")), (None, None));
+        let line = |room: &Room, site| room_elsewhere(room, &["pnpm".into(), "build".into()], site);
+        assert_eq!(
+            line(&room, BuildSite::Child).as_deref(),
+            Some("the room is in colima; `pnpm` runs on this machine and does not use it")
+        );
+        assert_eq!((line(&room, BuildSite::Builder), line(&room, BuildSite::Elsewhere)), (None, None));
         let unseen = Room { memory: None, ..room };
-        assert_eq!((room_elsewhere(&unseen, &["pnpm".into()]), room_elsewhere(&Room::default(), &["pnpm".into()])), (None, None));
+        assert_eq!((line(&unseen, BuildSite::Child), line(&Room::default(), BuildSite::Child)), (None, None));
     }
 
     #[test]

@@ -1,27 +1,49 @@
-//! Owns what is said when the build has ended and when everything is back. Part of the supervisor's
-//! loop in `drive`.
+//! Owns what is said when the build has ended and when everything is back, and the run's report.
+//! Part of the supervisor's loop in `drive`.
 
-use super::drive::Drive;
+use std::{env, fs::File, io::Write as _, path::Path};
+
+use jiff::Timestamp;
+
+use super::{drive::Drive, watch::Seen};
 use crate::{
     core::{
-        build_site::{self, BuildSite},
+        build_site::BuildSite,
         exit::{self, Exit},
+        history::Past,
+        plan,
+        report::{self, MemoryReport, PeakSource, RunReport},
+        verdict::{Evidence, Kind, Verdict, verdict},
+        wire::Room,
     },
     host::kernel::IS_SAMPLED,
-    report::summary::{self, BuildFigures},
+    lease::{history::History, reports::Reports},
+    report::{
+        github,
+        summary::{self, BuildFigures},
+    },
 };
+
+/// A build that has ended, with all that was seen of it.
+pub(super) struct Outcome {
+    exit: Exit,
+    took: std::time::Duration,
+    seen: Seen,
+}
 
 impl Drive<'_> {
     pub(super) fn report_build(&mut self) {
         let (Some(ended), Some(watch)) = (self.ended.take(), self.watch.take()) else { return };
-        let site = build_site::of_command(&self.plan.command);
-        let seen = watch.end(ended.largest_bytes, site, self.host.is_some());
+        let site = self.plan.site;
+        let seen = watch.end(ended.largest_bytes);
+        self.say.fold();
+        let peak_bytes = (seen.peak_bytes > 0).then_some(seen.peak_bytes);
         self.say.info(summary::build_ended(&BuildFigures {
             exit: ended.exit,
             timed_out: self.timed_out,
             took: ended.took,
             host: self.host.as_deref(),
-            peak_bytes: (seen.peak_bytes > 0).then_some(seen.peak_bytes),
+            peak_bytes,
             is_largest_process: !IS_SAMPLED && !site.is_in_engine(),
             available_min_bytes: seen.available_min_bytes,
             full_stall: seen.full_stall,
@@ -30,6 +52,27 @@ impl Drive<'_> {
         if self.cancelled && site == BuildSite::Container {
             self.say.warning("only the client was ended: what it started in the engine may go on", Some("`docker ps` shows it"));
         }
+        self.outcome = Some(Outcome { exit: ended.exit, took: ended.took, seen });
+    }
+
+    /// Why the build ended as it did. When everything is back more is known than before.
+    fn verdict(&self, outcome: &Outcome) -> Verdict {
+        let seen = &outcome.seen;
+        verdict(&Evidence {
+            exit: outcome.exit,
+            timed_out: self.timed_out,
+            cancelled: self.cancelled,
+            engine_lost: self.plan.site.is_in_engine() && self.back.as_ref().is_some_and(|back| back.engine_lost),
+            took: outcome.took,
+            is_in_front: self.plan.site == BuildSite::Child && self.host.is_some(),
+            oom_kills: seen.build_oom_kills,
+            killed: self.back.as_ref().map_or(&[], |back| &back.killed),
+            peak_bytes: (seen.peak_bytes > 0).then_some(seen.peak_bytes),
+            available_min_bytes: seen.available_min_bytes,
+            swap_free_bytes: self.room.as_ref().and_then(|room| room.memory).map_or(0, |memory| memory.swap_free_bytes),
+            heap_limit_bytes: env::var("NODE_OPTIONS").ok().and_then(|options| plan::heap_limit_bytes(&options)),
+            spare: self.back.as_ref().map_or(&[], |back| &back.spare),
+        })
     }
 
     pub(super) fn finish(&mut self, exit: Exit) -> Exit {
@@ -53,6 +96,82 @@ impl Drive<'_> {
             }
             None => {}
         }
+        if let Some(verdict) = self.outcome.as_ref().map(|outcome| self.verdict(outcome)) {
+            [verdict.cause, verdict.remedy].into_iter().flatten().for_each(|sentence| self.say.info(sentence));
+        }
+        self.say.unfold();
+        self.keep_report();
         if self.plan.strict && exit.is_success() && !is_whole { Exit::Code(exit::FAILED) } else { exit }
+    }
+
+    /// Writes the report to where it was asked for, and to the state directory; says what could not be.
+    fn keep_report(&mut self) {
+        let Some(outcome) = self.outcome.take() else { return };
+        let report = self.report(outcome);
+        let mut check = |what: &str, written: std::io::Result<()>| {
+            if let Err(error) = written {
+                self.say.warning(format!("{what} cannot be written: {error}"), None);
+            }
+        };
+        let json = match serde_json::to_string_pretty(&report) {
+            Ok(json) => json + "\n",
+            Err(error) => return check("the report", Err(error.into())),
+        };
+        if let Some(file) = &mut self.plan.report {
+            check("the report", file.write_all(json.as_bytes()));
+        }
+        if let Some(path) = env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty()) {
+            let file = File::options().append(true).create(true).open(path);
+            check("the job's summary", file.and_then(|mut file| file.write_all(github::markdown(&report).as_bytes())));
+        }
+        let Some((request, _)) = &self.plan.lease else { return };
+        let state_dir = Path::new(&request.state_dir);
+        // A build that was ended from outside tells nothing of what it would have needed.
+        if !matches!(report.verdict.kind, Kind::Cancelled | Kind::Timeout) {
+            let program = request.program.clone().unwrap_or_default();
+            let peak_bytes = report.memory.build_peak_bytes.unwrap_or(0);
+            let past =
+                Past::new(self.plan.history_key.clone(), program, Timestamp::now(), report.elapsed_s, peak_bytes, report.verdict.kind);
+            check("the history", History::of(state_dir).add(&past));
+        }
+        check("the report for `makeroom report`", Reports::of(state_dir).keep(&request.lease, &json));
+    }
+
+    fn report(&self, outcome: Outcome) -> RunReport {
+        let verdict = self.verdict(&outcome);
+        let Outcome { exit, took, seen } = outcome;
+        let nothing = Room::default();
+        let room = self.room.as_ref().unwrap_or(&nothing);
+        let here = super::watch::now().filter(|_| self.host.is_none());
+        let source = match self.plan.site {
+            _ if seen.peak_bytes == 0 => None,
+            BuildSite::Builder | BuildSite::Container => Some(PeakSource::BuilderCgroups),
+            BuildSite::Child | BuildSite::Elsewhere if IS_SAMPLED => Some(PeakSource::ProcessTree),
+            BuildSite::Child | BuildSite::Elsewhere => Some(PeakSource::LargestProcess),
+        };
+        RunReport {
+            version: report::VERSION,
+            lease: self.plan.lease.as_ref().map(|(request, _)| request.lease.clone()),
+            started_at: self.started_at.unwrap_or_else(Timestamp::now),
+            command: self.plan.command_shown.clone(),
+            exit: exit.into(),
+            elapsed_s: took.as_secs_f64(),
+            host: self.host.clone(),
+            targets: report::targets(room, self.back.as_ref()),
+            swap: report::swap(room, self.back.as_ref(), &seen.points),
+            memory: MemoryReport {
+                total_bytes: room.memory.or(here).map(|memory| memory.total_bytes),
+                available_before_bytes: room.available_before_bytes.or(self.available_at_start_bytes),
+                available_with_room_bytes: room.memory.map(|memory| memory.available_bytes).or(self.available_at_start_bytes),
+                available_min_bytes: seen.available_min_bytes,
+                build_peak_bytes: source.map(|_| seen.peak_bytes),
+                build_peak_source: source,
+                some_stall_s: seen.some_stall.map(|stall| stall.as_secs_f64()),
+                full_stall_s: seen.full_stall.map(|stall| stall.as_secs_f64()),
+                oom_kills: seen.oom_kills,
+            },
+            verdict,
+            timeline: seen.points,
+        }
     }
 }

@@ -5,10 +5,12 @@ use std::{
     collections::VecDeque,
     env,
     ffi::OsString,
+    fs::File,
     os::fd::AsFd as _,
     time::{Duration, Instant},
 };
 
+use jiff::Timestamp;
 use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
@@ -18,20 +20,22 @@ use nix::{
 use super::{
     child::{self, ChildError},
     clocks::Clocks,
+    closing::Outcome,
     inherited::Inherited,
     keeper_link::KeeperLink,
     signals::Signals,
     terminal::{Terminal, stop_own_group},
-    watch::Watch,
+    watch::{self, Watch},
 };
 use crate::{
     core::{
-        build_site,
+        build_site::BuildSite,
         exit::{self, Exit},
         record::ProcessId,
         session::{Act, Event, Session, Stage, Timer},
         text,
-        wire::{Back, Request, ToKeeper},
+        verdict::was_killed,
+        wire::{Back, Request, Room, ToKeeper},
     },
     host::{
         kernel::{GROUP_POLL, become_subreaper},
@@ -58,6 +62,8 @@ pub const LEASE: &str = "MAKEROOM_LEASE";
 pub struct Plan {
     /// The command, program first.
     pub command: Vec<OsString>,
+    /// Where it builds.
+    pub site: BuildSite,
     /// What the keeper is to do; the journal's lease. `None`: nothing may be changed.
     pub lease: Option<(Request, Journal)>,
     /// `--strict`.
@@ -68,6 +74,12 @@ pub struct Plan {
     pub grace: Duration,
     /// `--restore-timeout`.
     pub restore_timeout: Duration,
+    /// The command as the report has it: the program, with its arguments only where that was asked for.
+    pub command_shown: String,
+    /// The history's key of it.
+    pub history_key: String,
+    /// `--report`.
+    pub report: Option<File>,
 }
 
 /// How a run ended.
@@ -106,9 +118,14 @@ pub fn drive(plan: Plan, inherited: Inherited, say: &mut Say) -> std::io::Result
         timed_out: false,
         cancelled: false,
         host: None,
+        room: None,
+        started_at: None,
+        available_at_start_bytes: None,
         ended: None,
+        outcome: None,
         begun: Instant::now(),
     };
+    drive.say.fold();
     drive.start_keeper();
     Ok(drive.run())
 }
@@ -137,8 +154,15 @@ pub(super) struct Drive<'a> {
     pub(super) cancelled: bool,
     /// What a person calls the host, where it is another machine.
     pub(super) host: Option<String>,
+    /// The room that was made for it.
+    pub(super) room: Option<Room>,
+    pub(super) started_at: Option<Timestamp>,
+    /// This machine's MemAvailable then.
+    pub(super) available_at_start_bytes: Option<u64>,
     /// A build that has ended and is not reported yet.
     pub(super) ended: Option<EndedBuild>,
+    /// One whose end was said, and whose report is not written yet.
+    pub(super) outcome: Option<Outcome>,
     pub(super) begun: Instant,
 }
 
@@ -248,9 +272,16 @@ impl Drive<'_> {
         // In KiB on Linux, in bytes on macOS (getrusage(2) of each).
         let unit = if cfg!(target_os = "macos") { 1 } else { 1024 };
         let largest_bytes = getrusage(UsageWho::RUSAGE_CHILDREN).map_or(0, |usage| usage.max_rss().cast_unsigned() * unit);
+        let is_in_engine = self.plan.site.is_in_engine();
+        // A client tells by its code that a step failed, not of what.
+        let is_suspect = is_in_engine || self.watch.as_ref().is_some_and(Watch::has_seen_kills);
+        let may_be_memory = was_killed(exit) || (is_suspect && !exit.is_success());
+        if let Some(keeper) = self.keeper.as_mut().filter(|_| may_be_memory) {
+            keeper.say(&ToKeeper::LookAround);
+        }
         self.ended = Some(EndedBuild { exit, took: self.begun.elapsed(), largest_bytes });
         // The last figures of what only the keeper sees come with its last word.
-        if self.host.is_none() && !build_site::of_command(&self.plan.command).is_in_engine() {
+        if self.host.is_none() && !is_in_engine {
             self.report_build();
         }
         self.queue.push_back(Event::ChildEnded(exit));
@@ -295,7 +326,10 @@ impl Drive<'_> {
     }
 
     fn start_child(&mut self) {
+        self.say.unfold();
         self.begun = Instant::now();
+        self.started_at = Some(Timestamp::now());
+        self.available_at_start_bytes = watch::now().filter(|_| self.host.is_none()).map(|memory| memory.available_bytes);
         if let Some((request, _)) = &self.plan.lease {
             // SAFETY: this process has one thread.
             unsafe {
@@ -312,7 +346,7 @@ impl Drive<'_> {
             gated.open()
         });
         match started {
-            Ok(_) => self.watch = Some(Watch::begin()),
+            Ok(_) => self.watch = Some(Watch::begin(self.plan.site, self.host.is_some())),
             Err(error) => {
                 let code = if let ChildError::Exec { errno } = &error { exit::of_failed_exec(*errno) } else { exit::FAILED };
                 let program = self.plan.command.first().map(|program| program.to_string_lossy().into_owned()).unwrap_or_default();

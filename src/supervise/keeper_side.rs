@@ -57,10 +57,12 @@ impl Drive<'_> {
                     self.say.error("room could not be made as asked, and --strict is set", Some("the command was not started"), None);
                 } else {
                     self.say.info(summary::room_made(&room, super::watch::now().filter(|_| room.host.is_none())));
-                    if let Some(line) = summary::room_elsewhere(&room, &self.plan.command) {
+                    if let Some(line) = summary::room_elsewhere(&room, &self.plan.command, self.plan.site) {
                         self.say.info(line);
                     }
                 }
+                // After Ctrl-Z it is made again; the report has the first one.
+                self.room.get_or_insert(room);
                 self.queue.push_back(if is_refused { Event::Refused } else { Event::RoomMade });
             }
             FromKeeper::Covered => self.covered = true,

@@ -1,5 +1,6 @@
-//! Owns watching memory while the build runs: lowest MemAvailable, full stall, and the peak of the
-//! child's tree from its RSS. Runs in the supervisor, and must cost next to nothing.
+//! Owns watching memory while the build runs: the host's figures and the build's own, from this
+//! machine's /proc or from what the keeper hears of another host. Runs in the supervisor, and must
+//! cost next to nothing.
 
 use std::time::{Duration, Instant};
 
@@ -8,6 +9,7 @@ use crate::{
         build_site::BuildSite,
         memory::{self, Memory},
         sample::HostSample,
+        timeline::{Point, Timeline},
     },
     host::kernel::{IS_SAMPLED, proc_file, resident_below},
 };
@@ -18,49 +20,63 @@ const OFTEN: Duration = Duration::from_millis(250);
 const COST_PART: u32 = 500;
 
 /// What was seen of a run.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Seen {
     /// The lowest MemAvailable, in bytes.
     pub available_min_bytes: Option<u64>,
-    /// The time for which all tasks were stalled on memory.
+    /// The time for which some task was stalled on memory.
+    pub some_stall: Option<Duration>,
+    /// The time for which all tasks were.
     pub full_stall: Option<Duration>,
     /// The build's peak in bytes: the highest sum of the RSS of the child and all below it, or what
     /// the engine's builder held.
     pub peak_bytes: u64,
-    /// What the kernel killed for memory meanwhile.
+    /// What the host's kernel killed for memory meanwhile.
     pub oom_kills: Option<u64>,
-}
-
-/// What the keeper saw of a host that is another machine.
-#[derive(Clone, Copy, Debug)]
-struct Remote {
-    first: HostSample,
-    last: HostSample,
-    available_min_bytes: u64,
-    build_peak_bytes: u64,
+    /// What the kernel killed that the build runs on: the host's, or this machine's in front of it.
+    pub build_oom_kills: Option<u64>,
+    /// Moment by moment.
+    pub points: Vec<Point>,
 }
 
 /// The watch over one run.
 #[derive(Debug)]
 pub struct Watch {
-    seen: Seen,
-    stall_before: Option<Duration>,
+    begun: Instant,
+    site: BuildSite,
+    /// The host is another machine: its figures come from the keeper, and this one's say nothing.
+    is_elsewhere: bool,
+    /// What this machine's kernel had killed at the beginning.
     kills_before: Option<u64>,
-    remote: Option<Remote>,
+    first: Option<HostSample>,
+    last: Option<HostSample>,
+    available_min_bytes: Option<u64>,
+    /// What the build was last seen to hold.
+    build_bytes: u64,
+    peak_bytes: u64,
+    timeline: Timeline,
     next: Option<Instant>,
 }
 
 impl Watch {
     /// Begins.
     #[must_use]
-    pub fn begin() -> Self {
-        Self {
-            seen: Seen::default(),
-            stall_before: full_stall(),
+    pub fn begin(site: BuildSite, is_elsewhere: bool) -> Self {
+        let mut watch = Self {
+            begun: Instant::now(),
+            site,
+            is_elsewhere,
             kills_before: oom_kills(),
-            remote: None,
+            first: None,
+            last: None,
+            available_min_bytes: None,
+            build_bytes: 0,
+            peak_bytes: 0,
+            timeline: Timeline::default(),
             next: IS_SAMPLED.then(Instant::now),
-        }
+        };
+        watch.look_at_host();
+        watch
     }
 
     /// When the next look is due, if ever.
@@ -75,49 +91,84 @@ impl Watch {
         if self.next.is_none_or(|next| begun < next) {
             return;
         }
-        self.look_at_available();
-        self.seen.peak_bytes = self.seen.peak_bytes.max(resident_below(keeper));
+        // A client's own memory says nothing of its build.
+        if self.site == BuildSite::Child {
+            self.see_build(resident_below(keeper));
+        }
+        self.look_at_host();
         self.next = Some(begun + OFTEN.max(begun.elapsed() * COST_PART));
     }
 
-    fn look_at_available(&mut self) {
-        if let Some(memory) = now() {
-            let lowest = self.seen.available_min_bytes.get_or_insert(memory.available_bytes);
-            *lowest = memory.available_bytes.min(*lowest);
-        }
-    }
-
-    /// Takes in what the keeper saw of a host that is another machine.
+    /// Takes in what the keeper saw.
     pub fn hear(&mut self, sample: &HostSample) {
-        let build_bytes = sample.build_bytes.unwrap_or(0);
-        let begun = Remote { first: *sample, last: *sample, available_min_bytes: sample.available_bytes, build_peak_bytes: build_bytes };
-        let remote = self.remote.get_or_insert(begun);
-        remote.last = *sample;
-        remote.available_min_bytes = remote.available_min_bytes.min(sample.available_bytes);
-        remote.build_peak_bytes = remote.build_peak_bytes.max(build_bytes);
+        if self.site.is_in_engine() {
+            self.see_build(sample.build_bytes.unwrap_or(0));
+        }
+        if self.is_elsewhere {
+            self.see_host(sample);
+        }
     }
 
     /// Ends, with what was seen. `largest_bytes` is the largest RSS of any one process that was
-    /// waited for: it may have lived between two looks. `is_elsewhere`: the host is another machine, so
-    /// that this one's figures say nothing of it.
+    /// waited for: it may have lived between two looks.
     #[must_use]
-    pub fn end(mut self, largest_bytes: u64, site: BuildSite, is_elsewhere: bool) -> Seen {
+    pub fn end(mut self, largest_bytes: u64) -> Seen {
+        if self.site == BuildSite::Child {
+            self.peak_bytes = self.peak_bytes.max(largest_bytes);
+        }
         // A build that is over before the first look has a lowest point all the same.
-        self.look_at_available();
-        self.seen.peak_bytes = self.seen.peak_bytes.max(largest_bytes);
-        self.seen.full_stall = full_stall().zip(self.stall_before).map(|(after, before)| after.saturating_sub(before));
-        self.seen.oom_kills = oom_kills().zip(self.kills_before).map(|(after, before)| after.saturating_sub(before));
-        // A client's own memory says nothing of its build.
-        if site != BuildSite::Child {
-            self.seen.peak_bytes = self.remote.filter(|_| site.is_in_engine()).map_or(0, |remote| remote.build_peak_bytes);
+        self.look_at_host();
+        let both = self.first.zip(self.last);
+        let since =
+            |stall: fn(&HostSample) -> Option<Duration>| both.and_then(|(first, last)| Some(stall(&last)?.saturating_sub(stall(&first)?)));
+        let of_host = both.and_then(|(first, last)| Some(last.oom_kills?.saturating_sub(first.oom_kills?)));
+        let of_here = || Some(oom_kills()?.saturating_sub(self.kills_before?));
+        Seen {
+            available_min_bytes: self.available_min_bytes,
+            some_stall: since(|sample| sample.some_stall),
+            full_stall: since(|sample| sample.full_stall),
+            peak_bytes: self.peak_bytes,
+            oom_kills: of_host,
+            build_oom_kills: if self.site == BuildSite::Child { of_here() } else { of_host },
+            points: self.timeline.points().to_vec(),
         }
-        if is_elsewhere {
-            let remote = self.remote;
-            self.seen.available_min_bytes = remote.map(|remote| remote.available_min_bytes);
-            self.seen.full_stall = remote.and_then(|Remote { first, last, .. }| Some(last.full_stall?.saturating_sub(first.full_stall?)));
-            self.seen.oom_kills = remote.and_then(|Remote { first, last, .. }| Some(last.oom_kills?.saturating_sub(first.oom_kills?)));
+    }
+
+    /// Whether the kernel under the build, or its host's, has killed anything for memory so far.
+    #[must_use]
+    pub fn has_seen_kills(&self) -> bool {
+        let here = oom_kills().zip(self.kills_before).is_some_and(|(now, before)| now > before);
+        here || self.first.zip(self.last).is_some_and(|(first, last)| last.oom_kills > first.oom_kills)
+    }
+
+    fn see_build(&mut self, bytes: u64) {
+        self.build_bytes = bytes;
+        self.peak_bytes = self.peak_bytes.max(bytes);
+    }
+
+    fn look_at_host(&mut self) {
+        if let Some(sample) = here().filter(|_| !self.is_elsewhere) {
+            self.see_host(&sample);
         }
-        self.seen
+    }
+
+    fn see_host(&mut self, sample: &HostSample) {
+        let first = *self.first.get_or_insert(*sample);
+        self.last = Some(*sample);
+        let lowest = self.available_min_bytes.get_or_insert(sample.available_bytes);
+        *lowest = sample.available_bytes.min(*lowest);
+        let since = |stall: fn(&HostSample) -> Option<Duration>| {
+            stall(sample).zip(stall(&first)).map_or(0.0, |(now, then)| now.saturating_sub(then).as_secs_f64())
+        };
+        self.timeline.push(Point {
+            at_s: self.begun.elapsed().as_secs_f64(),
+            available_bytes: sample.available_bytes,
+            build_bytes: self.build_bytes,
+            swap_used_bytes: sample.swap_used_bytes,
+            some_stall_s: since(|sample| sample.some_stall),
+            full_stall_s: since(|sample| sample.full_stall),
+            oom_kills: sample.oom_kills.zip(first.oom_kills).map_or(0, |(now, then)| now.saturating_sub(then)),
+        });
     }
 }
 
@@ -127,10 +178,67 @@ pub fn now() -> Option<Memory> {
     memory::meminfo(&proc_file("/proc/meminfo")?)
 }
 
-fn full_stall() -> Option<Duration> {
-    memory::full_stall(&proc_file("/proc/pressure/memory")?)
+fn here() -> Option<HostSample> {
+    let memory = now()?;
+    let pressure = proc_file("/proc/pressure/memory").unwrap_or_default();
+    Some(HostSample {
+        available_bytes: memory.available_bytes,
+        swap_used_bytes: memory.swap_total_bytes.saturating_sub(memory.swap_free_bytes),
+        some_stall: memory::some_stall(&pressure),
+        full_stall: memory::full_stall(&pressure),
+        oom_kills: oom_kills(),
+        build_bytes: None,
+    })
 }
 
 fn oom_kills() -> Option<u64> {
     memory::oom_kills(&proc_file("/proc/vmstat")?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(available_bytes: u64, stall_s: u64, build_bytes: u64) -> HostSample {
+        HostSample {
+            available_bytes,
+            swap_used_bytes: 5,
+            some_stall: Some(Duration::from_secs(2 * stall_s)),
+            full_stall: Some(Duration::from_secs(stall_s)),
+            oom_kills: Some(stall_s),
+            build_bytes: Some(build_bytes),
+        }
+    }
+
+    #[test]
+    fn a_host_that_is_another_machine_is_known_from_the_keeper_alone() {
+        let mut watch = Watch::begin(BuildSite::Builder, true);
+        for sample in [sample(90, 10, 0), sample(40, 11, 70), sample(60, 13, 30)] {
+            watch.hear(&sample);
+        }
+        let seen = watch.end(1 << 40);
+        assert_eq!((seen.available_min_bytes, seen.peak_bytes, seen.oom_kills), (Some(40), 70, Some(3)));
+        assert_eq!((seen.some_stall, seen.full_stall), (Some(Duration::from_secs(6)), Some(Duration::from_secs(3))));
+        assert_eq!(
+            seen.points.iter().map(|point| (point.available_bytes, point.build_bytes)).collect::<Vec<_>>(),
+            [(90, 0), (40, 70), (60, 30)]
+        );
+    }
+
+    #[test]
+    fn a_host_that_was_never_heard_of_is_not_made_up() {
+        let seen = Watch::begin(BuildSite::Container, true).end(7);
+        assert_eq!((seen.available_min_bytes, seen.full_stall, seen.oom_kills, seen.peak_bytes), (None, None, None, 0));
+        assert!(seen.points.is_empty());
+    }
+
+    #[test]
+    fn a_build_of_this_machine_counts_here_and_its_host_there() {
+        let mut watch = Watch::begin(BuildSite::Child, true);
+        watch.hear(&sample(90, 10, 70));
+        let seen = watch.end(1 << 40);
+        assert_eq!((seen.available_min_bytes, seen.peak_bytes), (Some(90), 1 << 40));
+        // One sample tells of no kill there; those of this machine are its own.
+        assert_eq!(seen.build_oom_kills.is_some(), oom_kills().is_some());
+    }
 }

@@ -323,6 +323,10 @@ fn help_goes_to_stdout_and_fits_a_screen() {
         &["stop", "--help"],
         &["status", "--help"],
         &["recover", "--help"],
+        &["plan", "--help"],
+        &["report", "--help"],
+        &["doctor", "--help"],
+        &["swap", "--help"],
     ] {
         let done = site.makeroom(words).run();
         assert_eq!(done.expect_code(0).err, "", "{words:?}");

@@ -5,11 +5,13 @@
 
 #![expect(unreachable_pub, reason = "a test binary has no outside; the modules of `support` have one")]
 
+#[allow(dead_code, reason = "shared with the tests in which the engine dies, which use the rest")]
 mod support;
 
 mod answers;
 mod bad_input;
 mod config;
+mod doctor;
 mod exits;
 mod inherit;
 mod journal;
@@ -19,9 +21,14 @@ mod plan;
 mod portable;
 mod privilege;
 mod reclaim;
+mod report;
 mod restore;
 mod route;
+mod runners;
+mod settings;
 mod signals;
 mod steps;
+mod strangers;
 mod swap;
 mod terminal;
+mod verdict;

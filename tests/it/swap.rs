@@ -117,6 +117,11 @@ fn on_xfs_an_area_is_made_for_the_build_and_gone_after_it() {
 }
 
 #[test]
+fn on_btrfs_an_area_is_made_for_the_build_and_gone_after_it() {
+    an_area_is_made_for_the_build_and_gone_after_it("btrfs");
+}
+
+#[test]
 fn the_area_is_gone_also_after_a_build_that_fails_is_killed_or_times_out() {
     let _turn = swap::turn();
     let (disk, site) = (Disk::new("ext4", 256), site());

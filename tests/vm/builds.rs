@@ -95,6 +95,8 @@ fn a_step_that_the_kernel_kills_is_reported_and_nothing_else_is_killed() {
     let done = build(&place, &["--swap", "off"], "grower 1600 3").run();
     assert!(!done.status.success(), "{}", done.err);
     done.expect_said("1 OOM kill").expect_said("exit code: 137");
+    done.expect_said(&format!("pausing `{}` would give ", hogs.all().replace('*', "0")));
+    done.expect_said("the kernel killed `grower` (pid ").expect_said("), a step of the engine's builder, for memory: it held ");
     assert_eq!(hogs.states(), before);
 }
 

@@ -48,8 +48,12 @@ fn path() -> String {
     "/s".to_owned()
 }
 
+fn setting() -> Setting {
+    Setting { name: "swappiness".to_owned(), was: 60, is: 10 }
+}
+
 /// Sequences as runs write them, each record with what the lease has after it:
-/// targets that are intended (`a?`), held (`a`), areas (`/s`, `/s-` while being removed).
+/// targets that are intended (`a?`), held (`a`), areas (`/s`, `/s-` while being removed), settings (`=60`).
 fn sequences() -> Vec<Vec<(Record, &'static str)>> {
     vec![
         vec![
@@ -60,8 +64,10 @@ fn sequences() -> Vec<Vec<(Record, &'static str)>> {
             (taking("b"), "a? b? /s"),
             (taken("b"), "a? b /s"),
             (taken("a"), "a b /s"),
-            (restored("a"), "b /s"),
-            (restored("b"), "/s"),
+            (Record::SettingChanging { setting: setting() }, "a b /s =60"),
+            (restored("a"), "b /s =60"),
+            (restored("b"), "/s =60"),
+            (Record::SettingBack { name: setting().name, how: SettingBack::Done }, "/s"),
             (Record::AreaRemoving { path: path() }, "/s-"),
             (Record::AreaGone { path: path(), how: AreaGone::Removed }, ""),
         ],
@@ -97,7 +103,8 @@ fn sequences() -> Vec<Vec<(Record, &'static str)>> {
 fn summary(state: &LeaseState) -> String {
     let targets = state.targets.iter().map(|(id, held)| if held.stage == Stage::Held { id.clone() } else { format!("{id}?") });
     let areas = state.areas.iter().map(|(path, held)| if held.removing { format!("{path}-") } else { path.clone() });
-    targets.chain(areas).collect::<Vec<_>>().join(" ")
+    let settings = state.settings.values().map(|setting| format!("={}", setting.was));
+    targets.chain(areas).chain(settings).collect::<Vec<_>>().join(" ")
 }
 
 #[test]
@@ -141,9 +148,9 @@ fn a_changed_byte_anywhere_in_a_finished_line_is_noticed() {
 
 #[test]
 fn a_journal_of_a_newer_makeroom_is_refused_even_with_records_that_are_unknown() {
-    for json in [r#"{"record":"opened","version":3,"lease":"l"}"#, r#"{"record":"blessed","version":7}"#] {
+    for json in [r#"{"record":"opened","version":4,"lease":"l"}"#, r#"{"record":"blessed","version":7}"#] {
         let journal = format!("{:08x} {json}\n", crc32fast::hash(json.as_bytes()));
-        assert!(matches!(read(journal.as_bytes()), Err(Unreadable::Newer { version: 3 | 7 })), "{json}");
+        assert!(matches!(read(journal.as_bytes()), Err(Unreadable::Newer { version: 4 | 7 })), "{json}");
     }
     let unknown = r#"{"record":"blessed"}"#;
     let journal = format!("{:08x} {unknown}\n", crc32fast::hash(unknown.as_bytes()));

@@ -1,4 +1,4 @@
-# Needs: measure.sh. Pushes each target's memory out, all at once; prints the figures before and after.
+# Needs: measure.sh, settings.sh. Pushes each target's memory out, all at once; prints the figures before and after.
 used() { read -r bytes < "$1/$2" && echo "$bytes"; }
 # push DIRECTORY FIGURE FILE: asks until little is left or nothing moves any more. What the kernel
 # gives back in part it reports as an error (EAGAIN), so only the figure tells.
@@ -27,6 +27,8 @@ printf '%s\n' "$figures" | {
     done
     wait
 } 2>&1 | head -c 2000 >&2
+# Not before: with these settings the kernel would rather keep what is pushed out.
+set_settings
 echo "==> after <=="
 memory
 cgroups

@@ -1,5 +1,5 @@
 # Needs: $builds_in_engine (not empty: look for what the engine's builder runs). Prints a line at once, and one for each
-# line that it reads until there are no more: "makeroom-sample AVAILABLE_KIB FULL_STALL_US OOM_KILLS BUILD_BYTES", "-" for
+# line that it reads until there are no more: "makeroom-sample AVAILABLE_KIB SWAP_USED_KIB SOME_STALL_US FULL_STALL_US OOM_KILLS BUILD_BYTES", "-" for
 # what is not known. Uses only what the shell does itself: a machine that is short of memory should not have to start
 # programs to say so.
 root=
@@ -43,17 +43,24 @@ look_at_steps() {
     done
 }
 while :; do
-    available=- stall=- kills=- build=-
+    available=- swap=- some=- full=- kills=- build=-
     while read -r name value _; do
-        case $name in MemAvailable:) available=$value && break ;; esac
+        case $name in
+            MemAvailable:) available=$value ;;
+            SwapTotal:) swap=$value ;;
+            SwapFree:) swap=$((swap - value)) && break ;;
+        esac
     done < /proc/meminfo
     while read -r name _ _ _ value; do
-        case $name in full) stall=${value#total=} ;; esac
+        case $name in
+            some) some=${value#total=} ;;
+            full) full=${value#total=} ;;
+        esac
     done < /proc/pressure/memory
     while read -r name value; do
         case $name in oom_kill) kills=$value && break ;; esac
     done < /proc/vmstat
     [ -z "$root" ] || look_at_steps
-    echo "makeroom-sample $available $stall $kills $build"
+    echo "makeroom-sample $available $swap $some $full $kills $build"
     read -r _ || exit 0
 done

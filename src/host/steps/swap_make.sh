@@ -11,6 +11,7 @@ fi
 if [ -L "$path" ]; then echo "no it is a link, and links are not followed"; exit 0; fi
 if [ -d "$path" ]; then echo "no it is a directory"; exit 0; fi
 if [ -e "$path" ]; then echo "no it exists and is not makeroom's"; exit 0; fi
+is_btrfs=
 owner=$(stat -c %u "$dir")
 mode=$(stat -c %a "$dir")
 [ "$owner" = 0 ] || { echo "no $dir belongs to user $owner, and swap is root's"; exit 0; }
@@ -19,7 +20,7 @@ case "$(stat -f -c %t "$dir")" in
     1021994) echo "no $dir is on tmpfs, which is memory itself"; exit 0 ;;
     858458f6) echo "no $dir is on ramfs, which is memory itself"; exit 0 ;;
     794c7630) echo "no $dir is on overlayfs, which cannot hold swap"; exit 0 ;;
-    9123683e) echo "no $dir is on btrfs, where makeroom makes no swap yet"; exit 0 ;;
+    9123683e) is_btrfs=yes ;;
     6969 | 65735546 | ff534d42 | fe534d42) echo "no $dir is on a network or FUSE file system, which cannot hold swap"; exit 0 ;;
     2fc12fc1) echo "no $dir is on ZFS, which cannot hold swap"; exit 0 ;;
 esac
@@ -27,6 +28,8 @@ available=$(df -Pk "$dir" | awk 'END { print $4 }')
 [ "$((available / 1024))" -ge "$((size / 1048576 + 64))" ] || { echo "no $dir has only $((available / 1024)) MiB free"; exit 0; }
 umask 077
 (set -C; : > "$new") || { echo "no $new cannot be made"; exit 0; }
+# btrfs takes a file as swap only where it is not copied on write, which can be said of an empty one (btrfs(5), "Swapfile support").
+[ -z "$is_btrfs" ] || chattr +C "$new" || no "$dir is on btrfs, and the file cannot be taken off copy-on-write (chattr +C)"
 # F2FS, and ext4 of Linux 5.7 and 5.8, refuse swap on what fallocate gives: zeroes always work.
 zeroes() { dd if=/dev/zero of="$new" bs=1048576 count="$((size / 1048576))" conv=notrunc,fsync || no "it cannot be filled: no room or a failing disk"; }
 fallocate -l "$size" "$new" || zeroes

@@ -21,14 +21,19 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// `ext4` or `xfs` of this size on a loop device, which is detached when it is unmounted.
+    /// `ext4`, `xfs` or `btrfs` of this size on a loop device, which is detached when it is unmounted.
     #[must_use]
     pub fn new(kind: &str, mebibytes: u64) -> Self {
         let made = Self::unmounted();
         let image = made.dir.path().join("image");
         File::create(&image).and_then(|file| file.set_len(mebibytes << 20)).expect("an image");
-        let (program, package) = if kind == "xfs" { ("mkfs.xfs", "xfsprogs") } else { ("mkfs.ext4", "e2fsprogs") };
-        must_run(Command::new(needed(program, package)).arg("-q").arg(&image));
+        let package = match kind {
+            "xfs" => "xfsprogs",
+            "btrfs" => "btrfs-progs",
+            _ => "e2fsprogs",
+        };
+        let program = format!("mkfs.{kind}");
+        must_run(Command::new(needed(&program, package)).arg("-q").arg(&image));
         must_run(Command::new("mount").args(["-o", "loop", "-t", kind]).arg(&image).arg(&made.point));
         made
     }

@@ -5,7 +5,7 @@
 
 use std::{
     fs::{self, File},
-    io,
+    io::{self, Write as _},
     os::{
         fd::OwnedFd,
         unix::{fs::PermissionsExt as _, process::CommandExt as _},
@@ -25,13 +25,27 @@ use super::{api, needed, process, programs, wait_within};
 const HOLDER: &str = r#"
 dir=$1 dockerd=$2
 cd /
-"$dockerd" --data-root "$dir/data" --exec-root "$dir/exec" -p "$dir/dockerd.pid" -H "unix://$dir/docker.sock" \
-    --containerd-namespace "makeroom-it-$$" --containerd-plugins-namespace "makeroom-it-plugins-$$" \
-    --bridge none --iptables=false --ip6tables=false --ip-forward=false --ip-masq=false --shutdown-timeout 2 \
-    </dev/null >"$dir/log" 2>&1 &
-engine=$!
-echo "$engine" >"$dir/engine"
-cat >/dev/null
+start() {
+    "$dockerd" --data-root "$dir/data" --exec-root "$dir/exec" -p "$dir/dockerd.pid" -H "unix://$dir/docker.sock" \
+        --containerd-namespace "makeroom-it-$$" --containerd-plugins-namespace "makeroom-it-plugins-$$" \
+        --bridge none --iptables=false --ip6tables=false --ip-forward=false --ip-masq=false --shutdown-timeout 2 "$@" \
+        </dev/null >>"$dir/log" 2>&1 &
+    engine=$!
+    echo "$engine" >"$dir/engine"
+}
+start
+while read -r verb words; do
+    case $verb in
+        end)
+            kill "-$words" "$engine"
+            wait "$engine"
+            # Its containerd dies with it, and is still there for the next one where nobody reaps.
+            rm -f "$dir/exec/containerd/containerd.pid" "$dir/dockerd.pid"
+            : >"$dir/engine"
+            ;;
+        start) start $words ;;
+    esac
+done
 kill -TERM "$engine"
 tries=0
 while kill -0 "$engine" && [ "$tries" -lt 150 ]; do tries=$((tries + 1)); sleep 0.1; done
@@ -50,7 +64,7 @@ rm -rf --one-file-system "$dir"
 /// The private engine.
 pub struct Dockerd {
     dir: PathBuf,
-    _holder: OwnedFd,
+    holder: File,
 }
 
 /// The engine of this test process.
@@ -86,15 +100,40 @@ impl Dockerd {
         // SAFETY: setsid is async-signal-safe. Ctrl-C at the tests' terminal must not reach the engine.
         unsafe { holder.pre_exec(|| nix::unistd::setsid().map(drop).map_err(io::Error::from)) };
         let mut holder = holder.spawn().expect("sh");
-        let held = OwnedFd::from(holder.stdin.take().expect("piped"));
-        let made = Self { dir, _holder: held };
-        let pid = || fs::read_to_string(made.dir.join("engine")).ok()?.trim().parse::<i32>().ok();
-        wait_within(Duration::from_mins(1), "dockerd answers", || {
-            assert!(pid().is_none_or(process::runs), "dockerd ended:\n{}", made.log());
-            api::ask(&made.socket(), "GET", "/_ping", "text/plain", b"").is_ok_and(|answer| answer.status == 200)
-        });
+        let held = File::from(OwnedFd::from(holder.stdin.take().expect("piped")));
+        let made = Self { dir, holder: held };
+        made.wait_until_it_answers();
         made.import("busybox", programs::busybox().path());
         made
+    }
+
+    /// Waits until it answers, after a start.
+    pub fn wait_until_it_answers(&self) {
+        wait_within(Duration::from_mins(1), "dockerd answers", || {
+            assert!(self.pid().is_none_or(process::runs), "dockerd ended:\n{}", self.log());
+            api::ask(&self.socket(), "GET", "/_ping", "text/plain", b"").is_ok_and(|answer| answer.status == 200)
+        });
+    }
+
+    fn pid(&self) -> Option<i32> {
+        fs::read_to_string(self.dir.join("engine")).ok()?.trim().parse().ok()
+    }
+
+    /// Ends it by this signal, and waits until it has ended.
+    pub fn end(&self, signal: &str) {
+        self.tell(&format!("end {signal}"));
+        wait_within(Duration::from_mins(1), "dockerd has ended", || self.pid().is_none());
+    }
+
+    /// Starts it again. `live_restore`: it leaves its containers alone when it ends.
+    pub fn start_again(&self, live_restore: bool) {
+        self.tell(if live_restore { "start --live-restore" } else { "start" });
+        wait_within(Duration::from_mins(1), "dockerd is started", || self.pid().is_some());
+        self.wait_until_it_answers();
+    }
+
+    fn tell(&self, line: &str) {
+        writeln!(&self.holder, "{line}").expect("the holder lives");
     }
 
     /// Its socket.

@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use super::{must_run, needed};
 
 const TALLY: &str = include_str!("../../programs/tally.rs");
+const GROWER: &str = include_str!("../../programs/grower.rs");
 const HOG: &str = include_str!("../../programs/hog.rs");
 
 /// A root directory with a shell.
@@ -53,6 +54,12 @@ pub fn copy_for_others(path: &Path) {
 pub fn tally() -> PathBuf {
     static TALLY_MADE: OnceLock<PathBuf> = OnceLock::new();
     TALLY_MADE.get_or_init(|| compiled("tally", TALLY)).clone()
+}
+
+/// A build that grows to so many MiB.
+#[must_use]
+pub fn grower() -> PathBuf {
+    compiled("grower", GROWER)
 }
 
 fn compiled(name: &str, source: &str) -> PathBuf {

@@ -18,13 +18,14 @@ pub struct Recipe {
     labels: serde_json::Map<String, Value>,
     compose: Option<(String, Vec<String>)>,
     host: serde_json::Map<String, Value>,
+    fields: serde_json::Map<String, Value>,
 }
 
 impl Default for Recipe {
     fn default() -> Self {
         let command = ["/bin/sh", "-c", SERVICE].map(str::to_owned).to_vec();
         let host = json!({ "NetworkMode": "none" }).as_object().cloned().expect("an object");
-        Self { image: "busybox", command, labels: <_>::default(), compose: None, host }
+        Self { image: "busybox", command, labels: <_>::default(), compose: None, host, fields: <_>::default() }
     }
 }
 
@@ -74,6 +75,13 @@ impl Recipe {
         self
     }
 
+    /// Any other field of the container's own configuration.
+    #[must_use]
+    pub fn field(mut self, key: &str, value: Value) -> Self {
+        self.fields.insert(key.to_owned(), value);
+        self
+    }
+
     fn body(&self, index: usize) -> Value {
         let mut labels = self.labels.clone();
         if let Some((project, services)) = &self.compose {
@@ -82,7 +90,12 @@ impl Recipe {
             let needs = index.checked_sub(1).map_or(String::new(), |before| format!("{}:service_started:false", services[before]));
             labels.insert("com.docker.compose.depends_on".to_owned(), json!(needs));
         }
-        json!({ "Image": self.image, "Cmd": self.command, "Labels": labels, "HostConfig": self.host })
+        let mut body = self.fields.clone();
+        body.extend(
+            [("Image", json!(self.image)), ("Cmd", json!(self.command)), ("Labels", json!(labels)), ("HostConfig", json!(self.host))]
+                .map(|(key, value)| (key.to_owned(), value)),
+        );
+        Value::Object(body)
     }
 }
 
@@ -124,6 +137,12 @@ impl Services {
         let name = &self.names[index];
         call("POST", &format!("/containers/create?name={name}"), Some(&self.recipe.body(index)));
         call("POST", &format!("/containers/{name}/start"), None);
+    }
+
+    /// What the engine is told to make it.
+    #[must_use]
+    pub fn body(&self, index: usize) -> Value {
+        self.recipe.body(index)
     }
 
     /// What their names begin with.

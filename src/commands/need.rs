@@ -1,0 +1,81 @@
+//! What a build is expected to need: as it was said, as its last runs did, or as its heap may grow.
+//! And the project that a command belongs to.
+
+use std::{
+    env,
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    config::Settings,
+    core::{
+        history,
+        plan::{self, Need, NeedSource},
+        values::NeedWish,
+    },
+    lease::history::History,
+    report::say::Say,
+};
+
+/// What marks a project's directory.
+const MARKS: [&str; 4] = [".git", "makeroom.toml", "package.json", "Cargo.toml"];
+
+/// What a run makes room for; `None`: all that can be made.
+pub(super) fn of_run(settings: &Settings, command: &[OsString], say: &mut Say) -> Option<Need> {
+    match settings.need? {
+        NeedWish::Size(size) => Some(Need { bytes: size.bytes, source: NeedSource::Option }),
+        NeedWish::Auto => {
+            let known = of_history(settings, command, say);
+            if known.is_none() {
+                say.info("no earlier run of this command is known: all room is made");
+            }
+            known
+        }
+    }
+}
+
+/// What a plan reckons with.
+pub(super) fn of_plan(settings: &Settings, command: &[OsString], say: &mut Say) -> Option<Need> {
+    if let Some(NeedWish::Size(size)) = settings.need {
+        return Some(Need { bytes: size.bytes, source: NeedSource::Option });
+    }
+    of_history(settings, command, say).or_else(|| plan::need_of_heap(&env::var("NODE_OPTIONS").ok()?))
+}
+
+fn of_history(settings: &Settings, command: &[OsString], say: &mut Say) -> Option<Need> {
+    let text = History::of(&settings.state_dir).read().unwrap_or_else(|error| {
+        say.warning(format!("the history cannot be read: {error}"), None);
+        String::new()
+    });
+    history::need(&text, &key(command))
+}
+
+/// The history's key of this command, here.
+pub(super) fn key(command: &[OsString]) -> String {
+    let here = env::current_dir().unwrap_or_default();
+    history::key(&project(&here), command.iter().map(OsString::as_os_str))
+}
+
+/// The nearest directory upwards that looks like a project's, or this one.
+fn project(here: &Path) -> PathBuf {
+    let is_marked = |dir: &&Path| MARKS.iter().any(|mark| dir.join(mark).symlink_metadata().is_ok());
+    here.ancestors().find(is_marked).unwrap_or(here).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commands_project_is_the_nearest_marked_directory_upwards() {
+        let base = tempfile::tempdir().expect("a directory");
+        let deep = base.path().join("a/b/c");
+        std::fs::create_dir_all(&deep).expect("directories");
+        assert_eq!(project(&deep), deep);
+        std::fs::create_dir(base.path().join(".git")).expect("a directory");
+        assert_eq!(project(&deep), base.path());
+        std::fs::write(base.path().join("a/b/package.json"), "{}").expect("a file");
+        assert_eq!(project(&deep), base.path().join("a/b"));
+    }
+}

@@ -1,0 +1,50 @@
+//! `makeroom report`: what a past run was like.
+
+use std::{fs, io::Write as _, path::Path, process::ExitCode};
+
+use crate::{
+    cli::{ChildArgs, ReportArgs, RoomArgs},
+    config,
+    core::{report::RunReport, text},
+    lease::{reports::Reports, state_dir::StateDir},
+    report::{page, past_run},
+};
+
+/// Shows it.
+#[must_use]
+pub fn report(args: &ReportArgs) -> ExitCode {
+    let settings = match config::settle(&RoomArgs::default(), &ChildArgs::default(), &args.common) {
+        Ok(settings) => settings,
+        Err(error) => return super::refuse(&error),
+    };
+    let mut say = super::voice(&settings);
+    let shown = find(args, &settings).and_then(|json| match &args.html {
+        Some(path) => write_page(path, &json).map(|()| String::new()),
+        None if args.json => Ok(json),
+        None => read(&json).map(|report| past_run::describe(&report)),
+    });
+    match shown {
+        Ok(shown) if std::io::stdout().write_all(shown.as_bytes()).is_ok() => ExitCode::SUCCESS,
+        Ok(_) => super::failed(),
+        Err(error) => {
+            say.error(text::printable(&error), None, Some("a run keeps its report in the state directory; `makeroom -- COMMAND` is one"));
+            super::failed()
+        }
+    }
+}
+
+fn find(args: &ReportArgs, settings: &config::Settings) -> Result<String, String> {
+    let none = || args.lease.as_ref().map_or_else(|| "there is no run yet".to_owned(), |lease| format!("there is no report of {lease}"));
+    let state = StateDir::open_existing(&settings.state_dir).map_err(|error| error.to_string())?.ok_or_else(none)?;
+    let found = Reports::of(state.path()).find(args.lease.as_deref()).map_err(|error| format!("cannot read the report: {error}"))?;
+    found.ok_or_else(none)
+}
+
+fn read(json: &str) -> Result<RunReport, String> {
+    serde_json::from_str(json).map_err(|error| format!("the report is not of this version: {error}"))
+}
+
+fn write_page(path: &Path, json: &str) -> Result<(), String> {
+    let page = page::html(&read(json)?);
+    fs::write(path, page).map_err(|error| format!("the page cannot be written to {}: {error}", path.display()))
+}

@@ -1,0 +1,38 @@
+//! Owns what is found out about the host beside its figures: what its kernel and its tools can do, for
+//! `makeroom doctor`; and what its kernel killed for memory, for the keeper.
+
+use std::time::Duration;
+
+use super::{
+    reclaim::MEASURE,
+    shell::{Shell, ShellError, variable},
+};
+use crate::core::{
+    cgroup::{self, Measured},
+    health::HostFacts,
+    killed::{self, Killed},
+};
+
+const DOCTOR: &str = include_str!("steps/doctor.sh");
+const KILLED: &str = include_str!("steps/killed.sh");
+const LIMIT: Duration = Duration::from_secs(15);
+
+/// Looks at the host. `swap_dir` is where a swap area would be made.
+///
+/// # Errors
+/// [`ShellError`] where the host cannot be asked.
+pub async fn look(shell: &Shell, swap_dir: &str) -> Result<(Measured, HostFacts), ShellError> {
+    let script = [shell.who(), &variable("swap_dir", swap_dir), MEASURE, "memory\ndisks\necho '==> doctor <=='\n", DOCTOR].concat();
+    let output = shell.run(&script, LIMIT).await?;
+    shell.learn(&output);
+    let (figures, facts) = output.split_once("==> doctor <==\n").unwrap_or((&output, ""));
+    Ok((cgroup::read(figures), HostFacts::read(facts)))
+}
+
+/// What the host's kernel has killed for memory within this time, by its own log.
+///
+/// # Errors
+/// [`ShellError`]; also where nobody there may read that log.
+pub async fn killed(shell: &Shell, within: Duration) -> Result<Vec<Killed>, ShellError> {
+    Ok(killed::read(&shell.run_as_root(KILLED, None, LIMIT).await?, within))
+}

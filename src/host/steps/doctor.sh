@@ -1,0 +1,29 @@
+# Prints what a run needs to know of the host's kernel and tools: "kernel VERSION", "reclaim v2|v1|old|none",
+# "psi yes|no", "missing TOOL…", "room KIB DIRECTORY" for the directory of the default swap area's disk.
+read -r kernel < /proc/sys/kernel/osrelease
+echo "kernel $kernel"
+way=none
+# Each cgroup of v2 but the root has memory.reclaim, where the kernel knows it (5.19).
+while read -r _ _ _ from at rest; do
+    case "$from $rest" in
+        "/ "*" - cgroup2 "*)
+            set -- "$at"/*/memory.current
+            if [ -e "$1" ]; then
+                way=old
+                set -- "$at"/*/memory.reclaim
+                [ ! -e "$1" ] || way=v2
+            fi
+            ;;
+        "/ "*" - cgroup "*memory*) [ ! -e "$at/memory.force_empty" ] && [ ! -e "$at/memory.usage_in_bytes" ] || way=v1 ;;
+    esac
+done < /proc/self/mountinfo
+echo "reclaim $way"
+if [ -r /proc/pressure/memory ]; then echo "psi yes"; else echo "psi no"; fi
+missing=
+for tool in awk dd df fallocate ln mkdir mkswap rm stat swapoff swapon; do
+    command -v "$tool" > /dev/null || missing="$missing $tool"
+done
+echo "missing$missing"
+dir=$swap_dir
+while [ ! -d "$dir" ]; do dir=${dir%/*}; dir=${dir:-/}; done
+df -Pk "$dir" | awk -v dir="$dir" 'END { print "room", $4, dir }'

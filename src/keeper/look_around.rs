@@ -1,0 +1,59 @@
+//! Owns looking for evidence after a build that may have been killed for want of memory: what the kernel
+//! killed, and which containers could have made more room. Changes nothing. Runs in the keeper.
+
+use std::time::Duration;
+
+use super::{acquire::pids, reach::Reach};
+use crate::{
+    core::{
+        killed::Killed,
+        plan,
+        selector::Selector,
+        target::{Activity, Listed},
+        verdict::Spare,
+        wire::Request,
+    },
+    host::{container::own_container, findings, reclaim},
+};
+
+/// A remedy is worth this much of somebody's time, who waits for the end of a run.
+const LIMIT: Duration = Duration::from_secs(5);
+/// More are named by nobody.
+const MOST: usize = 3;
+/// A service that gives less is no remedy.
+const WORTH_BYTES: u64 = 32 << 20;
+
+/// What the host's kernel killed for memory within this time; nothing where that cannot be told.
+pub(super) async fn killed(reach: &Reach, within: Duration) -> Vec<Killed> {
+    let looking = findings::killed(&reach.shell, within);
+    tokio::time::timeout(LIMIT, looking).await.ok().and_then(Result::ok).unwrap_or_default()
+}
+
+/// The largest containers that ran all the while; none where that cannot be told in time. `taken` are
+/// the ids of those that made room.
+pub(super) async fn spare(reach: &Reach, request: &Request, taken: &[String]) -> Vec<Spare> {
+    tokio::time::timeout(LIMIT, look(reach, request, taken)).await.ok().flatten().unwrap_or_default()
+}
+
+async fn look(reach: &Reach, request: &Request, taken: &[String]) -> Option<Vec<Spare>> {
+    let engine = reach.engine().await.ok()?;
+    let keep: Vec<Selector> = request.keep.iter().filter_map(|text| text.parse().ok()).collect();
+    let own = own_container();
+    let is_spare = |listed: &&Listed| {
+        listed.activity == Activity::Running
+            && !taken.contains(&listed.id)
+            && own.as_ref() != Some(&listed.id)
+            && !keep.iter().any(|selector| selector.matches(&listed.names, &listed.labels))
+    };
+    let listed = engine.list().await.ok()?;
+    let others: Vec<&Listed> = listed.iter().filter(is_spare).collect();
+    let measured = reclaim::look(&reach.shell, &pids(&engine, &others).await).await.ok()?;
+    let of = |listed: &&Listed| {
+        let bytes = plan::gives(measured.targets.get(&listed.id)?, true).pause_bytes;
+        Some(Spare { name: listed.name().to_owned(), bytes })
+    };
+    let mut spare: Vec<Spare> = others.iter().filter_map(of).filter(|spare| spare.bytes >= WORTH_BYTES).collect();
+    spare.sort_by(|one, other| other.bytes.cmp(&one.bytes).then_with(|| one.name.cmp(&other.name)));
+    spare.truncate(MOST);
+    Some(spare)
+}

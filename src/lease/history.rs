@@ -1,0 +1,127 @@
+//! Owns the history's file in the state directory: read when a need is asked for, added to after a
+//! run. A history that cannot be used costs nothing but itself.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read as _, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use crate::core::history::{self, Past};
+
+/// No history that we wrote is larger.
+const LARGEST_BYTES: u64 = 1 << 20;
+
+/// The history of a state directory.
+#[derive(Clone, Debug)]
+pub struct History {
+    path: PathBuf,
+}
+
+impl History {
+    /// That of this state directory, which was checked.
+    #[must_use]
+    pub fn of(state_dir: &Path) -> Self {
+        Self { path: state_dir.join("history") }
+    }
+
+    /// All of it; empty where there is none.
+    ///
+    /// # Errors
+    /// Where it is there and cannot be read.
+    pub fn read(&self) -> io::Result<String> {
+        let file = match self.open(OpenOptions::new().read(true)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(String::new()),
+            file => file?,
+        };
+        let mut bytes = Vec::new();
+        file.take(LARGEST_BYTES).read_to_end(&mut bytes)?;
+        // A byte that is no text spoils its line and no other.
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// Adds a run. Two that end at once both get in: a line is one write at the end.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    pub fn add(&self, past: &Past) -> io::Result<()> {
+        // A line that a crash cut off must not swallow this one: empty lines are passed over.
+        let line = format!("\n{}", past.line());
+        self.open(OpenOptions::new().append(true).create(true).mode(0o600))?.write_all(line.as_bytes())?;
+        let text = self.read()?;
+        if let Some(short) = history::shortened(&text) {
+            // Another one's file would be replaced by two that shorten at once, each with the same.
+            let anew = self.path.with_extension(std::process::id().to_string());
+            let mut file = Self::open_at(&anew, OpenOptions::new().write(true).create_new(true).mode(0o600))?;
+            file.write_all(short.as_bytes())?;
+            fs::rename(&anew, &self.path)?;
+        }
+        Ok(())
+    }
+
+    fn open(&self, options: &mut OpenOptions) -> io::Result<File> {
+        Self::open_at(&self.path, options)
+    }
+
+    fn open_at(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+        let file = options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)?;
+        if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is no file")) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::core::verdict::Kind;
+
+    fn past(peak_bytes: u64) -> Past {
+        Past::new("k".to_owned(), "sh".to_owned(), Timestamp::UNIX_EPOCH, 1.0, peak_bytes, Kind::Ok)
+    }
+
+    fn peaks(history: &History) -> Vec<u64> {
+        history::read(&history.read().expect("read")).map(|past| past.peak_bytes).collect()
+    }
+
+    #[test]
+    fn runs_are_added_and_read_in_their_order_also_after_a_line_that_was_cut_off() {
+        let base = tempfile::tempdir().expect("a directory");
+        let history = History::of(base.path());
+        assert_eq!(history.read().expect("none yet"), "");
+        history.add(&past(1)).expect("added");
+        let mut file = OpenOptions::new().append(true).open(base.path().join("history")).expect("there");
+        file.write_all(b"{\"version\":1,\"ke\xff").expect("written");
+        history.add(&past(2)).expect("added");
+        assert_eq!(peaks(&history), [1, 2]);
+        assert_eq!(fs::metadata(base.path().join("history")).expect("there").permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn it_does_not_grow_for_ever_and_the_newest_stay() {
+        let base = tempfile::tempdir().expect("a directory");
+        let history = History::of(base.path());
+        (0..3000).try_for_each(|peak| history.add(&past(peak))).expect("added");
+        let kept = peaks(&history);
+        assert_eq!(kept.last(), Some(&2999));
+        assert!(kept.len() < 1500 && fs::metadata(base.path().join("history")).expect("there").len() <= 128 << 10);
+        assert_eq!(fs::read_dir(base.path()).expect("there").count(), 1, "nothing beside it");
+    }
+
+    #[test]
+    fn links_and_fifos_are_not_followed() {
+        let base = tempfile::tempdir().expect("a directory");
+        let elsewhere = base.path().join("elsewhere");
+        symlink(&elsewhere, base.path().join("history")).expect("a link");
+        History::of(base.path()).add(&past(1)).expect_err("a link");
+        assert!(!elsewhere.exists());
+        let fifo = base.path().join("b");
+        fs::create_dir(&fifo).expect("a directory");
+        nix::unistd::mkfifo(&fifo.join("history"), nix::sys::stat::Mode::S_IRWXU).expect("a fifo");
+        History::of(&fifo).read().expect_err("a fifo");
+        History::of(&fifo).add(&past(1)).expect_err("a fifo");
+    }
+}

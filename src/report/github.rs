@@ -1,0 +1,83 @@
+//! Owns what GitHub Actions shows of a run beside the log: the job summary as Markdown, and the folds
+//! around makeroom's own lines. Pure, but for the question whether this is such a runner.
+
+use std::time::Duration;
+
+use super::summary::ended;
+use crate::core::{
+    report::RunReport,
+    target::Method,
+    text::{printable, size, span},
+};
+
+/// Opens a fold in the log (docs.github.com, "Workflow commands").
+pub const FOLD: &str = "::group::makeroom";
+/// Closes it.
+pub const UNFOLD: &str = "::endgroup::";
+
+/// Whether GitHub Actions reads the log.
+#[must_use]
+pub fn is_reading() -> bool {
+    std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true")
+}
+
+/// The run as a part of the job's summary.
+#[must_use]
+pub fn markdown(report: &RunReport) -> String {
+    let seconds = |seconds: f64| span(Duration::try_from_secs_f64(seconds).unwrap_or_default());
+    let mut text =
+        format!("### makeroom: {} {} after {}\n\n", plain(&report.command), ended(report.exit.into()), seconds(report.elapsed_s));
+    for sentence in [&report.verdict.cause, &report.verdict.remedy].into_iter().flatten() {
+        text += &format!("{}\n\n", plain(sentence));
+    }
+    let memory = &report.memory;
+    let rows = [
+        ("peak of the build", memory.build_peak_bytes.map(size)),
+        ("available with room made", memory.available_with_room_bytes.map(size)),
+        ("available at the lowest", memory.available_min_bytes.map(size)),
+        ("all tasks stalled", memory.full_stall_s.map(seconds)),
+        ("OOM kills", memory.oom_kills.map(|kills| kills.to_string())),
+    ];
+    text += "| | |\n|---|---:|\n";
+    for (what, figure) in rows {
+        text += &format!("| {what} | {} |\n", figure.unwrap_or_else(|| "not known".to_owned()));
+    }
+    if !report.targets.is_empty() {
+        text += "\n| service | how | memory | given back | runs again |\n|---|---|---:|---:|---|\n";
+        for target in &report.targets {
+            let figure = |bytes: Option<u64>| bytes.map_or_else(|| "not known".to_owned(), size);
+            text += &format!(
+                "| {} | {} | {} | {} | {} |\n",
+                plain(&target.target.name),
+                if target.target.method == Method::Pause { "paused" } else { "stopped" },
+                figure(target.target.memory_bytes),
+                figure(target.target.given_back_bytes),
+                if target.restored { "yes" } else { "**no**" },
+            );
+        }
+    }
+    text + "\n"
+}
+
+/// Text from outside, with nothing in it that Markdown or HTML would act on.
+fn plain(foreign: &str) -> String {
+    let escape = |letter: char| match letter {
+        '&' => "&amp;".to_owned(),
+        '<' => "&lt;".to_owned(),
+        '>' => "&gt;".to_owned(),
+        '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '#' | '!' | '~' => format!("\\{letter}"),
+        other => other.to_string(),
+    };
+    printable(foreign).chars().map(escape).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_cannot_break_out_of_their_cell() {
+        assert_eq!(plain("a|b"), "a\\|b");
+        assert_eq!(plain("<img src=x> `x` [l](u) _i_\n"), "&lt;img src=x&gt; \\`x\\` \\[l\\](u) \\_i\\_\\\\n");
+    }
+}

@@ -1,0 +1,240 @@
+//! The report of a run: its keys are the schema's, its figures those that were measured, and what was
+//! not seen is null. The build's peak beside what others measure of it.
+
+use std::{fs, path::PathBuf};
+
+use serde_json::Value;
+
+use crate::support::{
+    cgroup::held_bytes,
+    kernel::kills_turn,
+    makeroom::Done,
+    programs, schema,
+    services::Recipe,
+    site::{Site, UNTIL_GO},
+    swap,
+};
+
+const MIB: u64 = 1 << 20;
+
+fn site() -> Site {
+    Site::at(PathBuf::from("/nonexistent/docker.sock"))
+}
+
+#[track_caller]
+fn read(site: &Site, name: &str) -> Value {
+    let text = fs::read_to_string(site.work().join(name)).expect("a report");
+    let told = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}:\n{text}"));
+    schema::must_fit("report", &told);
+    told
+}
+
+/// The report of a run with this command.
+#[track_caller]
+fn reported(site: &Site, words: &[&str]) -> (Done, Value) {
+    let done = site.makeroom(["--report", "report.json"]).args(words).run();
+    (done, read(site, "report.json"))
+}
+
+#[test]
+fn a_whole_run_is_told_with_its_targets_its_swap_and_its_memory() {
+    let _kills = kills_turn();
+    let (turn, site) = (swap::turn(), Site::new());
+    let services = site.hogs(&Recipe::hog(60), 2);
+    let area = turn.dir().join("area");
+    let held: Vec<u64> = services.states().iter().map(|state| held_bytes(state.as_ref().expect("there"))).collect();
+    let mut run = site.makeroom(["--report", "report.json", "--pause", &services.all(), "--swap", &swap::more(200), "--swap-file"]);
+    let run = run.args([area.as_os_str()]).args(["sh", "-c", UNTIL_GO]).spawn();
+    site.child();
+    site.go();
+    run.wait().expect_code(7);
+    let told = read(&site, "report.json");
+    assert_eq!((&told["command"], &told["exit"]["code"], &told["exit"]["signal"]), (&"sh".into(), &7.into(), &Value::Null));
+    let targets = told["targets"].as_array().expect("a list");
+    assert_eq!(targets.len(), 2);
+    for (target, held) in targets.iter().zip(held) {
+        let (said, given) = (target["memory_bytes"].as_u64().expect("bytes"), target["given_back_bytes"].as_u64().expect("bytes"));
+        assert!(said.abs_diff(held) * 20 <= held, "{said} said, {held} held");
+        assert!(given * 10 >= said * 9, "{target}");
+        assert_eq!((&target["restored"], &target["method"]), (&true.into(), &"pause".into()), "{target}");
+    }
+    let swap = &told["swap"];
+    assert_eq!(
+        (&swap["made"], &swap["path"], &swap["removed"]),
+        (&true.into(), &area.display().to_string().into(), &true.into()),
+        "{swap}"
+    );
+    assert!(swap["peak_used_bytes"].as_u64().expect("bytes") >= 100 * MIB, "{swap}");
+    let memory = &told["memory"];
+    assert!(memory["available_min_bytes"].as_u64() <= memory["total_bytes"].as_u64(), "{memory}");
+    for key in ["available_before_bytes", "available_with_room_bytes", "some_stall_s", "full_stall_s", "oom_kills"] {
+        assert!(memory[key].is_number(), "{key}: {memory}");
+    }
+    assert_eq!(told["verdict"]["kind"], "own_error");
+}
+
+#[test]
+fn the_arguments_are_in_it_only_where_that_was_asked_for() {
+    let site = site();
+    let (_, told) = reported(&site, &["sh", "-c", "exit 0", "the secret"]);
+    assert_eq!(told["command"], "sh");
+    assert!(!told.to_string().contains("secret"), "{told}");
+    let (_, told) = reported(&site, &["--record-arguments", "sh", "-c", "exit 0", "no secret"]);
+    assert_eq!(told["command"], "sh -c 'exit 0' 'no secret'");
+}
+
+#[test]
+fn a_report_that_cannot_be_written_is_said_before_the_build_begins() {
+    let site = site();
+    let path = "/nonexistent/report.json";
+    let lax = site.makeroom(["--report", path, "sh", "-c", "echo built >&2; exit 3"]).run();
+    lax.expect_code(3);
+    let (said, built) = (lax.err.find("the report cannot be written to").expect("said"), lax.err.find("built").expect("built"));
+    assert!(said < built, "{}", lax.err);
+    site.makeroom(["--report", path, "--strict", "touch", "ran"]).run().expect_code(125).expect_said("the command was not started");
+    assert!(!site.work().join("ran").exists());
+}
+
+#[test]
+fn the_last_run_and_each_by_its_lease_can_be_shown() {
+    let site = site();
+    site.makeroom(["report"]).run().expect_code(125).expect_said("there is no run yet");
+    site.makeroom(["sh", "-c", "exit 3"]).run().expect_code(3);
+    let first: Value = serde_json::from_str(&site.makeroom(["report", "--json"]).run().expect_code(0).out).expect("JSON");
+    schema::must_fit("report", &first);
+    site.makeroom(["true"]).run().expect_code(0);
+    let last = site.makeroom(["report"]).run();
+    assert!(last.expect_code(0).out.contains("build       ok after "), "{}", last.out);
+    let named = site.makeroom(["report", first["lease"].as_str().expect("a lease")]).run();
+    assert!(named.expect_code(0).out.contains("build       failed with 3 after "), "{}", named.out);
+    site.makeroom(["report", "000000000000"]).run().expect_code(125).expect_said("there is no report of 000000000000");
+}
+
+#[test]
+#[cfg_attr(makeroom_portable, ignore = "memory is sampled on Linux only")]
+fn the_peak_of_eight_processes_at_once_is_what_they_hold_together() {
+    let site = site();
+    // Each holds 64 MiB of its own for a second and says so by its exit code alone.
+    let hold = "a = bytearray(64 << 20); a[::4096] = b'x' * (len(a) // 4096); import time; time.sleep(1.5)";
+    let script = format!("for i in 1 2 3 4 5 6 7 8; do python3 -c \"{hold}\" & done; wait");
+    let (done, told) = reported(&site, &["sh", "-c", &script]);
+    done.expect_code(0);
+    let peak = told["memory"]["build_peak_bytes"].as_u64().expect("bytes");
+    // An interpreter has some 9 MiB beside.
+    let expected = 8 * 73 * MIB;
+    assert!(peak.abs_diff(expected) * 10 <= expected, "{} MiB", peak / MIB);
+    assert_eq!(told["memory"]["build_peak_source"], "process_tree");
+}
+
+#[test]
+fn each_end_of_a_build_has_its_sentence() {
+    let _turn = kills_turn();
+    let site = site();
+    for (script, kind, words) in [
+        ("exit 0", "ok", ""),
+        ("exit 9", "own_error", "the build failed by itself with 9"),
+        ("kill -KILL $$", "killed", "the build was killed"),
+        ("exit 134", "abort", "as Node does at its heap's limit"),
+    ] {
+        let (done, told) = reported(&site, &["sh", "-c", script]);
+        assert_eq!(told["verdict"]["kind"], kind, "{told:#}");
+        let cause = told["verdict"]["cause"].as_str().unwrap_or_default();
+        assert!(cause.contains(words) && done.err.contains(words), "{cause} should say {words}\n{}", done.err);
+    }
+    let (done, told) = reported(&site, &["--timeout", "200ms", "sleep", "60"]);
+    assert_eq!((done.code(), &told["verdict"]["kind"]), (Some(124), &"timeout".into()), "{told:#}");
+}
+
+#[test]
+fn a_need_of_auto_is_what_the_last_runs_of_the_same_command_took() {
+    let site = site();
+    let words = ["python3", "-c", "a = bytearray(300 << 20); a[::4096] = b'x' * (len(a) // 4096); import time; time.sleep(0.6)"];
+    let unknown = site.makeroom(["--need", "auto"]).args(words).run();
+    unknown.expect_code(0).expect_said("no earlier run of this command is known");
+    let known = site.makeroom(["--need", "auto"]).args(words).run();
+    known.expect_code(0).expect_said("nothing paused for a build of 3");
+    let plan = site.makeroom(["plan", "--json", "--"]).args(words).run();
+    let told: Value = serde_json::from_str(&plan.expect_code(0).out).expect("JSON");
+    assert_eq!(told["need"]["source"], "history", "{told}");
+    let bytes = told["need"]["bytes"].as_u64().expect("bytes");
+    assert!((300 * MIB..340 * MIB).contains(&bytes), "{} MiB", bytes / MIB);
+    let history = fs::read_to_string(site.state().join("history")).expect("a history");
+    assert!(!history.contains("bytearray"), "no argument is kept: {history}");
+    let other = site.makeroom(["plan", "--json", "--", "python3", "-c", "other"]).run();
+    assert!(other.out.contains("\"need\": null"), "{}", other.out);
+}
+
+#[test]
+fn a_history_that_is_garbage_costs_the_history_only() {
+    let site = site();
+    site.makeroom(["true"]).run().expect_code(0);
+    fs::write(site.state().join("history"), b"\xff\xfe{{{\n\0\0\n{\"version\":7}\n").expect("written");
+    let run = site.makeroom(["--need", "auto", "sh", "-c", "exit 3"]).run();
+    run.expect_code(3).expect_said("no earlier run of this command is known");
+    fs::remove_file(site.state().join("history")).expect("there");
+    fs::create_dir(site.state().join("history")).expect("a directory");
+    let run = site.makeroom(["--need", "auto", "sh", "-c", "exit 3"]).run();
+    run.expect_code(3).expect_said("the history cannot be read");
+}
+
+#[test]
+fn the_page_is_one_file_without_a_script_and_tells_the_run() {
+    let site = site();
+    site.makeroom(["sh", "-c", "sleep 0.6; exit 3"]).run().expect_code(3);
+    let written = site.makeroom(["report", "--html", "page.html"]).run();
+    assert_eq!(written.expect_code(0).out, "");
+    let page = fs::read_to_string(site.work().join("page.html")).expect("a page");
+    for words in
+        ["<!doctype html>", "<title>makeroom: sh</title>", "failed with 3 after", "class=\"curve available\"", "prefers-color-scheme: dark"]
+    {
+        assert!(page.contains(words), "{words} in {page}");
+    }
+    for foreign in ["<script", "http://", "https://", "@import", "url("] {
+        assert!(!page.contains(foreign), "{foreign} in {page}");
+    }
+    site.makeroom(["report", "--html", "/nonexistent/page.html"]).run().expect_code(125).expect_said("the page cannot be written");
+}
+
+#[test]
+fn github_actions_gets_a_summary_and_folds_around_our_own_lines() {
+    let site = site();
+    let summary = site.work().join("summary.md");
+    fs::write(&summary, "# before\n").expect("written");
+    let mut run = site.makeroom(["sh", "-c", "echo built >&2; exit 3"]);
+    let done = run.env("GITHUB_ACTIONS", "true").env("GITHUB_STEP_SUMMARY", &summary).run();
+    let err = &done.expect_code(3).err;
+    let folds: Vec<_> = err.lines().filter(|line| line.starts_with("::") || *line == "built").collect();
+    assert_eq!(folds, ["::group::makeroom", "::endgroup::", "built", "::group::makeroom", "::endgroup::"], "{err}");
+    let text = fs::read_to_string(&summary).expect("a summary");
+    assert!(text.starts_with("# before\n### makeroom: sh failed with 3 after "), "{text}");
+    assert!(text.contains("| peak of the build | "), "{text}");
+}
+
+/// What the kernel says of this command's largest process, as `/usr/bin/time -v` prints it.
+fn largest_process_bytes(words: &[&str]) -> u64 {
+    let script = "import resource, subprocess, sys; subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True); \
+                  print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)";
+    let output = std::process::Command::new("python3").args(["-c", script]).args(words).output().expect("python3");
+    String::from_utf8_lossy(&output.stdout).trim().parse::<u64>().expect("a number") * 1024
+}
+
+#[test]
+fn the_peak_of_one_process_is_within_a_twentieth_of_what_time_says() {
+    let (site, grower) = (site(), programs::grower().display().to_string());
+    // One that is sampled, and one that is over before the first sample.
+    for seconds in ["1", "0"] {
+        let words = [grower.as_str(), "300", seconds];
+        let expected = largest_process_bytes(&words);
+        let (_, told) = reported(&site, &words);
+        let peak = told["memory"]["build_peak_bytes"].as_u64().expect("bytes");
+        assert!(peak.abs_diff(expected) * 20 <= expected, "{} MiB, and {} MiB by rusage", peak / MIB, expected / MIB);
+    }
+}
+
+#[test]
+fn a_child_that_lived_between_two_samples_counts() {
+    let (site, grower) = (site(), programs::grower().display().to_string());
+    let (_, told) = reported(&site, &["sh", "-c", &format!("'{grower}' 200 0; sleep 0.1")]);
+    let peak = told["memory"]["build_peak_bytes"].as_u64().expect("bytes");
+    assert!(peak >= 200 * MIB, "{} MiB", peak / MIB);
+}
