@@ -1,0 +1,246 @@
+//! Owns what a round of chaos is made of: services, commands and faults, all of them from a seed. Pure.
+
+/// The numbers of a seed: xorshift64*, the same on each machine.
+pub struct Random(u64);
+
+impl Random {
+    /// The numbers of this seed.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        // Neighbouring seeds shall have nothing in common, and none may be 0.
+        Self(seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 16
+    }
+
+    /// From 0 to one less than this.
+    pub fn below(&mut self, end: u64) -> u64 {
+        self.next() % end
+    }
+
+    fn percent(&mut self, chance: u64) -> bool {
+        self.below(100) < chance
+    }
+
+    fn pick<T: Copy>(&mut self, choice: &[T]) -> T {
+        choice[usize::try_from(self.below(choice.len() as u64)).expect("small")]
+    }
+}
+
+/// What a service is like before anything happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Before {
+    Running,
+    /// By somebody else.
+    Paused,
+    Stopped,
+}
+
+/// One service.
+#[derive(Clone, Debug)]
+pub struct Service {
+    pub policy: &'static str,
+    pub auto_remove: bool,
+    pub has_health_check: bool,
+    pub before: Before,
+}
+
+/// What a process of a run, or the run, is hit by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Victim {
+    Supervisor,
+    Keeper,
+    Both,
+    /// The supervisor's process group, the child's not included.
+    Group,
+}
+
+/// One command of makeroom's.
+#[derive(Clone, Debug)]
+pub enum Command {
+    Run {
+        options: Vec<&'static str>,
+        build_ms: u64,
+        is_stubborn: bool,
+    },
+    /// `start`, and `stop` after a while.
+    Start {
+        options: Vec<&'static str>,
+        held_ms: u64,
+    },
+    Recover,
+}
+
+/// One thing that goes wrong.
+#[derive(Clone, Debug)]
+pub enum Fault {
+    /// A signal to a run. SIGSTOP is followed by SIGCONT after a while.
+    Signal {
+        command: usize,
+        victim: Victim,
+        signal: i32,
+        frozen_ms: u64,
+    },
+    /// The engine ends by this signal, and is started again.
+    Engine {
+        signal: &'static str,
+        down_ms: u64,
+    },
+    Remove {
+        service: usize,
+    },
+    Recreate {
+        service: usize,
+    },
+    /// The state directory's file system has no room for a while.
+    FullDisk {
+        full_ms: u64,
+    },
+    /// The clock on the wall is another one for the rest of the round.
+    Clock {
+        seconds: i64,
+    },
+}
+
+/// A round: everything that is about to happen, and when, in milliseconds.
+#[derive(Clone, Debug)]
+pub struct Round {
+    pub services: Vec<Service>,
+    /// Whether they depend on each other, as compose's do.
+    pub is_project: bool,
+    /// Whether the engine leaves its containers alone when it ends.
+    pub live_restore: bool,
+    pub commands: Vec<(u64, Command)>,
+    pub faults: Vec<(u64, Fault)>,
+}
+
+impl Round {
+    /// The round of this seed.
+    #[must_use]
+    pub fn of(seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let services: Vec<_> = (0..2 + random.below(4)).map(|_| service(&mut random)).collect();
+        let number = random.pick(&[1, 1, 2, 3]);
+        let commands: Vec<_> = (0..number).map(|_| (random.below(500), command(&mut random))).collect();
+        let faults = (0..random.below(4)).map(|_| (random.below(1500), fault(&mut random, &services, &commands))).collect();
+        // In blocks: to change it the engine has to be started anew.
+        Self { is_project: random.percent(50), live_restore: seed / 25 % 2 == 1, services, commands, faults }
+    }
+
+    /// Whether the engine ends in this round.
+    #[must_use]
+    pub fn kills_the_engine(&self) -> bool {
+        self.faults.iter().any(|(_, fault)| matches!(fault, Fault::Engine { .. }))
+    }
+
+    /// Whether the state directory's file system is full for a while.
+    #[must_use]
+    pub fn fills_the_disk(&self) -> bool {
+        self.faults.iter().any(|(_, fault)| matches!(fault, Fault::FullDisk { .. }))
+    }
+
+    /// Whether this service is removed or replaced in this round.
+    #[must_use]
+    pub fn meddles_with(&self, index: usize) -> bool {
+        let does = |fault: &Fault| matches!(fault, Fault::Remove { service } | Fault::Recreate { service } if *service == index);
+        self.faults.iter().any(|(_, fault)| does(fault))
+    }
+
+    /// Whether a command of it may stop services. `auto` stops what swap cannot hold, but nothing so small.
+    #[must_use]
+    pub fn may_stop(&self) -> bool {
+        self.commands.iter().any(|(_, command)| match command {
+            Command::Run { options, .. } | Command::Start { options, .. } => options.contains(&"stop"),
+            Command::Recover => false,
+        })
+    }
+
+    /// The exit code of this command, where nothing in the round may change it.
+    #[must_use]
+    pub fn expected_code(&self, index: usize) -> Option<i32> {
+        let ends_it = |fault: &Fault| {
+            matches!(fault, Fault::Signal { command, victim, signal, .. }
+                if *command == index && *victim != Victim::Keeper && *signal != libc::SIGSTOP)
+        };
+        let is_run = matches!(self.commands[index].1, Command::Run { .. });
+        (is_run && !self.faults.iter().any(|(_, fault)| ends_it(fault))).then_some(7)
+    }
+}
+
+fn service(random: &mut Random) -> Service {
+    let auto_remove = random.percent(15);
+    Service {
+        // The engine refuses the two together.
+        policy: if auto_remove { "no" } else { random.pick(&["no", "on-failure", "unless-stopped", "always"]) },
+        auto_remove,
+        has_health_check: random.percent(30),
+        before: if auto_remove {
+            Before::Running
+        } else {
+            random.pick(&[Before::Running, Before::Running, Before::Running, Before::Running, Before::Paused, Before::Stopped])
+        },
+    }
+}
+
+fn command(random: &mut Random) -> Command {
+    let method = random.pick(&[&["--method", "pause"][..], &["--method", "stop"], &[]]);
+    let swap = random.pick(&[&["--swap", "off"][..], &["--swap", "off"], &["--swap", "16MiB"]]);
+    let options = [method, swap].concat();
+    match random.below(10) {
+        0..7 => Command::Run { options, build_ms: 50 + random.below(1200), is_stubborn: random.percent(20) },
+        7..9 => Command::Start { options, held_ms: 50 + random.below(1200) },
+        _ => Command::Recover,
+    }
+}
+
+fn fault(random: &mut Random, services: &[Service], commands: &[(u64, Command)]) -> Fault {
+    let service = usize::try_from(random.below(services.len() as u64)).expect("small");
+    let command = usize::try_from(random.below(commands.len() as u64)).expect("small");
+    let victim = random.pick(&[Victim::Supervisor, Victim::Keeper, Victim::Both, Victim::Group]);
+    let frozen_ms = 50 + random.below(700);
+    match random.below(20) {
+        0..7 => Fault::Signal { command, victim, signal: libc::SIGKILL, frozen_ms },
+        7..10 => Fault::Signal { command, victim, signal: random.pick(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP]), frozen_ms },
+        10..13 => Fault::Signal { command, victim, signal: libc::SIGSTOP, frozen_ms },
+        13..16 => Fault::Engine { signal: random.pick(&["TERM", "KILL"]), down_ms: random.below(1000) },
+        16 => Fault::Remove { service },
+        17 => Fault::Recreate { service },
+        18 => Fault::FullDisk { full_ms: 50 + random.below(700) },
+        _ => Fault::Clock { seconds: random.pick(&[-7200, -60, 60, 7200]) },
+    }
+}
+
+#[test]
+fn a_seed_gives_the_same_round_each_time_and_another_seed_another_one() {
+    let told = |seed| format!("{:?}", Round::of(seed));
+    assert_eq!(told(7), told(7));
+    assert_ne!(told(7), told(8));
+}
+
+#[test]
+fn each_fault_comes_up() {
+    let all = format!("{:?}", (0..300).map(Round::of).collect::<Vec<_>>());
+    for name in [
+        "Signal",
+        "Engine",
+        "Remove",
+        "Recreate",
+        "FullDisk",
+        "Clock",
+        "Supervisor",
+        "Keeper",
+        "Both",
+        "Group",
+        "Recover",
+        "Start",
+        "Paused",
+        "Stopped",
+    ] {
+        assert!(all.contains(name), "{name}");
+    }
+}

@@ -1,0 +1,109 @@
+//! Owns the surroundings of a round: its services in the engine, its state directory, and what both
+//! were like before anything happened.
+
+use std::{fs, path::PathBuf, process::Command};
+
+use serde_json::json;
+
+use crate::{
+    plan::{Before, Round},
+    support::{
+        must_run,
+        services::{Recipe, Services, State},
+        site::Site,
+        swap, unique, wait_until,
+    },
+};
+
+/// The surroundings of a round.
+pub struct World {
+    pub site: Site,
+    pub services: Vec<Services>,
+    /// What each was like.
+    pub before: Vec<State>,
+    /// What swap there was, and `vm.swappiness`.
+    pub swaps: Vec<PathBuf>,
+    pub swappiness: String,
+    /// Where the round's swap areas are.
+    pub swap_dir: tempfile::TempDir,
+    label: String,
+    disk: Option<Disk>,
+}
+
+/// A small file system for the state directory, gone at drop.
+struct Disk(PathBuf);
+
+impl Disk {
+    fn mount(path: PathBuf) -> Self {
+        fs::create_dir(&path).expect("a directory");
+        must_run(Command::new("mount").args(["-t", "tmpfs", "-o", "size=512k,mode=700", "tmpfs"]).arg(&path));
+        Self(path)
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // Lazily: what a failing round left open shall not keep it.
+        must_run(Command::new("umount").arg("-l").arg(&self.0));
+    }
+}
+
+impl World {
+    /// Starts what the round needs.
+    pub fn new(round: &Round) -> Self {
+        let site = Site::new();
+        let disk = round.fills_the_disk().then(|| Disk::mount(site.state()));
+        let label = unique("chaos");
+        let services: Vec<_> = (0..round.services.len()).map(|index| site.start(&recipe(round, index, &label), 1)).collect();
+        for (service, planned) in services.iter().zip(&round.services) {
+            wait_until("a service runs", || service.are("running"));
+            match planned.before {
+                Before::Running => {}
+                Before::Paused => service.tell(0, "pause"),
+                Before::Stopped => service.tell(0, "stop"),
+            }
+        }
+        let before = services.iter().map(|service| service.state(0).expect("just made")).collect();
+        Self { site, services, before, swaps: swap::areas(), swappiness: swappiness(), swap_dir: swap::directory(), label, disk }
+    }
+
+    /// What selects all services of the round and nothing else.
+    #[must_use]
+    pub fn selector(&self) -> String {
+        format!("label:chaos={}", self.label)
+    }
+
+    /// Fills the state directory's file system, or gives the room back.
+    pub fn fill_disk(&self, is_full: bool) {
+        let Some(Disk(path)) = &self.disk else { return };
+        let filler = path.join("filler");
+        if is_full {
+            // It ends with what does not fit: that is what it is for.
+            let _ = fs::write(filler, vec![0; 1 << 20]);
+        } else {
+            let _ = fs::remove_file(filler);
+        }
+    }
+}
+
+/// What `vm.swappiness` is.
+pub fn swappiness() -> String {
+    fs::read_to_string("/proc/sys/vm/swappiness").expect("a setting").trim().to_owned()
+}
+
+fn recipe(round: &Round, index: usize, label: &str) -> Recipe {
+    let planned = &round.services[index];
+    let mut recipe = Recipe::default().label("chaos", label).restart(planned.policy);
+    if planned.auto_remove {
+        recipe = recipe.auto_remove();
+    }
+    if planned.has_health_check {
+        recipe = recipe.field("Healthcheck", json!({ "Test": ["CMD", "/bin/true"], "Interval": 200_000_000, "Timeout": 1_000_000_000 }));
+    }
+    if round.is_project {
+        let needs = index.checked_sub(1).map_or(String::new(), |before| format!("s{before}:service_started:false"));
+        recipe = recipe.label("com.docker.compose.project", label).label("com.docker.compose.service", &format!("s{index}"));
+        recipe = recipe.label("com.docker.compose.depends_on", &needs);
+    }
+    recipe
+}
