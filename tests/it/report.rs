@@ -64,11 +64,15 @@ fn a_whole_run_is_told_with_its_targets_its_swap_and_its_memory() {
         (&true.into(), &area.display().to_string().into(), &true.into()),
         "{swap}"
     );
-    assert!(swap["peak_used_bytes"].as_u64().expect("bytes") >= 100 * MIB, "{swap}");
     let memory = &told["memory"];
-    assert!(memory["available_min_bytes"].as_u64() <= memory["total_bytes"].as_u64(), "{memory}");
-    for key in ["available_before_bytes", "available_with_room_bytes", "some_stall_s", "full_stall_s", "oom_kills"] {
-        assert!(memory[key].is_number(), "{key}: {memory}");
+    assert!(memory["available_before_bytes"].is_number() && memory["available_with_room_bytes"].is_number(), "{memory}");
+    // What only samples of this machine tell is null where it takes none.
+    let sampled =
+        [&swap["peak_used_bytes"], &memory["available_min_bytes"], &memory["some_stall_s"], &memory["full_stall_s"], &memory["oom_kills"]];
+    assert!(sampled.iter().all(|figure| figure.is_null() == cfg!(makeroom_portable)), "{told:#}");
+    if !cfg!(makeroom_portable) {
+        assert!(swap["peak_used_bytes"].as_u64().expect("bytes") >= 100 * MIB, "{swap}");
+        assert!(memory["available_min_bytes"].as_u64() <= memory["total_bytes"].as_u64(), "{memory}");
     }
     assert_eq!(told["verdict"]["kind"], "own_error");
 }
