@@ -16,6 +16,8 @@ use crate::core::{
 /// The measuring step's functions: `memory`, `cgroups`, `disks`.
 pub(super) const MEASURE: &str = include_str!("steps/measure.sh");
 const RECLAIM: &str = include_str!("steps/reclaim.sh");
+/// What the step says before it changes settings.
+const QUESTION: &str = "==> settings <==";
 const MEASURE_LIMIT: Duration = Duration::from_secs(15);
 /// At 700 MiB/s the largest machines need seconds; a slow disk needs minutes, and then room is worth it.
 const RECLAIM_LIMIT: Duration = Duration::from_mins(5);
@@ -52,8 +54,8 @@ pub async fn measure(shell: &Shell) -> Result<Measured, ShellError> {
 /// [`ShellError`].
 pub async fn reclaim(shell: &Shell, lease: &str, targets: &[PidAndId], changes: &[Setting]) -> Result<(GivenBack, Measured), ShellError> {
     let changes = settings::lines(changes.iter().map(|Setting { name, was, is }| (name, was, is)));
-    let script = [&list(targets), &changes, MEASURE, SETTINGS, RECLAIM].concat();
-    let output = shell.run_as_root(&script, Some(&settings::changer(lease)), RECLAIM_LIMIT).await?;
+    let script = [&list(targets), &changes, &super::shell::variable("question", QUESTION), MEASURE, SETTINGS, RECLAIM].concat();
+    let output = shell.ask_as_root(&script, &settings::changer(lease), &format!("{QUESTION}\n"), RECLAIM_LIMIT).await?;
     let (before, after) = output.split_once("==> after <==\n").unwrap_or((&output, ""));
     let (before, after) = (cgroup::read(before), cgroup::read(after));
     Ok((cgroup::given_back(&before, &after), after))

@@ -27,8 +27,12 @@ printf '%s\n' "$figures" | {
     done
     wait
 } 2>&1 | head -c 2000 >&2
-# Not before: with these settings the kernel would rather keep what is pushed out.
-set_settings
 echo "==> after <=="
 memory
 cgroups
+[ -n "$settings" ] || exit 0
+# Not before: with these settings the kernel would rather keep what is pushed out. And not without being told: a
+# step can begin so late that its keeper has put everything back.
+echo "$question"
+read -r word && [ "$word" = go ] || exit 0
+set_settings
