@@ -162,11 +162,7 @@ impl Shell {
     /// # Errors
     /// [`ShellError::NoRoot`] where we cannot be.
     pub async fn run_as_root(&self, script: &str, subject: Option<&str>, limit: Duration) -> Result<String, ShellError> {
-        let Some(root) = self.root().await else {
-            return Err(ShellError::NoRoot { place: self.place() });
-        };
-        let words: Vec<&str> = ["-s"].into_iter().chain(subject).collect();
-        self.step(&words, Some(root), script, limit, None).await
+        self.as_root(script, subject, limit, None).await
     }
 
     /// The same for a step that asks: once it has printed `question` it gets a line. One that is not wanted any more
@@ -175,10 +171,15 @@ impl Shell {
     /// # Errors
     /// [`ShellError`].
     pub async fn ask_as_root(&self, script: &str, subject: &str, question: &str, limit: Duration) -> Result<String, ShellError> {
+        self.as_root(script, Some(subject), limit, Some(question)).await
+    }
+
+    async fn as_root(&self, script: &str, subject: Option<&str>, limit: Duration, question: Option<&str>) -> Result<String, ShellError> {
         let Some(root) = self.root().await else {
             return Err(ShellError::NoRoot { place: self.place() });
         };
-        self.step(&["-s", subject], Some(root), script, limit, Some(question)).await
+        let words: Vec<&str> = ["-s"].into_iter().chain(subject).collect();
+        self.step(&words, Some(root), script, limit, question).await
     }
 
     /// Starts a step that goes on until it is dropped; its streams are the caller's. `name` shows in lists of processes.
