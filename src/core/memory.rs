@@ -20,10 +20,14 @@ pub struct Memory {
     pub zswap_bytes: u64,
 }
 
+/// No machine has more: what is beyond it is no figure of a kernel.
+const MOST_KIB: u64 = 1 << 50;
+
 /// Reads `/proc/meminfo`; `None` where it is not one, or lacks `MemAvailable` (before Linux 3.14).
 #[must_use]
 pub fn meminfo(text: &str) -> Option<Memory> {
-    let info = Meminfo::from_buf_read(text.as_bytes()).ok()?;
+    let figures: Vec<&str> = text.lines().filter(|line| is_figure(line)).collect();
+    let info = Meminfo::from_buf_read(figures.join("\n").as_bytes()).ok()?;
     Some(Memory {
         total_bytes: info.mem_total,
         available_bytes: info.mem_available?,
@@ -31,6 +35,18 @@ pub fn meminfo(text: &str) -> Option<Memory> {
         swap_free_bytes: info.swap_free,
         zswap_bytes: info.z_swap.unwrap_or(0),
     })
+}
+
+/// Whether the kernel can have printed this: `Name: NUMBER` or `Name: NUMBER kB` (proc_meminfo(5)). What comes from
+/// a VM's shell can hold anything, and procfs-core multiplies and cuts without looking.
+fn is_figure(line: &str) -> bool {
+    let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+    let (number, unit) = match fields[..] {
+        [name, number] if name.ends_with(':') => (number, "kB"),
+        [name, number, unit] if name.ends_with(':') => (number, unit),
+        _ => return false,
+    };
+    line.is_ascii() && unit == "kB" && number.parse::<u64>().is_ok_and(|number| number < MOST_KIB)
 }
 
 /// The time for which some task was stalled on memory since boot: `total` of the `some` line of
@@ -78,7 +94,7 @@ pub fn swaps(text: &str) -> Vec<ActiveSwap> {
         let path = unescape(fields.next()?);
         let size_kib: u64 = fields.nth(1)?.parse().ok()?;
         let used_kib: u64 = fields.next()?.parse().ok()?;
-        Some(ActiveSwap { path, size_bytes: size_kib * 1024, used_bytes: used_kib * 1024 })
+        Some(ActiveSwap { path, size_bytes: size_kib.checked_mul(1024)?, used_bytes: used_kib.checked_mul(1024)? })
     };
     text.lines().skip(1).filter_map(read).collect()
 }
@@ -129,6 +145,14 @@ mod tests {
         assert_eq!(memory.available_bytes, 24_423_372 * 1024);
         assert_eq!((memory.swap_total_bytes, memory.swap_free_bytes), (65_532 * 1024, 65_532 * 1024));
         assert!(meminfo("").is_none() && meminfo("MemTotal: x kB\n").is_none());
+    }
+
+    #[test]
+    fn what_no_kernel_prints_is_passed_over() {
+        for noise in ["é 1 kB", "x 1 kB", "Far: 18446744073709551615 kB", "Odd: 18446744073709551615 GB", "Odd: 1 2 3 4", ":"] {
+            assert_eq!(meminfo(&format!("{noise}\n{MEMINFO}")), meminfo(MEMINFO), "{noise}");
+        }
+        assert!(swaps("Filename\n/s file 18446744073709551615 1 -2\n").is_empty());
     }
 
     #[test]

@@ -181,6 +181,8 @@ pub enum SettingBack {
 pub enum Stage {
     /// Announced, perhaps done.
     Intended,
+    /// The engine was asked and its answer was lost: it may still do it.
+    Unknown,
     /// Done, perhaps by another lease.
     Held,
 }
@@ -240,9 +242,9 @@ impl LeaseState {
             Record::Opened(opened) => self.opened = Some(opened.clone()),
             Record::Taking { target, method } => hold(target, *method, Stage::Intended),
             Record::Joined { target, method } => hold(target, *method, Stage::Held),
-            Record::Taken { id, unknown: None } => {
+            Record::Taken { id, unknown } => {
                 if let Some(held) = self.targets.get_mut(id) {
-                    held.stage = Stage::Held;
+                    held.stage = if unknown.is_some() { Stage::Unknown } else { Stage::Held };
                 }
             }
             Record::NotTaken { id, .. } | Record::Restored { id, .. } => {
@@ -265,8 +267,7 @@ impl LeaseState {
             Record::SettingBack { name, .. } => {
                 self.settings.remove(name);
             }
-            // What is not known stays announced: restoring looks twice.
-            Record::Taken { unknown: Some(_), .. } | Record::NotRestored { .. } | Record::AreaMade { .. } | Record::AreaStays { .. } => {}
+            Record::NotRestored { .. } | Record::AreaMade { .. } | Record::AreaStays { .. } => {}
         }
     }
 }

@@ -198,11 +198,8 @@ impl Session {
                 self.targets_back = true;
                 self.finish_if_ready()
             }
-            Event::Released => {
-                (self.targets_back, self.all_back) = (true, true);
-                self.finish_if_ready()
-            }
-            Event::KeeperLost => {
+            // A keeper that was told to end by somebody else makes no room any more, and says no other word.
+            Event::Released | Event::KeeperLost => {
                 (self.targets_back, self.all_back) = (true, true);
                 match self.stage {
                     Stage::MakingRoom | Stage::Resuming => self.handle(Event::RoomMade),

@@ -5,7 +5,7 @@ use std::{fmt, future::Future, io, path::Path, time::Duration};
 
 use bollard::{
     ClientVersion, Docker,
-    models::{ContainerInspectResponse, ContainerSummary, ContainerSummaryStateEnum},
+    models::{ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary, ContainerSummaryStateEnum},
     query_parameters::{InspectContainerOptions, ListContainersOptions, StartContainerOptions, StopContainerOptionsBuilder},
 };
 
@@ -49,13 +49,24 @@ pub enum EngineError {
     Silent { after: Duration },
     #[error("the engine's answer was lost: {cause}")]
     Lost { cause: String },
+    #[error("the container is being removed")]
+    Removing,
+    #[error("the engine says that it is done, and the container is as before")]
+    NotSeen,
 }
 
 impl EngineError {
-    /// The container does not exist.
+    /// There is no such container, or there is none any more that could be made to run.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::Refused { status: 404, .. })
+        matches!(self, Self::Refused { status: 404, .. } | Self::Removing)
+    }
+
+    /// The kernel could not freeze all processes at that moment, and the runtime has thawed them again
+    /// (runc, `libcontainer/cgroups/fs/freezer.go`).
+    #[must_use]
+    pub fn is_freezer_busy(&self) -> bool {
+        matches!(self, Self::Refused { status: 500.., message } if message.contains("unable to freeze"))
     }
 
     /// The container is not in a state for this: 409.
@@ -131,10 +142,10 @@ impl Engine {
     /// One container as it is now.
     ///
     /// # Errors
-    /// [`EngineError`]; [`EngineError::is_not_found`] where there is none with this id.
+    /// [`EngineError`]; [`EngineError::is_not_found`] where there is none with this id, or none any more.
     pub async fn inspect(&self, id: &str) -> Result<Inspected, EngineError> {
         let answer = bounded(QUESTION, self.docker.inspect_container(id, None::<InspectContainerOptions>)).await?;
-        Ok(of_inspection(&answer))
+        if is_being_removed(&answer) { Err(EngineError::Removing) } else { Ok(of_inspection(&answer)) }
     }
 
     /// Freezes a running container. 409 where it is paused, stopped or restarting.
@@ -249,6 +260,13 @@ fn of_summary(summary: ContainerSummary) -> Option<Listed> {
         },
         ports: summary.ports.unwrap_or_default().iter().filter_map(|port| port.public_port).collect(),
     })
+}
+
+/// A removal that an engine died over is never finished, and what it leaves is `dead` for good: nobody can start it
+/// (moby, `daemon/start.go`: "marked for removal").
+fn is_being_removed(answer: &ContainerInspectResponse) -> bool {
+    use ContainerStateStatusEnum as Status;
+    matches!(answer.state.as_ref().and_then(|state| state.status), Some(Status::REMOVING | Status::DEAD))
 }
 
 fn of_inspection(answer: &ContainerInspectResponse) -> Inspected {

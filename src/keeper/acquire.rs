@@ -52,6 +52,8 @@ pub enum Acquired {
     Covered,
     /// A started lease of this name is held already.
     HeldAlready(String),
+    /// The lease cannot be recorded: a run goes on without, but `stop` could not name a started one.
+    NotRecorded,
 }
 
 /// What making room needs.
@@ -72,7 +74,7 @@ pub struct Acquirer<'a> {
 pub(super) struct Found {
     engine: Engine,
     pub(super) chosen: Vec<Listed>,
-    /// Running containers, the chosen ones before one other: what shows which kernel they are on.
+    /// The chosen containers that run, or else one other that has processes: what shows which kernel they are on.
     running: Vec<PidAndId>,
 }
 
@@ -102,7 +104,7 @@ impl Acquirer<'_> {
         let found = self.look_at_engine().await;
         if let Err(error) = self.open(journal, found.is_some()) {
             self.shortfall(format!("{error}; nothing is changed"), None);
-            return Acquired::Room(Box::new(room));
+            return if self.request.started.is_some() { Acquired::NotRecorded } else { Acquired::Room(Box::new(room)) };
         }
         let chosen = found.as_ref().map_or(&[][..], |found| &found.chosen);
         if self.request.inside.as_ref().is_some_and(|lease| covers(&leases, lease, chosen)) {
@@ -182,7 +184,7 @@ impl Acquirer<'_> {
         if journal.state().opened.as_ref().is_some_and(|opened| opened.engine == engine) {
             return Ok(());
         }
-        journal.note(&Record::Opened(Opened {
+        journal.announce(&Record::Opened(Opened {
             version: VERSION,
             lease: self.request.lease.clone(),
             kind: self.request.kind(),
@@ -214,7 +216,9 @@ impl Acquirer<'_> {
         let runs = |listed: &&Listed| listed.activity == Activity::Running;
         let mut shown: Vec<&Listed> = chosen.iter().filter(runs).collect();
         if shown.is_empty() {
-            shown.extend(listed.iter().find(runs));
+            // One that is taken already tells as much, and does not end in the meantime.
+            let is_paused = |listed: &&Listed| listed.activity == Activity::Paused;
+            shown.extend(chosen.iter().find(is_paused).or_else(|| listed.iter().find(runs)));
         }
         let running = pids(&engine, &shown).await;
         Some(Found { engine, chosen, running })

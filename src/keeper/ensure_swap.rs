@@ -10,7 +10,7 @@ use crate::{
         record::{self, Area, AreaGone, Record},
         swap as sums, text,
         values::{Size, SwapWish},
-        wire::Room,
+        wire::{Level, Note, Room},
     },
     host::swap,
     lease::{
@@ -96,8 +96,10 @@ impl Acquirer<'_> {
         let shared: Vec<Area> =
             others.filter(|held| !held.removing && measured.swap_at(&held.area.path).is_some()).map(|held| held.area.clone()).collect();
         for area in shared {
-            if !journal.state().areas.contains_key(&area.path) {
-                self.record(journal, &Record::AreaJoined { area });
+            if !journal.state().areas.contains_key(&area.path)
+                && let Err(error) = journal.announce(&Record::AreaJoined { area })
+            {
+                self.note(Note::new(Level::Warning, format!("swap is not shared: {error}")));
             }
         }
     }

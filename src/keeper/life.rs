@@ -119,6 +119,8 @@ impl Life {
                             tell(FromKeeper::HeldAlready { lease });
                             break;
                         }
+                        // Whoever waits for the lease hears of no room.
+                        Acquired::NotRecorded => break,
                     }
                 }
                 Wanted::NoRoom if has_room => {

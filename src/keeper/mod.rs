@@ -3,6 +3,7 @@
 //! `acquire` and `restore` also serve the short commands.
 
 pub mod acquire;
+mod bring_back;
 pub mod cancel;
 pub mod control;
 pub mod ears;

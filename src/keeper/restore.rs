@@ -7,16 +7,15 @@ use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt as _, future, stream};
 
-use super::{Tell, reach::Reach};
+use super::{Tell, bring_back::bring_back, reach::Reach};
 use crate::{
     core::{
         order,
-        record::{Area, AreaGone, HeldTarget, LeaseState, Record, Restored, Setting, SettingBack, Stage},
-        target::{Activity, Method},
+        record::{Area, AreaGone, HeldTarget, LeaseState, Record, Restored, Setting, SettingBack},
         text,
         wire::{Back, FromKeeper, Level, Note, Phase, SwapBack},
     },
-    engine::client::{Engine, EngineError},
+    engine::client::EngineError,
     host::{
         settings,
         shell::ShellError,
@@ -33,11 +32,6 @@ use crate::{
 pub const AT_ONCE: usize = 16;
 /// Between two attempts; an engine that restarts takes seconds.
 const RETRY: [Duration; 4] = [Duration::from_millis(20), Duration::from_millis(100), Duration::from_millis(400), Duration::from_secs(1)];
-/// A stop that was announced and perhaps sent may still end the container: this is how long the
-/// engine's own default lets it (10 s), and a little.
-const STOP_UNDER_WAY: Duration = Duration::from_secs(11);
-/// The same for a pause: an engine that answers again has the calls it was sent before in its hands.
-const PAUSE_UNDER_WAY: Duration = Duration::from_secs(1);
 /// Everybody who holds the state directory's lock longer than this is stuck; what is ours is given back all the same.
 const LOCK_PATIENCE: Duration = Duration::from_secs(20);
 
@@ -249,8 +243,7 @@ impl Restorer<'_> {
     }
 
     async fn attempt(&self, held: &HeldTarget) -> Result<Restored, EngineError> {
-        match attempt(&self.reach.engine().await?, held).await {
-            Err(error) if error.is_not_found() => Ok(Restored::Removed),
+        match bring_back(&self.reach.engine().await?, held).await {
             Err(error) if error.is_engine_gone() => {
                 self.reach.forget_engine();
                 Err(error)
@@ -273,47 +266,6 @@ fn outcome(held: &HeldTarget, result: Result<Restored, String>, back: &mut Back)
             Record::NotRestored { id, reason }
         }
     }
-}
-
-async fn attempt(engine: &Engine, held: &HeldTarget) -> Result<Restored, EngineError> {
-    let id = &held.target.id;
-    let now = engine.inspect(id).await?;
-    if now.started_at != held.target.started_at {
-        return Ok(Restored::Theirs);
-    }
-    match (held.method, now.activity) {
-        // The unpause of a container that somebody else thawed in between is answered with 500;
-        // the next attempt looks again and finds it running.
-        (Method::Pause, Activity::Paused) => engine.unpause(id).await.map(|()| Restored::Done),
-        (Method::Pause, Activity::Running) if held.stage == Stage::Intended => await_call_under_way(engine, held, PAUSE_UNDER_WAY).await,
-        (Method::Pause, Activity::Running) => Ok(Restored::AlreadySo),
-        // Paused containers are stopped when the engine restarts without live-restore: it ran
-        // before, so it runs again.
-        (Method::Pause | Method::Stop, Activity::Stopped) => engine.start(id).await.map(|()| Restored::Done),
-        (Method::Stop, Activity::Running) if held.stage == Stage::Held => Ok(Restored::AlreadySo),
-        (Method::Stop, Activity::Running) => await_call_under_way(engine, held, STOP_UNDER_WAY).await,
-        (_, Activity::Restarting) | (Method::Stop, Activity::Paused) => Ok(Restored::Theirs),
-    }
-}
-
-/// The engine goes on with a call though nobody waits for it any more: a pause that it was too busy
-/// for comes late, a stop takes its time, and a start in the meantime does nothing (304: it still
-/// runs). So this waits until it is known which of the two it is.
-async fn await_call_under_way(engine: &Engine, held: &HeldTarget, patience: Duration) -> Result<Restored, EngineError> {
-    let begun = Instant::now();
-    while begun.elapsed() < patience {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        let now = engine.inspect(&held.target.id).await?;
-        if now.started_at != held.target.started_at {
-            return Ok(Restored::Theirs);
-        }
-        match now.activity {
-            Activity::Stopped => return engine.start(&held.target.id).await.map(|()| Restored::Done),
-            Activity::Paused if held.method == Method::Pause => return engine.unpause(&held.target.id).await.map(|()| Restored::Done),
-            Activity::Paused | Activity::Running | Activity::Restarting => {}
-        }
-    }
-    Ok(Restored::AlreadySo)
 }
 
 /// One line about a lease that was found without its holder, and what became of it.

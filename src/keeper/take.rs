@@ -1,7 +1,7 @@
 //! Owns taking the targets: which of the chosen containers, by which method, all at once, each
 //! intent on disk before its act. Runs in the keeper.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use futures_util::{StreamExt as _, stream};
 
@@ -21,6 +21,9 @@ use crate::{
     host::reclaim::PidAndId,
     lease::{journal::Journal, leases::Leases},
 };
+
+/// Between two attempts to freeze what the kernel could not freeze; the runtime itself has tried for a second or more.
+const BUSY_RETRY: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(500)];
 
 /// A container that is ours to take, as it is now.
 struct Candidate {
@@ -85,8 +88,11 @@ impl Acquirer<'_> {
                 Claim::Join(method) => {
                     let held = held(method);
                     let original = leases.holder_of(&target.id).map(|(_, held)| held.target.clone()).unwrap_or(target);
-                    self.record(journal, &Record::Joined { target: original, method });
-                    taken.joined.push(held);
+                    // Not recorded, it is the other lease's alone, which brings it back when that ends.
+                    match journal.announce(&Record::Joined { target: original, method }) {
+                        Ok(()) => taken.joined.push(held),
+                        Err(error) => self.note(Note::new(Level::Warning, format!("`{name}` is not shared: {error}"))),
+                    }
                 }
                 Claim::PausedByOther => self.note(Note::new(Level::Info, format!("`{name}` was paused by somebody else and stays so"))),
                 Claim::NotRunning => self.note(Note::new(Level::Detail, format!("`{name}` does not run"))),
@@ -156,12 +162,23 @@ impl Acquirer<'_> {
         } else {
             let id = &candidate.target.id;
             let act = match method {
-                Method::Pause => engine.pause(id).await,
+                Method::Pause => self.pause(engine, id).await,
                 Method::Stop => engine.stop(id, self.request.stop_timeout).await,
             };
             act.map_err(NotTaken::Engine)
         };
         (candidate, method, result)
+    }
+
+    /// A busy machine's freezer is asked again.
+    async fn pause(&self, engine: &Engine, id: &str) -> Result<(), EngineError> {
+        for pause in BUSY_RETRY {
+            match engine.pause(id).await {
+                Err(error) if error.is_freezer_busy() && !self.cancel.is_said() => tokio::time::sleep(pause).await,
+                done => return done,
+            }
+        }
+        engine.pause(id).await
     }
 
     fn outcome(&self, candidate: &Candidate, method: Method, result: Result<(), NotTaken>) -> Record {

@@ -7,6 +7,7 @@ use crate::{
         cgroup::Measured,
         record::{Record, Setting},
         tuning,
+        wire::{Level, Note},
     },
     lease::{journal::Journal, leases::Leases},
 };
@@ -20,7 +21,10 @@ impl Acquirer<'_> {
         // As it was before the first of them changed it.
         let shared: Vec<Setting> = others().filter(|setting| !journal.state().settings.contains_key(&setting.name)).cloned().collect();
         for setting in shared {
-            self.record(journal, &Record::SettingChanging { setting });
+            // Not recorded, it is the other lease's alone.
+            if let Err(error) = journal.announce(&Record::SettingChanging { setting }) {
+                self.note(Note::new(Level::Detail, error.to_string()));
+            }
         }
         let mut changes = tuning::changes(&measured.settings);
         changes.retain(|setting| !journal.state().settings.contains_key(&setting.name));

@@ -20,6 +20,8 @@ pub struct Journal {
     file: File,
     state: LeaseState,
     end: u64,
+    /// Its name outlives a power cut.
+    is_named: bool,
 }
 
 /// What went wrong with a journal.
@@ -55,7 +57,7 @@ impl Journal {
             file.lock().map_err(failed)?;
             // Between the two, a `recover` can have found it unlocked and empty, and removed it.
             if is_still_at(&file, &path).map_err(failed)? {
-                return Ok(Self { path, file, state: LeaseState::default(), end: 0 });
+                return Ok(Self { path, file, state: LeaseState::default(), end: 0, is_named: false });
             }
         }
     }
@@ -91,7 +93,7 @@ impl Journal {
         let (state, end) = read_all(&file, &path)?;
         // A line that was never finished would swallow the next one.
         file.set_len(end).map_err(|source| JournalError::Io { path: path.clone(), source })?;
-        Ok(Self { path, file, state, end })
+        Ok(Self { path, file, state, end, is_named: false })
     }
 
     /// What the lease has.
@@ -109,16 +111,28 @@ impl Journal {
     /// Writes intents, all with one write and one sync: they are on disk before the acts.
     ///
     /// # Errors
-    /// The file's own error; the acts must not be done then.
+    /// The file's own error; the acts must not be done then, and nothing of them counts.
     pub fn intend(&mut self, records: &[Record]) -> Result<(), JournalError> {
-        let first = self.end == 0;
+        let before = self.end;
         self.append(records)?;
-        self.file.sync_data().map_err(|source| self.failed(source))?;
-        if first {
-            // The name has to outlive a power cut as well.
-            let leases = self.path.parent().unwrap_or(Path::new("/"));
-            File::open(leases).and_then(|dir| dir.sync_all()).map_err(|source| self.failed(source))?;
+        if let Err(source) = self.sync() {
+            // What is announced and not done would be undone, whoever did it.
+            self.end = before;
+            self.file.set_len(before).map_err(|source| self.failed(source))?;
+            return Err(self.failed(source));
         }
+        self.apply(records);
+        Ok(())
+    }
+
+    /// Writes what other processes are to know, and what no act rests on: it need not outlive a power cut.
+    ///
+    /// # Errors
+    /// The file's own error; it does not count then.
+    pub fn announce(&mut self, record: &Record) -> Result<(), JournalError> {
+        let records = std::slice::from_ref(record);
+        self.append(records)?;
+        self.apply(records);
         Ok(())
     }
 
@@ -127,14 +141,18 @@ impl Journal {
     /// # Errors
     /// The file's own error. What was done counts as done all the same.
     pub fn note(&mut self, record: &Record) -> Result<(), JournalError> {
-        self.append(std::slice::from_ref(record))
+        let records = std::slice::from_ref(record);
+        self.apply(records);
+        self.append(records)
     }
 
-    fn append(&mut self, records: &[Record]) -> Result<(), JournalError> {
-        // The truth in memory does not depend on whether the disk has room for it.
+    fn apply(&mut self, records: &[Record]) {
         for record in records {
             self.state.apply(record);
         }
+    }
+
+    fn append(&mut self, records: &[Record]) -> Result<(), JournalError> {
         let lines: String = records.iter().map(record::line).collect();
         if let Err(source) = self.file.write_all(lines.as_bytes()) {
             // Half a line in the middle would make the whole journal unreadable.
@@ -142,6 +160,15 @@ impl Journal {
             return Err(self.failed(source));
         }
         self.end += lines.len() as u64;
+        Ok(())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.file.sync_data()?;
+        if !self.is_named {
+            File::open(self.path.parent().unwrap_or(Path::new("/")))?.sync_all()?;
+            self.is_named = true;
+        }
         Ok(())
     }
 

@@ -78,30 +78,35 @@ impl Drive<'_> {
     pub(super) fn finish(&mut self, exit: Exit) -> Exit {
         self.say.settle();
         self.report_build();
-        let mut is_whole = true;
-        match &self.back {
-            Some(back) => {
-                if let Some(line) = summary::all_back(back) {
-                    self.say.info(line);
-                }
-                if let Some(line) = summary::not_back(back) {
-                    is_whole = false;
-                    self.say.error(line, None, Some("makeroom recover"));
-                }
-            }
-            None if self.plan.lease.is_some() => {
-                is_whole = false;
-                let line = "the services are not known to run again yet; the keeper is still at it";
-                self.say.error(line, None, Some("`makeroom status` shows what is left, `makeroom recover` brings it back"));
-            }
-            None => {}
+        if let Some(line) = self.back.as_ref().and_then(summary::all_back) {
+            self.say.info(line);
         }
         if let Some(verdict) = self.outcome.as_ref().map(|outcome| self.verdict(outcome)) {
             [verdict.cause, verdict.remedy].into_iter().flatten().for_each(|sentence| self.say.info(sentence));
         }
         self.say.unfold();
         self.keep_report();
+        let is_whole = self.say_what_is_left();
         if self.plan.strict && exit.is_success() && !is_whole { Exit::Code(exit::FAILED) } else { exit }
+    }
+
+    /// The last line, so that nobody overlooks it; whether there is nothing to say.
+    fn say_what_is_left(&mut self) -> bool {
+        match &self.back {
+            Some(back) => {
+                let left = summary::not_back(back);
+                if let Some(line) = &left {
+                    self.say.error(line, None, Some("makeroom recover"));
+                }
+                left.is_none()
+            }
+            None if self.plan.lease.is_some() => {
+                let line = "the services are not known to run again yet; the keeper is still at it";
+                self.say.error(line, None, Some("`makeroom status` shows what is left, `makeroom recover` brings it back"));
+                false
+            }
+            None => true,
+        }
     }
 
     /// Writes the report to where it was asked for, and to the state directory; says what could not be.

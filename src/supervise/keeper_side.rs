@@ -79,7 +79,10 @@ impl Drive<'_> {
                 }
                 self.back = Some(back);
                 self.report_build();
-                self.queue.push_back(Event::Released);
+                if !self.covered {
+                    let is_refused = self.plan.strict && !self.session.is_released() && self.child.is_none();
+                    self.queue.push_back(if is_refused { Event::Refused } else { Event::Released });
+                }
             }
             // Only a started lease's keeper says these.
             FromKeeper::HeldAlready { .. } | FromKeeper::Holding => {}

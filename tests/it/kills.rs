@@ -91,3 +91,21 @@ fn a_pause_of_a_dead_keeper_that_comes_late_is_undone_though_the_next_keeper_got
     run.wait().expect_code(0);
     assert!(services.are("running"), "{:?}", services.statuses());
 }
+
+#[test]
+fn a_keeper_that_is_told_to_end_while_it_makes_room_holds_no_build_up() {
+    for (strict, code) in [(None, 7), (Some("--strict"), 125)] {
+        let proxy = Proxy::start();
+        let site = Site::behind(&proxy);
+        let services = site.services(2);
+        let held = proxy.hold("pause", 1, Moment::Before);
+        let mut run = site.makeroom(strict);
+        let run = run.args(["--pause", &services.all(), "sh", "-c", "exit 7"]).spawn();
+        held.wait();
+        process::signal(run.keeper(), libc::SIGTERM);
+        held.release();
+        run.wait().expect_code(code).expect_said("the keeper was told to end");
+        assert!(services.are("running"), "{:?}", services.statuses());
+        assert!(site.journals().is_empty(), "{:?}", site.journals());
+    }
+}

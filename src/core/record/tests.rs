@@ -53,7 +53,7 @@ fn setting() -> Setting {
 }
 
 /// Sequences as runs write them, each record with what the lease has after it:
-/// targets that are intended (`a?`), held (`a`), areas (`/s`, `/s-` while being removed), settings (`=60`).
+/// targets that are intended (`a?`), of unknown outcome (`a!`), held (`a`), areas (`/s`, `/s-` while being removed), settings (`=60`).
 fn sequences() -> Vec<Vec<(Record, &'static str)>> {
     vec![
         vec![
@@ -83,8 +83,8 @@ fn sequences() -> Vec<Vec<(Record, &'static str)>> {
         vec![
             (opened(), ""),
             (taking("a"), "a?"),
-            (Record::Taken { id: "a".to_owned(), unknown: Some("timed out".to_owned()) }, "a?"),
-            (Record::NotRestored { id: "a".to_owned(), reason: "500".to_owned() }, "a?"),
+            (Record::Taken { id: "a".to_owned(), unknown: Some("timed out".to_owned()) }, "a!"),
+            (Record::NotRestored { id: "a".to_owned(), reason: "500".to_owned() }, "a!"),
             (restored("a"), ""),
             // Stopped with Ctrl-Z and continued: the same target is taken again.
             (taking("a"), "a?"),
@@ -101,7 +101,11 @@ fn sequences() -> Vec<Vec<(Record, &'static str)>> {
 }
 
 fn summary(state: &LeaseState) -> String {
-    let targets = state.targets.iter().map(|(id, held)| if held.stage == Stage::Held { id.clone() } else { format!("{id}?") });
+    let targets = state.targets.iter().map(|(id, held)| match held.stage {
+        Stage::Held => id.clone(),
+        Stage::Intended => format!("{id}?"),
+        Stage::Unknown => format!("{id}!"),
+    });
     let areas = state.areas.iter().map(|(path, held)| if held.removing { format!("{path}-") } else { path.clone() });
     let settings = state.settings.values().map(|setting| format!("={}", setting.was));
     targets.chain(areas).chain(settings).collect::<Vec<_>>().join(" ")

@@ -184,6 +184,16 @@ fn without_a_keeper_the_build_runs_all_the_same() {
 }
 
 #[test]
+fn a_keeper_that_is_told_to_end_while_it_makes_room_holds_nobody_up() {
+    let mut session = Session::default();
+    assert_eq!(session.handle(Event::Released)[0], Act::StartChild);
+    let mut stopped = after(&[Event::RoomMade, Event::Signal(SIGTSTP)]);
+    assert_eq!(stopped.handle(Event::Released), [Act::SignalGroup(SIGSTOP), Act::StopSelf]);
+    let mut going_on = after(&[Event::RoomMade, Event::Signal(SIGTSTP), Event::Suspended, Event::Continued]);
+    assert_eq!(going_on.handle(Event::Released), [Act::SignalGroup(SIGCONT)]);
+}
+
+#[test]
 fn in_every_reachable_state_every_event_keeps_the_promises() {
     /// What an observer has seen on the way to a state.
     #[derive(Clone, PartialEq, Eq, Hash)]

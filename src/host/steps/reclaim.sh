@@ -1,15 +1,18 @@
 # Needs: measure.sh, settings.sh. Pushes each target's memory out, all at once; prints the figures before and after.
 used() { read -r bytes < "$1/$2" && echo "$bytes"; }
-# push DIRECTORY FIGURE FILE: asks until little is left or nothing moves any more. What the kernel
-# gives back in part it reports as an error (EAGAIN), so only the figure tells.
+# push DIRECTORY FIGURE FILE: asks until little is left, or nothing has moved twice. What the kernel
+# gives back in part it reports as an error (EAGAIN), so only the figure tells. Once is not enough: while another
+# area is being switched off the kernel swaps nothing out, and says nothing.
 push() {
     rounds=0
+    idle=0
     before=$(used "$1" "$2") || return 0
     whole=$before
-    while [ "$rounds" -lt 8 ] && [ "$before" -gt 1048576 ]; do
+    while [ "$rounds" -lt 8 ] && [ "$idle" -lt 2 ] && [ "$before" -gt 1048576 ]; do
         echo "$before" > "$1/$3"
         after=$(used "$1" "$2") || return 0
-        [ $((after * 50)) -gt "$whole" ] && [ $((before - after)) -gt 1048576 ] || return 0
+        [ $((after * 50)) -gt "$whole" ] || return 0
+        if [ $((before - after)) -gt 1048576 ]; then idle=0; else idle=$((idle + 1)); fi
         before=$after
         rounds=$((rounds + 1))
     done
