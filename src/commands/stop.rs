@@ -10,11 +10,15 @@ use crate::{
     cli::{ChildArgs, RoomArgs, StopArgs},
     config::{self, Settings},
     core::{
-        record::{Kind, Opened},
+        record::{Kind, LeaseState, Opened},
         text,
         wire::{self, Back, FromKeeper, Inbox, ToKeeper},
     },
-    keeper::{control, reach::Reach, restore::Restorer},
+    keeper::{
+        control,
+        reach::Reach,
+        restore::{Restorer, recovered},
+    },
     lease::{
         journal::{Journal, Looked},
         leases::{Leases, id_of},
@@ -57,8 +61,11 @@ fn stop_all(args: &StopArgs, settings: &Settings, say: &mut Say) -> Result<bool,
     let mut is_whole = true;
     for lease in chosen {
         match end(&state, &lease, settings) {
-            Ok(Some(back)) => {
-                say.info(summary::all_back(&back).unwrap_or_else(|| format!("lease {lease} ended")));
+            Ok(Some(Ended { back, abandoned })) => {
+                match abandoned {
+                    Some(before) => say.note(&recovered(&before, &back)),
+                    None => say.info(summary::all_back(&back).unwrap_or_else(|| format!("lease {lease} ended"))),
+                }
                 if let Some(line) = summary::not_back(&back) {
                     is_whole = false;
                     say.error(line, None, Some("makeroom recover"));
@@ -99,9 +106,16 @@ fn choose(args: &StopArgs, known: &[Opened]) -> Result<Vec<String>, String> {
     Ok(started.into_iter().filter(is_meant).map(|opened| opened.lease.clone()).collect())
 }
 
-fn end(state: &StateDir, lease: &str, settings: &Settings) -> Result<Option<Back>, String> {
+/// How a lease was ended.
+struct Ended {
+    back: Back,
+    /// What it still had, where its holder was dead.
+    abandoned: Option<LeaseState>,
+}
+
+fn end(state: &StateDir, lease: &str, settings: &Settings) -> Result<Option<Ended>, String> {
     match ask(state, lease, settings.restore_timeout + SWAP_PATIENCE) {
-        Ok(back) => Ok(Some(back)),
+        Ok(back) => Ok(Some(Ended { back, abandoned: None })),
         Err(silent) => {
             let lock = state.lock(settings.restore_timeout).map_err(|error| error.to_string())?;
             match Journal::look(&state.leases().join(format!("{lease}.journal"))).map_err(|error| error.to_string())? {
@@ -112,7 +126,8 @@ fn end(state: &StateDir, lease: &str, settings: &Settings) -> Result<Option<Back
                     debug_assert_eq!(id_of(journal.path()), lease);
                     let reach = Reach::recorded(journal.state().opened.as_ref(), lease);
                     let restorer = Restorer { state, reach: &reach, limit: settings.restore_timeout, tell: &|_| {} };
-                    super::block_on(async { Ok(Some(restorer.release(*journal).await)) })
+                    let abandoned = Some(journal.state().clone());
+                    super::block_on(async { Ok(Some(Ended { back: restorer.release(*journal).await, abandoned })) })
                 }
             }
         }
