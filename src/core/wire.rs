@@ -248,6 +248,21 @@ pub struct Back {
     pub killed: Vec<Killed>,
 }
 
+impl Back {
+    /// The same where another keeper had told `before`, and then died: what that one did was done already for this one.
+    #[must_use]
+    pub fn taking_over(mut self, before: Option<Self>) -> Self {
+        let Some(before) = before else { return self };
+        self.restored = self.restored.max(before.restored);
+        self.handed_over = self.handed_over.max(before.handed_over);
+        self.took = self.took.max(before.took);
+        self.engine_lost |= before.engine_lost;
+        let missing: Vec<String> = before.running.into_iter().filter(|id| !self.running.contains(id)).collect();
+        self.running.extend(missing);
+        self
+    }
+}
+
 /// What became of the lease's swap.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -318,6 +333,16 @@ mod tests {
             }
             assert_eq!(arrived, sent, "in pieces of {size}");
         }
+    }
+
+    #[test]
+    fn a_keeper_that_took_over_tells_what_the_one_before_it_had_done() {
+        let before = Back { restored: 2, running: vec!["a".to_owned(), "b".to_owned()], took: Duration::from_secs(1), ..Back::default() };
+        let later = Back { running: vec!["b".to_owned()], swap: Some(SwapBack::Removed), ..Back::default() };
+        let told = later.taking_over(Some(before.clone()));
+        assert_eq!((told.restored, told.took, told.swap), (2, Duration::from_secs(1), Some(SwapBack::Removed)));
+        assert_eq!(told.running, ["b", "a"]);
+        assert_eq!(before.clone().taking_over(Some(before.clone())), before);
     }
 
     #[test]

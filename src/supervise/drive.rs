@@ -115,6 +115,7 @@ pub fn drive(plan: Plan, inherited: Inherited, say: &mut Say) -> std::io::Result
         shortfall: false,
         covered: false,
         back: None,
+        is_all_back: false,
         timed_out: false,
         cancelled: false,
         host: None,
@@ -149,6 +150,8 @@ pub(super) struct Drive<'a> {
     pub(super) shortfall: bool,
     pub(super) covered: bool,
     pub(super) back: Option<Back>,
+    /// A keeper has said that it is done: there is no need for another one.
+    pub(super) is_all_back: bool,
     pub(super) timed_out: bool,
     /// A signal or a time limit ended the build, not the build itself.
     pub(super) cancelled: bool,

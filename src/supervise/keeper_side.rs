@@ -31,7 +31,7 @@ impl Drive<'_> {
                 let _ = waitpid(Pid::from_raw(pid), None);
             }
             self.keeper = None;
-            if self.back.is_none() && !self.covered {
+            if !self.is_all_back && !self.covered {
                 self.start_keeper();
             }
         }
@@ -77,7 +77,9 @@ impl Drive<'_> {
                 if !self.session.is_released() && !self.covered {
                     self.say.warning("the keeper was told to end: everything is put back already, the build goes on", None);
                 }
-                self.back = Some(back);
+                // A keeper that took over finds done what the one before it had done.
+                self.back = Some(back.taking_over(self.back.take()));
+                self.is_all_back = true;
                 self.report_build();
                 if !self.covered {
                     let is_refused = self.plan.strict && !self.session.is_released() && self.child.is_none();

@@ -459,3 +459,24 @@ fn the_area_stays_for_the_other_run_when_the_one_that_made_it_is_killed() {
     b.wait().expect_code(0).expect_said("swap removed");
     assert_nothing_left(&disk, &site, &dir);
 }
+
+#[test]
+fn a_keeper_that_dies_while_swap_is_removed_is_replaced_by_one_that_finishes_it() {
+    let turn = swap::turn();
+    let (disk, site) = (Disk::new("ext4", 512), Site::new());
+    let services = site.services(2);
+    let path = disk.folder("swap").join("area");
+    let run = wishing(&site, 100, &path).args(["--pause", &services.all(), "sh", "-c", UNTIL_GO]).spawn();
+    site.child();
+    // The file's removal waits for the disk.
+    disk.freeze();
+    site.go();
+    wait_until("it is said that it takes long", || run.written("err").contains("removing swap"));
+    let keeper = run.keeper();
+    process::signal(keeper, libc::SIGKILL);
+    wait_until("it is replaced", || run.keeper_other_than(keeper) != keeper);
+    disk.thaw();
+    run.wait().expect_code(7).expect_said("2 services running again").expect_said("swap removed");
+    assert!(turn.new_areas().is_empty() && disk.areas().is_empty() && !path.exists());
+    assert!(site.journals().is_empty(), "{:?}", site.journals());
+}
