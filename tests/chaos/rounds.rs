@@ -35,21 +35,18 @@ enum Event {
 
 /// How a round went.
 pub struct Played {
-    /// What went wrong in it, in words that are the same in each round.
-    pub faults: BTreeSet<String>,
     /// What does not hold, a line each.
     pub violations: Vec<String>,
     /// All that there is to know, where something does not hold.
     pub report: String,
 }
 
-/// Plays it.
-pub fn play(round: &Round) -> Played {
+/// Plays it. `faults` gets what went wrong in it, in words that are the same in each round.
+pub fn play(round: &Round, faults: &mut BTreeSet<String>) -> Played {
     let world = World::new(round);
-    let mut faults = BTreeSet::new();
     let mut violations = Vec::new();
     let mut turn = round.moves_the_clock().then(ClockTurn::wait);
-    let running = play_events(round, &world, turn.as_mut(), &mut faults);
+    let running = play_events(round, &world, turn.as_mut(), faults);
     engine().wait_until_it_answers();
     for (index, run) in running.into_iter().enumerate() {
         let Some(run) = run else { continue };
@@ -81,7 +78,7 @@ pub fn play(round: &Round) -> Played {
     if !violations.is_empty() {
         let _ = write!(report, "{round:#?}\n━━ before `recover`\n{unrecovered}\n━━ afterwards\n{}", world.site.report());
     }
-    Played { faults, violations, report }
+    Played { violations, report }
 }
 
 /// Plays what happens in it; gives the commands, which may still run.

@@ -16,7 +16,7 @@ use std::{
 };
 
 use crate::{
-    faults,
+    faults::restart_engine,
     plan::Round,
     rounds::{Played, play},
 };
@@ -48,10 +48,10 @@ impl Part {
         Self { log, rounds }
     }
 
-    fn record(&self, seed: u64, played: &Played) {
+    fn record(&self, seed: u64, faults: &BTreeSet<String>, played: &Played) {
         let Some(path) = &self.log else { return };
         let verdict = if played.violations.is_empty() { "holds".to_owned() } else { played.violations.join("; ") };
-        let faults = played.faults.iter().map(String::as_str).collect::<Vec<_>>().join("; ");
+        let faults = faults.iter().map(String::as_str).collect::<Vec<_>>().join("; ");
         let line = format!("{seed}\t{faults}\t{}\n", verdict.replace(['\n', '\t'], " "));
         let mut file = fs::File::options().append(true).create(true).open(path).expect("a log");
         // The other jobs write to it as well: a line at once.
@@ -79,14 +79,15 @@ fn after_rounds_of_chaos_everything_is_as_it_was_before() {
         }
         if round.live_restore != live_restore {
             live_restore = round.live_restore;
-            faults::restart_engine("TERM", Duration::ZERO, live_restore);
+            restart_engine("TERM", Duration::ZERO, live_restore);
         }
-        let played = catch_unwind(AssertUnwindSafe(|| play(round))).unwrap_or_else(|panic| {
+        let mut faults = BTreeSet::new();
+        let played = catch_unwind(AssertUnwindSafe(|| play(round, &mut faults))).unwrap_or_else(|panic| {
             // Whatever it was, the next round begins with an engine that has nothing to do with it.
-            faults::restart_engine("KILL", Duration::ZERO, live_restore);
-            Played { faults: BTreeSet::new(), violations: vec![format!("panicked: {}", words(&*panic))], report: format!("{round:#?}") }
+            restart_engine("KILL", Duration::ZERO, live_restore);
+            Played { violations: vec![format!("panicked: {}", words(&*panic))], report: format!("{round:#?}") }
         });
-        part.record(*seed, &played);
+        part.record(*seed, &faults, &played);
         if !played.violations.is_empty() {
             tell(&format!("seed {seed} VIOLATED\n  {}\n{}\n━━ end of seed {seed}", played.violations.join("\n  "), played.report));
             bad.push(*seed);
