@@ -141,7 +141,7 @@ impl Round {
         let services: Vec<_> = (0..2 + random.below(4)).map(|_| service(&mut random)).collect();
         let number = random.pick(&[1, 1, 2, 3]);
         let commands: Vec<_> = (0..number).map(|_| (random.below(500), command(&mut random))).collect();
-        let faults = (0..random.below(4)).map(|_| fault(&mut random, &services, &commands)).collect();
+        let faults = (0..random.pick(&[0, 1, 1, 2, 2, 2, 3, 3, 4])).map(|_| fault(&mut random, &services, &commands)).collect();
         Self { is_project: random.percent(50), live_restore: random.percent(50), services, commands, faults }
     }
 
