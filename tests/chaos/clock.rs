@@ -11,6 +11,8 @@ use nix::{
     unistd::{ForkResult, Pid, fork, setsid},
 };
 
+use crate::support::process;
+
 /// The clock is this process's to move until it is dropped: no other one of this machine that asks moves it meanwhile.
 pub struct ClockTurn {
     moved: Option<Moved>,
@@ -87,4 +89,15 @@ fn offset(seconds: i64) -> bool {
     wanted.time.tv_sec = seconds;
     // SAFETY: it is ours.
     unsafe { libc::adjtimex(&raw mut wanted) >= 0 }
+}
+
+#[test]
+fn the_next_turn_comes_when_the_helper_has_put_the_clock_back() {
+    let mut turn = ClockTurn::wait();
+    // By nothing at all; where even that is not allowed there is no helper left either.
+    let _ = turn.shift(0);
+    let helper = turn.moved.as_ref().map(|moved| moved.helper);
+    drop(turn);
+    assert!(helper.is_none_or(|helper| !process::runs(helper.as_raw())));
+    drop(ClockTurn::wait());
 }

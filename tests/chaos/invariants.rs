@@ -50,19 +50,19 @@ fn service(world: &World, round: &Round, index: usize, found: &mut Found) {
     let begun = Instant::now();
     loop {
         let now = world.services[index].state(0);
-        let Err(why) = judge(round, index, before, now.as_ref()) else { return };
-        let status = now.map_or("gone".to_owned(), |now| now.status);
-        if round.kills_the_engine() && planned.before == Before::Running && status == "exited" {
-            if faults::engine_cannot_start(&world.services[index]) {
-                found.engine_broke = true;
-                return;
-            }
-        } else if round.kills_the_engine() && begun.elapsed() < ENGINE_PATIENCE {
-            thread::sleep(Duration::from_millis(50));
-            continue;
+        let status = now.as_ref().map_or("gone", |now| now.status.as_str());
+        let judged = judge(round, index, before, now.as_ref());
+        let was_ended = round.kills_the_engine() && planned.before == Before::Running && status == "exited";
+        if was_ended && faults::engine_cannot_start(&world.services[index]) {
+            found.engine_broke = true;
+            return;
         }
-        found.violated.push(format!("service {index} ({planned:?}) is {status}: {why}"));
-        return;
+        let Err(why) = judged else { return };
+        if was_ended || !round.kills_the_engine() || begun.elapsed() > ENGINE_PATIENCE {
+            found.violated.push(format!("service {index} ({planned:?}) is {status}: {why}"));
+            return;
+        }
+        thread::sleep(Duration::from_millis(50));
     }
 }
 
