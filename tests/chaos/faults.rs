@@ -1,31 +1,26 @@
-//! Owns doing what goes wrong in a round: to processes, to the engine, to containers, to the disk and
-//! to the clock. What is done here is undone here.
+//! Owns doing what goes wrong in a round: to processes, to the engine and to containers.
 
-use std::{
-    io::{BufRead as _, BufReader},
-    process::{Child, Command, Stdio},
-    sync::Mutex,
-    thread,
-    time::Duration,
-};
+use std::{sync::Mutex, thread, time::Duration};
 
 use crate::{
     plan::Victim,
     support::{api, dockerd::engine, process, services::Services, site::Site},
 };
 
-/// The pids that a signal to this victim goes to; negative ones are groups. `supervisor` has a group of its own.
-pub fn pids(site: &Site, supervisor: i32, victim: Victim) -> Vec<i32> {
-    // A started lease's keeper has no supervisor any more.
+/// Whom a signal to this victim goes to, as pids, negative ones being groups, and in words; nobody, where
+/// none of them is there. `supervisor` has a group of its own.
+pub fn hit(site: &Site, supervisor: Option<i32>, victim: Victim) -> Option<(Vec<i32>, &'static str)> {
     let keepers = site.keepers();
-    let own: Vec<i32> = keepers.iter().copied().filter(|pid| process::stat(*pid).is_some_and(|stat| stat.parent == supervisor)).collect();
-    let keeper = own.first().or(keepers.first()).copied();
-    match victim {
-        Victim::Supervisor => vec![supervisor],
-        Victim::Keeper => keeper.into_iter().collect(),
+    let is_own = |pid: &&i32| process::stat(**pid).is_some_and(|stat| Some(stat.parent) == supervisor);
+    // A started lease's keeper has no supervisor any more.
+    let keeper = keepers.iter().find(is_own).or(keepers.first()).copied();
+    match (victim, supervisor, keeper) {
+        (Victim::Keeper, _, Some(keeper)) | (Victim::Both, None, Some(keeper)) => Some((vec![keeper], "the keeper")),
+        (Victim::Supervisor, Some(supervisor), _) | (Victim::Both, Some(supervisor), None) => Some((vec![supervisor], "the supervisor")),
         // The keeper first: the supervisor would start another one.
-        Victim::Both => keeper.into_iter().chain([supervisor]).collect(),
-        Victim::Group => vec![-supervisor],
+        (Victim::Both, Some(supervisor), Some(keeper)) => Some((vec![keeper, supervisor], "the supervisor and its keeper")),
+        (Victim::Group, Some(supervisor), _) => Some((vec![-supervisor], "the supervisor's group")),
+        (Victim::Supervisor | Victim::Group, None, _) | (Victim::Keeper | Victim::Both, _, None) => None,
     }
 }
 
@@ -47,53 +42,27 @@ pub fn restart_engine(signal: &str, down: Duration, live_restore: bool) {
     engine().start_again(live_restore);
 }
 
-/// `docker rm -f`; an engine that is away or busy with it does not do it, which is as good a round.
-pub fn remove(service: &Services) {
+/// `docker rm -f`; tells whether the engine did it. One that is away or busy with it makes as good a round.
+pub fn remove(service: &Services) -> bool {
     let path = format!("/containers/{}?force=1", service.name(0));
-    let _ = api::ask(&engine().socket(), "DELETE", &path, "text/plain", b"");
+    is_done("DELETE", &path, b"")
 }
 
-/// `docker compose up --force-recreate`, as far as it gets.
-pub fn recreate(service: &Services) {
+/// `docker compose up --force-recreate`, as far as it gets; tells whether there is a new one.
+pub fn recreate(service: &Services) -> bool {
     remove(service);
-    let socket = engine().socket();
     let body = service.body(0).to_string();
-    let path = format!("/containers/create?name={}", service.name(0));
-    let _ = api::ask(&socket, "POST", &path, "application/json", body.as_bytes());
-    let _ = api::ask(&socket, "POST", &format!("/containers/{}/start", service.name(0)), "text/plain", b"");
+    is_done("POST", &format!("/containers/create?name={}", service.name(0)), body.as_bytes())
+        && is_done("POST", &format!("/containers/{}/start", service.name(0)), b"")
 }
 
-/// Whether one of these is stopped, and the engine itself answers a start with an error of its own.
-pub fn engine_cannot_start(services: &[Services]) -> bool {
-    let refuses = |service: &Services| {
-        let path = format!("/containers/{}/start", service.name(0));
-        api::ask(&engine().socket(), "POST", &path, "text/plain", b"").is_ok_and(|answer| answer.status >= 500)
-    };
-    services.iter().any(|service| service.are("exited") && refuses(service))
+fn is_done(method: &str, path: &str, body: &[u8]) -> bool {
+    api::ask(&engine().socket(), method, path, "application/json", body).is_ok_and(|answer| answer.status < 400)
 }
 
-/// The clock on the wall is another one until this is dropped, or this process ends, however it ends.
-pub struct Clock(Child);
-
-impl Clock {
-    /// Moves it; `None` where this machine does not allow that.
-    pub fn shift(seconds: i64) -> Option<Self> {
-        // The difference is taken back, not the old time: what passed meanwhile has passed.
-        let script =
-            r#"move() { date -s "@$(($(date +%s) + $1))" >/dev/null; }; move "$1" || exit 1; echo moved; cat >/dev/null; move "$((-$1))""#;
-        let mut command = Command::new("sh");
-        command.args(["-c", script, "clock", &seconds.to_string()]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = command.spawn().expect("sh");
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a pipe");
-        let moved = Self(child);
-        (line == "moved\n").then_some(moved)
-    }
-}
-
-impl Drop for Clock {
-    fn drop(&mut self) {
-        drop(self.0.stdin.take());
-        let _ = self.0.wait();
-    }
+/// Whether the engine itself answers a start of this one with an error of its own. An engine that is killed while it
+/// starts a container can be left unable to start it, for anybody and for good ("id already in use").
+pub fn engine_cannot_start(service: &Services) -> bool {
+    let path = format!("/containers/{}/start", service.name(0));
+    api::ask(&engine().socket(), "POST", &path, "text/plain", b"").is_ok_and(|answer| answer.status >= 500)
 }

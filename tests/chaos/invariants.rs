@@ -1,62 +1,103 @@
-//! Owns what must hold after a round, whatever happened in it: everything as it was before.
+//! Owns what must hold after a round, whatever happened in it: everything as it was before. What is the whole
+//! machine's (`vm.swappiness`) is judged by `scripts/chaos` when all rounds have ended.
 
-use std::fs;
-
-use crate::{
-    plan::{Before, Round},
-    support::{process, swap},
-    world::{World, swappiness},
+use std::{
+    fs, thread,
+    time::{Duration, Instant},
 };
 
-/// What does not hold, a line each. `engine_broke`: it cannot start a container any more, whoever asks.
-pub fn violated(world: &World, round: &Round, engine_broke: bool) -> Vec<String> {
-    let mut found = Vec::new();
+use crate::{
+    faults,
+    plan::{Before, Round, Service},
+    support::{process, services::State, swap},
+    world::World,
+};
+
+/// An engine that has just come back starts its containers within this.
+const ENGINE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How a round's world is found.
+#[derive(Default)]
+pub struct Found {
+    /// What does not hold, a line each.
+    pub violated: Vec<String>,
+    /// The engine cannot start a container any more, whoever asks: then it is right that it stays recorded.
+    pub engine_broke: bool,
+}
+
+/// Looks at everything.
+pub fn look(world: &World, round: &Round) -> Found {
+    let mut found = Found::default();
     for index in 0..world.services.len() {
-        found.extend(service(world, round, index, engine_broke));
+        service(world, round, index, &mut found);
     }
-    let left = |what: &str, left: String| (!left.is_empty()).then(|| format!("{what} left: {left}"));
-    let new_areas: Vec<_> = swap::areas().into_iter().filter(|area| !world.swaps.contains(area)).collect();
-    found.extend(left("swap", new_areas.iter().map(|area| area.display().to_string()).collect::<Vec<_>>().join(", ")));
+    let left = |what: &str, left: Vec<String>| (!left.is_empty()).then(|| format!("{what} left: {}", left.join(", ")));
+    let areas = swap::areas().into_iter().filter(|area| area.starts_with(world.swap_dir.path()));
+    found.violated.extend(left("swap", areas.map(|area| area.display().to_string()).collect()));
     let files = fs::read_dir(world.swap_dir.path()).expect("a directory").map(|entry| entry.expect("an entry").file_name());
-    found.extend(left("files of swap", files.map(|name| name.to_string_lossy().into_owned()).collect::<Vec<_>>().join(", ")));
-    let is_recorded = engine_broke && world.services.iter().any(|service| service.are("exited"));
-    if !is_recorded {
-        found.extend(left("journals", world.site.journals().iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")));
+    found.violated.extend(left("files of swap", files.map(|name| name.to_string_lossy().into_owned()).collect()));
+    if !found.engine_broke {
+        let journals = world.site.journals().into_iter().map(|path| path.display().to_string());
+        found.violated.extend(left("journals", journals.collect()));
     }
-    found.extend(left("processes", process::table(&process::with_environment(&world.site.mark()))));
-    if swappiness() != world.swappiness {
-        found.push(format!("vm.swappiness is {}, was {}", swappiness(), world.swappiness));
-    }
+    let processes = process::with_environment(&world.site.mark()).into_iter().map(|pid| process::table(&[pid]));
+    found.violated.extend(left("processes", processes.collect()));
     found
 }
 
-fn service(world: &World, round: &Round, index: usize, engine_broke: bool) -> Option<String> {
+fn service(world: &World, round: &Round, index: usize, found: &mut Found) {
     let (planned, before) = (&round.services[index], &world.before[index]);
-    let now = world.services[index].state(0);
-    let status = now.as_ref().map_or("gone", |now| now.status.as_str());
-    let wrong = |why: &str| Some(format!("service {index} ({planned:?}) is {status}: {why}"));
+    let begun = Instant::now();
+    loop {
+        let now = world.services[index].state(0);
+        let status = now.as_ref().map_or("gone", |now| now.status.as_str());
+        let judged = judge(round, index, before, now.as_ref());
+        let was_ended = round.kills_the_engine() && planned.before == Before::Running && status == "exited";
+        if was_ended && faults::engine_cannot_start(&world.services[index]) {
+            found.engine_broke = true;
+            return;
+        }
+        let Err(why) = judged else { return };
+        if was_ended || !round.kills_the_engine() || begun.elapsed() > ENGINE_PATIENCE {
+            found.violated.push(format!("service {index} ({planned:?}) is {status}: {why}"));
+            return;
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Why this service, as it is now, is not as it has to be.
+fn judge(round: &Round, index: usize, before: &State, now: Option<&State>) -> Result<(), String> {
+    let planned = &round.services[index];
+    let status = now.map_or("gone", |now| now.status.as_str());
+    let require = |holds: bool, why: &str| if holds { Ok(()) } else { Err(why.to_owned()) };
+    // What a stranger had paused beforehand is paused by the stranger.
+    let is_nobodys_pause = status != "paused" || planned.before == Before::Paused;
     if round.meddles_with(index) {
-        // Somebody else's by now: it is only not left paused.
-        return if status == "paused" { wrong("it was removed or replaced, and the new one is nobody's to pause") } else { None };
+        return require(is_nobodys_pause, "it was removed or replaced, and the new one is nobody's to pause");
+    }
+    if planned.before == Before::Stopped {
+        let is_right = status == before.status || (status == "running" && round.kills_the_engine() && engine_starts(planned, before));
+        return require(is_right, &format!("it was {}", before.status));
     }
     if round.kills_the_engine() && (!round.live_restore || planned.auto_remove) {
         // An engine that ends so takes its containers with it, the paused ones as well; and those with --rm (seen with
         // 20.10) when it starts again, also where it was to leave them alone.
-        return if status == "paused" { wrong("nobody is left who paused it") } else { None };
+        require(is_nobodys_pause, "nobody is left who paused it")?;
+        // What `unless-stopped` makes of an engine's own end depends on how it ended (seen with 20.10, without makeroom).
+        let comes_back = planned.before == Before::Running && planned.policy == "always";
+        return require(!comes_back || status == "running", "it ran, and its policy makes it run again");
     }
-    if engine_broke && status == "exited" {
-        return None;
-    }
-    let expected = match planned.before {
-        Before::Running => "running",
-        Before::Paused => "paused",
-        Before::Stopped => &before.status,
-    };
-    if status != expected {
-        return wrong(&format!("it was {expected}"));
-    }
+    let expected = if planned.before == Before::Paused { "paused" } else { "running" };
+    require(status == expected, &format!("it was {expected}"))?;
     // Only who is stopped is another process afterwards; one with --rm never is.
     let may_restart = planned.before == Before::Running && !planned.auto_remove && round.may_stop();
-    let same = now.as_ref().is_some_and(|now| now.started_at == before.started_at && now.pid == before.pid);
-    if same || may_restart { None } else { wrong("it was restarted") }
+    let is_same = now.is_some_and(|now| now.started_at == before.started_at && now.pid == before.pid);
+    require(is_same || may_restart, "it was restarted")
+}
+
+/// Whether an engine that starts again starts this stopped container (moby, `daemon.restore` and `ShouldRestart`): only
+/// `unless-stopped` asks whether somebody stopped it.
+fn engine_starts(planned: &Service, before: &State) -> bool {
+    planned.policy == "always" || (planned.policy == "on-failure" && before.exit_code != 0)
 }

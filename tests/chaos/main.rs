@@ -5,11 +5,13 @@
 
 #![expect(unreachable_pub, reason = "a test binary has no outside; the modules of `support` have one")]
 
+mod clock;
 mod engine_dies;
 mod faults;
 mod invariants;
 mod plan;
 mod rounds;
+mod sitting;
 #[path = "../it/support/mod.rs"]
 #[allow(dead_code, reason = "shared with the tests in which the engine lives, which use the rest")]
 mod support;

@@ -1,5 +1,7 @@
 //! Owns what a round of chaos is made of: services, commands and faults, all of them from a seed. Pure.
 
+use std::collections::BTreeSet;
+
 /// The numbers of a seed: xorshift64*, the same on each machine.
 pub struct Random(u64);
 
@@ -68,9 +70,10 @@ pub enum Command {
         build_ms: u64,
         is_stubborn: bool,
     },
-    /// `start`, and `stop` after a while.
+    /// `start --name`, and `stop` after a while, which can be before it is done. Two can have one name.
     Start {
         options: Vec<&'static str>,
+        name: &'static str,
         held_ms: u64,
     },
     Recover,
@@ -119,6 +122,17 @@ pub struct Round {
     pub faults: Vec<(u64, Fault)>,
 }
 
+impl Command {
+    /// The name of a `start`.
+    #[must_use]
+    pub fn lease_name(&self) -> Option<&'static str> {
+        match self {
+            Self::Start { name, .. } => Some(name),
+            Self::Run { .. } | Self::Recover => None,
+        }
+    }
+}
+
 impl Round {
     /// The round of this seed.
     #[must_use]
@@ -127,9 +141,8 @@ impl Round {
         let services: Vec<_> = (0..2 + random.below(4)).map(|_| service(&mut random)).collect();
         let number = random.pick(&[1, 1, 2, 3]);
         let commands: Vec<_> = (0..number).map(|_| (random.below(500), command(&mut random))).collect();
-        let faults = (0..random.below(4)).map(|_| (random.below(1500), fault(&mut random, &services, &commands))).collect();
-        // In blocks: to change it the engine has to be started anew.
-        Self { is_project: random.percent(50), live_restore: seed / 25 % 2 == 1, services, commands, faults }
+        let faults = (0..random.pick(&[0, 1, 1, 2, 2, 2, 3, 3, 4])).map(|_| fault(&mut random, &services, &commands)).collect();
+        Self { is_project: random.percent(50), live_restore: random.percent(50), services, commands, faults }
     }
 
     /// Whether the engine ends in this round.
@@ -142,6 +155,18 @@ impl Round {
     #[must_use]
     pub fn fills_the_disk(&self) -> bool {
         self.faults.iter().any(|(_, fault)| matches!(fault, Fault::FullDisk { .. }))
+    }
+
+    /// Whether the clock on the wall is moved in it.
+    #[must_use]
+    pub fn moves_the_clock(&self) -> bool {
+        self.faults.iter().any(|(_, fault)| matches!(fault, Fault::Clock { .. }))
+    }
+
+    /// The names of its `start` commands, each once.
+    #[must_use]
+    pub fn lease_names(&self) -> BTreeSet<&'static str> {
+        self.commands.iter().filter_map(|(_, command)| command.lease_name()).collect()
     }
 
     /// Whether this service is removed or replaced in this round.
@@ -192,18 +217,22 @@ fn command(random: &mut Random) -> Command {
     let swap = random.pick(&[&["--swap", "off"][..], &["--swap", "off"], &["--swap", "16MiB"]]);
     let options = [method, swap].concat();
     match random.below(10) {
-        0..7 => Command::Run { options, build_ms: 50 + random.below(1200), is_stubborn: random.percent(20) },
-        7..9 => Command::Start { options, held_ms: 50 + random.below(1200) },
+        0..6 => Command::Run { options, build_ms: 50 + random.below(1200), is_stubborn: random.percent(20) },
+        6..9 => {
+            // A `stop` within some milliseconds races with its `start`.
+            let held_ms = if random.percent(30) { random.below(100) } else { 100 + random.below(1200) };
+            Command::Start { options, name: random.pick(&["ci", "ci", "ci", "nightly"]), held_ms }
+        }
         _ => Command::Recover,
     }
 }
 
-fn fault(random: &mut Random, services: &[Service], commands: &[(u64, Command)]) -> Fault {
+fn fault(random: &mut Random, services: &[Service], commands: &[(u64, Command)]) -> (u64, Fault) {
     let service = usize::try_from(random.below(services.len() as u64)).expect("small");
     let command = usize::try_from(random.below(commands.len() as u64)).expect("small");
     let victim = random.pick(&[Victim::Supervisor, Victim::Keeper, Victim::Both, Victim::Group]);
     let frozen_ms = 50 + random.below(700);
-    match random.below(20) {
+    let fault = match random.below(20) {
         0..7 => Fault::Signal { command, victim, signal: libc::SIGKILL, frozen_ms },
         7..10 => Fault::Signal { command, victim, signal: random.pick(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP]), frozen_ms },
         10..13 => Fault::Signal { command, victim, signal: libc::SIGSTOP, frozen_ms },
@@ -212,7 +241,10 @@ fn fault(random: &mut Random, services: &[Service], commands: &[(u64, Command)])
         17 => Fault::Recreate { service },
         18 => Fault::FullDisk { full_ms: 50 + random.below(700) },
         _ => Fault::Clock { seconds: random.pick(&[-7200, -60, 60, 7200]) },
-    }
+    };
+    // Every other one while room is being made, or soon after.
+    let at = if random.percent(50) { commands[command].0 + random.below(400) } else { random.below(1500) };
+    (at, fault)
 }
 
 #[test]
@@ -243,4 +275,13 @@ fn each_fault_comes_up() {
     ] {
         assert!(all.contains(name), "{name}");
     }
+}
+
+#[test]
+fn two_starts_of_one_name_and_a_stop_that_races_with_its_start_come_up() {
+    let rounds: Vec<_> = (0..300).map(Round::of).collect();
+    let starts = |round: &Round| round.commands.iter().filter(|(_, command)| command.lease_name().is_some()).count();
+    assert!(rounds.iter().any(|round| starts(round) > round.lease_names().len()));
+    let races = |command: &Command| matches!(command, Command::Start { held_ms, .. } if *held_ms < 100);
+    assert!(rounds.iter().any(|round| round.commands.iter().any(|(_, command)| races(command))));
 }

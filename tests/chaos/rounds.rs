@@ -1,25 +1,25 @@
 //! Owns playing a round: every command and every fault at its time, one `recover` at the end, and then
-//! the invariants. And playing many, with the seeds to find a round again.
+//! the invariants. Pure playing; which rounds, and what is told of them, is `sitting`'s.
 
 use std::{
-    env,
+    collections::BTreeSet,
     fmt::Write as _,
-    fs,
-    io::Write as _,
+    panic::resume_unwind,
     thread,
     time::{Duration, Instant},
 };
 
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
 use crate::{
-    faults::{self, Clock},
-    invariants,
-    plan::{Command, Fault, Round},
-    support::{dockerd::engine, makeroom::Running, process, wait_within},
+    clock::ClockTurn,
+    faults, invariants,
+    plan::{Command, Fault, Round, Victim},
+    support::{dockerd::engine, makeroom::Running, process},
     world::World,
 };
 
-/// Rounds where nobody says how many.
-const ROUNDS: u64 = 50;
 /// After this no command of a round goes on, and no process of one is there, for a reason.
 const PATIENCE: Duration = Duration::from_mins(2);
 
@@ -33,68 +33,60 @@ enum Event {
     DiskFreed,
 }
 
-#[test]
-fn after_rounds_of_chaos_everything_is_as_it_was_before() {
-    let number = |name: &str, otherwise: u64| env::var(name).map_or(otherwise, |text| text.parse().expect("a number"));
-    let (rounds, first) = (number("MAKEROOM_CHAOS_ROUNDS", ROUNDS), number("MAKEROOM_CHAOS_SEED", 0));
-    let log = env::var_os("MAKEROOM_CHAOS_LOG");
-    let done = log.as_ref().and_then(|path| fs::read_to_string(path).ok()).map_or(0, |text| text.lines().count() as u64);
-    let mut live_restore = false;
-    let (begun, mut bad, mut clocks_left_out, mut engines_broken) = (Instant::now(), Vec::new(), 0, 0);
-    for seed in first + done..first + rounds {
-        let round = Round::of(seed);
-        if round.live_restore != live_restore {
-            live_restore = round.live_restore;
-            faults::restart_engine("TERM", Duration::ZERO, live_restore);
-        }
-        let Played { violations, without_clock, engine_broke } = play(&round, seed);
-        clocks_left_out += usize::from(without_clock);
-        engines_broken += usize::from(engine_broke);
-        let verdict = if violations.is_empty() { "holds".to_owned() } else { violations.join("; ").replace('\n', " ") };
-        if let Some(path) = &log {
-            let mut file = fs::File::options().append(true).create(true).open(path).expect("a log");
-            writeln!(file, "{seed} {verdict}").expect("written");
-        }
-        if !violations.is_empty() {
-            println!("seed {seed} VIOLATED\n  {}\n  {round:#?}", violations.join("\n  "));
-            bad.push(seed);
-        }
-        let (played, minutes) = (seed + 1 - first - done, begun.elapsed().as_secs_f64() / 60.0);
-        if played.is_multiple_of(25) || seed + 1 == first + rounds {
-            #[expect(clippy::cast_precision_loss, reason = "a rate for a person")]
-            let rate = played as f64 / minutes;
-            println!("{played} rounds (seeds {} to {seed}), {} violated, {rate:.0} rounds a minute", first + done, bad.len());
-        }
-    }
-    if engines_broken > 0 {
-        println!(
-            "in {engines_broken} rounds the killed engine could start a container for nobody any more, and that is what stayed recorded"
-        );
-    }
-    if clocks_left_out > 0 {
-        println!("LEFT OUT: the clock's jump in {clocks_left_out} rounds, which this machine does not allow");
-    }
-    assert!(bad.is_empty(), "violated with the seeds {bad:?}; `scripts/chaos 1 --seed SEED` plays one again");
-}
-
 /// How a round went.
-struct Played {
-    violations: Vec<String>,
-    /// Its clock could not be moved.
-    without_clock: bool,
-    /// Its engine cannot start a container any more.
-    engine_broke: bool,
+pub struct Played {
+    /// What does not hold, a line each.
+    pub violations: Vec<String>,
+    /// All that there is to know, where something does not hold.
+    pub report: String,
 }
 
-/// Plays it.
-fn play(round: &Round, seed: u64) -> Played {
+/// Plays it. `faults` gets what went wrong in it, in words that are the same in each round.
+pub fn play(round: &Round, faults: &mut BTreeSet<String>) -> Played {
     let world = World::new(round);
     let mut violations = Vec::new();
-    let mut clock = None;
-    let (mut without_clock, mut engine_broke) = (false, false);
+    let mut turn = round.moves_the_clock().then(ClockTurn::wait);
+    let running = play_events(round, &world, turn.as_mut(), faults);
+    engine().wait_until_it_answers();
+    for (index, run) in running.into_iter().enumerate() {
+        let Some(run) = run else { continue };
+        let done = run.wait();
+        if let Some(expected) = round.expected_code(index)
+            && done.code() != Some(expected)
+        {
+            violations.push(format!("command {index} ended with {}, not with {expected}", done.status));
+        }
+    }
+    violations.extend(shared_names(&world, round));
+    // A `stop` that came before its `start` was done has stopped nothing.
+    for name in round.lease_names() {
+        let _ = spawn(&world, &["stop", name]).wait();
+    }
+    drop(turn);
+    let begun = Instant::now();
+    while begun.elapsed() < PATIENCE && !process::with_environment(&world.site.mark()).is_empty() {
+        thread::sleep(Duration::from_millis(20));
+    }
+    let unrecovered = world.site.report();
+    let _ = spawn(&world, &["recover"]).wait();
+    let found = invariants::look(&world, round);
+    if found.engine_broke {
+        faults.insert("the killed engine can start a container for nobody any more".to_owned());
+    }
+    violations.extend(found.violated);
+    let mut report = String::new();
+    if !violations.is_empty() {
+        let _ = write!(report, "{round:#?}\n━━ before `recover`\n{unrecovered}\n━━ afterwards\n{}", world.site.report());
+    }
+    Played { violations, report }
+}
+
+/// Plays what happens in it; gives the commands, which may still run.
+fn play_events(round: &Round, world: &World, mut turn: Option<&mut ClockTurn>, played: &mut BTreeSet<String>) -> Vec<Option<Running>> {
     let mut running: Vec<Option<Running>> = round.commands.iter().map(|_| None).collect();
     let mut stops = Vec::new();
     thread::scope(|scope| {
+        let mut acts = Vec::new();
         let begun = Instant::now();
         let mut events = events(round);
         while !events.is_empty() {
@@ -103,80 +95,74 @@ fn play(round: &Round, seed: u64) -> Played {
             let (at, event) = events.swap_remove(next);
             thread::sleep(Duration::from_millis(at).saturating_sub(begun.elapsed()));
             match event {
-                Event::Command(index) => running[index] = Some(start(&world, round, index)),
-                Event::Stop(index) => stops.push(spawn(&world, &["stop", &lease_name(index)])),
+                Event::Command(index) => {
+                    let name = round.commands[index].1.lease_name();
+                    let is_taken =
+                        |other: usize| name.is_some() && running[other].is_some() && round.commands[other].1.lease_name() == name;
+                    if (0..running.len()).any(is_taken) {
+                        played.insert("two `start` with one name".to_owned());
+                    }
+                    running[index] = Some(start(world, round, index));
+                }
+                Event::Stop(index) => {
+                    if running[index].as_mut().is_some_and(Running::is_running) {
+                        played.insert("`stop` while its `start` makes room".to_owned());
+                    }
+                    let name = round.commands[index].1.lease_name().expect("a start");
+                    stops.push(spawn(world, &["stop", name]));
+                }
                 Event::Thaw(pids) => faults::send(&pids, libc::SIGCONT),
                 Event::DiskFreed => world.fill_disk(false),
                 Event::Fault(Fault::Signal { command, victim, signal, frozen_ms }) => {
                     let Some(run) = &mut running[command] else { continue };
-                    if !run.is_running() {
-                        continue;
-                    }
-                    let pids = faults::pids(&world.site, run.pid(), victim);
+                    let supervisor = run.is_running().then(|| run.pid());
+                    let Some((pids, whom)) = faults::hit(&world.site, supervisor, victim) else { continue };
                     faults::send(&pids, signal);
+                    let makes_room = victim == Victim::Keeper && supervisor.is_some() && !world.begun(command).exists();
+                    let when = if makes_room { " while it makes room" } else { "" };
+                    played.insert(format!("{} to {whom}{when}", name_of(signal)));
                     if signal == libc::SIGSTOP {
                         events.push((at + frozen_ms, Event::Thaw(pids)));
                     }
                 }
                 Event::Fault(Fault::Engine { signal, down_ms }) => {
-                    let live_restore = round.live_restore;
-                    scope.spawn(move || faults::restart_engine(signal, Duration::from_millis(down_ms), live_restore));
+                    let (how, live_restore) = (if signal == "KILL" { "killed" } else { "ended" }, round.live_restore);
+                    let containers = if live_restore { "its containers go on" } else { "its containers end with it" };
+                    let restart = move || {
+                        faults::restart_engine(signal, Duration::from_millis(down_ms), live_restore);
+                        true
+                    };
+                    acts.push((format!("engine {how}, {containers}"), scope.spawn(restart)));
                 }
-                Event::Fault(Fault::Remove { service }) => drop(scope.spawn({
+                Event::Fault(Fault::Remove { service }) => {
                     let service = &world.services[service];
-                    move || faults::remove(service)
-                })),
-                Event::Fault(Fault::Recreate { service }) => drop(scope.spawn({
+                    acts.push(("container removed".to_owned(), scope.spawn(|| faults::remove(service))));
+                }
+                Event::Fault(Fault::Recreate { service }) => {
                     let service = &world.services[service];
-                    move || faults::recreate(service)
-                })),
+                    acts.push(("container replaced".to_owned(), scope.spawn(|| faults::recreate(service))));
+                }
                 Event::Fault(Fault::FullDisk { full_ms }) => {
                     world.fill_disk(true);
+                    played.insert("state disk full".to_owned());
                     events.push((at + full_ms, Event::DiskFreed));
                 }
                 Event::Fault(Fault::Clock { seconds }) => {
-                    if clock.is_none() {
-                        clock = Clock::shift(seconds);
-                    }
-                    without_clock |= clock.is_none();
+                    let is_moved = turn.as_mut().is_some_and(|turn| turn.shift(seconds));
+                    played.insert(if is_moved { "clock moved" } else { "left out: clock moved (not allowed here)" }.to_owned());
                 }
             }
         }
+        for (words, act) in acts {
+            if act.join().unwrap_or_else(|panic| resume_unwind(panic)) {
+                played.insert(words);
+            }
+        }
+        for stop in stops {
+            let _ = stop.wait();
+        }
     });
-    engine().wait_until_it_answers();
-    for (index, run) in running.into_iter().enumerate() {
-        let Some(run) = run else { continue };
-        let done = run.wait();
-        if let Some(expected) = round.expected_code(index)
-            && done.code() != Some(expected)
-        {
-            violations.push(format!("command {index} ended with {}, not with {expected}: {}", done.status, done.err));
-        }
-    }
-    for stop in stops {
-        let _ = stop.wait();
-    }
-    // A `stop` that came before its `start` was done has stopped nothing.
-    for index in 0..round.commands.len() {
-        if matches!(round.commands[index].1, Command::Start { .. }) {
-            let _ = spawn(&world, &["stop", &lease_name(index)]).wait();
-        }
-    }
-    drop(clock);
-    wait_within(PATIENCE, &format!("no process of round {seed} is left"), || process::with_environment(&world.site.mark()).is_empty());
-    let recovered = spawn(&world, &["recover"]).wait();
-    // An engine that is killed while it starts a container can be left unable to start it, for anybody and for good
-    // ("id already in use"): then it is right that it stays recorded.
-    if recovered.code() != Some(0) && round.kills_the_engine() && faults::engine_cannot_start(&world.services) {
-        engine_broke = true;
-    }
-    violations.extend(invariants::violated(&world, round, engine_broke));
-    if !violations.is_empty() {
-        let mut text = String::new();
-        let _ = write!(text, "recover ended with {} and said: {}", recovered.status, recovered.err);
-        violations.push(text);
-    }
-    Played { violations, without_clock, engine_broke }
+    running
 }
 
 fn events(round: &Round) -> Vec<(u64, Event)> {
@@ -196,19 +182,32 @@ fn start(world: &World, round: &Round, index: usize) -> Running {
     match &round.commands[index].1 {
         Command::Run { options, build_ms, is_stubborn } => {
             let trap = if *is_stubborn { "trap '' TERM INT HUP; " } else { "" };
-            let script = format!("{trap}sleep {}.{:03}; exit 7", build_ms / 1000, build_ms % 1000);
+            let begun = world.begun(index);
+            let script = format!("{trap}: >{}; sleep {}.{:03}; exit 7", begun.display(), build_ms / 1000, build_ms % 1000);
             spawn(world, &[&room[..], options, &["--", "sh", "-c", &script]].concat())
         }
-        Command::Start { options, .. } => {
-            let name = lease_name(index);
-            spawn(world, &[&["start", "--name", &name], &room[..4], options].concat())
-        }
+        Command::Start { options, name, .. } => spawn(world, &[&["start", "--name", name], &room[..4], options].concat()),
         Command::Recover => spawn(world, &["recover"]),
     }
 }
 
-fn lease_name(index: usize) -> String {
-    format!("chaos{index}")
+/// A name is held by one lease at most.
+fn shared_names(world: &World, round: &Round) -> Vec<String> {
+    let names = round.lease_names();
+    if names.is_empty() {
+        return Vec::new();
+    }
+    let status = spawn(world, &["status", "--json"]).wait();
+    let status: Value = serde_json::from_str(&status.out).unwrap_or_default();
+    let holders = |name: &str| {
+        let is_one = |lease: &&Value| lease["name"] == name && lease["alive"] == true;
+        status["leases"].as_array().into_iter().flatten().filter(is_one).count()
+    };
+    names.into_iter().filter(|name| holders(name) > 1).map(|name| format!("{} leases are named {name}", holders(name))).collect()
+}
+
+fn name_of(signal: i32) -> &'static str {
+    Signal::try_from(signal).expect("a signal").as_str()
 }
 
 fn spawn(world: &World, words: &[&str]) -> Running {

@@ -21,9 +21,6 @@ pub struct World {
     pub services: Vec<Services>,
     /// What each was like.
     pub before: Vec<State>,
-    /// What swap there was, and `vm.swappiness`.
-    pub swaps: Vec<PathBuf>,
-    pub swappiness: String,
     /// Where the round's swap areas are.
     pub swap_dir: tempfile::TempDir,
     label: String,
@@ -64,13 +61,19 @@ impl World {
             }
         }
         let before = services.iter().map(|service| service.state(0).expect("just made")).collect();
-        Self { site, services, before, swaps: swap::areas(), swappiness: swappiness(), swap_dir: swap::directory(), label, disk }
+        Self { site, services, before, swap_dir: swap::directory(), label, disk }
     }
 
     /// What selects all services of the round and nothing else.
     #[must_use]
     pub fn selector(&self) -> String {
         format!("label:chaos={}", self.label)
+    }
+
+    /// Where this command's build tells that it has begun.
+    #[must_use]
+    pub fn begun(&self, command: usize) -> PathBuf {
+        self.site.work().join(format!("begun-{command}"))
     }
 
     /// Fills the state directory's file system, or gives the room back.
@@ -84,11 +87,6 @@ impl World {
             let _ = fs::remove_file(filler);
         }
     }
-}
-
-/// What `vm.swappiness` is.
-pub fn swappiness() -> String {
-    fs::read_to_string("/proc/sys/vm/swappiness").expect("a setting").trim().to_owned()
 }
 
 fn recipe(round: &Round, index: usize, label: &str) -> Recipe {

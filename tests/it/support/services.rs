@@ -106,6 +106,8 @@ pub struct State {
     pub status: String,
     /// The container's own first process; 0 where there is none.
     pub pid: i64,
+    /// What it ended with the last time; 0 where it never did.
+    pub exit_code: i64,
     /// When it was started, in the engine's words.
     pub started_at: String,
     /// The full id.
@@ -178,7 +180,8 @@ impl Services {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let state = &body["State"];
         let pid = state["Pid"].as_i64().unwrap_or(0);
-        Some(State { status: text(&state["Status"]), pid, started_at: text(&state["StartedAt"]), id: text(&body["Id"]) })
+        let exit_code = state["ExitCode"].as_i64().unwrap_or(0);
+        Some(State { status: text(&state["Status"]), pid, exit_code, started_at: text(&state["StartedAt"]), id: text(&body["Id"]) })
     }
 
     /// All of them as they are now.

@@ -170,6 +170,12 @@ impl Site {
         Run::new(self, program)
     }
 
+    /// All that there is to know about this test: commands, both streams, journals, containers, processes.
+    #[must_use]
+    pub fn report(&self) -> String {
+        self.inner.report()
+    }
+
     pub(super) fn inner(&self) -> Rc<Inner> {
         Rc::clone(&self.inner)
     }
