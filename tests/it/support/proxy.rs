@@ -99,7 +99,8 @@ impl Proxy {
         self.dir.path().join("docker.sock")
     }
 
-    /// Does this to the `nth` call of this kind (the path's last word: `pause`, `unpause`, `json`), or to each.
+    /// Does this to the `nth` call of this kind, or to each. Kinds: `ping`, `list`, `inspect`, and the path's
+    /// last word of all others, as `pause`.
     pub fn on(&self, call: &'static str, nth: Option<usize>, deed: Deed) {
         self.shared.rules.lock().expect("unpoisoned").push((call, nth, deed));
     }
@@ -201,8 +202,7 @@ fn serve(mut client: UnixStream, shared: &Shared) -> io::Result<()> {
     let request = read_head(&mut client)?;
     let line = String::from_utf8_lossy(&request).lines().next().unwrap_or_default().to_owned();
     let path = line.split(' ').nth(1).unwrap_or_default();
-    let call = path.split('?').next().and_then(|path| path.rsplit('/').next()).unwrap_or_default();
-    let deed = shared.pick(call);
+    let deed = shared.pick(call_of(path));
     match &deed {
         Some(Deed::Cut(Moment::Before)) => return Ok(()),
         Some(Deed::Silence(Moment::Before)) => {
@@ -248,6 +248,16 @@ fn serve(mut client: UnixStream, shared: &Shared) -> io::Result<()> {
     });
     io::copy(&mut engine, &mut client)?;
     client.shutdown(Shutdown::Both)
+}
+
+fn call_of(path: &str) -> &str {
+    let path = path.split('?').next().unwrap_or_default();
+    match path.rsplit('/').next().unwrap_or_default() {
+        "_ping" => "ping",
+        "json" if path.ends_with("/containers/json") => "list",
+        "json" => "inspect",
+        verb => verb,
+    }
 }
 
 /// Everything up to the end of the head, and what came along with it.
