@@ -13,6 +13,7 @@ mod bad_input;
 mod config;
 mod doctor;
 mod exits;
+mod full_disk;
 mod inherit;
 mod journal;
 mod kills;
