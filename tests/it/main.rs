@@ -12,6 +12,7 @@ mod answers;
 mod bad_input;
 mod config;
 mod doctor;
+mod engine_hangs;
 mod exits;
 mod full_disk;
 mod inherit;

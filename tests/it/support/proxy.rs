@@ -65,6 +65,7 @@ pub struct Proxy {
 struct Shared {
     engine: PathBuf,
     rules: Mutex<Vec<(&'static str, Option<usize>, Deed)>>,
+    hangs: Mutex<Vec<String>>,
     seen: Mutex<HashMap<String, usize>>,
     ended: Mutex<bool>,
     end: Condvar,
@@ -77,8 +78,14 @@ impl Proxy {
         let engine = dockerd::engine().socket();
         let dir = dockerd::directory("makeroom-proxy-");
         let listener = UnixListener::bind(dir.path().join("docker.sock")).expect("a socket");
-        let shared =
-            Arc::new(Shared { engine, rules: Mutex::default(), seen: Mutex::default(), ended: Mutex::default(), end: Condvar::new() });
+        let shared = Arc::new(Shared {
+            engine,
+            rules: Mutex::default(),
+            hangs: Mutex::default(),
+            seen: Mutex::default(),
+            ended: Mutex::default(),
+            end: Condvar::new(),
+        });
         let all = Arc::clone(&shared);
         thread::spawn(move || {
             for client in listener.incoming() {
@@ -113,8 +120,15 @@ impl Proxy {
         Held(gate)
     }
 
+    /// From now on no call that has this in its path is answered, as by an engine that hangs on one container;
+    /// `/` is in each.
+    pub fn hang(&self, about: &str) {
+        self.shared.hangs.lock().expect("unpoisoned").push(about.to_owned());
+    }
+
     /// Lets everything through from now on.
     pub fn forget(&self) {
+        self.shared.hangs.lock().expect("unpoisoned").clear();
         self.shared.rules.lock().expect("unpoisoned").clear();
     }
 
@@ -183,10 +197,14 @@ impl Drop for Held {
 }
 
 impl Shared {
-    fn pick(&self, call: &str) -> Option<Deed> {
+    fn pick(&self, path: &str) -> Option<Deed> {
+        let call = call_of(path);
         let mut seen = self.seen.lock().expect("unpoisoned");
         let count = seen.entry(call.to_owned()).or_default();
         *count += 1;
+        if self.hangs.lock().expect("unpoisoned").iter().any(|about| path.contains(about)) {
+            return Some(Deed::Silence(Moment::Before));
+        }
         let rules = self.rules.lock().expect("unpoisoned");
         let picked = rules.iter().find(|(kind, nth, _)| *kind == call && nth.is_none_or(|nth| nth == *count));
         picked.map(|(_, _, deed)| deed.clone())
@@ -202,7 +220,7 @@ fn serve(mut client: UnixStream, shared: &Shared) -> io::Result<()> {
     let request = read_head(&mut client)?;
     let line = String::from_utf8_lossy(&request).lines().next().unwrap_or_default().to_owned();
     let path = line.split(' ').nth(1).unwrap_or_default();
-    let deed = shared.pick(call_of(path));
+    let deed = shared.pick(path);
     match &deed {
         Some(Deed::Cut(Moment::Before)) => return Ok(()),
         Some(Deed::Silence(Moment::Before)) => {
