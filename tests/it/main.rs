@@ -11,6 +11,7 @@ mod support;
 mod answers;
 mod bad_input;
 mod config;
+mod dead_holder;
 mod doctor;
 mod engine_hangs;
 mod exits;
