@@ -33,5 +33,6 @@ mod signals;
 mod steps;
 mod strangers;
 mod swap;
+mod swap_faults;
 mod terminal;
 mod verdict;
