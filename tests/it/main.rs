@@ -21,6 +21,7 @@ mod journal;
 mod kills;
 mod leases;
 mod plan;
+mod podman;
 mod portable;
 mod privilege;
 mod reclaim;

@@ -103,6 +103,12 @@ fn names_in(dir: &Path) -> Vec<OsString> {
     fs::read_dir(dir).expect("a directory").map(|entry| entry.expect("an entry").file_name()).collect()
 }
 
+fn kill(pids: &[i32]) {
+    for &pid in pids {
+        process::signal(pid, libc::SIGKILL);
+    }
+}
+
 /// What becomes of the step that the dead keeper had begun.
 #[derive(Clone, Copy, Debug)]
 enum Step {
@@ -124,7 +130,7 @@ fn kill_both(scene: &Scene, moment: &str, program: &str, step: Step) {
     assert!(!left.is_empty(), "{what}: a step outlives its keeper");
     let recover = match step {
         Step::Dies => {
-            left.iter().for_each(|&pid| process::signal(pid, libc::SIGKILL));
+            kill(&left);
             wait_until_gone(Duration::from_secs(2), "the step", &left);
             scene.site.makeroom(["recover"]).limit(LONG).spawn()
         }
@@ -210,7 +216,7 @@ fn both_killed_while_swapoff_is_killed_as_well_leave_an_area_that_recover_takes_
     scene.wait_until_held();
     run.kill_with_keeper();
     let left = process::with_environment(&scene.site.mark());
-    left.iter().for_each(|&pid| process::signal(pid, libc::SIGKILL));
+    kill(&left);
     assert_eq!(scene.disk.areas(), [scene.area()]);
     scene.site.makeroom(["recover"]).limit(LONG).run().expect_code(0).expect_said("its swap removed");
     scene.assert_nothing_left("after recover");

@@ -156,7 +156,7 @@ impl Site {
     /// Starts `count` services of this recipe.
     #[must_use]
     pub fn start(&self, recipe: &Recipe, count: usize) -> Services {
-        let services = Services::start(recipe, count);
+        let services = Services::start(dockerd::engine().socket(), recipe, count);
         let _ = writeln!(self.inner.services.borrow_mut(), "{}", services.prefix());
         services
     }
