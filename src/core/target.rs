@@ -11,6 +11,10 @@ pub const COMPOSE_DEPENDS_ON: &str = "com.docker.compose.depends_on";
 /// Swarm's label on each of its tasks. A task that stops is replaced, so it is never stopped.
 pub const SWARM_TASK: &str = "com.docker.swarm.task.id";
 
+/// Podman's label with the systemd unit that a container is of (podman-generate-systemd(1), podman-systemd.unit(5)).
+/// Ending the container ends the unit, or has systemd start another one, so it is never stopped.
+pub const SYSTEMD_UNIT: &str = "PODMAN_SYSTEMD_UNIT";
+
 /// What a container is doing, as far as makeroom has to tell apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -141,7 +145,7 @@ pub fn method(facts: MethodFacts, target_bytes: Option<u64>, comes_back: bool) -
 /// Whether a container that was stopped can be started again as the same one.
 #[must_use]
 pub fn comes_back(listed: &Listed, now: &Inspected) -> bool {
-    !now.auto_remove && !listed.labels.contains_key(SWARM_TASK)
+    !now.auto_remove && ![SWARM_TASK, SYSTEMD_UNIT].iter().any(|label| listed.labels.contains_key(*label))
 }
 
 #[cfg(test)]
@@ -200,9 +204,10 @@ mod tests {
     #[test]
     fn what_is_removed_on_exit_or_belongs_to_a_swarm_does_not_come_back() {
         let now = |auto_remove| Inspected { activity: Activity::Running, started_at: String::new(), pid: 1, auto_remove, log_port: None };
-        let task = Listed { labels: HashMap::from([(SWARM_TASK.to_owned(), "x".to_owned())]), ..listed("a") };
+        let with = |label: &str| Listed { labels: HashMap::from([(label.to_owned(), "x".to_owned())]), ..listed("a") };
         assert!(comes_back(&listed("a"), &now(false)));
         assert!(!comes_back(&listed("a"), &now(true)));
-        assert!(!comes_back(&task, &now(false)));
+        assert!(!comes_back(&with(SWARM_TASK), &now(false)));
+        assert!(!comes_back(&with(SYSTEMD_UNIT), &now(false)));
     }
 }

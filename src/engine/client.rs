@@ -8,6 +8,8 @@ use bollard::{
     models::{ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary, ContainerSummaryStateEnum},
     query_parameters::{InspectContainerOptions, ListContainersOptions, StartContainerOptions, StopContainerOptionsBuilder},
 };
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::{
     endpoint::Endpoint,
@@ -135,7 +137,8 @@ impl Engine {
     /// [`EngineError`].
     pub async fn list(&self) -> Result<Vec<Listed>, EngineError> {
         let options = ListContainersOptions { all: true, ..ListContainersOptions::default() };
-        let listed = bounded(QUESTION, self.docker.list_containers(Some(options))).await?;
+        let asking = async { with_podmans_states(self.docker.list_containers(Some(options)).await) };
+        let listed = bounded(QUESTION, asking).await?;
         Ok(listed.into_iter().filter_map(of_summary).collect())
     }
 
@@ -144,7 +147,8 @@ impl Engine {
     /// # Errors
     /// [`EngineError`]; [`EngineError::is_not_found`] where there is none with this id, or none any more.
     pub async fn inspect(&self, id: &str) -> Result<Inspected, EngineError> {
-        let answer = bounded(QUESTION, self.docker.inspect_container(id, None::<InspectContainerOptions>)).await?;
+        let asking = async { with_podmans_states(self.docker.inspect_container(id, None::<InspectContainerOptions>).await) };
+        let answer = bounded(QUESTION, asking).await?;
         if is_being_removed(&answer) { Err(EngineError::Removing) } else { Ok(of_inspection(&answer)) }
     }
 
@@ -233,6 +237,28 @@ async fn bounded<T>(limit: Duration, call: impl Future<Output = Result<T, bollar
         Ok(Err(error)) => Err(EngineError::Lost { cause: innermost(&error) }),
         Ok(Ok(value)) => Ok(value),
     }
+}
+
+/// Podman's states that docker does not have, and docker's words for them (podman, `libpod/define/containerstate.go`).
+const PODMANS_STATES: [(&str, &str); 4] =
+    [("stopped", "exited"), ("initialized", "created"), ("configured", "created"), ("unknown", "dead")];
+
+/// bollard knows docker's states alone, and reads nothing of a list in which one container is in another.
+fn with_podmans_states<T: DeserializeOwned>(answer: Result<T, bollard::errors::Error>) -> Result<T, bollard::errors::Error> {
+    answer.or_else(|error| {
+        let bollard::errors::Error::JsonDataError { contents, .. } = &error else { return Err(error) };
+        let Ok(mut json) = serde_json::from_str::<Value>(contents) else { return Err(error) };
+        let states = match &mut json {
+            Value::Array(listed) => listed.iter_mut().filter_map(|container| container.get_mut("State")).collect(),
+            inspected => Vec::from_iter(inspected.pointer_mut("/State/Status")),
+        };
+        for state in states {
+            if let Some((_, docker)) = PODMANS_STATES.iter().find(|(podman, _)| state == podman) {
+                *state = Value::from(*docker);
+            }
+        }
+        serde_json::from_value(json).map_err(|_| error)
+    })
 }
 
 /// The last cause says what happened; what wraps it says only that something did.

@@ -1,8 +1,19 @@
-//! Each answer that the engine can give to a pause and to an unpause, and none at all: the build
-//! runs, and all that ran before runs in the end.
+//! Each answer that the engine can give to each call, and none at all: the build runs, and all that
+//! ran before runs in the end.
+
+use std::{
+    fmt::Write as _,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
 
 use crate::support::{
     proxy::{Deed, Moment, Proxy},
+    services::Services,
     site::Site,
 };
 
@@ -19,6 +30,110 @@ const ANSWERS: [Deed; 5] = [
 ];
 /// What says "done" or "there is none" without being true.
 const LIES: [Deed; 3] = [Deed::Answer(304, ""), Deed::Answer(404, MESSAGE), Deed::Answer(200, "this is no JSON")];
+
+/// Every reply in place of the engine's own.
+const REPLIES: [Deed; 11] = [
+    Deed::Answer(204, ""),
+    Deed::Answer(304, ""),
+    Deed::Answer(404, MESSAGE),
+    Deed::Answer(200, "this is no JSON"),
+    Deed::Answer(409, MESSAGE),
+    Deed::Answer(500, NOT_PAUSED),
+    Deed::Answer(500, MESSAGE),
+    Deed::Cut(Moment::Before),
+    Deed::Cut(Moment::After),
+    Deed::Silence(Moment::Before),
+    Deed::Silence(Moment::After),
+];
+/// The calls of a run with one service, and by which method it is taken. It is looked at for its pid, before it
+/// is taken, before it is restored and after that.
+const CALLS: [(&str, usize, &str); 10] = [
+    ("ping", 1, "pause"),
+    ("list", 1, "pause"),
+    ("inspect", 1, "pause"),
+    ("inspect", 2, "pause"),
+    ("inspect", 3, "pause"),
+    ("inspect", 4, "pause"),
+    ("pause", 1, "pause"),
+    ("unpause", 1, "pause"),
+    ("stop", 1, "stop"),
+    ("start", 1, "stop"),
+];
+/// Rows that are played at once; most of a row is waiting.
+const AT_ONCE: usize = 8;
+
+/// A call, which one of its kind (`None`: each), the method of the run, and the reply.
+type Row = (&'static str, Option<usize>, &'static str, Deed);
+
+/// Plays all rows, some at once, each thread with a service of its own, and requires that none has a complaint.
+#[track_caller]
+fn play(rows: &[Row]) {
+    let next = AtomicUsize::new(0);
+    let complaints = Mutex::new(String::new());
+    thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                let services = Site::new().services(1);
+                while let Some(row) = rows.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if let Err(complaint) = play_one(&services, row) {
+                        let mut complaints = complaints.lock().expect("unpoisoned");
+                        let _ = writeln!(complaints, "── {row:?}: {complaint}");
+                        // The next row begins with a service that runs.
+                        services.replace(0);
+                    }
+                }
+            });
+        }
+    });
+    let complaints = complaints.into_inner().expect("unpoisoned");
+    assert!(complaints.is_empty(), "{complaints}");
+}
+
+fn play_one(services: &Services, (call, nth, method, reply): &Row) -> Result<(), String> {
+    let before = services.states();
+    let proxy = Proxy::start();
+    let site = Site::behind(&proxy);
+    proxy.on(call, *nth, reply.clone());
+    let mut run = site.makeroom(["--method", method, "--restore-timeout", if nth.is_some() { "12s" } else { "2s" }]);
+    // Pushing memory out asks the engine for nothing. Said with a stop it would make it a pause.
+    run.args((*method == "pause").then_some("--no-reclaim"));
+    let done = run.args(["--stop-timeout", "1s", "--pause", &services.all(), "sh", "-c", "exit 3"]).limit(Duration::from_secs(50)).run();
+    let told = |complaint: &str| Err(format!("{complaint}\n{}", done.err));
+    if done.code() != Some(3) {
+        return told(&format!("the run ended with {}", done.status));
+    }
+    if proxy.seen(call) < nth.unwrap_or(1) {
+        return told("the call was never made");
+    }
+    if nth.is_none() {
+        proxy.forget();
+    }
+    if !site.journals().is_empty() {
+        let recover = site.makeroom(["recover"]).limit(Duration::from_secs(50)).run();
+        if recover.code() != Some(0) {
+            return told(&format!("recover ended with {}\n{}", recover.status, recover.err));
+        }
+    }
+    // What was stopped and started runs as another process.
+    let is_back = if *method == "pause" { services.states() == before } else { services.are("running") };
+    if !is_back {
+        return told(&format!("left as {:?}, was {before:?}", services.states()));
+    }
+    if site.journals().is_empty() { Ok(()) } else { told("a journal is left") }
+}
+
+#[test]
+fn whatever_the_engine_replies_to_a_call_the_build_runs_and_all_run_in_the_end() {
+    let of = |(call, nth, method)| REPLIES.map(|reply| (call, Some(nth), method, reply));
+    play(&CALLS.into_iter().flat_map(of).collect::<Vec<_>>());
+}
+
+#[test]
+fn whatever_the_engine_replies_to_every_call_of_a_kind_one_recover_mends_it_afterwards() {
+    let of = |(call, _, method)| REPLIES.map(|reply| (call, None, method, reply));
+    let kinds = CALLS.into_iter().filter(|(_, nth, _)| *nth == 1);
+    play(&kinds.flat_map(of).collect::<Vec<_>>());
+}
 
 #[test]
 fn whatever_the_engine_answers_to_a_pause_the_build_runs_and_all_run_in_the_end() {

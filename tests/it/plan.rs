@@ -182,7 +182,7 @@ fn a_container_that_vanishes_between_listing_and_measuring_is_left_out() {
     let site = Site::behind(&proxy);
     let services = of_sizes(&site, &[20, 30]);
     let id = services[0].state(0).expect("there").id;
-    let listed = proxy.hold("json", 1, Moment::After);
+    let listed = proxy.hold("list", 1, Moment::After);
     let plan = site.makeroom(["plan", "--json"]).spawn();
     listed.wait();
     services[0].remove(0);

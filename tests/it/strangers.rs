@@ -39,8 +39,8 @@ fn nothing_in_a_containers_name_or_labels_is_interpreted_or_printed_as_it_is() {
     for words in [&["--method", "pause", "--swap", "off"][..], &["--method", "stop", "--swap", "off"]] {
         let proxy = Proxy::start();
         let site = Site::behind(&proxy);
-        proxy.on("json", Some(1), Deed::Answer(200, listed));
-        proxy.on("json", None, Deed::Answer(200, inspected));
+        proxy.on("list", None, Deed::Answer(200, listed));
+        proxy.on("inspect", None, Deed::Answer(200, inspected));
         for call in ["pause", "stop"] {
             proxy.on(call, None, Deed::Answer(500, refused));
         }

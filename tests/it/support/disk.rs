@@ -4,6 +4,7 @@
 
 use std::{
     fs::{self, File},
+    io::Write as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     thread,
@@ -42,6 +43,15 @@ impl Disk {
     #[must_use]
     pub fn tmpfs() -> Self {
         Self::in_memory("tmpfs")
+    }
+
+    /// In memory, with room for so much, and for few names.
+    #[must_use]
+    pub fn small(kibibytes: u64) -> Self {
+        let made = Self::unmounted();
+        let options = format!("size={kibibytes}k,nr_inodes=100,mode=755");
+        must_run(Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(&made.point));
+        made
     }
 
     /// In memory, and never swapped out.
@@ -95,6 +105,20 @@ impl Disk {
     #[must_use]
     pub fn areas(&self) -> Vec<PathBuf> {
         swap::areas().into_iter().filter(|area| area.starts_with(&self.point)).collect()
+    }
+
+    /// Takes all the room that is left.
+    pub fn fill(&self) {
+        let mut filler = File::create(self.path("filler")).expect("a file");
+        while filler.write_all(&[0; 512]).is_ok() {}
+    }
+
+    /// Takes all the names that are left: no file can be made any more.
+    pub fn fill_names(&self) {
+        let mut number = 0;
+        while File::create(self.path(&format!("filler{number}"))).is_ok() {
+            number += 1;
+        }
     }
 
     /// From now on whoever writes to it waits.

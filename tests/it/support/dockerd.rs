@@ -103,7 +103,7 @@ impl Dockerd {
         let held = File::from(OwnedFd::from(holder.stdin.take().expect("piped")));
         let made = Self { dir, holder: held };
         made.wait_until_it_answers();
-        made.import("busybox", programs::busybox().path());
+        import(&made.socket(), "busybox", programs::busybox().path());
         made
     }
 
@@ -150,20 +150,24 @@ impl Dockerd {
         lines[lines.len().saturating_sub(30)..].join("\n")
     }
 
-    /// Makes an image of a directory.
-    pub fn import(&self, image: &str, root: &Path) {
-        let tar = Command::new("tar").arg("-C").arg(root).args(["-c", "."]).output().expect("tar");
-        assert!(tar.status.success(), "tar: {}", String::from_utf8_lossy(&tar.stderr));
-        let path = format!("/images/create?fromSrc=-&repo={image}&tag=latest");
-        let answer = api::ask(&self.socket(), "POST", &path, "application/x-tar", &tar.stdout).expect("the engine");
-        // The status is sent before the work is done: an error comes in the body.
-        assert!(answer.status == 200 && !answer.text().contains("\"error\""), "import: {} {}", answer.status, answer.text());
-    }
-
     /// The image with the hog in it, made when it is first asked for.
     pub fn hog_image(&self) -> &'static str {
         static HOG: OnceLock<()> = OnceLock::new();
-        HOG.get_or_init(|| self.import("hog", programs::hog().path()));
+        HOG.get_or_init(|| import(&self.socket(), "hog", programs::hog().path()));
         "hog"
     }
+}
+
+/// Makes an image of a directory, in the engine behind this socket.
+///
+/// # Panics
+/// Where the engine refuses it.
+#[track_caller]
+pub fn import(socket: &Path, image: &str, root: &Path) {
+    let tar = Command::new("tar").arg("-C").arg(root).args(["-c", "."]).output().expect("tar");
+    assert!(tar.status.success(), "tar: {}", String::from_utf8_lossy(&tar.stderr));
+    let path = format!("/images/create?fromSrc=-&repo={image}&tag=latest");
+    let answer = api::ask(socket, "POST", &path, "application/x-tar", &tar.stdout).expect("the engine");
+    // The status is sent before the work is done: an error comes in the body.
+    assert!(answer.status == 200 && !answer.text().contains("\"error\""), "import: {} {}", answer.status, answer.text());
 }

@@ -7,6 +7,7 @@ pub mod disk;
 pub mod dockerd;
 pub mod kernel;
 pub mod makeroom;
+pub mod podman;
 pub mod process;
 pub mod programs;
 pub mod proxy;

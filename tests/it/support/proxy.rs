@@ -65,6 +65,7 @@ pub struct Proxy {
 struct Shared {
     engine: PathBuf,
     rules: Mutex<Vec<(&'static str, Option<usize>, Deed)>>,
+    hangs: Mutex<Vec<String>>,
     seen: Mutex<HashMap<String, usize>>,
     ended: Mutex<bool>,
     end: Condvar,
@@ -77,8 +78,14 @@ impl Proxy {
         let engine = dockerd::engine().socket();
         let dir = dockerd::directory("makeroom-proxy-");
         let listener = UnixListener::bind(dir.path().join("docker.sock")).expect("a socket");
-        let shared =
-            Arc::new(Shared { engine, rules: Mutex::default(), seen: Mutex::default(), ended: Mutex::default(), end: Condvar::new() });
+        let shared = Arc::new(Shared {
+            engine,
+            rules: Mutex::default(),
+            hangs: Mutex::default(),
+            seen: Mutex::default(),
+            ended: Mutex::default(),
+            end: Condvar::new(),
+        });
         let all = Arc::clone(&shared);
         thread::spawn(move || {
             for client in listener.incoming() {
@@ -99,7 +106,8 @@ impl Proxy {
         self.dir.path().join("docker.sock")
     }
 
-    /// Does this to the `nth` call of this kind (the path's last word: `pause`, `unpause`, `json`), or to each.
+    /// Does this to the `nth` call of this kind, or to each. Kinds: `ping`, `list`, `inspect`, and the path's
+    /// last word of all others, as `pause`.
     pub fn on(&self, call: &'static str, nth: Option<usize>, deed: Deed) {
         self.shared.rules.lock().expect("unpoisoned").push((call, nth, deed));
     }
@@ -112,8 +120,15 @@ impl Proxy {
         Held(gate)
     }
 
+    /// From now on no call that has this in its path is answered, as by an engine that hangs on one container;
+    /// `/` is in each.
+    pub fn hang(&self, about: &str) {
+        self.shared.hangs.lock().expect("unpoisoned").push(about.to_owned());
+    }
+
     /// Lets everything through from now on.
     pub fn forget(&self) {
+        self.shared.hangs.lock().expect("unpoisoned").clear();
         self.shared.rules.lock().expect("unpoisoned").clear();
     }
 
@@ -182,10 +197,14 @@ impl Drop for Held {
 }
 
 impl Shared {
-    fn pick(&self, call: &str) -> Option<Deed> {
+    fn pick(&self, path: &str) -> Option<Deed> {
+        let call = call_of(path);
         let mut seen = self.seen.lock().expect("unpoisoned");
         let count = seen.entry(call.to_owned()).or_default();
         *count += 1;
+        if self.hangs.lock().expect("unpoisoned").iter().any(|about| path.contains(about)) {
+            return Some(Deed::Silence(Moment::Before));
+        }
         let rules = self.rules.lock().expect("unpoisoned");
         let picked = rules.iter().find(|(kind, nth, _)| *kind == call && nth.is_none_or(|nth| nth == *count));
         picked.map(|(_, _, deed)| deed.clone())
@@ -201,8 +220,7 @@ fn serve(mut client: UnixStream, shared: &Shared) -> io::Result<()> {
     let request = read_head(&mut client)?;
     let line = String::from_utf8_lossy(&request).lines().next().unwrap_or_default().to_owned();
     let path = line.split(' ').nth(1).unwrap_or_default();
-    let call = path.split('?').next().and_then(|path| path.rsplit('/').next()).unwrap_or_default();
-    let deed = shared.pick(call);
+    let deed = shared.pick(path);
     match &deed {
         Some(Deed::Cut(Moment::Before)) => return Ok(()),
         Some(Deed::Silence(Moment::Before)) => {
@@ -248,6 +266,16 @@ fn serve(mut client: UnixStream, shared: &Shared) -> io::Result<()> {
     });
     io::copy(&mut engine, &mut client)?;
     client.shutdown(Shutdown::Both)
+}
+
+fn call_of(path: &str) -> &str {
+    let path = path.split('?').next().unwrap_or_default();
+    match path.rsplit('/').next().unwrap_or_default() {
+        "_ping" => "ping",
+        "json" if path.ends_with("/containers/json") => "list",
+        "json" => "inspect",
+        verb => verb,
+    }
 }
 
 /// Everything up to the end of the head, and what came along with it.

@@ -1,7 +1,7 @@
 //! Owns the containers of a test: made with names that no other test has, looked at over the
 //! engine's socket, removed at drop. Their processes end at once on SIGTERM.
 
-use std::thread;
+use std::{path::PathBuf, thread};
 
 use serde_json::{Value, json};
 
@@ -116,16 +116,19 @@ pub struct State {
 
 /// Some containers.
 pub struct Services {
+    engine: PathBuf,
     prefix: String,
     recipe: Recipe,
     names: Vec<String>,
 }
 
 impl Services {
-    pub(super) fn start(recipe: &Recipe, count: usize) -> Self {
+    /// Starts them, in the engine behind this socket.
+    #[must_use]
+    pub fn start(engine: PathBuf, recipe: &Recipe, count: usize) -> Self {
         let prefix = unique("it");
         let names = (0..count).map(|index| format!("{prefix}-{index}")).collect();
-        let made = Self { prefix, recipe: recipe.clone(), names };
+        let made = Self { engine, prefix, recipe: recipe.clone(), names };
         thread::scope(|scope| {
             for index in 0..count {
                 let made = &made;
@@ -137,8 +140,8 @@ impl Services {
 
     fn create(&self, index: usize) {
         let name = &self.names[index];
-        call("POST", &format!("/containers/create?name={name}"), Some(&self.recipe.body(index)));
-        call("POST", &format!("/containers/{name}/start"), None);
+        self.call("POST", &format!("/containers/create?name={name}"), Some(&self.recipe.body(index)));
+        self.call("POST", &format!("/containers/{name}/start"), None);
     }
 
     /// What the engine is told to make it.
@@ -175,7 +178,7 @@ impl Services {
     #[must_use]
     pub fn state(&self, index: usize) -> Option<State> {
         let path = format!("/containers/{}/json", self.names[index]);
-        let answer = api::ask(&engine().socket(), "GET", &path, "text/plain", b"").expect("the engine");
+        let answer = api::ask(&self.engine, "GET", &path, "text/plain", b"").expect("the engine");
         let body = (answer.status != 404).then(|| answer.json())?;
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let state = &body["State"];
@@ -211,13 +214,13 @@ impl Services {
     /// `docker pause`, `unpause`, `stop`, `start`, `restart`, `kill?signal=…`.
     #[track_caller]
     pub fn tell(&self, index: usize, verb: &str) {
-        call("POST", &format!("/containers/{}/{verb}", self.names[index]), None);
+        self.call("POST", &format!("/containers/{}/{verb}", self.names[index]), None);
     }
 
     /// `docker rm -f`.
     #[track_caller]
     pub fn remove(&self, index: usize) {
-        call("DELETE", &format!("/containers/{}?force=1", self.names[index]), None);
+        self.call("DELETE", &format!("/containers/{}?force=1", self.names[index]), None);
     }
 
     /// Removed, and another one with the same name started.
@@ -227,10 +230,15 @@ impl Services {
         self.create(index);
     }
 
+    #[track_caller]
+    fn call(&self, method: &str, path: &str, body: Option<&Value>) -> api::Answer {
+        api::must(&self.engine, method, path, body)
+    }
+
     /// What it has printed so far.
     #[must_use]
     pub fn log(&self, index: usize) -> String {
-        let body = call("GET", &format!("/containers/{}/logs?stdout=1", self.names[index]), None).body;
+        let body = self.call("GET", &format!("/containers/{}/logs?stdout=1", self.names[index]), None).body;
         // Each piece has a head of eight bytes, the last four its length (API, "Attach to a container").
         let mut rest = &body[..];
         let mut text = Vec::new();
@@ -245,19 +253,15 @@ impl Services {
 
 impl Drop for Services {
     fn drop(&mut self) {
+        let engine = &self.engine;
         thread::scope(|scope| {
             for name in &self.names {
                 // It may be gone already.
                 scope.spawn(move || {
                     let path = format!("/containers/{name}?force=1");
-                    let _ = api::ask(&engine().socket(), "DELETE", &path, "text/plain", b"");
+                    let _ = api::ask(engine, "DELETE", &path, "text/plain", b"");
                 });
             }
         });
     }
-}
-
-#[track_caller]
-fn call(method: &str, path: &str, body: Option<&Value>) -> api::Answer {
-    api::must(&engine().socket(), method, path, body)
 }

@@ -16,7 +16,9 @@ use std::{
 use tempfile::TempDir;
 
 use super::{
-    api, dockerd,
+    api,
+    disk::Disk,
+    dockerd,
     makeroom::Run,
     process,
     proxy::Proxy,
@@ -41,6 +43,7 @@ pub struct Site {
 pub(super) struct Inner {
     dir: TempDir,
     engine: PathBuf,
+    state: PathBuf,
     /// The commands run so far, each with the stem of its streams' files.
     pub(super) commands: RefCell<Vec<(String, PathBuf)>>,
     pub(super) services: RefCell<String>,
@@ -62,12 +65,23 @@ impl Site {
     /// The same with any other socket: nothing needs to be there.
     #[must_use]
     pub fn at(engine: PathBuf) -> Self {
+        Self::with_state(engine, None)
+    }
+
+    /// Surroundings with this engine whose state directory is on this disk.
+    #[must_use]
+    pub fn on(disk: &Disk, engine: PathBuf) -> Self {
+        Self::with_state(engine, Some(disk.path("state")))
+    }
+
+    fn with_state(engine: PathBuf, state: Option<PathBuf>) -> Self {
         report_panics();
         let dir = dockerd::directory("makeroom-site-");
         for name in ["home", "work", "log"] {
             fs::create_dir(dir.path().join(name)).expect("a directory");
         }
-        let inner = Rc::new(Inner { dir, engine, commands: RefCell::default(), services: RefCell::default() });
+        let state = state.unwrap_or_else(|| dir.path().join("state"));
+        let inner = Rc::new(Inner { dir, engine, state, commands: RefCell::default(), services: RefCell::default() });
         SITES.with_borrow_mut(|sites| sites.push(Rc::downgrade(&inner)));
         Self { inner }
     }
@@ -105,7 +119,7 @@ impl Site {
     /// The state directory; makeroom makes it.
     #[must_use]
     pub fn state(&self) -> PathBuf {
-        self.path("state")
+        self.inner.state.clone()
     }
 
     /// A program of this name in a directory for PATH; gives its path.
@@ -142,7 +156,7 @@ impl Site {
     /// Starts `count` services of this recipe.
     #[must_use]
     pub fn start(&self, recipe: &Recipe, count: usize) -> Services {
-        let services = Services::start(recipe, count);
+        let services = Services::start(dockerd::engine().socket(), recipe, count);
         let _ = writeln!(self.inner.services.borrow_mut(), "{}", services.prefix());
         services
     }
@@ -216,7 +230,7 @@ impl Inner {
                 let _ = writeln!(text, "── {stream}\n{}", read(&stem.with_extension(stream)));
             }
         }
-        let leases = self.dir.path().join("state/leases");
+        let leases = self.state.join("leases");
         for path in fs::read_dir(leases).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())) {
             let _ = writeln!(text, "── {}\n{}", path.display(), read(&path));
         }
