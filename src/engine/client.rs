@@ -241,7 +241,7 @@ async fn bounded<T>(limit: Duration, call: impl Future<Output = Result<T, bollar
 
 /// Podman's states that docker does not have, and docker's words for them (podman, `libpod/define/containerstate.go`).
 const PODMANS_STATES: [(&str, &str); 4] =
-    [("stopped", "exited"), ("initialized", "created"), ("configured", "created"), ("unknown", "dead")];
+    [("stopped", "exited"), ("initialized", "created"), ("configured", "created"), ("unknown", "exited")];
 
 /// bollard knows docker's states alone, and reads nothing of a list in which one container is in another.
 fn with_podmans_states<T: DeserializeOwned>(answer: Result<T, bollard::errors::Error>) -> Result<T, bollard::errors::Error> {

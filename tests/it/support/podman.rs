@@ -61,7 +61,7 @@ pub fn engine() -> &'static Podman {
 }
 
 impl Podman {
-    #[expect(clippy::zombie_processes, reason = "the holder outlives this process: that is what it is for")]
+    #[allow(clippy::zombie_processes, reason = "the holder outlives this process: that is what it is for")]
     fn start() -> Self {
         let (podman, runtime) = (needed("podman", "podman"), needed("runc", "runc"));
         let dir = tempfile::Builder::new().prefix("makeroom-it-podman-").tempdir().expect("a directory").keep();
