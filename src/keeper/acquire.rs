@@ -52,7 +52,7 @@ pub enum Acquired {
     Covered,
     /// A started lease of this name is held already.
     HeldAlready(String),
-    /// The lease cannot be recorded: a run goes on without, but `stop` could not name a started one.
+    /// The started lease cannot be recorded, and is not held.
     NotRecorded,
 }
 
@@ -87,14 +87,14 @@ impl Acquirer<'_> {
             Ok(lock) => lock,
             Err(error) => {
                 self.shortfall(error.to_string(), Some(error.hint()));
-                return Acquired::Room(Box::new(room));
+                return self.unrecorded();
             }
         };
         let mut leases = match Leases::look(self.state, &lock, Some(&self.request.lease)) {
             Ok(leases) => leases,
             Err(error) => {
                 self.shortfall(format!("cannot list the leases: {error}"), None);
-                return Acquired::Room(Box::new(room));
+                return self.unrecorded();
             }
         };
         self.recover_the_dead(&mut leases).await;
@@ -104,7 +104,7 @@ impl Acquirer<'_> {
         let found = self.look_at_engine().await;
         if let Err(error) = self.open(journal, found.is_some()) {
             self.shortfall(format!("{error}; nothing is changed"), None);
-            return if self.request.started.is_some() { Acquired::NotRecorded } else { Acquired::Room(Box::new(room)) };
+            return self.unrecorded();
         }
         let chosen = found.as_ref().map_or(&[][..], |found| &found.chosen);
         if self.request.inside.as_ref().is_some_and(|lease| covers(&leases, lease, chosen)) {
@@ -135,6 +135,11 @@ impl Acquirer<'_> {
         room.took = begun.elapsed();
         self.tell_if_short(&room);
         Acquired::Room(Box::new(room))
+    }
+
+    /// A run goes on without room. A started lease that is not recorded would be held for ever: nobody could name it.
+    fn unrecorded(&self) -> Acquired {
+        if self.request.started.is_some() { Acquired::NotRecorded } else { Acquired::Room(Box::default()) }
     }
 
     pub(super) fn note(&self, note: Note) {

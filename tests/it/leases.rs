@@ -8,7 +8,7 @@ use crate::support::{
     process,
     services::Services,
     site::{Site, UNTIL_GO},
-    wait_for_line, wait_within,
+    wait_for_line, wait_until, wait_within,
 };
 
 /// One of several builds of one site, told apart by a name.
@@ -359,4 +359,19 @@ fn inside_makeroom(site: &Site, services: &Services, command: &[&str]) -> Run {
     let mut run = site.makeroom(["--pause", &services.all(), makeroom, "--pause", services.name(0)]);
     run.args(command);
     run
+}
+
+#[test]
+fn a_lease_is_not_started_where_the_state_directory_stays_busy() {
+    let site = Site::new();
+    let services = site.services(1);
+    site.makeroom(["--pause", &services.all(), "true"]).run().expect_code(0);
+    let busy = fs::File::open(site.state().join("lock")).expect("the lock's file");
+    busy.lock().expect("locked");
+    let done = site.makeroom(["start", "--name", "ci", "--pause", &services.all()]).run();
+    done.expect_code(125).expect_said("is busy for 10 s").expect_said("room could not be made");
+    assert_eq!(done.out, "");
+    drop(busy);
+    assert!(services.are("running"));
+    wait_until("nothing is left of it", || site.journals().is_empty() && site.keepers().is_empty());
 }
