@@ -27,6 +27,7 @@ mod privilege;
 mod reclaim;
 mod report;
 mod restore;
+mod rootless;
 mod route;
 mod runners;
 mod settings;

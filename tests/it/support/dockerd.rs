@@ -1,30 +1,22 @@
 //! Owns the private engine: one dockerd a test process, started by the first test that needs it
-//! and gone when the process is, however it ends. A small shell holds the read end of a pipe whose
-//! write end is in this process; at end-of-file it stops the dockerd that it started, unmounts
-//! what is left below its directory, and deletes it. Nothing here relies on a `Drop`.
+//! and gone when the process is, however it ends.
 
 use std::{
-    fs::{self, File},
-    io::{self, Write as _},
-    os::{
-        fd::OwnedFd,
-        unix::{fs::PermissionsExt as _, process::CommandExt as _},
-    },
+    fs,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
     sync::OnceLock,
     time::Duration,
 };
 
 use tempfile::TempDir;
 
-use super::{api, needed, process, programs, wait_within};
+use super::{api, holder::Holder, needed, process, programs, wait_within};
 
-/// The engine's directory is argument 1, dockerd argument 2. Own namespace: where the machine has a
+/// dockerd is argument 2. Own namespace: where the machine has a
 /// containerd, dockerd uses that one, and two dockerds with one namespace remove each other's tasks.
 const HOLDER: &str = r#"
-dir=$1 dockerd=$2
-cd /
+dockerd=$2
 start() {
     "$dockerd" --data-root "$dir/data" --exec-root "$dir/exec" -p "$dir/dockerd.pid" -H "unix://$dir/docker.sock" \
         --containerd-namespace "makeroom-it-$$" --containerd-plugins-namespace "makeroom-it-plugins-$$" \
@@ -51,20 +43,11 @@ tries=0
 while kill -0 "$engine" && [ "$tries" -lt 150 ]; do tries=$((tries + 1)); sleep 0.1; done
 kill -KILL "$engine"
 wait "$engine"
-# What a killed engine leaves behind names our directory, which nobody else's does.
-for process in /proc/[0-9]*; do
-    pid=${process#/proc/}
-    [ "$pid" = "$$" ] || ! grep -qs -- "$dir" "$process/cmdline" || kill -KILL "$pid"
-done
-while read -r _ _ _ _ point _; do case $point in "$dir"/*) echo "$point" ;; esac; done </proc/self/mountinfo |
-    sort -r | while read -r point; do umount -l "$point"; done
-rm -rf --one-file-system "$dir"
 "#;
 
 /// The private engine.
 pub struct Dockerd {
-    dir: PathBuf,
-    holder: File,
+    holder: Holder,
 }
 
 /// The engine of this test process.
@@ -80,28 +63,13 @@ static ENGINE: OnceLock<Dockerd> = OnceLock::new();
 /// A directory for one test. Where there is an engine it goes with the engine's at the latest.
 #[must_use]
 pub fn directory(prefix: &str) -> TempDir {
-    let parent = ENGINE.get().map_or_else(std::env::temp_dir, |engine| engine.dir.clone());
+    let parent = ENGINE.get().map_or_else(std::env::temp_dir, |engine| engine.holder.dir().to_owned());
     tempfile::Builder::new().prefix(prefix).tempdir_in(parent).expect("a directory")
 }
 
 impl Dockerd {
-    #[expect(clippy::zombie_processes, reason = "the holder outlives this process: that is what it is for")]
     fn start() -> Self {
-        assert!(nix::unistd::geteuid().is_root(), "these tests start a dockerd of their own: run them as root");
-        let dockerd = needed("dockerd", "docker.io");
-        // A short path: a socket's address holds 108 bytes.
-        let dir = tempfile::Builder::new().prefix("makeroom-it-").tempdir().expect("a directory").keep();
-        // Another user's makeroom passes through to what is its own below.
-        fs::set_permissions(&dir, fs::Permissions::from_mode(0o711)).expect("a mode");
-        let log = dir.join("holder.log");
-        let mut holder = Command::new("sh");
-        holder.args(["-c", HOLDER, "makeroom-it"]).arg(&dir).arg(dockerd).stdin(Stdio::piped());
-        holder.stdout(Stdio::null()).stderr(File::create(log).expect("a log"));
-        // SAFETY: setsid is async-signal-safe. Ctrl-C at the tests' terminal must not reach the engine.
-        unsafe { holder.pre_exec(|| nix::unistd::setsid().map(drop).map_err(io::Error::from)) };
-        let mut holder = holder.spawn().expect("sh");
-        let held = File::from(OwnedFd::from(holder.stdin.take().expect("piped")));
-        let made = Self { dir, holder: held };
+        let made = Self { holder: Holder::start("makeroom-it-", HOLDER, &[needed("dockerd", "docker.io").as_path()]) };
         made.wait_until_it_answers();
         import(&made.socket(), "busybox", programs::busybox().path());
         made
@@ -116,36 +84,32 @@ impl Dockerd {
     }
 
     fn pid(&self) -> Option<i32> {
-        fs::read_to_string(self.dir.join("engine")).ok()?.trim().parse().ok()
+        fs::read_to_string(self.holder.dir().join("engine")).ok()?.trim().parse().ok()
     }
 
     /// Ends it by this signal, and waits until it has ended.
     pub fn end(&self, signal: &str) {
-        self.tell(&format!("end {signal}"));
+        self.holder.tell(&format!("end {signal}"));
         wait_within(Duration::from_mins(1), "dockerd has ended", || self.pid().is_none());
     }
 
     /// Starts it again. `live_restore`: it leaves its containers alone when it ends.
     pub fn start_again(&self, live_restore: bool) {
-        self.tell(if live_restore { "start --live-restore" } else { "start" });
+        self.holder.tell(if live_restore { "start --live-restore" } else { "start" });
         wait_within(Duration::from_mins(1), "dockerd is started", || self.pid().is_some());
         self.wait_until_it_answers();
-    }
-
-    fn tell(&self, line: &str) {
-        writeln!(&self.holder, "{line}").expect("the holder lives");
     }
 
     /// Its socket.
     #[must_use]
     pub fn socket(&self) -> PathBuf {
-        self.dir.join("docker.sock")
+        self.holder.dir().join("docker.sock")
     }
 
     /// The end of its log.
     #[must_use]
     pub fn log(&self) -> String {
-        let log = fs::read_to_string(self.dir.join("log")).unwrap_or_default();
+        let log = fs::read_to_string(self.holder.dir().join("log")).unwrap_or_default();
         let lines: Vec<_> = log.lines().collect();
         lines[lines.len().saturating_sub(30)..].join("\n")
     }
