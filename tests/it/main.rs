@@ -10,6 +10,7 @@ mod support;
 
 mod answers;
 mod bad_input;
+mod ci_container;
 mod config;
 mod dead_holder;
 mod doctor;
