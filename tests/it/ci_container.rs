@@ -72,6 +72,7 @@ impl Scene {
 }
 
 #[test]
+#[cfg_attr(makeroom_portable, ignore = "whether this is a container is seen on Linux only")]
 fn a_jobs_own_container_is_never_paused_though_it_is_selected() {
     // In a cgroup namespace of its own /proc/self/cgroup says nothing but `/`.
     for cgroups in ["host", "private"] {
@@ -90,6 +91,7 @@ fn a_jobs_own_container_is_never_paused_though_it_is_selected() {
 }
 
 #[test]
+#[cfg_attr(makeroom_portable, ignore = "whether this is a container is seen on Linux only")]
 fn without_a_volume_for_the_state_directory_nothing_is_changed_and_one_warning_has_the_mount() {
     let scene = scene();
     let before = scene.services.states();
@@ -111,6 +113,7 @@ fn without_a_volume_for_the_state_directory_nothing_is_changed_and_one_warning_h
 }
 
 #[test]
+#[cfg_attr(makeroom_portable, ignore = "whether this is a container is seen on Linux only")]
 fn what_a_cancelled_job_held_is_put_back_by_the_next_job() {
     let scene = scene();
     let before = scene.services.states();
