@@ -46,7 +46,7 @@ pub fn play(round: &Round, faults: &mut BTreeSet<String>) -> Played {
     let world = World::new(round);
     let mut violations = Vec::new();
     let mut turn = round.moves_the_clock().then(ClockTurn::wait);
-    let running = play_events(round, &world, turn.as_mut(), faults);
+    let Commands { running, stops } = play_events(round, &world, turn.as_mut(), faults);
     engine().wait_until_it_answers();
     for (index, run) in running.into_iter().enumerate() {
         let Some(run) = run else { continue };
@@ -55,6 +55,12 @@ pub fn play(round: &Round, faults: &mut BTreeSet<String>) -> Played {
             && done.code() != Some(expected)
         {
             violations.push(format!("command {index} ended with {}, not with {expected}", done.status));
+        }
+    }
+    for stop in stops {
+        let done = stop.wait();
+        if round.faults.is_empty() && done.code() != Some(0) {
+            violations.push(format!("`stop` ended with {}, and nothing had gone wrong", done.status));
         }
     }
     violations.extend(shared_names(&world, round));
@@ -81,8 +87,14 @@ pub fn play(round: &Round, faults: &mut BTreeSet<String>) -> Played {
     Played { violations, report }
 }
 
+/// The commands of a round, which may still run.
+struct Commands {
+    running: Vec<Option<Running>>,
+    stops: Vec<Running>,
+}
+
 /// Plays what happens in it; gives the commands, which may still run.
-fn play_events(round: &Round, world: &World, mut turn: Option<&mut ClockTurn>, played: &mut BTreeSet<String>) -> Vec<Option<Running>> {
+fn play_events(round: &Round, world: &World, mut turn: Option<&mut ClockTurn>, played: &mut BTreeSet<String>) -> Commands {
     let mut running: Vec<Option<Running>> = round.commands.iter().map(|_| None).collect();
     let mut stops = Vec::new();
     thread::scope(|scope| {
@@ -158,11 +170,8 @@ fn play_events(round: &Round, world: &World, mut turn: Option<&mut ClockTurn>, p
                 played.insert(words);
             }
         }
-        for stop in stops {
-            let _ = stop.wait();
-        }
     });
-    running
+    Commands { running, stops }
 }
 
 fn events(round: &Round) -> Vec<(u64, Event)> {
