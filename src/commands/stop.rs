@@ -3,7 +3,7 @@
 use std::{
     io::{self, Read as _, Write as _},
     process::ExitCode,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use crate::{
@@ -29,6 +29,9 @@ use crate::{
 
 /// Beyond `--restore-timeout`: reading swapped pages back.
 const SWAP_PATIENCE: Duration = Duration::from_mins(5);
+
+/// How often a lease that is still being started is asked again.
+const ASK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Puts back what `start` changed.
 #[must_use]
@@ -114,24 +117,35 @@ struct Ended {
 }
 
 fn end(state: &StateDir, lease: &str, settings: &Settings) -> Result<Option<Ended>, String> {
-    match ask(state, lease, settings.restore_timeout + SWAP_PATIENCE) {
-        Ok(back) => Ok(Some(Ended { back, abandoned: None })),
-        Err(silent) => {
-            let lock = state.lock(settings.restore_timeout).map_err(|error| error.to_string())?;
-            match Journal::look(&state.leases().join(format!("{lease}.journal"))).map_err(|error| error.to_string())? {
-                Looked::Gone => Ok(None),
-                Looked::Live(_) => Err(format!("its keeper does not answer: {silent}")),
-                Looked::Dead(journal) => {
-                    drop(lock);
-                    debug_assert_eq!(id_of(journal.path()), lease);
-                    let reach = Reach::recorded(journal.state().opened.as_ref(), lease);
-                    let restorer = Restorer { state, reach: &reach, limit: settings.restore_timeout, tell: &|_| {} };
-                    let abandoned = Some(journal.state().clone());
-                    super::block_on(async { Ok(Some(Ended { back: restorer.release(*journal).await, abandoned })) })
-                }
+    let deadline = Instant::now() + settings.restore_timeout;
+    loop {
+        let silent = match ask(state, lease, settings.restore_timeout + SWAP_PATIENCE) {
+            Ok(back) => return Ok(Some(Ended { back, abandoned: None })),
+            Err(silent) => silent,
+        };
+        let lock = state.lock(settings.restore_timeout).map_err(|error| error.to_string())?;
+        match Journal::look(&state.leases().join(format!("{lease}.journal"))).map_err(|error| error.to_string())? {
+            Looked::Gone => return Ok(None),
+            // Its `start` still makes room, and its keeper listens when that is done.
+            Looked::Live(_) if Instant::now() < deadline => {
+                drop(lock);
+                std::thread::sleep(ASK_AGAIN);
+            }
+            Looked::Live(_) => return Err(format!("its keeper does not answer: {silent}")),
+            Looked::Dead(journal) => {
+                drop(lock);
+                debug_assert_eq!(id_of(journal.path()), lease);
+                return super::block_on(async { Ok(Some(restore(state, *journal, settings).await)) });
             }
         }
     }
+}
+
+async fn restore(state: &StateDir, journal: Journal, settings: &Settings) -> Ended {
+    let abandoned = journal.state().clone();
+    let reach = Reach::recorded(abandoned.opened.as_ref(), &id_of(journal.path()));
+    let restorer = Restorer { state, reach: &reach, limit: settings.restore_timeout, tell: &|_| {} };
+    Ended { back: restorer.release(journal).await, abandoned: Some(abandoned) }
 }
 
 /// Asks the lease's keeper, and waits until it has put everything back.

@@ -6,6 +6,7 @@ use std::{fs, io, path::PathBuf, time::Duration};
 use crate::support::{
     makeroom::{Run, Running, wait_until_gone},
     process,
+    proxy::{Moment, Proxy},
     services::Services,
     site::{Site, UNTIL_GO},
     wait_for_line, wait_until, wait_within,
@@ -374,4 +375,29 @@ fn a_lease_is_not_started_where_the_state_directory_stays_busy() {
     drop(busy);
     assert!(services.are("running"));
     wait_until("nothing is left of it", || site.journals().is_empty() && site.keepers().is_empty());
+}
+
+#[test]
+fn a_lease_that_is_still_being_started_is_waited_for_by_stop() {
+    let proxy = Proxy::start();
+    let site = Site::behind(&proxy);
+    let services = site.services(1);
+    let held = proxy.hold("pause", 1, Moment::After);
+    let start = site.makeroom(["start", "--name", "ci", "--pause", &services.all()]).spawn();
+    held.wait();
+    // It holds when it has heard that room is made, and has no socket before that.
+    start.signal(libc::SIGSTOP);
+    held.release();
+    let is_paused = || site.journals().iter().any(|journal| fs::read_to_string(journal).is_ok_and(|text| text.contains("\"taken\"")));
+    wait_until("room is made", is_paused);
+    let mut stop = site.makeroom(["stop", "ci"]).spawn();
+    // By the time that others have had the lock, it has found nobody to ask.
+    for _ in 0..3 {
+        assert!(site.makeroom(["status"]).run().expect_code(0).out.contains("started as `ci`"));
+    }
+    assert!(stop.is_running(), "{}", stop.written("err"));
+    start.signal(libc::SIGCONT);
+    start.wait().expect_code(0);
+    stop.wait().expect_code(0).expect_said("1 service running again");
+    assert!(services.are("running") && site.journals().is_empty());
 }
