@@ -33,6 +33,15 @@ pub struct Cli {
     pub run: RunArgs,
 }
 
+impl Cli {
+    /// The definitions with the options that are left out of `--help`, which is to fit a screen: for completions and the man page.
+    #[must_use]
+    pub fn whole() -> clap::Command {
+        let shown = |command: clap::Command| command.mut_args(|argument| argument.hide(false));
+        shown(Self::command()).mut_subcommands(shown)
+    }
+}
+
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -117,6 +126,20 @@ pub struct RoomArgs {
     /// Room that cannot be made is an error (125)
     #[arg(long)]
     pub strict: bool,
+    /// Commands of one's own that are told what happens.
+    #[command(flatten)]
+    pub hooks: HookArgs,
+}
+
+/// Commands that are told what happens to the room. Not on the screen of `--help`: see [`Cli::whole`].
+#[derive(Clone, Debug, Default, Args)]
+pub struct HookArgs {
+    /// Run by `sh -c` beside the build's start, with the facts in MAKEROOM_EVENT, MAKEROOM_SERVICES and their like
+    #[arg(long, value_name = "COMMAND", hide = true, value_hint = ValueHint::CommandString)]
+    pub on_room_made: Option<String>,
+    /// The same when everything is back
+    #[arg(long, value_name = "COMMAND", hide = true, value_hint = ValueHint::CommandString)]
+    pub on_restored: Option<String>,
 }
 
 /// Which engine, and the way to the machine that it runs on.

@@ -43,6 +43,8 @@ fn set(layer: &mut Layer, key: &str, value: &OsStr) -> Result<(), String> {
         "STOP_TIMEOUT" => layer.stop_timeout = Some(text()?.parse()?),
         "RESTORE_TIMEOUT" => layer.restore_timeout = Some(text()?.parse()?),
         "STRICT" => layer.strict = Some(flag(text()?)?),
+        "ON_ROOM_MADE" => layer.on_room_made = Some(text()?.to_owned()),
+        "ON_RESTORED" => layer.on_restored = Some(text()?.to_owned()),
         "TIMEOUT" => layer.timeout = Some(text()?.parse()?),
         "GRACE" => layer.grace = Some(text()?.parse()?),
         "REPORT" => layer.report = path(),

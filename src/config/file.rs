@@ -110,6 +110,8 @@ mod tests {
             "engine = 'unix:///evil'",
             "context = 'evil'",
             "strict = true",
+            "on_room_made = 'true'",
+            "on_restored = 'true'",
             "state_dir = '/tmp'",
             "quiet = true",
             "verbose = true",

@@ -39,6 +39,8 @@ pub(super) struct Layer {
     #[serde(deserialize_with = "word")]
     pub restore_timeout: Option<Span>,
     pub strict: Option<bool>,
+    pub on_room_made: Option<String>,
+    pub on_restored: Option<String>,
     #[serde(deserialize_with = "word")]
     pub timeout: Option<Span>,
     #[serde(deserialize_with = "word")]
@@ -77,6 +79,8 @@ impl Layer {
             stop_timeout: room.stop_timeout,
             restore_timeout: room.restore_timeout,
             strict: said(room.strict),
+            on_room_made: room.hooks.on_room_made.clone(),
+            on_restored: room.hooks.on_restored.clone(),
             timeout: child.timeout,
             grace: child.grace,
             report: child.report.clone(),

@@ -9,6 +9,7 @@ pub mod claim;
 pub mod exit;
 pub mod health;
 pub mod history;
+pub mod hook;
 pub mod killed;
 pub mod log_driver;
 pub mod memory;

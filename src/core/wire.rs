@@ -6,6 +6,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
+    exit::Exit,
+    hook::Commands,
     killed::Killed,
     memory::Memory,
     record::{Kind, ProcessId},
@@ -51,6 +53,8 @@ pub struct Request {
     pub stop_timeout: Option<Duration>,
     /// `--restore-timeout`.
     pub restore_timeout: Duration,
+    /// `--on-room-made` and its like.
+    pub hooks: Commands,
     /// The build's memory is in steps of the engine's builder.
     pub builds_in_engine: bool,
     /// The lease that this run is inside of and may simply use.
@@ -92,6 +96,8 @@ pub enum ToKeeper {
     Resume,
     /// The started lease stands on its own from here: end-of-file means nothing any more.
     Hold,
+    /// The build has ended like this.
+    Ended { exit: Exit },
     /// The build was killed: the last word is to tell who else could have made room.
     LookAround,
     /// Restore and exit.

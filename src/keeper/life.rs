@@ -20,6 +20,7 @@ use super::{
     cancel::Cancel,
     control::Control,
     ears::{Ears, Heard},
+    hooks::Hooks,
     look_around, orphan, process,
     reach::Reach,
     restore::Restorer,
@@ -27,6 +28,8 @@ use super::{
 };
 use crate::{
     core::{
+        exit::Exit,
+        hook::{Event, Facts, Whose},
         record::ProcessId,
         wire::{self, FromKeeper, Level, Note, Request, ToKeeper},
     },
@@ -74,7 +77,7 @@ async fn live() -> io::Result<()> {
     let file = File::from(unsafe { OwnedFd::from_raw_fd(process::JOURNAL_FD) });
     let state = StateDir::open(Path::new(&request.state_dir)).map_err(io::Error::other)?;
     let journal = Journal::inherited(file, &state.leases(), &request.lease).map_err(io::Error::other)?;
-    let mut life = Life { wanted: Wanted::Room, child: None, child_since: Instant::now(), holding: false, looks_around: false };
+    let mut life = Life { wanted: Wanted::Room, child: None, child_since: Instant::now(), exit: None, holding: false, looks_around: false };
     life.keep(&request, &state, journal, &mut ears, &tell).await;
     Ok(())
 }
@@ -84,6 +87,8 @@ struct Life {
     child: Option<ProcessId>,
     /// When that was heard of.
     child_since: Instant,
+    /// How the build ended.
+    exit: Option<Exit>,
     /// A started lease that stands on its own.
     holding: bool,
     /// The build was killed for want of room, perhaps.
@@ -101,7 +106,10 @@ impl Life {
         };
         let restorer = Restorer { state, reach: &reach, limit: request.restore_timeout, tell };
         let mut watch = HostWatch::new(&reach.shell, request.builds_in_engine);
+        let mut hooks = hooks_of(request);
         let mut control: Option<Control> = None;
+        // Whether the hooks were told of room; what is made again after Ctrl-Z is no news.
+        let mut is_announced = request.adopt;
         let mut has_room = request.adopt;
         loop {
             match self.wanted {
@@ -110,7 +118,14 @@ impl Life {
                     match self.acquire(request, state, &reach, &mut journal, ears, tell).await {
                         // What was begun for nothing is put back by the next turn.
                         _ if self.wanted != Wanted::Room => {}
-                        Acquired::Room(room) => tell(FromKeeper::RoomMade(*room)),
+                        Acquired::Room(room) => {
+                            let facts = Facts::of_room(&room);
+                            // The build starts first.
+                            tell(FromKeeper::RoomMade(*room));
+                            if !std::mem::replace(&mut is_announced, true) {
+                                hooks.begin(Event::RoomMade, &facts);
+                            }
+                        }
                         Acquired::Covered => {
                             tell(FromKeeper::Covered);
                             break;
@@ -142,6 +157,7 @@ impl Life {
                         tokio::select! {
                             heard = ears.hear() => self.take_in(&heard),
                             sample = watch.next(self.child.is_some()) => tell(FromKeeper::Sample(sample)),
+                            note = hooks.next() => tell(FromKeeper::Note(note)),
                         }
                     }
                 }
@@ -162,16 +178,21 @@ impl Life {
         };
         // The last figures are looked at while everything is put back, and cost it nothing.
         let restoring = Restorer { tell: &also, ..restorer };
-        let taken: Vec<String> = journal.state().targets.keys().cloned().collect();
+        let held = journal.state().clone();
         let (mut back, last) = future::join(restoring.release(journal), watch.last()).await;
         if self.looks_around {
             let within = self.child_since.elapsed();
+            let taken: Vec<String> = held.targets.keys().cloned().collect();
             (back.spare, back.killed) =
                 future::join(look_around::spare(&reach, request, &taken), look_around::killed(&reach, within)).await;
         }
         if let Some(sample) = last {
             tell(FromKeeper::Sample(sample));
         }
+        if let Some(facts) = Facts::of_back(&held, &back, self.exit).filter(|_| is_announced) {
+            hooks.begin(Event::Restored, &facts);
+        }
+        hooks.finish(&also).await;
         also(FromKeeper::Released(back));
     }
 
@@ -210,6 +231,7 @@ impl Life {
                 self.child_since = Instant::now();
             }
             Heard::Message(ToKeeper::Hold) => self.holding = true,
+            Heard::Message(ToKeeper::Ended { exit }) => self.exit = Some(*exit),
             Heard::Message(ToKeeper::LookAround) => self.looks_around = true,
             Heard::Message(ToKeeper::Suspend) if !over => self.wanted = Wanted::NoRoom,
             Heard::Message(ToKeeper::Resume) if !over => self.wanted = Wanted::Room,
@@ -234,4 +256,9 @@ impl Life {
             }
         }
     }
+}
+
+fn hooks_of(request: &Request) -> Hooks {
+    let whose = Whose { lease: request.lease.clone(), state_dir: request.state_dir.clone(), program: request.program.clone() };
+    Hooks::new(request.hooks.clone(), whose)
 }

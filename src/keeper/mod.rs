@@ -8,6 +8,7 @@ pub mod cancel;
 pub mod control;
 pub mod ears;
 mod ensure_swap;
+pub mod hooks;
 pub mod life;
 mod look_around;
 mod only_enough;

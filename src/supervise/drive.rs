@@ -122,6 +122,7 @@ pub fn drive(plan: Plan, inherited: Inherited, say: &mut Say) -> std::io::Result
         room: None,
         started_at: None,
         available_at_start_bytes: None,
+        exit: None,
         ended: None,
         outcome: None,
         begun: Instant::now(),
@@ -162,6 +163,8 @@ pub(super) struct Drive<'a> {
     pub(super) started_at: Option<Timestamp>,
     /// This machine's MemAvailable then.
     pub(super) available_at_start_bytes: Option<u64>,
+    /// How the build ended.
+    pub(super) exit: Option<Exit>,
     /// A build that has ended and is not reported yet.
     pub(super) ended: Option<EndedBuild>,
     /// One whose end was said, and whose report is not written yet.
@@ -279,8 +282,12 @@ impl Drive<'_> {
         // A client tells by its code that a step failed, not of what.
         let is_suspect = is_in_engine || self.watch.as_ref().is_some_and(Watch::has_seen_kills);
         let may_be_memory = was_killed(exit) || (is_suspect && !exit.is_success());
-        if let Some(keeper) = self.keeper.as_mut().filter(|_| may_be_memory) {
-            keeper.say(&ToKeeper::LookAround);
+        self.exit = Some(exit);
+        if let Some(keeper) = &mut self.keeper {
+            keeper.say(&ToKeeper::Ended { exit });
+            if may_be_memory {
+                keeper.say(&ToKeeper::LookAround);
+            }
         }
         self.ended = Some(EndedBuild { exit, took: self.begun.elapsed(), largest_bytes });
         // The last figures of what only the keeper sees come with its last word.

@@ -115,6 +115,9 @@ impl Drive<'_> {
         if let Some(process) = self.child {
             keeper.say(&ToKeeper::Child { process });
         }
+        if let Some(exit) = self.exit {
+            keeper.say(&ToKeeper::Ended { exit });
+        }
         if self.session.is_released() {
             keeper.say(&ToKeeper::Release);
         } else if stage == Stage::Suspending {
