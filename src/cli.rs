@@ -165,6 +165,9 @@ pub struct ChildArgs {
     /// From the signal to SIGKILL [default: 10s]
     #[arg(long, value_name = "DUR")]
     pub grace: Option<Span>,
+    /// Keep the room this long after the build, for the next one
+    #[arg(long, value_name = "DUR")]
+    pub linger: Option<Span>,
     /// Write the run's report as JSON
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub report: Option<PathBuf>,

@@ -90,6 +90,7 @@ pub fn begin_lease(
         vm_shell: settings.vm_shell.clone(),
         stop_timeout: settings.stop_timeout,
         restore_timeout: settings.restore_timeout,
+        linger: None,
         hooks: settings.hooks.clone(),
         builds_in_engine: false,
         inside: None,

@@ -42,6 +42,7 @@ pub fn run(args: RunArgs) -> ExitCode {
     let lease = match super::begin_lease(&settings, program, None) {
         Ok((mut request, journal)) => {
             request.need_bytes = need::of_run(&settings, &args.command, &mut say).map(|need| need.bytes);
+            request.linger = settings.linger;
             request.builds_in_engine = site.is_in_engine();
             // Whoever asks for a time limit wants a supervisor of its own.
             request.inside = env::var(LEASE).ok().filter(|_| settings.timeout.is_none());

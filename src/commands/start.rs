@@ -100,6 +100,7 @@ fn await_room(keeper: &mut KeeperLink, strict: bool, say: &mut Say) -> Option<He
                     return Some(Held::Already(lease));
                 }
                 FromKeeper::Covered
+                | FromKeeper::Lingering(_)
                 | FromKeeper::Sample(_)
                 | FromKeeper::Suspended
                 | FromKeeper::TargetsBack(_)

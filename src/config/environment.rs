@@ -47,6 +47,7 @@ fn set(layer: &mut Layer, key: &str, value: &OsStr) -> Result<(), String> {
         "ON_RESTORED" => layer.on_restored = Some(text()?.to_owned()),
         "TIMEOUT" => layer.timeout = Some(text()?.parse()?),
         "GRACE" => layer.grace = Some(text()?.parse()?),
+        "LINGER" => layer.linger = Some(text()?.parse()?),
         "REPORT" => layer.report = path(),
         "RECORD_ARGUMENTS" => layer.record_arguments = Some(flag(text()?)?),
         "STATE_DIR" => layer.state_dir = path(),

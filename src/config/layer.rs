@@ -45,6 +45,8 @@ pub(super) struct Layer {
     pub timeout: Option<Span>,
     #[serde(deserialize_with = "word")]
     pub grace: Option<Span>,
+    #[serde(deserialize_with = "word")]
+    pub linger: Option<Span>,
     pub report: Option<PathBuf>,
     pub record_arguments: Option<bool>,
     pub state_dir: Option<PathBuf>,
@@ -83,6 +85,7 @@ impl Layer {
             on_restored: room.hooks.on_restored.clone(),
             timeout: child.timeout,
             grace: child.grace,
+            linger: child.linger,
             report: child.report.clone(),
             record_arguments: said(child.record_arguments),
             state_dir: common.state_dir.clone(),

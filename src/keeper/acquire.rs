@@ -13,6 +13,7 @@ use super::{
     reach::Reach,
     restore::{AT_ONCE, Restorer, recovered},
     take::Taken,
+    tune::tune,
 };
 use crate::{
     core::{
@@ -124,7 +125,12 @@ impl Acquirer<'_> {
             let taken = self.claim_all(&engine, journal, &leases, chosen, looked.as_ref(), measured.as_ref()).await;
             let taken = self.take_all(&engine, journal, taken, &mut room).await;
             room.memory = measured.as_ref().and_then(|measured| measured.memory);
-            let changes = measured.filter(|_| self.is_pushed_out(&taken, &room)).map(|measured| self.tune(journal, &leases, &measured));
+            let is_pushed_out = self.is_pushed_out(&taken, &room);
+            if is_pushed_out || room.joined > 0 {
+                self.share_settings(journal, &leases);
+            }
+            let changes = measured.filter(|_| is_pushed_out).map(|measured| tune(journal, &measured));
+            self.carry_on(journal, &leases);
             drop((leases, lock));
             if let Some(changes) = changes {
                 self.push_out(&taken, &changes, &mut room).await;
@@ -198,6 +204,7 @@ impl Acquirer<'_> {
             engine,
             certificates: endpoint.and_then(|endpoint| Some(endpoint.certificates.as_ref()?.to_string_lossy().into_owned())),
             host: self.reach.host(),
+            lingers_until: None,
             at: Timestamp::now(),
         }))
     }

@@ -10,6 +10,7 @@ pub mod ears;
 mod ensure_swap;
 pub mod hooks;
 pub mod life;
+mod linger;
 mod look_around;
 mod only_enough;
 pub mod orphan;

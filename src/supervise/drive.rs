@@ -35,7 +35,7 @@ use crate::{
         session::{Act, Event, Session, Stage, Timer},
         text,
         verdict::was_killed,
-        wire::{Back, Request, Room, ToKeeper},
+        wire::{Back, Lingering, Request, Room, ToKeeper},
     },
     host::{
         kernel::{GROUP_POLL, become_subreaper},
@@ -98,12 +98,13 @@ pub enum Ended {
 pub fn drive(plan: Plan, inherited: Inherited, say: &mut Say) -> std::io::Result<Ended> {
     let signals = Signals::receive()?;
     become_subreaper(true);
+    let linger = plan.lease.as_ref().is_some_and(|(request, _)| request.linger.is_some());
     let mut drive = Drive {
         plan,
         inherited,
         say,
         signals,
-        session: Session::default(),
+        session: Session::new(linger),
         queue: VecDeque::new(),
         clocks: Clocks::default(),
         terminal: Terminal::find(),
@@ -116,6 +117,7 @@ pub fn drive(plan: Plan, inherited: Inherited, say: &mut Say) -> std::io::Result
         covered: false,
         back: None,
         is_all_back: false,
+        lingering: None,
         timed_out: false,
         cancelled: false,
         host: None,
@@ -153,6 +155,8 @@ pub(super) struct Drive<'a> {
     pub(super) back: Option<Back>,
     /// A keeper has said that it is done: there is no need for another one.
     pub(super) is_all_back: bool,
+    /// The room that the keeper keeps without us.
+    pub(super) lingering: Option<Lingering>,
     pub(super) timed_out: bool,
     /// A signal or a time limit ended the build, not the build itself.
     pub(super) cancelled: bool,
@@ -330,6 +334,7 @@ impl Drive<'_> {
                 self.queue.push_back(Event::Continued);
             }
             Act::Resume => self.tell_keeper(&ToKeeper::Resume, Event::RoomMade),
+            Act::Linger => self.tell_keeper(&ToKeeper::Linger, Event::Released),
             Act::Release => self.tell_keeper(&ToKeeper::Release, Event::Released),
             Act::Finish(_) => {}
         }

@@ -67,6 +67,11 @@ impl Drive<'_> {
             }
             FromKeeper::Covered => self.covered = true,
             FromKeeper::Suspended => self.queue.push_back(Event::Suspended),
+            FromKeeper::Lingering(lingering) => {
+                self.lingering = Some(lingering);
+                self.report_build();
+                self.queue.push_back(Event::Lingering);
+            }
             FromKeeper::TargetsBack(back) => {
                 self.say.settle();
                 self.back.get_or_insert(back);

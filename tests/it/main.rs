@@ -22,6 +22,7 @@ mod inherit;
 mod journal;
 mod kills;
 mod leases;
+mod linger;
 mod plan;
 mod podman;
 mod portable;
