@@ -118,7 +118,7 @@ pub struct RoomArgs {
     #[command(flatten)]
     pub host: HostArgs,
     /// Before the engine kills a stopping container [default: its own]
-    #[arg(long, value_name = "DUR")]
+    #[arg(long, value_name = "DUR", hide = true)]
     pub stop_timeout: Option<Span>,
     /// For putting back [default: 30s]
     #[arg(long, value_name = "DUR")]
@@ -165,6 +165,9 @@ pub struct ChildArgs {
     /// From the signal to SIGKILL [default: 10s]
     #[arg(long, value_name = "DUR")]
     pub grace: Option<Span>,
+    /// Wait this long for builds beside which this one does not fit
+    #[arg(long, value_name = "DUR")]
+    pub wait: Option<Span>,
     /// Keep the room this long after the build, for the next one
     #[arg(long, value_name = "DUR")]
     pub linger: Option<Span>,
@@ -172,7 +175,7 @@ pub struct ChildArgs {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub report: Option<PathBuf>,
     /// Keep the arguments in the report, too; they may hold secrets
-    #[arg(long)]
+    #[arg(long, hide = true)]
     pub record_arguments: bool,
 }
 

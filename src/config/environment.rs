@@ -48,6 +48,7 @@ fn set(layer: &mut Layer, key: &str, value: &OsStr) -> Result<(), String> {
         "TIMEOUT" => layer.timeout = Some(text()?.parse()?),
         "GRACE" => layer.grace = Some(text()?.parse()?),
         "LINGER" => layer.linger = Some(text()?.parse()?),
+        "WAIT" => layer.wait = Some(text()?.parse()?),
         "REPORT" => layer.report = path(),
         "RECORD_ARGUMENTS" => layer.record_arguments = Some(flag(text()?)?),
         "STATE_DIR" => layer.state_dir = path(),

@@ -47,6 +47,8 @@ pub(super) struct Layer {
     pub grace: Option<Span>,
     #[serde(deserialize_with = "word")]
     pub linger: Option<Span>,
+    #[serde(deserialize_with = "word")]
+    pub wait: Option<Span>,
     pub report: Option<PathBuf>,
     pub record_arguments: Option<bool>,
     pub state_dir: Option<PathBuf>,
@@ -60,7 +62,8 @@ pub(super) struct Layer {
 }
 
 /// Keys that any `makeroom.toml` may hold.
-pub(super) const FOR_REPOSITORIES: [&str; 8] = ["pause", "keep", "method", "need", "timeout", "grace", "stop_timeout", "restore_timeout"];
+pub(super) const FOR_REPOSITORIES: [&str; 9] =
+    ["pause", "keep", "method", "need", "wait", "timeout", "grace", "stop_timeout", "restore_timeout"];
 
 impl Layer {
     /// The flags as a level.
@@ -86,6 +89,7 @@ impl Layer {
             timeout: child.timeout,
             grace: child.grace,
             linger: child.linger,
+            wait: child.wait,
             report: child.report.clone(),
             record_arguments: said(child.record_arguments),
             state_dir: common.state_dir.clone(),

@@ -27,6 +27,7 @@ pub mod target;
 pub mod text;
 pub mod timeline;
 pub mod tuning;
+pub mod turn;
 pub mod values;
 pub mod verdict;
 pub mod wire;

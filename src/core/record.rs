@@ -59,6 +59,12 @@ pub struct Opened {
     /// Until when the lease of a run is kept after its build, by this clock; it is of [`Kind::Start`] from then on.
     #[serde(default)]
     pub lingers_until: Option<Timestamp>,
+    /// What the build of a run is expected to take of its host, in bytes.
+    #[serde(default)]
+    pub need_bytes: Option<u64>,
+    /// MemAvailable of the host with room made, before the build took any; `None` until then.
+    #[serde(default)]
+    pub available_bytes: Option<u64>,
     /// When.
     pub at: Timestamp,
 }

@@ -39,6 +39,8 @@ pub struct Request {
     pub no_reclaim: bool,
     /// `--need`, in bytes; `None`: all room that can be made.
     pub need_bytes: Option<u64>,
+    /// What the build is expected to take, by `--need` or its last runs, in bytes.
+    pub expected_bytes: Option<u64>,
     /// `--swap`.
     pub swap: SwapWish,
     /// `--swap-file`.

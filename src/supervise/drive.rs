@@ -91,12 +91,8 @@ pub enum Ended {
     Become(Vec<OsString>, Vec<i32>),
 }
 
-/// Runs it.
-///
-/// # Errors
-/// Where signals cannot be received.
-pub fn drive(plan: Plan, inherited: Inherited, say: &mut Say) -> std::io::Result<Ended> {
-    let signals = Signals::receive()?;
+/// Runs it, with the signals that are received already.
+pub fn drive(plan: Plan, inherited: Inherited, signals: Signals, say: &mut Say) -> Ended {
     become_subreaper(true);
     let linger = plan.lease.as_ref().is_some_and(|(request, _)| request.linger.is_some());
     let mut drive = Drive {
@@ -131,7 +127,7 @@ pub fn drive(plan: Plan, inherited: Inherited, say: &mut Say) -> std::io::Result
     };
     drive.say.fold();
     drive.start_keeper();
-    Ok(drive.run())
+    drive.run()
 }
 
 #[expect(clippy::struct_excessive_bools, reason = "facts that are independent of each other")]

@@ -41,3 +41,4 @@ mod swap;
 mod swap_faults;
 mod terminal;
 mod verdict;
+mod wait;
