@@ -33,6 +33,15 @@ pub struct Cli {
     pub run: RunArgs,
 }
 
+impl Cli {
+    /// The definitions with the options that are left out of `--help`, which is to fit a screen: for completions and the man page.
+    #[must_use]
+    pub fn whole() -> clap::Command {
+        let shown = |command: clap::Command| command.mut_args(|argument| argument.hide(false));
+        shown(Self::command()).mut_subcommands(shown)
+    }
+}
+
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -109,7 +118,7 @@ pub struct RoomArgs {
     #[command(flatten)]
     pub host: HostArgs,
     /// Before the engine kills a stopping container [default: its own]
-    #[arg(long, value_name = "DUR")]
+    #[arg(long, value_name = "DUR", hide = true)]
     pub stop_timeout: Option<Span>,
     /// For putting back [default: 30s]
     #[arg(long, value_name = "DUR")]
@@ -117,6 +126,20 @@ pub struct RoomArgs {
     /// Room that cannot be made is an error (125)
     #[arg(long)]
     pub strict: bool,
+    /// Commands of one's own that are told what happens.
+    #[command(flatten)]
+    pub hooks: HookArgs,
+}
+
+/// Commands that are told what happens to the room. Not on the screen of `--help`: see [`Cli::whole`].
+#[derive(Clone, Debug, Default, Args)]
+pub struct HookArgs {
+    /// Run by `sh -c` beside the build's start, with the facts in MAKEROOM_EVENT, MAKEROOM_SERVICES and their like
+    #[arg(long, value_name = "COMMAND", hide = true, value_hint = ValueHint::CommandString)]
+    pub on_room_made: Option<String>,
+    /// The same when everything is back
+    #[arg(long, value_name = "COMMAND", hide = true, value_hint = ValueHint::CommandString)]
+    pub on_restored: Option<String>,
 }
 
 /// Which engine, and the way to the machine that it runs on.
@@ -142,11 +165,17 @@ pub struct ChildArgs {
     /// From the signal to SIGKILL [default: 10s]
     #[arg(long, value_name = "DUR")]
     pub grace: Option<Span>,
+    /// Wait this long for builds beside which this one does not fit
+    #[arg(long, value_name = "DUR")]
+    pub wait: Option<Span>,
+    /// Keep the room this long after the build, for the next one
+    #[arg(long, value_name = "DUR")]
+    pub linger: Option<Span>,
     /// Write the run's report as JSON
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub report: Option<PathBuf>,
     /// Keep the arguments in the report, too; they may hold secrets
-    #[arg(long)]
+    #[arg(long, hide = true)]
     pub record_arguments: bool,
 }
 

@@ -33,7 +33,7 @@ fn main() -> ExitCode {
         Some(Command::Recover(args)) => commands::recover::recover(&args),
         Some(Command::Swap(command)) => commands::swap::swap(&command),
         Some(Command::Completions { shell }) => {
-            clap_complete::generate(shell, &mut Cli::command(), "makeroom", &mut std::io::stdout());
+            clap_complete::generate(shell, &mut Cli::whole(), "makeroom", &mut std::io::stdout());
             ExitCode::SUCCESS
         }
         Some(Command::Man) => match commands::man::print() {

@@ -2,8 +2,6 @@
 
 use std::io;
 
-use clap::CommandFactory as _;
-
 use crate::cli::Cli;
 
 /// Prints the man page to stdout.
@@ -12,7 +10,7 @@ use crate::cli::Cli;
 /// Where stdout cannot be written to.
 pub fn print() -> io::Result<()> {
     let mut out = io::stdout().lock();
-    let command = Cli::command();
+    let command = Cli::whole();
     let man = clap_mangen::Man::new(command.clone());
     man.render(&mut out)?;
     for subcommand in command.get_subcommands() {

@@ -12,6 +12,7 @@ pub mod status;
 pub mod stop;
 pub mod swap;
 pub mod usage;
+mod wait;
 
 use std::{path::Path, process::ExitCode};
 
@@ -83,6 +84,7 @@ pub fn begin_lease(
         method: settings.method,
         no_reclaim: settings.no_reclaim,
         need_bytes: None,
+        expected_bytes: None,
         swap: settings.swap,
         swap_file: settings.swap_file.as_deref().map(absolute).transpose()?.map(|path| path.to_string_lossy().into_owned()),
         engine: settings.engine.clone(),
@@ -90,6 +92,8 @@ pub fn begin_lease(
         vm_shell: settings.vm_shell.clone(),
         stop_timeout: settings.stop_timeout,
         restore_timeout: settings.restore_timeout,
+        linger: None,
+        hooks: settings.hooks.clone(),
         builds_in_engine: false,
         inside: None,
         adopt: false,

@@ -22,25 +22,24 @@ use crate::{
 const MARKS: [&str; 4] = [".git", "makeroom.toml", "package.json", "Cargo.toml"];
 
 /// What a run makes room for; `None`: all that can be made.
-pub(super) fn of_run(settings: &Settings, command: &[OsString], say: &mut Say) -> Option<Need> {
-    match settings.need? {
-        NeedWish::Size(size) => Some(Need { bytes: size.bytes, source: NeedSource::Option }),
-        NeedWish::Auto => {
-            let known = of_history(settings, command, say);
-            if known.is_none() {
-                say.info("no earlier run of this command is known: all room is made");
-            }
-            known
-        }
+pub(super) fn of_run(settings: &Settings, expected: Option<Need>, say: &mut Say) -> Option<Need> {
+    if settings.need == Some(NeedWish::Auto) && expected.is_none() {
+        say.info("no earlier run of this command is known: all room is made");
+    }
+    expected.filter(|_| settings.need.is_some())
+}
+
+/// What a build is expected to take, whatever room is made: as it was said, or as its last runs did.
+pub(super) fn expected(settings: &Settings, command: &[OsString], say: &mut Say) -> Option<Need> {
+    match settings.need {
+        Some(NeedWish::Size(size)) => Some(Need { bytes: size.bytes, source: NeedSource::Option }),
+        Some(NeedWish::Auto) | None => of_history(settings, command, say),
     }
 }
 
 /// What a plan reckons with.
 pub(super) fn of_plan(settings: &Settings, command: &[OsString], say: &mut Say) -> Option<Need> {
-    if let Some(NeedWish::Size(size)) = settings.need {
-        return Some(Need { bytes: size.bytes, source: NeedSource::Option });
-    }
-    of_history(settings, command, say).or_else(|| plan::need_of_heap(&env::var("NODE_OPTIONS").ok()?))
+    expected(settings, command, say).or_else(|| plan::need_of_heap(&env::var("NODE_OPTIONS").ok()?))
 }
 
 fn of_history(settings: &Settings, command: &[OsString], say: &mut Say) -> Option<Need> {

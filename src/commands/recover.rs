@@ -7,6 +7,7 @@ use crate::{
     config::{self, Settings},
     core::{text, wire::FromKeeper},
     keeper::{
+        hooks,
         reach::Reach,
         restore::{Restorer, recovered},
     },
@@ -75,11 +76,11 @@ async fn recover_all(state: &StateDir, settings: &Settings, say: &mut Say) -> Re
             continue;
         }
         found += 1;
-        let mut say = say.borrow_mut();
-        say.note(&recovered(&before, &back));
+        say.borrow_mut().note(&recovered(&before, &back));
+        hooks::after_the_dead(&settings.hooks, state.path(), &before, &back, &tell).await;
         if let Some(line) = summary::not_back(&back) {
             is_whole = false;
-            say.error(line, None, Some("mend the cause, then `makeroom recover` again"));
+            say.borrow_mut().error(line, None, Some("mend the cause, then `makeroom recover` again"));
         }
     }
     if found == 0 && is_whole {

@@ -4,15 +4,23 @@ use std::{env, ffi::CString, fs::File, os::unix::ffi::OsStringExt as _, path::Pa
 
 use nix::unistd::execvp;
 
-use super::need;
+use super::{need, wait};
 use crate::{
     cli::RunArgs,
-    config,
-    core::{build_site, exit, text},
+    config::{self, Settings},
+    core::{
+        build_site::{self, BuildSite},
+        exit::{self, Exit},
+        plan::Need,
+        text,
+    },
+    lease::state_dir::StateLock,
+    report::say::Say,
     supervise::{
         drive::{Ended, LEASE, Plan, drive},
         ending::end_as,
         inherited::Inherited,
+        signals::Signals,
     },
 };
 
@@ -39,9 +47,23 @@ pub fn run(args: RunArgs) -> ExitCode {
         opened => opened.and_then(|(_, file)| file.ok()),
     };
     let site = build_site::of_command(&args.command);
+    let mut signals = match Signals::receive() {
+        Ok(signals) => signals,
+        Err(error) => {
+            say.error(format!("cannot receive signals: {error}"), Some("nothing was changed; the command was not started"), None);
+            return super::failed();
+        }
+    };
+    let expected = need::expected(&settings, &args.command, &mut say);
+    let turn = match await_turn(&settings, site, expected, &mut signals, &mut say) {
+        Ok(turn) => turn,
+        Err(exit) => return end_as(exit),
+    };
     let lease = match super::begin_lease(&settings, program, None) {
         Ok((mut request, journal)) => {
-            request.need_bytes = need::of_run(&settings, &args.command, &mut say).map(|need| need.bytes);
+            request.need_bytes = need::of_run(&settings, expected, &mut say).map(|need| need.bytes);
+            request.expected_bytes = expected.map(|need| need.bytes);
+            request.linger = settings.linger;
             request.builds_in_engine = site.is_in_engine();
             // Whoever asks for a time limit wants a supervisor of its own.
             request.inside = env::var(LEASE).ok().filter(|_| settings.timeout.is_none());
@@ -56,6 +78,8 @@ pub fn run(args: RunArgs) -> ExitCode {
             None
         }
     };
+    // The lease is there for the next one that waits.
+    drop(turn);
     let words = args.command.iter().take(if settings.record_arguments { usize::MAX } else { 1 });
     let command_shown = words.map(|word| text::shell_word(&word.to_string_lossy())).collect::<Vec<_>>().join(" ");
     let history_key = need::key(&args.command);
@@ -71,9 +95,9 @@ pub fn run(args: RunArgs) -> ExitCode {
         history_key,
         report,
     };
-    match drive(plan, inherited, &mut say) {
-        Ok(Ended::Exit(exit)) => end_as(exit),
-        Ok(Ended::Become(command, handled)) => {
+    match drive(plan, inherited, signals, &mut say) {
+        Ended::Exit(exit) => end_as(exit),
+        Ended::Become(command, handled) => {
             inherited.give_back_dispositions(&handled);
             inherited.give_back_mask();
             let words: Result<Vec<CString>, _> = command.iter().map(|word| CString::new(word.clone().into_vec())).collect();
@@ -88,9 +112,32 @@ pub fn run(args: RunArgs) -> ExitCode {
             say.error(format!("cannot run `{}`: {}", text::printable(&words[0].to_string_lossy()), errno.desc()), None, None);
             ExitCode::from(exit::of_failed_exec(errno as i32))
         }
-        Err(error) => {
-            say.error(format!("cannot receive signals: {error}"), Some("nothing was changed; the command was not started"), None);
-            super::failed()
-        }
     }
+}
+
+/// `--wait`. Inside a lease nothing is waited for: the build around this one would wait for itself.
+fn await_turn(
+    settings: &Settings,
+    site: BuildSite,
+    expected: Option<Need>,
+    signals: &mut Signals,
+    say: &mut Say,
+) -> Result<Option<StateLock>, Exit> {
+    let Some(limit) = settings.wait.filter(|_| env::var_os(LEASE).is_none()) else { return Ok(None) };
+    let Some(need) = expected else {
+        say.info("what this build needs is not known (--need, or an earlier run): it does not wait");
+        return Ok(None);
+    };
+    let host = match super::reach(settings) {
+        Ok(reach) => reach.host(),
+        Err(error) => {
+            say.warning(format!("{error}: it does not wait"), None);
+            return Ok(None);
+        }
+    };
+    if host.is_some() && !site.is_in_engine() {
+        say.info("this build runs in front of the machine that room is made on: it does not wait for others");
+        return Ok(None);
+    }
+    wait::for_turn(limit, need.bytes, host.as_ref(), settings, signals, say)
 }

@@ -43,7 +43,8 @@ pub fn start(args: &StartArgs) -> ExitCode {
     let started = Started { name: args.name.clone(), ttl: args.ttl.map(|span| span.0), while_process };
     let (request, journal) = match super::begin_lease(&settings, None, Some(started)) {
         Ok((mut request, journal)) => {
-            request.need_bytes = super::need::of_run(&settings, &[], &mut say).map(|need| need.bytes);
+            let expected = super::need::expected(&settings, &[], &mut say);
+            request.need_bytes = super::need::of_run(&settings, expected, &mut say).map(|need| need.bytes);
             (request, journal)
         }
         Err((reason, hint)) => {
@@ -100,6 +101,7 @@ fn await_room(keeper: &mut KeeperLink, strict: bool, say: &mut Say) -> Option<He
                     return Some(Held::Already(lease));
                 }
                 FromKeeper::Covered
+                | FromKeeper::Lingering(_)
                 | FromKeeper::Sample(_)
                 | FromKeeper::Suspended
                 | FromKeeper::TargetsBack(_)

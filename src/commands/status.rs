@@ -42,6 +42,8 @@ struct Lease {
     name: Option<String>,
     program: Option<String>,
     since: Option<String>,
+    /// Until when it is kept after its build.
+    lingers_until: Option<String>,
     /// Whether its holder lives; what a dead one holds is for `makeroom recover`.
     alive: bool,
     targets: Vec<Target>,
@@ -117,6 +119,7 @@ fn of_state(lease: &str, state: &LeaseState, alive: bool) -> Lease {
         name: opened.and_then(|opened| opened.name.clone()),
         program: opened.and_then(|opened| opened.program.clone()),
         since: opened.map(|opened| opened.at.to_string()),
+        lingers_until: opened.and_then(|opened| opened.lingers_until).map(|until| until.to_string()),
         alive,
         targets: state
             .targets
@@ -135,6 +138,7 @@ fn describe(status: &Status) -> String {
     }
     for lease in &status.leases {
         let what = match (lease.kind, &lease.name, &lease.program) {
+            (_, _, Some(program)) if lease.lingers_until.is_some() => format!("kept after `{}`", text::printable(program)),
             (_, Some(name), _) => format!("started as `{}`", text::printable(name)),
             (Some(Kind::Start), None, _) => "started".to_owned(),
             (_, _, Some(program)) => format!("run of `{}`", text::printable(program)),
@@ -142,7 +146,8 @@ fn describe(status: &Status) -> String {
         };
         let since = lease.since.as_deref().unwrap_or("now");
         let holder = if lease.alive { "" } else { "; its holder is dead: makeroom recover" };
-        lines.push(format!("{}  {what}, since {since}{holder}", lease.id));
+        let until = lease.lingers_until.as_ref().map_or_else(String::new, |until| format!(" until {until}"));
+        lines.push(format!("{}  {what}{until}, since {since}{holder}", lease.id));
         for target in &lease.targets {
             let how = if target.method == Method::Pause { "paused" } else { "stopped" };
             lines.push(format!("    {how:<8} {}", text::printable(&target.name)));

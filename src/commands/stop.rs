@@ -15,7 +15,7 @@ use crate::{
         wire::{self, Back, FromKeeper, Inbox, ToKeeper},
     },
     keeper::{
-        control,
+        control, hooks,
         reach::Reach,
         restore::{Restorer, recovered},
     },
@@ -63,10 +63,13 @@ fn stop_all(args: &StopArgs, settings: &Settings, say: &mut Say) -> Result<bool,
     }
     let mut is_whole = true;
     for lease in chosen {
-        match end(&state, &lease, settings) {
+        match end(&state, &lease, settings, say) {
             Ok(Some(Ended { back, abandoned })) => {
                 match abandoned {
-                    Some(before) => say.note(&recovered(&before, &back)),
+                    Some(before) => {
+                        say.note(&recovered(&before, &back));
+                        tell_hook(&state, settings, &before, &back, say)?;
+                    }
                     None => say.info(summary::all_back(&back).unwrap_or_else(|| format!("lease {lease} ended"))),
                 }
                 if let Some(line) = summary::not_back(&back) {
@@ -83,6 +86,19 @@ fn stop_all(args: &StopArgs, settings: &Settings, say: &mut Say) -> Result<bool,
         }
     }
     Ok(is_whole)
+}
+
+fn tell_hook(state: &StateDir, settings: &Settings, before: &LeaseState, back: &Back, say: &mut Say) -> Result<(), String> {
+    let say = std::cell::RefCell::new(say);
+    let tell = |message: FromKeeper| {
+        if let FromKeeper::Note(note) = message {
+            say.borrow_mut().note(&note);
+        }
+    };
+    super::block_on(async {
+        hooks::after_the_dead(&settings.hooks, state.path(), before, back, &tell).await;
+        Ok(())
+    })
 }
 
 /// All leases that are recorded, dead ones as well: what a dead keeper held is put back here.
@@ -116,10 +132,10 @@ struct Ended {
     abandoned: Option<LeaseState>,
 }
 
-fn end(state: &StateDir, lease: &str, settings: &Settings) -> Result<Option<Ended>, String> {
+fn end(state: &StateDir, lease: &str, settings: &Settings, say: &mut Say) -> Result<Option<Ended>, String> {
     let deadline = Instant::now() + settings.restore_timeout;
     loop {
-        let silent = match ask(state, lease, settings.restore_timeout + SWAP_PATIENCE) {
+        let silent = match ask(state, lease, settings.restore_timeout + SWAP_PATIENCE, say) {
             Ok(back) => return Ok(Some(Ended { back, abandoned: None })),
             Err(silent) => silent,
         };
@@ -149,7 +165,7 @@ async fn restore(state: &StateDir, journal: Journal, settings: &Settings) -> End
 }
 
 /// Asks the lease's keeper, and waits until it has put everything back.
-fn ask(state: &StateDir, lease: &str, patience: Duration) -> io::Result<Back> {
+fn ask(state: &StateDir, lease: &str, patience: Duration, say: &mut Say) -> io::Result<Back> {
     let mut stream = control::connect(&state.leases(), lease)?;
     stream.set_read_timeout(Some(patience))?;
     stream.write_all(wire::line(&ToKeeper::Release).as_bytes())?;
@@ -161,8 +177,10 @@ fn ask(state: &StateDir, lease: &str, patience: Duration) -> io::Result<Back> {
             length => inbox.push(&buffer[..length]),
         }
         while let Some(message) = inbox.take::<FromKeeper>() {
-            if let FromKeeper::Released(back) = message.map_err(io::Error::other)? {
-                return Ok(back);
+            match message.map_err(io::Error::other)? {
+                FromKeeper::Note(note) => say.note(&note),
+                FromKeeper::Released(back) => return Ok(back),
+                _ => {}
             }
         }
     }

@@ -39,10 +39,16 @@ pub(super) struct Layer {
     #[serde(deserialize_with = "word")]
     pub restore_timeout: Option<Span>,
     pub strict: Option<bool>,
+    pub on_room_made: Option<String>,
+    pub on_restored: Option<String>,
     #[serde(deserialize_with = "word")]
     pub timeout: Option<Span>,
     #[serde(deserialize_with = "word")]
     pub grace: Option<Span>,
+    #[serde(deserialize_with = "word")]
+    pub linger: Option<Span>,
+    #[serde(deserialize_with = "word")]
+    pub wait: Option<Span>,
     pub report: Option<PathBuf>,
     pub record_arguments: Option<bool>,
     pub state_dir: Option<PathBuf>,
@@ -56,7 +62,8 @@ pub(super) struct Layer {
 }
 
 /// Keys that any `makeroom.toml` may hold.
-pub(super) const FOR_REPOSITORIES: [&str; 8] = ["pause", "keep", "method", "need", "timeout", "grace", "stop_timeout", "restore_timeout"];
+pub(super) const FOR_REPOSITORIES: [&str; 9] =
+    ["pause", "keep", "method", "need", "wait", "timeout", "grace", "stop_timeout", "restore_timeout"];
 
 impl Layer {
     /// The flags as a level.
@@ -77,8 +84,12 @@ impl Layer {
             stop_timeout: room.stop_timeout,
             restore_timeout: room.restore_timeout,
             strict: said(room.strict),
+            on_room_made: room.hooks.on_room_made.clone(),
+            on_restored: room.hooks.on_restored.clone(),
             timeout: child.timeout,
             grace: child.grace,
+            linger: child.linger,
+            wait: child.wait,
             report: child.report.clone(),
             record_arguments: said(child.record_arguments),
             state_dir: common.state_dir.clone(),

@@ -17,6 +17,7 @@ use layer::Layer;
 use crate::{
     cli::{ChildArgs, CommonArgs, RoomArgs},
     core::{
+        hook,
         route::Prefix,
         selector::Selector,
         values::{ColorWish, MethodWish, NeedWish, Size, SwapWish},
@@ -56,8 +57,11 @@ pub struct Settings {
     pub stop_timeout: Option<Duration>,
     pub restore_timeout: Duration,
     pub strict: bool,
+    pub hooks: hook::Commands,
     pub timeout: Option<Duration>,
     pub grace: Duration,
+    pub linger: Option<Duration>,
+    pub wait: Option<Duration>,
     pub report: Option<PathBuf>,
     pub record_arguments: bool,
     pub state_dir: PathBuf,
@@ -84,6 +88,8 @@ fn merge(layers: &[Layer], state_dir: impl Fn() -> Result<PathBuf, ConfigError>)
     fn nearest<T: Clone>(layers: &[Layer], pick: impl Fn(&Layer) -> &Option<T>) -> Option<T> {
         layers.iter().find_map(|layer| pick(layer).clone())
     }
+    // An empty one takes a farther one away.
+    let command = |pick: fn(&Layer) -> &Option<String>| nearest(layers, pick).filter(|command| !command.trim().is_empty());
     // An engine and a context that are named at different levels: the nearer one wins, whichever it is.
     let engine = layers.iter().find(|layer| layer.engine.is_some() || layer.context.is_some());
     Ok(Settings {
@@ -100,8 +106,11 @@ fn merge(layers: &[Layer], state_dir: impl Fn() -> Result<PathBuf, ConfigError>)
         stop_timeout: nearest(layers, |layer| &layer.stop_timeout).map(|span| span.0),
         restore_timeout: nearest(layers, |layer| &layer.restore_timeout).map_or(Duration::from_secs(30), |span| span.0),
         strict: nearest(layers, |layer| &layer.strict).unwrap_or(false),
+        hooks: hook::Commands { on_room_made: command(|layer| &layer.on_room_made), on_restored: command(|layer| &layer.on_restored) },
         timeout: nearest(layers, |layer| &layer.timeout).map(|span| span.0),
         grace: nearest(layers, |layer| &layer.grace).map_or(Duration::from_secs(10), |span| span.0),
+        linger: nearest(layers, |layer| &layer.linger).map(|span| span.0).filter(|linger| !linger.is_zero()),
+        wait: nearest(layers, |layer| &layer.wait).map(|span| span.0),
         report: nearest(layers, |layer| &layer.report),
         record_arguments: nearest(layers, |layer| &layer.record_arguments).unwrap_or(false),
         state_dir: nearest(layers, |layer| &layer.state_dir).map_or_else(state_dir, Ok)?,

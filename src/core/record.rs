@@ -30,11 +30,11 @@ pub struct ProcessId {
 pub enum Kind {
     /// Made by `makeroom run`, ends with its child.
     Run,
-    /// Made by `makeroom start`, ends with `makeroom stop`.
+    /// Made by `makeroom start`, or kept after its build by `--linger`; ends with `makeroom stop`.
     Start,
 }
 
-/// Who a lease belongs to: the first record.
+/// Who a lease belongs to: the first record, and written again when that changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Opened {
     /// [`VERSION`].
@@ -56,6 +56,15 @@ pub struct Opened {
     /// not know it would look for the swap on the wrong machine.
     #[serde(default)]
     pub host: Option<Prefix>,
+    /// Until when the lease of a run is kept after its build, by this clock; it is of [`Kind::Start`] from then on.
+    #[serde(default)]
+    pub lingers_until: Option<Timestamp>,
+    /// What the build of a run is expected to take of its host, in bytes.
+    #[serde(default)]
+    pub need_bytes: Option<u64>,
+    /// MemAvailable of the host with room made, before the build took any; `None` until then.
+    #[serde(default)]
+    pub available_bytes: Option<u64>,
     /// When.
     pub at: Timestamp,
 }
@@ -225,6 +234,12 @@ impl LeaseState {
     #[must_use]
     pub fn host(&self) -> Option<&Prefix> {
         self.opened.as_ref()?.host.as_ref()
+    }
+
+    /// Whether it is kept after its build, for the next one.
+    #[must_use]
+    pub fn lingers(&self) -> bool {
+        self.opened.as_ref().is_some_and(|opened| opened.lingers_until.is_some())
     }
 
     /// Whether nothing is left to give back.

@@ -43,6 +43,8 @@ pub enum Event {
     Suspended,
     /// makeroom goes on after it stopped itself.
     Continued,
+    /// The keeper keeps the room for a while, on its own.
+    Lingering,
     /// The targets run again.
     TargetsBack,
     /// The keeper has put everything back, as well as it could.
@@ -93,6 +95,8 @@ pub enum Act {
     StopSelf,
     /// Tell the keeper that the build goes on.
     Resume,
+    /// Tell the keeper to keep the room for the next build.
+    Linger,
     /// Tell the keeper to put everything back.
     Release,
     /// End like this.
@@ -118,6 +122,10 @@ pub struct Session {
     interrupts: u8,
     /// A signal ended the run: makeroom must not linger.
     hasty: bool,
+    /// `--linger`: a build that ends by itself leaves its room to the next one.
+    lingers: bool,
+    /// The keeper was told so, and may be told otherwise.
+    lingering: bool,
     released: bool,
     targets_back: bool,
     all_back: bool,
@@ -132,6 +140,8 @@ impl Default for Session {
             timed_out: false,
             interrupts: 0,
             hasty: false,
+            lingers: false,
+            lingering: false,
             released: false,
             targets_back: false,
             all_back: false,
@@ -140,16 +150,22 @@ impl Default for Session {
 }
 
 impl Session {
+    /// A run with or without `--linger`.
+    #[must_use]
+    pub fn new(lingers: bool) -> Self {
+        Self { lingers, ..Self::default() }
+    }
+
     /// The stage the run is in.
     #[must_use]
     pub fn stage(&self) -> Stage {
         self.stage
     }
 
-    /// Whether the keeper was told to put everything back.
+    /// Whether the keeper was told its last: a new one in its place puts everything back.
     #[must_use]
     pub fn is_released(&self) -> bool {
-        self.released
+        self.released || self.lingering
     }
 
     /// The policy.
@@ -175,6 +191,7 @@ impl Session {
                     self.exit = Some(exit);
                     vec![Act::WatchGroup]
                 }
+                Stage::Running if self.lingers && !was_cancelled(exit) => self.linger(exit),
                 Stage::Running | Stage::Suspending | Stage::Resuming if self.started => self.put_back(exit),
                 _ => vec![],
             },
@@ -194,6 +211,7 @@ impl Session {
                 }
                 _ => vec![],
             },
+            Event::Lingering if self.lingering => self.finish(),
             Event::TargetsBack => {
                 self.targets_back = true;
                 self.finish_if_ready()
@@ -208,7 +226,7 @@ impl Session {
                 }
             }
             Event::Due(timer) => self.due(timer),
-            Event::Refused | Event::CannotStart(_) | Event::Suspended => vec![],
+            Event::Refused | Event::CannotStart(_) | Event::Suspended | Event::Lingering => vec![],
         }
     }
 
@@ -244,6 +262,9 @@ impl Session {
             Stage::Returning if already_hasty => self.finish(),
             Stage::Returning => {
                 let mut acts = vec![Act::Arm(Timer::HastyReturn)];
+                if std::mem::take(&mut self.lingering) {
+                    acts.extend(self.release());
+                }
                 acts.extend(self.finish_if_ready());
                 acts
             }
@@ -310,6 +331,16 @@ impl Session {
         (!std::mem::replace(&mut self.released, true)).then_some(Act::Release)
     }
 
+    fn linger(&mut self, exit: Exit) -> Vec<Act> {
+        self.stage = Stage::Returning;
+        self.exit = Some(exit);
+        self.lingering = true;
+        let mut acts = vec![Act::TakeTerminal, Act::Linger, Act::Arm(Timer::Return)];
+        // A keeper that was told to end by somebody else is gone already.
+        acts.extend(self.finish_if_ready());
+        acts
+    }
+
     fn put_back(&mut self, exit: Exit) -> Vec<Act> {
         self.stage = Stage::Returning;
         self.exit = Some(if self.timed_out { Exit::Code(TIMED_OUT) } else { exit });
@@ -323,7 +354,7 @@ impl Session {
     fn finish_if_ready(&mut self) -> Vec<Act> {
         // After a signal nobody waits for swapoff: the keeper goes on with it alone.
         let enough = if self.hasty { self.targets_back } else { self.all_back };
-        if self.stage == Stage::Returning && self.released && enough { self.finish() } else { vec![] }
+        if self.stage == Stage::Returning && self.is_released() && enough { self.finish() } else { vec![] }
     }
 
     fn finish(&mut self) -> Vec<Act> {
@@ -335,6 +366,12 @@ impl Session {
             _ => vec![],
         }
     }
+}
+
+/// Whether somebody ended the build who did not go through makeroom, as with Ctrl-C while it has the terminal.
+fn was_cancelled(exit: Exit) -> bool {
+    let of = |signal: i32| exit == Exit::Signal(signal) || u8::try_from(128 + signal).is_ok_and(|code| exit == Exit::Code(code));
+    TERMINATING.into_iter().any(of)
 }
 
 fn kill() -> Vec<Act> {

@@ -6,6 +6,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
+    exit::Exit,
+    hook::Commands,
     killed::Killed,
     memory::Memory,
     record::{Kind, ProcessId},
@@ -37,6 +39,8 @@ pub struct Request {
     pub no_reclaim: bool,
     /// `--need`, in bytes; `None`: all room that can be made.
     pub need_bytes: Option<u64>,
+    /// What the build is expected to take, by `--need` or its last runs, in bytes.
+    pub expected_bytes: Option<u64>,
     /// `--swap`.
     pub swap: SwapWish,
     /// `--swap-file`.
@@ -51,6 +55,10 @@ pub struct Request {
     pub stop_timeout: Option<Duration>,
     /// `--restore-timeout`.
     pub restore_timeout: Duration,
+    /// `--linger`: how long the room is kept after the build.
+    pub linger: Option<Duration>,
+    /// `--on-room-made` and its like.
+    pub hooks: Commands,
     /// The build's memory is in steps of the engine's builder.
     pub builds_in_engine: bool,
     /// The lease that this run is inside of and may simply use.
@@ -92,6 +100,10 @@ pub enum ToKeeper {
     Resume,
     /// The started lease stands on its own from here: end-of-file means nothing any more.
     Hold,
+    /// The build has ended like this.
+    Ended { exit: Exit },
+    /// The build is over by itself: the room is kept for a while, for the next one. End-of-file means nothing any more.
+    Linger,
     /// The build was killed: the last word is to tell who else could have made room.
     LookAround,
     /// Restore and exit.
@@ -118,6 +130,8 @@ pub enum FromKeeper {
     Suspended,
     /// The started lease stands on its own.
     Holding,
+    /// The room is kept without the supervisor.
+    Lingering(Lingering),
     /// The targets run again; swap may still be on its way out.
     TargetsBack(Back),
     /// All is done, as well as it could be; the keeper exits.
@@ -261,6 +275,21 @@ impl Back {
         self.running.extend(missing);
         self
     }
+}
+
+/// The room that is kept after a build, and what was looked for at its end.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lingering {
+    /// Targets that stay paused.
+    pub paused: usize,
+    /// Targets that stay stopped.
+    pub stopped: usize,
+    /// For how long.
+    pub time: Duration,
+    /// As in [`Back`].
+    pub spare: Vec<Spare>,
+    /// As in [`Back`].
+    pub killed: Vec<Killed>,
 }
 
 /// What became of the lease's swap.

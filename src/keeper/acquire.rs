@@ -13,10 +13,12 @@ use super::{
     reach::Reach,
     restore::{AT_ONCE, Restorer, recovered},
     take::Taken,
+    tune::tune,
 };
 use crate::{
     core::{
         cgroup::Measured,
+        memory::meminfo,
         record::{Opened, Record, Setting, VERSION},
         route::Route,
         selector::Selector,
@@ -31,6 +33,7 @@ use crate::{
     },
     host::{
         container::own_container,
+        kernel::proc_file,
         reclaim::{self, PidAndId},
     },
     lease::{
@@ -124,7 +127,12 @@ impl Acquirer<'_> {
             let taken = self.claim_all(&engine, journal, &leases, chosen, looked.as_ref(), measured.as_ref()).await;
             let taken = self.take_all(&engine, journal, taken, &mut room).await;
             room.memory = measured.as_ref().and_then(|measured| measured.memory);
-            let changes = measured.filter(|_| self.is_pushed_out(&taken, &room)).map(|measured| self.tune(journal, &leases, &measured));
+            let is_pushed_out = self.is_pushed_out(&taken, &room);
+            if is_pushed_out || room.joined > 0 {
+                self.share_settings(journal, &leases);
+            }
+            let changes = measured.filter(|_| is_pushed_out).map(|measured| tune(journal, &measured));
+            self.carry_on(journal, &leases);
             drop((leases, lock));
             if let Some(changes) = changes {
                 self.push_out(&taken, &changes, &mut room).await;
@@ -132,6 +140,7 @@ impl Acquirer<'_> {
         } else {
             room.memory = measured.and_then(|measured| measured.memory);
         }
+        self.open_to_others(journal, &room);
         room.took = begun.elapsed();
         self.tell_if_short(&room);
         Acquired::Room(Box::new(room))
@@ -198,8 +207,32 @@ impl Acquirer<'_> {
             engine,
             certificates: endpoint.and_then(|endpoint| Some(endpoint.certificates.as_ref()?.to_string_lossy().into_owned())),
             host: self.reach.host(),
+            lingers_until: None,
+            need_bytes: self.expected_bytes(),
+            available_bytes: None,
             at: Timestamp::now(),
         }))
+    }
+
+    /// What the build takes of the host that room is made on: one in front of a VM takes nothing of it.
+    fn expected_bytes(&self) -> Option<u64> {
+        self.request.expected_bytes.filter(|_| self.request.builds_in_engine || self.reach.host().is_none())
+    }
+
+    /// Lets others know what all builds share, so that `--wait` can tell whether one more fits.
+    fn open_to_others(&self, journal: &mut Journal, room: &Room) {
+        let Some(opened) = journal.state().opened.clone() else { return };
+        // Made again after Ctrl-Z, the build has its part of it already.
+        if opened.need_bytes.is_none() || opened.available_bytes.is_some() {
+            return;
+        }
+        let here = || proc_file("/proc/meminfo").and_then(|text| meminfo(&text)).filter(|_| self.reach.host().is_none());
+        let available_bytes = room.memory.or_else(here).map(|memory| memory.available_bytes);
+        // Where that is not known there is nothing to reckon with.
+        let need_bytes = opened.need_bytes.filter(|_| available_bytes.is_some());
+        if let Err(error) = journal.announce(&Record::Opened(Opened { need_bytes, available_bytes, ..opened })) {
+            self.note(Note::new(Level::Detail, error.to_string()));
+        }
     }
 
     async fn look_at_engine(&self) -> Option<Found> {

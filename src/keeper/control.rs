@@ -46,10 +46,7 @@ impl Control {
         let name = socket_name(lease);
         let path = leases.join(&name);
         // Only a keeper of this very lease, which died, can have left one.
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        remove(leases, lease)?;
         let listener = within(leases, || StdListener::bind(&name))?;
         listener.set_nonblocking(true)?;
         // Sleep counts: a `--ttl` is over though the laptop slept through it.
@@ -114,6 +111,17 @@ async fn asked_to_release(mut stream: UnixStream) -> Option<UnixStream> {
 /// The socket's own error where nobody answers.
 pub fn connect(leases: &Path, lease: &str) -> io::Result<StdStream> {
     within(leases, || StdStream::connect(socket_name(lease)))
+}
+
+/// Removes the socket that a keeper which died may have left.
+///
+/// # Errors
+/// Where it is there and cannot be removed.
+pub fn remove(leases: &Path, lease: &str) -> io::Result<()> {
+    match fs::remove_file(leases.join(socket_name(lease))) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 fn socket_name(lease: &str) -> String {

@@ -64,6 +64,11 @@ impl Ears {
         }
     }
 
+    /// Waits until it is told to end: by a message or a signal. That the other end is gone means nothing.
+    pub async fn told_to_end(&mut self) {
+        while !matches!(self.hear().await, Heard::Message(ToKeeper::Release) | Heard::Signal) {}
+    }
+
     /// The next signal, and nothing else.
     pub async fn signal(&mut self) -> Heard {
         let [terminate, interrupt, hangup] = &mut self.signals;

@@ -7,7 +7,7 @@ use super::acquire::Acquirer;
 use crate::{
     core::{
         cgroup::Measured,
-        record::{self, Area, AreaGone, Record},
+        record::{self, Area, AreaGone, LeaseState, Record},
         swap as sums, text,
         values::{Size, SwapWish},
         wire::{Level, Note, Room},
@@ -35,7 +35,8 @@ impl Acquirer<'_> {
         self.join_areas(journal, leases, &measured);
         let shell = &self.reach.shell;
         self.drop_unfinished_areas(journal, &measured).await;
-        let Some(size_bytes) = measured.memory.and_then(|memory| sums::missing(wish.bytes, memory.swap_free_bytes)) else {
+        let kept_bytes = self.kept_bytes(leases, &measured);
+        let Some(size_bytes) = measured.memory.and_then(|memory| sums::missing(wish.bytes, memory.swap_free_bytes + kept_bytes)) else {
             return Some(measured);
         };
         if !is_wanted || self.cancel.is_said() {
@@ -102,6 +103,18 @@ impl Acquirer<'_> {
                 self.note(Note::new(Level::Warning, format!("swap is not shared: {error}")));
             }
         }
+    }
+
+    /// What the areas of lingering leases hold is what this run would have pushed out itself: as good as free.
+    fn kept_bytes(&self, leases: &Leases, measured: &Measured) -> u64 {
+        let host = self.reach.host();
+        let is_kept = |path: &str| {
+            let needs = |state: &&LeaseState| state.areas.get(path).is_some_and(|held| !held.removing);
+            let mut holders = leases.on_host(host.as_ref()).map(|(_, state)| state).filter(needs).peekable();
+            holders.peek().is_some() && holders.all(LeaseState::lingers)
+        };
+        let kept = measured.swaps.iter().filter(|swap| is_kept(&swap.path));
+        kept.map(|swap| swap.used_bytes).sum()
     }
 
     fn area(&self, leases: &Leases, wished: &str, size_bytes: u64) -> Area {

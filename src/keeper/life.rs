@@ -20,15 +20,21 @@ use super::{
     cancel::Cancel,
     control::Control,
     ears::{Ears, Heard},
-    look_around, orphan, process,
+    hooks::Hooks,
+    linger, look_around, orphan, process,
     reach::Reach,
     restore::Restorer,
     watch_host::HostWatch,
 };
 use crate::{
     core::{
-        record::ProcessId,
-        wire::{self, FromKeeper, Level, Note, Request, ToKeeper},
+        exit::Exit,
+        hook::{Event, Facts, Whose},
+        killed::Killed,
+        record::{LeaseState, ProcessId},
+        target::Method,
+        verdict::Spare,
+        wire::{self, FromKeeper, Level, Lingering, Note, Request, ToKeeper},
     },
     engine::endpoint::Wish,
     lease::{journal::Journal, state_dir::StateDir},
@@ -74,7 +80,15 @@ async fn live() -> io::Result<()> {
     let file = File::from(unsafe { OwnedFd::from_raw_fd(process::JOURNAL_FD) });
     let state = StateDir::open(Path::new(&request.state_dir)).map_err(io::Error::other)?;
     let journal = Journal::inherited(file, &state.leases(), &request.lease).map_err(io::Error::other)?;
-    let mut life = Life { wanted: Wanted::Room, child: None, child_since: Instant::now(), holding: false, looks_around: false };
+    let mut life = Life {
+        wanted: Wanted::Room,
+        child: None,
+        child_since: Instant::now(),
+        exit: None,
+        holding: false,
+        lingers: false,
+        looks_around: false,
+    };
     life.keep(&request, &state, journal, &mut ears, &tell).await;
     Ok(())
 }
@@ -84,8 +98,12 @@ struct Life {
     child: Option<ProcessId>,
     /// When that was heard of.
     child_since: Instant,
+    /// How the build ended.
+    exit: Option<Exit>,
     /// A started lease that stands on its own.
     holding: bool,
+    /// The room is to be kept after the build.
+    lingers: bool,
     /// The build was killed for want of room, perhaps.
     looks_around: bool,
 }
@@ -101,7 +119,10 @@ impl Life {
         };
         let restorer = Restorer { state, reach: &reach, limit: request.restore_timeout, tell };
         let mut watch = HostWatch::new(&reach.shell, request.builds_in_engine);
+        let mut hooks = hooks_of(request);
         let mut control: Option<Control> = None;
+        // Whether the hooks were told of room; what is made again after Ctrl-Z is no news.
+        let mut is_announced = request.adopt;
         let mut has_room = request.adopt;
         loop {
             match self.wanted {
@@ -110,7 +131,14 @@ impl Life {
                     match self.acquire(request, state, &reach, &mut journal, ears, tell).await {
                         // What was begun for nothing is put back by the next turn.
                         _ if self.wanted != Wanted::Room => {}
-                        Acquired::Room(room) => tell(FromKeeper::RoomMade(*room)),
+                        Acquired::Room(room) => {
+                            let facts = Facts::of_room(&room);
+                            // The build starts first.
+                            tell(FromKeeper::RoomMade(*room));
+                            if !std::mem::replace(&mut is_announced, true) {
+                                hooks.begin(Event::RoomMade, &facts);
+                            }
+                        }
                         Acquired::Covered => {
                             tell(FromKeeper::Covered);
                             break;
@@ -128,6 +156,12 @@ impl Life {
                     restorer.suspend(&mut journal).await;
                     tell(FromKeeper::Suspended);
                 }
+                Wanted::Room if std::mem::take(&mut self.lingers) => {
+                    if let Some(sample) = watch.last().await {
+                        tell(FromKeeper::Sample(sample));
+                    }
+                    control = self.linger(request, state, &reach, &mut journal, tell).await;
+                }
                 Wanted::Room | Wanted::NoRoom => {
                     if self.holding && control.is_none() {
                         control = self.hold(request, state, tell);
@@ -135,13 +169,13 @@ impl Life {
                     if let Some(control) = &mut control {
                         tokio::select! {
                             () = control.ended() => self.wanted = Wanted::Release,
-                            // The starter is gone by now: only signals are left to hear.
-                            _ = ears.signal() => self.wanted = Wanted::Release,
+                            () = ears.told_to_end() => self.wanted = Wanted::Release,
                         }
                     } else if self.wanted != Wanted::Release {
                         tokio::select! {
                             heard = ears.hear() => self.take_in(&heard),
                             sample = watch.next(self.child.is_some()) => tell(FromKeeper::Sample(sample)),
+                            note = hooks.next() => tell(FromKeeper::Note(note)),
                         }
                     }
                 }
@@ -162,16 +196,16 @@ impl Life {
         };
         // The last figures are looked at while everything is put back, and cost it nothing.
         let restoring = Restorer { tell: &also, ..restorer };
-        let taken: Vec<String> = journal.state().targets.keys().cloned().collect();
+        let held = journal.state().clone();
         let (mut back, last) = future::join(restoring.release(journal), watch.last()).await;
-        if self.looks_around {
-            let within = self.child_since.elapsed();
-            (back.spare, back.killed) =
-                future::join(look_around::spare(&reach, request, &taken), look_around::killed(&reach, within)).await;
-        }
+        (back.spare, back.killed) = self.look_around(request, &reach, &held).await;
         if let Some(sample) = last {
             tell(FromKeeper::Sample(sample));
         }
+        if let Some(facts) = Facts::of_back(&held, &back, self.exit).filter(|_| is_announced) {
+            hooks.begin(Event::Restored, &facts);
+        }
+        hooks.finish(&also).await;
         also(FromKeeper::Released(back));
     }
 
@@ -210,12 +244,52 @@ impl Life {
                 self.child_since = Instant::now();
             }
             Heard::Message(ToKeeper::Hold) => self.holding = true,
+            Heard::Message(ToKeeper::Ended { exit }) => self.exit = Some(*exit),
+            Heard::Message(ToKeeper::Linger) => self.lingers = true,
             Heard::Message(ToKeeper::LookAround) => self.looks_around = true,
             Heard::Message(ToKeeper::Suspend) if !over => self.wanted = Wanted::NoRoom,
             Heard::Message(ToKeeper::Resume) if !over => self.wanted = Wanted::Room,
             Heard::Message(ToKeeper::Release) | Heard::Signal => self.wanted = Wanted::Release,
-            Heard::End if !self.holding && !over => self.wanted = Wanted::ReleaseOrphan,
+            Heard::End if !self.holding && !self.lingers && !over => self.wanted = Wanted::ReleaseOrphan,
             Heard::Message(_) | Heard::End => {}
+        }
+    }
+
+    /// Looks for what a build that may have been killed for memory is to be told, once.
+    async fn look_around(&mut self, request: &Request, reach: &Reach, held: &LeaseState) -> (Vec<Spare>, Vec<Killed>) {
+        if !std::mem::take(&mut self.looks_around) {
+            return <_>::default();
+        }
+        let within = self.child_since.elapsed();
+        let taken: Vec<String> = held.targets.keys().cloned().collect();
+        let (spare, killed) = future::join(look_around::spare(reach, request, &taken), look_around::killed(reach, within)).await;
+        (spare, killed)
+    }
+
+    /// The build is over and its lease stands on its own from here; everything is put back at once where it cannot.
+    async fn linger(
+        &mut self,
+        request: &Request,
+        state: &StateDir,
+        reach: &Reach,
+        journal: &mut Journal,
+        tell: super::Tell<'_>,
+    ) -> Option<Control> {
+        self.wanted = Wanted::Release;
+        let time = request.linger.filter(|_| !journal.state().is_empty())?;
+        let (spare, killed) = self.look_around(request, reach, &journal.state().clone()).await;
+        match linger::begin(&state.leases(), journal, time) {
+            Ok(control) => {
+                (self.wanted, self.holding) = (Wanted::Room, true);
+                let with = |method| journal.state().targets.values().filter(|held| held.method == method).count();
+                let (paused, stopped) = (with(Method::Pause), with(Method::Stop));
+                tell(FromKeeper::Lingering(Lingering { paused, stopped, time, spare, killed }));
+                Some(control)
+            }
+            Err(error) => {
+                tell(FromKeeper::Note(Note::new(Level::Warning, format!("the room is not kept: {error}"))));
+                None
+            }
         }
     }
 
@@ -234,4 +308,9 @@ impl Life {
             }
         }
     }
+}
+
+fn hooks_of(request: &Request) -> Hooks {
+    let whose = Whose { lease: request.lease.clone(), state_dir: request.state_dir.clone(), program: request.program.clone() };
+    Hooks::new(request.hooks.clone(), whose)
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt as _, future, stream};
 
-use super::{Tell, bring_back::bring_back, reach::Reach};
+use super::{Tell, bring_back::bring_back, control, reach::Reach};
 use crate::{
     core::{
         order,
@@ -118,7 +118,12 @@ impl Restorer<'_> {
 
     fn finish(&self, journal: Journal) {
         if journal.state().is_empty() {
+            // Without its journal a dead keeper's socket is never looked at again.
+            let socket = control::remove(&self.state.leases(), &id_of(journal.path()));
             self.check(journal.remove());
+            if let Err(error) = socket {
+                self.note(Note::new(Level::Detail, format!("a socket is left behind: {error}")));
+            }
         }
     }
 

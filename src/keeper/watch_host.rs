@@ -62,8 +62,8 @@ impl<'a> HostWatch<'a> {
     }
 
     /// Ends the watch; gives the host as it is now where it was watched.
-    pub(super) async fn last(self) -> Option<HostSample> {
-        let Sampling::Under(mut sampler) = self.sampler else { return None };
+    pub(super) async fn last(&mut self) -> Option<HostSample> {
+        let Sampling::Under(mut sampler) = std::mem::replace(&mut self.sampler, Sampling::Over) else { return None };
         if !self.has_heard {
             return None;
         }

@@ -18,7 +18,8 @@ const LONG: Duration = Duration::from_secs(2);
 pub struct Live {
     has_terminal: bool,
     bar: Option<ProgressBar>,
-    now: Option<(Phase, String, Instant)>,
+    /// The phase, or none while it is waited for others.
+    now: Option<(Option<Phase>, String, Instant)>,
     is_said: bool,
 }
 
@@ -31,7 +32,17 @@ impl Live {
 
     /// Where things are.
     pub fn progress(&mut self, phase: Phase, done: usize, total: usize) {
-        let text = describe(phase, done, total);
+        self.show(Some(phase), describe(phase, done, total));
+    }
+
+    /// For whom it is waited; gives a plain line where there is no terminal, once.
+    pub fn waits(&mut self, text: &str) -> Option<String> {
+        let is_first = self.now.is_none();
+        self.show(None, text.to_owned());
+        (is_first && !self.has_terminal).then(|| text.to_owned())
+    }
+
+    fn show(&mut self, phase: Option<Phase>, text: String) {
         let since = match &self.now {
             Some((before, _, since)) if *before == phase => *since,
             _ => Instant::now(),
@@ -41,13 +52,13 @@ impl Live {
 
     /// Moves the line; gives a plain one where there is no terminal and it takes long.
     pub fn tick(&mut self) -> Option<String> {
-        let (_, text, since) = self.now.as_ref()?;
+        let (phase, text, since) = self.now.as_ref()?;
         if self.has_terminal && since.elapsed() >= MOMENT {
             let bar = self.bar.get_or_insert_with(spinner);
             bar.set_message(text.clone());
             bar.tick();
         }
-        if !self.has_terminal && !self.is_said && since.elapsed() >= LONG {
+        if phase.is_some() && !self.has_terminal && !self.is_said && since.elapsed() >= LONG {
             self.is_said = true;
             return Some(format!("{text} …"));
         }
@@ -94,6 +105,14 @@ mod tests {
         let mut live = Live::new(false, false);
         live.progress(Phase::Pausing, 1, 15);
         assert_eq!(live.tick(), None);
+    }
+
+    #[test]
+    fn a_log_gets_one_line_at_once_where_it_is_waited_for_others() {
+        let mut live = Live::new(false, false);
+        assert_eq!(live.waits("for a").as_deref(), Some("for a"));
+        live.now.as_mut().expect("a line").2 = Instant::now().checked_sub(LONG).expect("a past");
+        assert_eq!((live.tick(), live.waits("for b")), (None, None));
     }
 
     #[test]

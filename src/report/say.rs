@@ -113,6 +113,13 @@ impl Say {
         self.live.progress(phase, done, total);
     }
 
+    /// For whom it is waited.
+    pub fn waits(&mut self, text: &str) {
+        if let Some(line) = self.live.waits(text) {
+            self.info(line);
+        }
+    }
+
     /// Lets the live line move, and gives what a log should have instead of it.
     pub fn tick(&mut self) {
         if let Some(line) = self.live.tick() {

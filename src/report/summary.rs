@@ -8,7 +8,7 @@ use crate::core::{
     exit::Exit,
     memory::Memory,
     text::{count, names, printable, size, span},
-    wire::{Back, Room, SwapBack},
+    wire::{Back, Lingering, Room, SwapBack},
 };
 
 /// What is known of the build when it has ended.
@@ -131,6 +131,23 @@ pub fn all_back(back: &Back) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join("; "))
 }
 
+/// The line when the room stays for the next build.
+#[must_use]
+pub fn lingering(lingering: &Lingering) -> String {
+    let number = lingering.paused + lingering.stopped;
+    let how = match (lingering.paused, lingering.stopped) {
+        (_, 0) => "paused",
+        (0, _) => "stopped",
+        (_, _) => "paused or stopped",
+    };
+    let what = match number {
+        0 => "the swap stays".to_owned(),
+        1 => format!("1 service stays {how}"),
+        number => format!("{} stay {how}", count(number, "service")),
+    };
+    format!("{what} for {} more (--linger); `makeroom stop` ends that now", span(lingering.time))
+}
+
 /// What could not be brought back, with the command to type; `None` where all could.
 #[must_use]
 pub fn not_back(back: &Back) -> Option<String> {
@@ -219,6 +236,16 @@ mod tests {
         assert_eq!(build_ended(&BuildFigures { exit: Exit::Signal(9), ..bare }), "build died of SIGKILL after 3m 12s");
         assert_eq!(build_ended(&BuildFigures { exit: Exit::Signal(40), ..bare }), "build died of signal 40 after 3m 12s");
         assert_eq!(build_ended(&BuildFigures { timed_out: true, ..bare }), "build ended by --timeout after 3m 12s");
+    }
+
+    #[test]
+    fn what_stays_for_the_next_build_is_said_with_how_it_is_ended() {
+        let line = |paused, stopped| lingering(&Lingering { paused, stopped, time: Duration::from_secs(90), ..Lingering::default() });
+        let end = "for 1m 30s more (--linger); `makeroom stop` ends that now";
+        assert_eq!(line(3, 0), format!("3 services stay paused {end}"));
+        assert_eq!(line(0, 1), format!("1 service stays stopped {end}"));
+        assert_eq!(line(1, 2), format!("3 services stay paused or stopped {end}"));
+        assert_eq!(line(0, 0), format!("the swap stays {end}"));
     }
 
     #[test]

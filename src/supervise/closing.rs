@@ -11,9 +11,10 @@ use crate::{
         build_site::BuildSite,
         exit::{self, Exit},
         history::Past,
+        killed::Killed,
         plan,
         report::{self, MemoryReport, PeakSource, RunReport},
-        verdict::{Evidence, Kind, Verdict, verdict},
+        verdict::{Evidence, Kind, Spare, Verdict, verdict},
         wire::Room,
     },
     host::kernel::IS_SAMPLED,
@@ -58,6 +59,11 @@ impl Drive<'_> {
     /// Why the build ended as it did. When everything is back more is known than before.
     fn verdict(&self, outcome: &Outcome) -> Verdict {
         let seen = &outcome.seen;
+        let (spare, killed): (&[Spare], &[Killed]) = match (&self.back, &self.lingering) {
+            (Some(back), _) => (&back.spare, &back.killed),
+            (None, Some(lingering)) => (&lingering.spare, &lingering.killed),
+            (None, None) => (&[], &[]),
+        };
         verdict(&Evidence {
             exit: outcome.exit,
             timed_out: self.timed_out,
@@ -66,19 +72,20 @@ impl Drive<'_> {
             took: outcome.took,
             is_in_front: self.plan.site == BuildSite::Child && self.host.is_some(),
             oom_kills: seen.build_oom_kills,
-            killed: self.back.as_ref().map_or(&[], |back| &back.killed),
+            killed,
             peak_bytes: (seen.peak_bytes > 0).then_some(seen.peak_bytes),
             available_min_bytes: seen.available_min_bytes,
             swap_free_bytes: self.room.as_ref().and_then(|room| room.memory).map_or(0, |memory| memory.swap_free_bytes),
             heap_limit_bytes: env::var("NODE_OPTIONS").ok().and_then(|options| plan::heap_limit_bytes(&options)),
-            spare: self.back.as_ref().map_or(&[], |back| &back.spare),
+            spare,
         })
     }
 
     pub(super) fn finish(&mut self, exit: Exit) -> Exit {
         self.say.settle();
         self.report_build();
-        if let Some(line) = self.back.as_ref().and_then(summary::all_back) {
+        let line = self.back.as_ref().map_or_else(|| self.lingering.as_ref().map(summary::lingering), summary::all_back);
+        if let Some(line) = line {
             self.say.info(line);
         }
         if let Some(verdict) = self.outcome.as_ref().map(|outcome| self.verdict(outcome)) {
@@ -100,7 +107,7 @@ impl Drive<'_> {
                 }
                 left.is_none()
             }
-            None if self.plan.lease.is_some() => {
+            None if self.plan.lease.is_some() && self.lingering.is_none() => {
                 let line = "the services are not known to run again yet; the keeper is still at it";
                 self.say.error(line, None, Some("`makeroom status` shows what is left, `makeroom recover` brings it back"));
                 false

@@ -35,7 +35,7 @@ use crate::{
         session::{Act, Event, Session, Stage, Timer},
         text,
         verdict::was_killed,
-        wire::{Back, Request, Room, ToKeeper},
+        wire::{Back, Lingering, Request, Room, ToKeeper},
     },
     host::{
         kernel::{GROUP_POLL, become_subreaper},
@@ -91,19 +91,16 @@ pub enum Ended {
     Become(Vec<OsString>, Vec<i32>),
 }
 
-/// Runs it.
-///
-/// # Errors
-/// Where signals cannot be received.
-pub fn drive(plan: Plan, inherited: Inherited, say: &mut Say) -> std::io::Result<Ended> {
-    let signals = Signals::receive()?;
+/// Runs it, with the signals that are received already.
+pub fn drive(plan: Plan, inherited: Inherited, signals: Signals, say: &mut Say) -> Ended {
     become_subreaper(true);
+    let linger = plan.lease.as_ref().is_some_and(|(request, _)| request.linger.is_some());
     let mut drive = Drive {
         plan,
         inherited,
         say,
         signals,
-        session: Session::default(),
+        session: Session::new(linger),
         queue: VecDeque::new(),
         clocks: Clocks::default(),
         terminal: Terminal::find(),
@@ -116,19 +113,21 @@ pub fn drive(plan: Plan, inherited: Inherited, say: &mut Say) -> std::io::Result
         covered: false,
         back: None,
         is_all_back: false,
+        lingering: None,
         timed_out: false,
         cancelled: false,
         host: None,
         room: None,
         started_at: None,
         available_at_start_bytes: None,
+        exit: None,
         ended: None,
         outcome: None,
         begun: Instant::now(),
     };
     drive.say.fold();
     drive.start_keeper();
-    Ok(drive.run())
+    drive.run()
 }
 
 #[expect(clippy::struct_excessive_bools, reason = "facts that are independent of each other")]
@@ -152,6 +151,8 @@ pub(super) struct Drive<'a> {
     pub(super) back: Option<Back>,
     /// A keeper has said that it is done: there is no need for another one.
     pub(super) is_all_back: bool,
+    /// The room that the keeper keeps without us.
+    pub(super) lingering: Option<Lingering>,
     pub(super) timed_out: bool,
     /// A signal or a time limit ended the build, not the build itself.
     pub(super) cancelled: bool,
@@ -162,6 +163,8 @@ pub(super) struct Drive<'a> {
     pub(super) started_at: Option<Timestamp>,
     /// This machine's MemAvailable then.
     pub(super) available_at_start_bytes: Option<u64>,
+    /// How the build ended.
+    pub(super) exit: Option<Exit>,
     /// A build that has ended and is not reported yet.
     pub(super) ended: Option<EndedBuild>,
     /// One whose end was said, and whose report is not written yet.
@@ -279,8 +282,12 @@ impl Drive<'_> {
         // A client tells by its code that a step failed, not of what.
         let is_suspect = is_in_engine || self.watch.as_ref().is_some_and(Watch::has_seen_kills);
         let may_be_memory = was_killed(exit) || (is_suspect && !exit.is_success());
-        if let Some(keeper) = self.keeper.as_mut().filter(|_| may_be_memory) {
-            keeper.say(&ToKeeper::LookAround);
+        self.exit = Some(exit);
+        if let Some(keeper) = &mut self.keeper {
+            keeper.say(&ToKeeper::Ended { exit });
+            if may_be_memory {
+                keeper.say(&ToKeeper::LookAround);
+            }
         }
         self.ended = Some(EndedBuild { exit, took: self.begun.elapsed(), largest_bytes });
         // The last figures of what only the keeper sees come with its last word.
@@ -323,6 +330,7 @@ impl Drive<'_> {
                 self.queue.push_back(Event::Continued);
             }
             Act::Resume => self.tell_keeper(&ToKeeper::Resume, Event::RoomMade),
+            Act::Linger => self.tell_keeper(&ToKeeper::Linger, Event::Released),
             Act::Release => self.tell_keeper(&ToKeeper::Release, Event::Released),
             Act::Finish(_) => {}
         }

@@ -67,6 +67,11 @@ impl Drive<'_> {
             }
             FromKeeper::Covered => self.covered = true,
             FromKeeper::Suspended => self.queue.push_back(Event::Suspended),
+            FromKeeper::Lingering(lingering) => {
+                self.lingering = Some(lingering);
+                self.report_build();
+                self.queue.push_back(Event::Lingering);
+            }
             FromKeeper::TargetsBack(back) => {
                 self.say.settle();
                 self.back.get_or_insert(back);
@@ -114,6 +119,9 @@ impl Drive<'_> {
         keeper.say(&ToKeeper::MakeRoom(Box::new(Request { adopt, ..request.clone() })));
         if let Some(process) = self.child {
             keeper.say(&ToKeeper::Child { process });
+        }
+        if let Some(exit) = self.exit {
+            keeper.say(&ToKeeper::Ended { exit });
         }
         if self.session.is_released() {
             keeper.say(&ToKeeper::Release);

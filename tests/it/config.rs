@@ -15,13 +15,16 @@ use crate::support::{
 };
 
 /// Keys that only the user's and the system's file may hold, with values that are fine there.
-const OWN_KEYS: [&str; 10] = [
+const OWN_KEYS: [&str; 13] = [
     "no_reclaim = true",
     "swap = 'off'",
     "swap_file = '/var/lib/makeroom/other'",
     "engine = 'unix:///nonexistent/docker.sock'",
     "context = 'default'",
     "strict = false",
+    "on_room_made = 'true'",
+    "on_restored = 'true'",
+    "linger = '1s'",
     "state_dir = 'STATE'",
     "quiet = false",
     "verbose = true",
@@ -254,7 +257,11 @@ fn completions_are_what_the_shell_reads() {
     for (shell, begins) in [("bash", "_makeroom()"), ("zsh", "#compdef makeroom"), ("fish", ""), ("elvish", ""), ("powershell", "")] {
         let done = site.makeroom(["completions", shell]).run();
         assert_eq!(done.expect_code(0).err, "");
-        assert!(done.out.starts_with(begins) && done.out.contains("swap-file"), "{shell}: {}", done.out);
+        assert!(
+            done.out.starts_with(begins) && done.out.contains("swap-file") && done.out.contains("on-restored"),
+            "{shell}: {}",
+            done.out
+        );
         let file = site.path(shell);
         fs::write(&file, &done.out).expect("written");
         if matches!(shell, "bash" | "zsh" | "fish") {
@@ -306,7 +313,9 @@ fn the_man_page_has_every_option_and_subcommand() {
             done.out.replace("\\-", "-")
         }
     };
-    for words in ["SYNOPSIS", "--pause", "--swap-file", "--restore-timeout", "--while-pid", "makeroom-start", "makeroom-recover"] {
+    for words in
+        ["SYNOPSIS", "--pause", "--swap-file", "--restore-timeout", "--while-pid", "--on-room-made", "makeroom-start", "makeroom-recover"]
+    {
         assert!(shown.contains(words), "`{words}` is not in:\n{shown}");
     }
     assert!(!shown.contains("keeper"), "{shown}");

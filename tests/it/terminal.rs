@@ -17,7 +17,7 @@ use crate::support::{
     process,
     proxy::{Moment, Proxy},
     services::Services,
-    site::Site,
+    site::{Site, UNTIL_GO},
     wait_until,
 };
 
@@ -444,6 +444,24 @@ fn a_slow_pause_shows_a_live_line_that_is_gone_afterwards() {
     let (cleared, _) = after.split_once("2 services paused").expect("the summary");
     assert!(cleared.contains("\x1b[2K") || cleared.contains("\x1b[K"), "{screen:?}");
     terminal.running.wait().expect_code(0);
+}
+
+#[test]
+fn a_build_that_waits_for_another_shows_for_whom_and_ctrl_c_takes_the_line_away() {
+    let site = Site::new();
+    let holder = site.makeroom(["--need", "900TiB", "sh", "-c", UNTIL_GO]).spawn();
+    site.child();
+    let mut run = site.makeroom(["--need", "1MiB", "--wait", "1h", "true"]);
+    let mut terminal = Terminal::with(run.env("TERM", "xterm"));
+    terminal.shows("waiting for `sh` (since ");
+    terminal.keys("\x03");
+    let screen = Arc::clone(&terminal.screen);
+    assert_eq!(terminal.running.wait().signal(), Some(libc::SIGINT));
+    let shown = String::from_utf8_lossy(&screen.lock().expect("unpoisoned")).into_owned();
+    let (_, after) = shown.rsplit_once("together need").expect("shown");
+    assert!(after.contains("\x1b[2K") || after.contains("\x1b[K"), "{shown:?}");
+    site.go();
+    holder.wait().expect_code(7);
 }
 
 #[test]

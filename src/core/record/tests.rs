@@ -23,6 +23,9 @@ fn opened() -> Record {
         engine: None,
         certificates: None,
         host: Some(Prefix { name: "colima".to_owned(), words: vec!["colima".to_owned(), "ssh".to_owned()] }),
+        lingers_until: None,
+        need_bytes: None,
+        available_bytes: None,
         at: Timestamp::UNIX_EPOCH,
     };
     Record::Opened(opened)

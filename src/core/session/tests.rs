@@ -6,7 +6,7 @@ use libc::{SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGSTOP, SIGTERM, SIGTSTP,
 
 use super::*;
 
-const ALL_EVENTS: [Event; 32] = [
+const ALL_EVENTS: [Event; 33] = [
     Event::Signal(SIGINT),
     Event::Signal(SIGTERM),
     Event::Signal(SIGHUP),
@@ -29,6 +29,7 @@ const ALL_EVENTS: [Event; 32] = [
     Event::GroupEmpty,
     Event::Suspended,
     Event::Continued,
+    Event::Lingering,
     Event::TargetsBack,
     Event::Released,
     Event::KeeperLost,
@@ -155,6 +156,45 @@ fn after_a_signal_the_targets_are_enough_and_otherwise_everything_is_waited_for(
     assert_eq!(hasty.handle(Event::TargetsBack), [Act::Finish(Exit::Code(3))]);
 }
 
+/// After these events, with `--linger`.
+fn lingering_after(events: &[Event]) -> Session {
+    let mut session = Session::new(true);
+    for &event in events {
+        session.handle(event);
+    }
+    session
+}
+
+#[test]
+fn a_build_that_ends_by_itself_leaves_its_room_and_one_that_was_ended_does_not() {
+    for exit in [Exit::Code(0), Exit::Code(7), Exit::Signal(SIGKILL), Exit::Code(137)] {
+        let mut session = lingering_after(&[Event::RoomMade]);
+        assert_eq!(session.handle(Event::ChildEnded(exit)), [Act::TakeTerminal, Act::Linger, Act::Arm(Timer::Return)], "{exit:?}");
+        assert_eq!(session.handle(Event::Lingering), [Act::Finish(exit)]);
+        let mut nothing_to_keep = lingering_after(&[Event::RoomMade, Event::ChildEnded(exit)]);
+        assert_eq!(nothing_to_keep.handle(Event::Released), [Act::Finish(exit)]);
+        assert!(after(&[Event::RoomMade]).handle(Event::ChildEnded(exit)).contains(&Act::Release), "without --linger");
+    }
+    for exit in [Exit::Signal(SIGINT), Exit::Signal(SIGTERM), Exit::Code(130), Exit::Code(143), Exit::Code(129), Exit::Signal(SIGQUIT)] {
+        assert!(lingering_after(&[Event::RoomMade]).handle(Event::ChildEnded(exit)).contains(&Act::Release), "{exit:?}");
+    }
+    for event in [Event::Signal(SIGTERM), Event::Due(Timer::Timeout)] {
+        let mut ended = lingering_after(&[Event::RoomMade, event, Event::ChildEnded(Exit::Code(0))]);
+        assert!(ended.handle(Event::GroupEmpty).contains(&Act::Release), "{event:?}");
+    }
+    assert!(lingering_after(&[Event::RoomMade]).handle(Event::CannotStart(127)).contains(&Act::Release));
+    let stopped = [Event::RoomMade, Event::Signal(SIGTSTP)];
+    assert!(lingering_after(&stopped).handle(Event::ChildEnded(Exit::Code(0))).contains(&Act::Release), "the targets run already");
+}
+
+#[test]
+fn a_signal_while_the_room_is_being_left_takes_it_back() {
+    let mut session = lingering_after(&[Event::RoomMade, Event::ChildEnded(Exit::Code(0))]);
+    assert_eq!(session.handle(Event::Signal(SIGTERM)), [Act::Arm(Timer::HastyReturn), Act::Release]);
+    assert_eq!(session.handle(Event::Lingering), [], "said before it heard");
+    assert_eq!(session.handle(Event::TargetsBack), [Act::Finish(Exit::Code(0))]);
+}
+
 #[test]
 fn the_terminal_goes_to_a_child_that_asks_only_from_the_foreground() {
     let stopped = |foreground| after(&[Event::RoomMade]).handle(Event::ChildStopped { signal: SIGTTIN, foreground });
@@ -197,14 +237,16 @@ fn a_keeper_that_is_told_to_end_while_it_makes_room_holds_nobody_up() {
 fn in_every_reachable_state_every_event_keeps_the_promises() {
     /// What an observer has seen on the way to a state.
     #[derive(Clone, PartialEq, Eq, Hash)]
+    #[expect(clippy::struct_excessive_bools, reason = "each is one thing that was seen or not")]
     struct Seen {
         session: Session,
         started: bool,
         released: bool,
+        lingered: bool,
         finished: bool,
     }
-    let first = Seen { session: Session::default(), started: false, released: false, finished: false };
-    let (mut known, mut queue) = (HashSet::from([first.clone()]), VecDeque::from([first]));
+    let first = |lingers| Seen { session: Session::new(lingers), started: false, released: false, lingered: false, finished: false };
+    let (mut known, mut queue) = (HashSet::from([first(false), first(true)]), VecDeque::from([first(false), first(true)]));
     while let Some(state) = queue.pop_front() {
         for event in ALL_EVENTS {
             let mut next = state.clone();
@@ -216,9 +258,10 @@ fn in_every_reachable_state_every_event_keeps_the_promises() {
                     Act::StartChild => assert!(!std::mem::replace(&mut next.started, true), "one child: {context}"),
                     Act::Release => assert!(!std::mem::replace(&mut next.released, true), "one release: {context}"),
                     Act::Finish(_) => {
-                        assert!(next.released, "nothing ends without a release: {context}");
+                        assert!(next.released || next.lingered, "nothing ends without a word to the keeper: {context}");
                         next.finished = true;
                     }
+                    Act::Linger => assert!(!next.released && !std::mem::replace(&mut next.lingered, true), "not any more: {context}"),
                     Act::SignalGroup(_) | Act::HandTerminal | Act::WatchGroup => assert!(next.started, "no group: {context}"),
                     Act::Arm(_) | Act::TakeTerminal | Act::Suspend | Act::StopSelf | Act::Resume => {}
                 }

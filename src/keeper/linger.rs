@@ -1,0 +1,93 @@
+//! Owns keeping the room after a build, for the next one: the run's lease becomes one that stands on its
+//! own, with a clock, like a started one; and a run that has joined all of such a lease carries on for it.
+//! Runs in the keeper.
+
+use std::{
+    io::{self, Write as _},
+    path::Path,
+    time::Duration,
+};
+
+use jiff::{Span, Timestamp};
+
+use super::{
+    acquire::Acquirer,
+    control::{self, Control},
+};
+use crate::{
+    core::{
+        record::{Kind, LeaseState, Opened, Record},
+        wire::{self, Level, Note, Started, ToKeeper},
+    },
+    lease::{
+        journal::Journal,
+        leases::{Leases, id_of},
+    },
+};
+
+/// Lets the lease outlive its build: `stop` ends it, or its clock, and `status` shows until when it is held.
+pub(super) fn begin(leases: &Path, journal: &mut Journal, time: Duration) -> io::Result<Control> {
+    let clock = Started { ttl: Some(time), ..Started::default() };
+    let control = Control::open(leases, &id_of(journal.path()), &clock)?;
+    if let Some(opened) = journal.state().opened.clone() {
+        // For people: the clock that counts is the one since boot. A time beyond the calendar is for ever.
+        let until = Span::try_from(time).ok().and_then(|span| Timestamp::now().checked_add(span).ok()).unwrap_or(Timestamp::MAX);
+        let outlived = Opened { kind: Kind::Start, lingers_until: Some(until), need_bytes: None, ..opened };
+        journal.announce(&Record::Opened(outlived)).map_err(io::Error::other)?;
+    }
+    Ok(control)
+}
+
+impl Acquirer<'_> {
+    /// Ends the lingering leases of which this run has joined everything: it lingers itself afterwards, so that of many
+    /// builds in a row the last one's clock counts, and one lease is there to be stopped. They hand over what they have.
+    pub(super) fn carry_on(&self, journal: &Journal, leases: &Leases) {
+        if self.request.linger.is_none() {
+            return;
+        }
+        let ours = leases.live.iter().filter(|(_, state)| state.lingers() && has_all(journal.state(), state));
+        for (lease, _) in ours {
+            let told = control::connect(&self.state.leases(), lease)
+                .and_then(|mut stream| stream.write_all(wire::line(&ToKeeper::Release).as_bytes()));
+            if let Err(error) = told {
+                // It ends by its own clock then.
+                self.note(Note::new(Level::Detail, format!("the lease {lease} lingers on: {error}")));
+            }
+        }
+    }
+}
+
+/// Whether nothing of `other` has to be given back while `own` is held.
+fn has_all(own: &LeaseState, other: &LeaseState) -> bool {
+    let has_area = |path: &String| own.areas.get(path).is_some_and(|held| !held.removing);
+    other.host() == own.host()
+        && other.targets.keys().all(|id| own.targets.contains_key(id))
+        && other.areas.keys().all(has_area)
+        && other.settings.keys().all(|name| own.settings.contains_key(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::record::{Area, HeldArea, Setting};
+
+    #[test]
+    fn a_lease_is_carried_on_only_where_nothing_of_it_would_be_given_back() {
+        let area = |removing| HeldArea { area: Area { path: "/s".to_owned(), size_bytes: 1, label: "l".to_owned() }, removing };
+        let with_area = |removing| LeaseState { areas: [("/s".to_owned(), area(removing))].into(), ..LeaseState::default() };
+        let setting = Setting { name: "swappiness".to_owned(), was: 60, is: 10 };
+        let with_setting = LeaseState { settings: [("swappiness".to_owned(), setting)].into(), ..LeaseState::default() };
+        let nothing = LeaseState::default();
+        for (own, other, expected) in [
+            (&nothing, &nothing, true),
+            (&nothing, &with_area(false), false),
+            (&with_area(false), &with_area(false), true),
+            (&with_area(true), &with_area(false), false),
+            (&nothing, &with_setting, false),
+            (&with_setting, &with_setting, true),
+            (&with_setting, &nothing, true),
+        ] {
+            assert_eq!(has_all(own, other), expected, "{own:?} of {other:?}");
+        }
+    }
+}
