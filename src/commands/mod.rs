@@ -91,6 +91,7 @@ pub fn begin_lease(
         stop_timeout: settings.stop_timeout,
         restore_timeout: settings.restore_timeout,
         builds_in_engine: false,
+        guard: None,
         inside: None,
         adopt: false,
     };

@@ -7,8 +7,8 @@ use nix::unistd::execvp;
 use super::need;
 use crate::{
     cli::RunArgs,
-    config,
-    core::{build_site, exit, text},
+    config::{self, Settings},
+    core::{build_site, exit, guard, text},
     supervise::{
         drive::{Ended, LEASE, Plan, drive},
         ending::end_as,
@@ -43,8 +43,9 @@ pub fn run(args: RunArgs) -> ExitCode {
         Ok((mut request, journal)) => {
             request.need_bytes = need::of_run(&settings, &args.command, &mut say).map(|need| need.bytes);
             request.builds_in_engine = site.is_in_engine();
-            // Whoever asks for a time limit wants a supervisor of its own.
-            request.inside = env::var(LEASE).ok().filter(|_| settings.timeout.is_none());
+            request.guard = guard(&settings);
+            // Whoever asks for a limit wants a supervisor of its own, whoever asks for steps a keeper.
+            request.inside = env::var(LEASE).ok().filter(|_| settings.timeout.is_none() && request.guard.is_none());
             Some((request, journal))
         }
         Err((reason, hint)) if settings.strict => {
@@ -93,4 +94,15 @@ pub fn run(args: RunArgs) -> ExitCode {
             super::failed()
         }
     }
+}
+
+/// What the keeper is to watch for; nothing where nothing would come of it.
+fn guard(settings: &Settings) -> Option<guard::Wish> {
+    let wish = guard::Wish {
+        then: settings.then.iter().map(ToString::to_string).collect(),
+        pressure: settings.pressure,
+        floor_bytes: settings.floor.map(|floor| floor.bytes),
+        abort_after: settings.abort_on_thrash,
+    };
+    (!wish.then.is_empty() || wish.abort_after.is_some()).then_some(wish)
 }

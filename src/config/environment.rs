@@ -43,6 +43,10 @@ fn set(layer: &mut Layer, key: &str, value: &OsStr) -> Result<(), String> {
         "STOP_TIMEOUT" => layer.stop_timeout = Some(text()?.parse()?),
         "RESTORE_TIMEOUT" => layer.restore_timeout = Some(text()?.parse()?),
         "STRICT" => layer.strict = Some(flag(text()?)?),
+        "THEN" => layer.then = Some(list(text()?)?),
+        "PRESSURE" => layer.pressure = Some(text()?.parse()?),
+        "FLOOR" => layer.floor = Some(text()?.parse()?),
+        "ABORT_ON_THRASH" => layer.abort_on_thrash = Some(text()?.parse()?),
         "TIMEOUT" => layer.timeout = Some(text()?.parse()?),
         "GRACE" => layer.grace = Some(text()?.parse()?),
         "REPORT" => layer.report = path(),
@@ -100,9 +104,17 @@ mod tests {
 
     #[test]
     fn a_bad_value_names_the_variable_and_what_is_allowed() {
-        for (name, value) in
-            [("STRICT", "perhaps"), ("SWAP", "x"), ("GRACE", "1"), ("METHOD", "x"), ("PAUSE", "re:("), ("COLOR", "x"), ("VM_SHELL", "a '")]
-        {
+        for (name, value) in [
+            ("STRICT", "perhaps"),
+            ("SWAP", "x"),
+            ("GRACE", "1"),
+            ("METHOD", "x"),
+            ("PAUSE", "re:("),
+            ("COLOR", "x"),
+            ("VM_SHELL", "a '"),
+            ("PRESSURE", "0"),
+            ("FLOOR", "low"),
+        ] {
             let variable = format!("MAKEROOM_{name}");
             let error = layer(&[(&variable, value)]).expect_err(&variable).to_string();
             assert!(error.starts_with(&format!("{variable}: ")) && error.contains("allowed: "), "{error}");

@@ -10,7 +10,7 @@ use crate::{
     core::{
         route::Prefix,
         selector::Selector,
-        values::{ColorWish, MethodWish, NeedWish, Span, SwapWish},
+        values::{ColorWish, MethodWish, NeedWish, Percent, Size, Span, SwapWish},
     },
 };
 
@@ -39,6 +39,14 @@ pub(super) struct Layer {
     #[serde(deserialize_with = "word")]
     pub restore_timeout: Option<Span>,
     pub strict: Option<bool>,
+    #[serde(deserialize_with = "words")]
+    pub then: Option<Vec<Selector>>,
+    #[serde(deserialize_with = "word")]
+    pub pressure: Option<Percent>,
+    #[serde(deserialize_with = "word")]
+    pub floor: Option<Size>,
+    #[serde(deserialize_with = "word")]
+    pub abort_on_thrash: Option<Span>,
     #[serde(deserialize_with = "word")]
     pub timeout: Option<Span>,
     #[serde(deserialize_with = "word")]
@@ -56,7 +64,20 @@ pub(super) struct Layer {
 }
 
 /// Keys that any `makeroom.toml` may hold.
-pub(super) const FOR_REPOSITORIES: [&str; 8] = ["pause", "keep", "method", "need", "timeout", "grace", "stop_timeout", "restore_timeout"];
+pub(super) const FOR_REPOSITORIES: [&str; 12] = [
+    "pause",
+    "keep",
+    "method",
+    "need",
+    "then",
+    "pressure",
+    "floor",
+    "abort_on_thrash",
+    "timeout",
+    "grace",
+    "stop_timeout",
+    "restore_timeout",
+];
 
 impl Layer {
     /// The flags as a level.
@@ -77,6 +98,10 @@ impl Layer {
             stop_timeout: room.stop_timeout,
             restore_timeout: room.restore_timeout,
             strict: said(room.strict),
+            then: (!child.guard.then.is_empty()).then(|| child.guard.then.clone()),
+            pressure: child.guard.pressure,
+            floor: child.guard.floor,
+            abort_on_thrash: child.guard.abort_on_thrash,
             timeout: child.timeout,
             grace: child.grace,
             report: child.report.clone(),

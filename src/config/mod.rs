@@ -17,9 +17,10 @@ use layer::Layer;
 use crate::{
     cli::{ChildArgs, CommonArgs, RoomArgs},
     core::{
+        guard,
         route::Prefix,
         selector::Selector,
-        values::{ColorWish, MethodWish, NeedWish, Size, SwapWish},
+        values::{ColorWish, MethodWish, NeedWish, Percent, Size, SwapWish},
     },
     host::swap::OWN_DIR,
 };
@@ -56,6 +57,10 @@ pub struct Settings {
     pub stop_timeout: Option<Duration>,
     pub restore_timeout: Duration,
     pub strict: bool,
+    pub then: Vec<Selector>,
+    pub pressure: Percent,
+    pub floor: Option<Size>,
+    pub abort_on_thrash: Option<Duration>,
     pub timeout: Option<Duration>,
     pub grace: Duration,
     pub report: Option<PathBuf>,
@@ -100,6 +105,10 @@ fn merge(layers: &[Layer], state_dir: impl Fn() -> Result<PathBuf, ConfigError>)
         stop_timeout: nearest(layers, |layer| &layer.stop_timeout).map(|span| span.0),
         restore_timeout: nearest(layers, |layer| &layer.restore_timeout).map_or(Duration::from_secs(30), |span| span.0),
         strict: nearest(layers, |layer| &layer.strict).unwrap_or(false),
+        then: nearest(layers, |layer| &layer.then).unwrap_or_default(),
+        pressure: nearest(layers, |layer| &layer.pressure).unwrap_or(guard::PRESSURE),
+        floor: nearest(layers, |layer| &layer.floor),
+        abort_on_thrash: nearest(layers, |layer| &layer.abort_on_thrash).map(|span| span.0),
         timeout: nearest(layers, |layer| &layer.timeout).map(|span| span.0),
         grace: nearest(layers, |layer| &layer.grace).map_or(Duration::from_secs(10), |span| span.0),
         report: nearest(layers, |layer| &layer.report),
@@ -160,6 +169,7 @@ mod tests {
         assert_eq!(settled.swap, SwapWish::Free(Size { bytes: 2 << 30 }));
         assert_eq!((settled.swap_file, settled.vm_shell), (None, None));
         assert_eq!((settled.grace, settled.restore_timeout), (Duration::from_secs(10), Duration::from_secs(30)));
-        assert!(settled.pause.is_empty() && settled.timeout.is_none() && !settled.strict);
+        assert_eq!((settled.pressure, settled.floor, settled.abort_on_thrash), (Percent(10), None, None));
+        assert!(settled.pause.is_empty() && settled.then.is_empty() && settled.timeout.is_none() && !settled.strict);
     }
 }

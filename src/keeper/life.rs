@@ -16,13 +16,16 @@ use std::{
 use futures_util::future;
 
 use super::{
-    acquire::{Acquired, Acquirer},
-    cancel::Cancel,
+    Tell,
+    acquire::Acquired,
     control::Control,
     ears::{Ears, Heard},
+    guard::Guarding,
     look_around, orphan, process,
     reach::Reach,
     restore::Restorer,
+    senses::{Sensed, Senses},
+    step::Taken,
     watch_host::HostWatch,
 };
 use crate::{
@@ -39,7 +42,7 @@ const FIRST_MESSAGE: Duration = Duration::from_secs(10);
 
 /// What the keeper moves towards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wanted {
+pub(super) enum Wanted {
     Room,
     /// The build is stopped: the targets run.
     NoRoom,
@@ -74,14 +77,28 @@ async fn live() -> io::Result<()> {
     let file = File::from(unsafe { OwnedFd::from_raw_fd(process::JOURNAL_FD) });
     let state = StateDir::open(Path::new(&request.state_dir)).map_err(io::Error::other)?;
     let journal = Journal::inherited(file, &state.leases(), &request.lease).map_err(io::Error::other)?;
-    let mut life = Life { wanted: Wanted::Room, child: None, child_since: Instant::now(), holding: false, looks_around: false };
-    life.keep(&request, &state, journal, &mut ears, &tell).await;
+    // One that takes over restores what is recorded, whatever names an engine by now.
+    let reach = if request.adopt {
+        Reach::recorded(journal.state().opened.as_ref(), &request.lease)
+    } else {
+        let wish = Wish { engine: request.engine.clone(), context: request.context.clone() };
+        Reach::find(&wish, request.vm_shell.as_ref(), &request.lease)
+    };
+    Life::new(&request, &state, &reach, &tell).keep(journal, &mut ears).await;
     Ok(())
 }
 
-struct Life {
-    wanted: Wanted,
-    child: Option<ProcessId>,
+pub(super) struct Life<'a> {
+    pub(super) request: &'a Request,
+    pub(super) state: &'a StateDir,
+    pub(super) reach: &'a Reach,
+    pub(super) tell: Tell<'a>,
+    pub(super) wanted: Wanted,
+    /// Room is made, as well as it could be.
+    pub(super) has_room: bool,
+    /// The steps that were taken since, in order.
+    pub(super) steps: Vec<Taken>,
+    pub(super) child: Option<ProcessId>,
     /// When that was heard of.
     child_since: Instant,
     /// A started lease that stands on its own.
@@ -90,24 +107,36 @@ struct Life {
     looks_around: bool,
 }
 
-impl Life {
-    async fn keep(&mut self, request: &Request, state: &StateDir, mut journal: Journal, ears: &mut Ears, tell: super::Tell<'_>) {
-        // One that takes over restores what is recorded, whatever names an engine by now.
-        let reach = if request.adopt {
-            Reach::recorded(journal.state().opened.as_ref(), &request.lease)
-        } else {
-            let wish = Wish { engine: request.engine.clone(), context: request.context.clone() };
-            Reach::find(&wish, request.vm_shell.as_ref(), &request.lease)
-        };
-        let restorer = Restorer { state, reach: &reach, limit: request.restore_timeout, tell };
-        let mut watch = HostWatch::new(&reach.shell, request.builds_in_engine);
+impl<'a> Life<'a> {
+    fn new(request: &'a Request, state: &'a StateDir, reach: &'a Reach, tell: Tell<'a>) -> Self {
+        Self {
+            request,
+            state,
+            reach,
+            tell,
+            wanted: Wanted::Room,
+            has_room: request.adopt,
+            steps: Vec::new(),
+            child: None,
+            child_since: Instant::now(),
+            holding: false,
+            looks_around: false,
+        }
+    }
+
+    async fn keep(&mut self, mut journal: Journal, ears: &mut Ears) {
+        let Self { request, state, reach, tell, .. } = *self;
+        let restorer = Restorer { state, reach, limit: request.restore_timeout, tell };
+        let watch = HostWatch::new(&reach.shell, request.builds_in_engine);
+        let guarding = Guarding::new(request.guard.as_ref(), reach.shell.route(), tell);
+        let mut senses = Senses { ears, watch, guarding, tell };
         let mut control: Option<Control> = None;
-        let mut has_room = request.adopt;
         loop {
             match self.wanted {
-                Wanted::Room if !has_room => {
-                    has_room = true;
-                    match self.acquire(request, state, &reach, &mut journal, ears, tell).await {
+                Wanted::Room if !self.has_room => {
+                    let made = self.acquire(&mut journal, &mut senses).await;
+                    self.has_room = true;
+                    match made {
                         // What was begun for nothing is put back by the next turn.
                         _ if self.wanted != Wanted::Room => {}
                         Acquired::Room(room) => tell(FromKeeper::RoomMade(*room)),
@@ -123,25 +152,27 @@ impl Life {
                         Acquired::NotRecorded => break,
                     }
                 }
-                Wanted::NoRoom if has_room => {
-                    has_room = false;
+                Wanted::NoRoom if self.has_room => {
+                    self.has_room = false;
                     restorer.suspend(&mut journal).await;
+                    self.steps.clear();
+                    senses.guarding.begin_anew();
                     tell(FromKeeper::Suspended);
                 }
                 Wanted::Room | Wanted::NoRoom => {
                     if self.holding && control.is_none() {
-                        control = self.hold(request, state, tell);
+                        control = self.hold();
                     }
                     if let Some(control) = &mut control {
                         tokio::select! {
                             () = control.ended() => self.wanted = Wanted::Release,
                             // The starter is gone by now: only signals are left to hear.
-                            _ = ears.signal() => self.wanted = Wanted::Release,
+                            _ = senses.ears.signal() => self.wanted = Wanted::Release,
                         }
                     } else if self.wanted != Wanted::Release {
-                        tokio::select! {
-                            heard = ears.hear() => self.take_in(&heard),
-                            sample = watch.next(self.child.is_some()) => tell(FromKeeper::Sample(sample)),
+                        match senses.next(self.child.is_some(), self.is_guarded()).await {
+                            Sensed::Heard(heard) => self.take_in(&heard),
+                            Sensed::Due(step) => self.step(step, &mut journal, &mut senses).await,
                         }
                     }
                 }
@@ -163,11 +194,10 @@ impl Life {
         // The last figures are looked at while everything is put back, and cost it nothing.
         let restoring = Restorer { tell: &also, ..restorer };
         let taken: Vec<String> = journal.state().targets.keys().cloned().collect();
-        let (mut back, last) = future::join(restoring.release(journal), watch.last()).await;
+        let (mut back, last) = future::join(restoring.release(journal), senses.watch.last()).await;
         if self.looks_around {
             let within = self.child_since.elapsed();
-            (back.spare, back.killed) =
-                future::join(look_around::spare(&reach, request, &taken), look_around::killed(&reach, within)).await;
+            (back.spare, back.killed) = future::join(look_around::spare(reach, request, &taken), look_around::killed(reach, within)).await;
         }
         if let Some(sample) = last {
             tell(FromKeeper::Sample(sample));
@@ -175,34 +205,7 @@ impl Life {
         also(FromKeeper::Released(back));
     }
 
-    /// Makes room while listening: whoever changes their mind meanwhile is heard at once.
-    async fn acquire(
-        &mut self,
-        request: &Request,
-        state: &StateDir,
-        reach: &Reach,
-        journal: &mut Journal,
-        ears: &mut Ears,
-        tell: super::Tell<'_>,
-    ) -> Acquired {
-        let cancel = Cancel::default();
-        let acquirer = Acquirer { request, state, reach, tell, cancel: &cancel };
-        let making = acquirer.acquire(journal);
-        tokio::pin!(making);
-        loop {
-            tokio::select! {
-                room = &mut making => return room,
-                heard = ears.hear() => {
-                    self.take_in(&heard);
-                    if self.wanted != Wanted::Room {
-                        cancel.say();
-                    }
-                }
-            }
-        }
-    }
-
-    fn take_in(&mut self, heard: &Heard) {
+    pub(super) fn take_in(&mut self, heard: &Heard) {
         let over = matches!(self.wanted, Wanted::Release | Wanted::ReleaseOrphan);
         match heard {
             Heard::Message(ToKeeper::Child { process }) => {
@@ -219,16 +222,16 @@ impl Life {
         }
     }
 
-    fn hold(&mut self, request: &Request, state: &StateDir, tell: super::Tell<'_>) -> Option<Control> {
-        let started = request.started.clone().unwrap_or_default();
-        match Control::open(&state.leases(), &request.lease, &started) {
+    fn hold(&mut self) -> Option<Control> {
+        let started = self.request.started.clone().unwrap_or_default();
+        match Control::open(&self.state.leases(), &self.request.lease, &started) {
             Ok(control) => {
-                tell(FromKeeper::Holding);
+                (self.tell)(FromKeeper::Holding);
                 Some(control)
             }
             Err(error) => {
                 // A lease that `stop` could not reach would be held for ever.
-                tell(FromKeeper::Note(Note::new(Level::Shortfall, format!("the lease cannot be held: {error}"))));
+                (self.tell)(FromKeeper::Note(Note::new(Level::Shortfall, format!("the lease cannot be held: {error}"))));
                 self.wanted = Wanted::Release;
                 None
             }

@@ -3,11 +3,13 @@
 //! `acquire` and `restore` also serve the short commands.
 
 pub mod acquire;
+mod acts;
 mod bring_back;
 pub mod cancel;
 pub mod control;
 pub mod ears;
 mod ensure_swap;
+mod guard;
 pub mod life;
 mod look_around;
 mod only_enough;
@@ -15,6 +17,8 @@ pub mod orphan;
 pub mod process;
 pub mod reach;
 pub mod restore;
+mod senses;
+mod step;
 mod take;
 mod tune;
 mod watch_host;

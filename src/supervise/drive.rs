@@ -32,9 +32,10 @@ use crate::{
         build_site::BuildSite,
         exit::{self, Exit},
         record::ProcessId,
+        report::Steps,
         session::{Act, Event, Session, Stage, Timer},
         text,
-        verdict::was_killed,
+        verdict::{Thrash, was_killed},
         wire::{Back, Request, Room, ToKeeper},
     },
     host::{
@@ -117,7 +118,9 @@ pub fn drive(plan: Plan, inherited: Inherited, say: &mut Say) -> std::io::Result
         back: None,
         is_all_back: false,
         timed_out: false,
+        thrash: None,
         cancelled: false,
+        steps: Steps::default(),
         host: None,
         room: None,
         started_at: None,
@@ -153,8 +156,12 @@ pub(super) struct Drive<'a> {
     /// A keeper has said that it is done: there is no need for another one.
     pub(super) is_all_back: bool,
     pub(super) timed_out: bool,
-    /// A signal or a time limit ended the build, not the build itself.
+    /// Memory was thrashing for too long.
+    pub(super) thrash: Option<Thrash>,
+    /// A signal to makeroom ended the build.
     pub(super) cancelled: bool,
+    /// What was taken under pressure.
+    pub(super) steps: Steps,
     /// What a person calls the host, where it is another machine.
     pub(super) host: Option<String>,
     /// The room that was made for it.
@@ -223,8 +230,8 @@ impl Drive<'_> {
         self.reap();
         self.listen();
         for timer in self.clocks.take_due() {
-            self.timed_out |= timer == Timer::Timeout;
-            self.cancelled |= timer == Timer::Timeout;
+            // What ended it first is why it ended.
+            self.timed_out |= timer == Timer::Timeout && self.thrash.is_none();
             self.queue.push_back(Event::Due(timer));
         }
         let keeper = self.keeper.as_ref().map(KeeperLink::pid);
@@ -278,7 +285,7 @@ impl Drive<'_> {
         let is_in_engine = self.plan.site.is_in_engine();
         // A client tells by its code that a step failed, not of what.
         let is_suspect = is_in_engine || self.watch.as_ref().is_some_and(Watch::has_seen_kills);
-        let may_be_memory = was_killed(exit) || (is_suspect && !exit.is_success());
+        let may_be_memory = was_killed(exit) || self.thrash.is_some() || (is_suspect && !exit.is_success());
         if let Some(keeper) = self.keeper.as_mut().filter(|_| may_be_memory) {
             keeper.say(&ToKeeper::LookAround);
         }
