@@ -137,6 +137,13 @@ impl Steps {
         }
     }
 
+    /// Everything was given back, because the build is stopped.
+    pub fn suspended(&mut self, at_s: f64) {
+        for step in self.steps.iter_mut().filter(|step| step.undone_at_s.is_none()) {
+            step.undone_at_s = Some(at_s);
+        }
+    }
+
     /// How many are taken now.
     #[must_use]
     pub fn count(&self) -> usize {
@@ -269,6 +276,9 @@ mod tests {
         assert_eq!((steps.count(), restored(&steps, &[])), (2, is(&[("a", false), ("b", false), ("c", false), ("d", false)])));
         let undone: Vec<_> = steps.all().iter().map(|step| (step.at_s, step.undone_at_s)).collect();
         assert_eq!(undone, [(1.0, None), (2.0, Some(3.0)), (4.0, None)]);
+        steps.suspended(5.0);
+        let undone: Vec<_> = steps.all().iter().map(|step| step.undone_at_s).collect();
+        assert_eq!((steps.count(), undone), (0, vec![Some(5.0), Some(3.0), Some(5.0)]));
     }
 
     #[test]

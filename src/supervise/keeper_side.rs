@@ -84,7 +84,10 @@ impl Drive<'_> {
                 }
             }
             FromKeeper::Covered => self.covered = true,
-            FromKeeper::Suspended => self.queue.push_back(Event::Suspended),
+            FromKeeper::Suspended => {
+                self.steps.suspended(self.begun.elapsed().as_secs_f64());
+                self.queue.push_back(Event::Suspended);
+            }
             FromKeeper::TargetsBack(back) => {
                 self.say.settle();
                 self.back.get_or_insert(back);
