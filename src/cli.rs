@@ -7,7 +7,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueHint};
 use crate::core::{
     route::Prefix,
     selector::Selector,
-    values::{ColorWish, MethodWish, NeedWish, Span, SwapWish},
+    values::{ColorWish, MethodWish, NeedWish, Percent, Size, Span, SwapWish},
 };
 
 const EXAMPLES: &str = "\
@@ -111,7 +111,7 @@ pub struct RoomArgs {
     /// Swap to have active and free: a size, or off [default: 2GiB]
     #[arg(long, value_name = "SIZE|off", allow_hyphen_values = true)]
     pub swap: Option<SwapWish>,
-    /// Where a swap area is made [default: /var/lib/makeroom/swapfile; Colima: on its data disk]
+    /// Its file [default: /var/lib/makeroom/swapfile; Colima: on its disk]
     #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
     pub swap_file: Option<PathBuf>,
     /// Which engine, and the way to it.
@@ -145,13 +145,13 @@ pub struct HookArgs {
 /// Which engine, and the way to the machine that it runs on.
 #[derive(Clone, Debug, Default, Args)]
 pub struct HostArgs {
-    /// The engine: unix:///PATH, tcp://HOST:PORT, ssh://DEST [default: as docker finds it]
+    /// unix:///PATH, tcp://HOST:PORT or ssh://DEST [default: as docker does]
     #[arg(long, value_name = "URL", conflicts_with = "context")]
     pub engine: Option<String>,
     /// The docker context
     #[arg(long, value_name = "NAME")]
     pub context: Option<String>,
-    /// What runs a command on the engine's VM, as "colima ssh --" [default: found by itself]
+    /// Runs a command on the engine's VM: "colima ssh --" [default: found]
     #[arg(long, value_name = "COMMAND")]
     pub vm_shell: Option<Prefix>,
 }
@@ -159,6 +159,9 @@ pub struct HostArgs {
 /// How the child is run.
 #[derive(Debug, Default, Args)]
 pub struct ChildArgs {
+    /// What is done when memory gets short meanwhile.
+    #[command(flatten)]
+    pub guard: GuardArgs,
     /// End the build after this (124)
     #[arg(long, value_name = "DUR")]
     pub timeout: Option<Span>,
@@ -177,6 +180,23 @@ pub struct ChildArgs {
     /// Keep the arguments in the report, too; they may hold secrets
     #[arg(long, hide = true)]
     pub record_arguments: bool,
+}
+
+/// What is done when memory gets short while the build runs.
+#[derive(Debug, Default, Args)]
+pub struct GuardArgs {
+    /// Containers to pause only once memory is short: a step each
+    #[arg(long, value_name = "SELECTOR")]
+    pub then: Vec<Selector>,
+    /// Short: all stalls for so much of the time [default: 10%]
+    #[arg(long, value_name = "PERCENT")]
+    pub pressure: Option<Percent>,
+    /// Short: less is available, or soon will be [default: 3% of all]
+    #[arg(long, value_name = "SIZE")]
+    pub floor: Option<Size>,
+    /// End the build (124) after so long under pressure, no step left
+    #[arg(long, value_name = "DUR")]
+    pub abort_on_thrash: Option<Span>,
 }
 
 /// Where things are, and how much is said.

@@ -95,6 +95,7 @@ pub fn begin_lease(
         linger: None,
         hooks: settings.hooks.clone(),
         builds_in_engine: false,
+        guard: None,
         inside: None,
         adopt: false,
     };

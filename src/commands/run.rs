@@ -11,6 +11,7 @@ use crate::{
     core::{
         build_site::{self, BuildSite},
         exit::{self, Exit},
+        guard,
         plan::Need,
         text,
     },
@@ -65,8 +66,9 @@ pub fn run(args: RunArgs) -> ExitCode {
             request.expected_bytes = expected.map(|need| need.bytes);
             request.linger = settings.linger;
             request.builds_in_engine = site.is_in_engine();
-            // Whoever asks for a time limit wants a supervisor of its own.
-            request.inside = env::var(LEASE).ok().filter(|_| settings.timeout.is_none());
+            request.guard = guard(&settings);
+            // Whoever asks for a limit wants a supervisor of its own, whoever asks for steps a keeper.
+            request.inside = env::var(LEASE).ok().filter(|_| settings.timeout.is_none() && request.guard.is_none());
             Some((request, journal))
         }
         Err((reason, hint)) if settings.strict => {
@@ -140,4 +142,15 @@ fn await_turn(
         return Ok(None);
     }
     wait::for_turn(limit, need.bytes, host.as_ref(), settings, signals, say)
+}
+
+/// What the keeper is to watch for; nothing where nothing would come of it.
+fn guard(settings: &Settings) -> Option<guard::Wish> {
+    let wish = guard::Wish {
+        then: settings.then.iter().map(ToString::to_string).collect(),
+        pressure: settings.pressure,
+        floor_bytes: settings.floor.map(|floor| floor.bytes),
+        abort_after: settings.abort_on_thrash,
+    };
+    (!wish.then.is_empty() || wish.abort_after.is_some()).then_some(wish)
 }

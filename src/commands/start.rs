@@ -105,6 +105,9 @@ fn await_room(keeper: &mut KeeperLink, strict: bool, say: &mut Say) -> Option<He
                 | FromKeeper::Sample(_)
                 | FromKeeper::Suspended
                 | FromKeeper::TargetsBack(_)
+                | FromKeeper::StepTaken(_)
+                | FromKeeper::StepUndone { .. }
+                | FromKeeper::Thrashing { .. }
                 | FromKeeper::Released(_) => {}
             }
         }

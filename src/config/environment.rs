@@ -45,6 +45,10 @@ fn set(layer: &mut Layer, key: &str, value: &OsStr) -> Result<(), String> {
         "STRICT" => layer.strict = Some(flag(text()?)?),
         "ON_ROOM_MADE" => layer.on_room_made = Some(text()?.to_owned()),
         "ON_RESTORED" => layer.on_restored = Some(text()?.to_owned()),
+        "THEN" => layer.then = Some(list(text()?)?),
+        "PRESSURE" => layer.pressure = Some(text()?.parse()?),
+        "FLOOR" => layer.floor = Some(text()?.parse()?),
+        "ABORT_ON_THRASH" => layer.abort_on_thrash = Some(text()?.parse()?),
         "TIMEOUT" => layer.timeout = Some(text()?.parse()?),
         "GRACE" => layer.grace = Some(text()?.parse()?),
         "LINGER" => layer.linger = Some(text()?.parse()?),
@@ -104,9 +108,17 @@ mod tests {
 
     #[test]
     fn a_bad_value_names_the_variable_and_what_is_allowed() {
-        for (name, value) in
-            [("STRICT", "perhaps"), ("SWAP", "x"), ("GRACE", "1"), ("METHOD", "x"), ("PAUSE", "re:("), ("COLOR", "x"), ("VM_SHELL", "a '")]
-        {
+        for (name, value) in [
+            ("STRICT", "perhaps"),
+            ("SWAP", "x"),
+            ("GRACE", "1"),
+            ("METHOD", "x"),
+            ("PAUSE", "re:("),
+            ("COLOR", "x"),
+            ("VM_SHELL", "a '"),
+            ("PRESSURE", "0"),
+            ("FLOOR", "low"),
+        ] {
             let variable = format!("MAKEROOM_{name}");
             let error = layer(&[(&variable, value)]).expect_err(&variable).to_string();
             assert!(error.starts_with(&format!("{variable}: ")) && error.contains("allowed: "), "{error}");

@@ -10,7 +10,7 @@ use crate::{
     core::{
         route::Prefix,
         selector::Selector,
-        values::{ColorWish, MethodWish, NeedWish, Span, SwapWish},
+        values::{ColorWish, MethodWish, NeedWish, Percent, Size, Span, SwapWish},
     },
 };
 
@@ -41,6 +41,14 @@ pub(super) struct Layer {
     pub strict: Option<bool>,
     pub on_room_made: Option<String>,
     pub on_restored: Option<String>,
+    #[serde(deserialize_with = "words")]
+    pub then: Option<Vec<Selector>>,
+    #[serde(deserialize_with = "word")]
+    pub pressure: Option<Percent>,
+    #[serde(deserialize_with = "word")]
+    pub floor: Option<Size>,
+    #[serde(deserialize_with = "word")]
+    pub abort_on_thrash: Option<Span>,
     #[serde(deserialize_with = "word")]
     pub timeout: Option<Span>,
     #[serde(deserialize_with = "word")]
@@ -62,8 +70,21 @@ pub(super) struct Layer {
 }
 
 /// Keys that any `makeroom.toml` may hold.
-pub(super) const FOR_REPOSITORIES: [&str; 9] =
-    ["pause", "keep", "method", "need", "wait", "timeout", "grace", "stop_timeout", "restore_timeout"];
+pub(super) const FOR_REPOSITORIES: [&str; 13] = [
+    "pause",
+    "keep",
+    "method",
+    "need",
+    "then",
+    "pressure",
+    "floor",
+    "abort_on_thrash",
+    "wait",
+    "timeout",
+    "grace",
+    "stop_timeout",
+    "restore_timeout",
+];
 
 impl Layer {
     /// The flags as a level.
@@ -86,6 +107,10 @@ impl Layer {
             strict: said(room.strict),
             on_room_made: room.hooks.on_room_made.clone(),
             on_restored: room.hooks.on_restored.clone(),
+            then: (!child.guard.then.is_empty()).then(|| child.guard.then.clone()),
+            pressure: child.guard.pressure,
+            floor: child.guard.floor,
+            abort_on_thrash: child.guard.abort_on_thrash,
             timeout: child.timeout,
             grace: child.grace,
             linger: child.linger,

@@ -17,10 +17,10 @@ use layer::Layer;
 use crate::{
     cli::{ChildArgs, CommonArgs, RoomArgs},
     core::{
-        hook,
+        guard, hook,
         route::Prefix,
         selector::Selector,
-        values::{ColorWish, MethodWish, NeedWish, Size, SwapWish},
+        values::{ColorWish, MethodWish, NeedWish, Percent, Size, SwapWish},
     },
     host::swap::OWN_DIR,
 };
@@ -58,6 +58,10 @@ pub struct Settings {
     pub restore_timeout: Duration,
     pub strict: bool,
     pub hooks: hook::Commands,
+    pub then: Vec<Selector>,
+    pub pressure: Percent,
+    pub floor: Option<Size>,
+    pub abort_on_thrash: Option<Duration>,
     pub timeout: Option<Duration>,
     pub grace: Duration,
     pub linger: Option<Duration>,
@@ -107,6 +111,10 @@ fn merge(layers: &[Layer], state_dir: impl Fn() -> Result<PathBuf, ConfigError>)
         restore_timeout: nearest(layers, |layer| &layer.restore_timeout).map_or(Duration::from_secs(30), |span| span.0),
         strict: nearest(layers, |layer| &layer.strict).unwrap_or(false),
         hooks: hook::Commands { on_room_made: command(|layer| &layer.on_room_made), on_restored: command(|layer| &layer.on_restored) },
+        then: nearest(layers, |layer| &layer.then).unwrap_or_default(),
+        pressure: nearest(layers, |layer| &layer.pressure).unwrap_or(guard::PRESSURE),
+        floor: nearest(layers, |layer| &layer.floor),
+        abort_on_thrash: nearest(layers, |layer| &layer.abort_on_thrash).map(|span| span.0),
         timeout: nearest(layers, |layer| &layer.timeout).map(|span| span.0),
         grace: nearest(layers, |layer| &layer.grace).map_or(Duration::from_secs(10), |span| span.0),
         linger: nearest(layers, |layer| &layer.linger).map(|span| span.0).filter(|linger| !linger.is_zero()),
@@ -169,6 +177,7 @@ mod tests {
         assert_eq!(settled.swap, SwapWish::Free(Size { bytes: 2 << 30 }));
         assert_eq!((settled.swap_file, settled.vm_shell), (None, None));
         assert_eq!((settled.grace, settled.restore_timeout), (Duration::from_secs(10), Duration::from_secs(30)));
-        assert!(settled.pause.is_empty() && settled.timeout.is_none() && !settled.strict);
+        assert_eq!((settled.pressure, settled.floor, settled.abort_on_thrash), (Percent(10), None, None));
+        assert!(settled.pause.is_empty() && settled.then.is_empty() && settled.timeout.is_none() && !settled.strict);
     }
 }

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The build was ended by `--timeout`.
-pub const TIMED_OUT: u8 = 124;
+/// The build was ended by `--timeout` or `--abort-on-thrash`.
+pub const LIMITED: u8 = 124;
 /// makeroom itself failed before the child ran, or with `--strict` could not restore.
 pub const FAILED: u8 = 125;
 /// The command was found but cannot be executed.

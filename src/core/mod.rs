@@ -7,6 +7,7 @@ pub mod build_site;
 pub mod cgroup;
 pub mod claim;
 pub mod exit;
+pub mod guard;
 pub mod health;
 pub mod history;
 pub mod hook;

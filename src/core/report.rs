@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     exit::Exit,
+    guard::Cause,
     timeline::Point,
     verdict::Verdict,
-    wire::{Back, Room, RoomTarget, SwapBack},
+    wire::{Back, Room, RoomTarget, Step, SwapBack},
 };
 
 /// The version of the JSON. It grows when a key goes or changes its meaning, not when one is added.
@@ -31,8 +32,11 @@ pub struct RunReport {
     pub elapsed_s: f64,
     /// What a person calls the host; null is this machine.
     pub host: Option<String>,
-    /// What made room.
+    /// What made room, before the build or in a step.
     pub targets: Vec<TargetReport>,
+    /// The steps that were taken while it ran.
+    #[serde(default)]
+    pub steps: Vec<StepReport>,
     /// The swap that was made.
     pub swap: SwapReport,
     /// The host's memory, and the build's.
@@ -75,6 +79,82 @@ pub struct TargetReport {
     pub target: RoomTarget,
     /// Whether it runs again; false also where another run still needs it.
     pub restored: bool,
+}
+
+/// A step that was taken under pressure.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepReport {
+    /// Seconds since the build began, when it had been taken.
+    pub at_s: f64,
+    /// Its selector.
+    pub selector: String,
+    /// Why.
+    pub cause: Cause,
+    /// The pressure before it, in percent; null where it is not measured.
+    pub pressure_percent: Option<f64>,
+    /// MemAvailable before it.
+    pub available_bytes: u64,
+    /// The ids of what was taken.
+    pub targets: Vec<String>,
+    /// What that gave back; null where nothing was pushed out.
+    pub given_back_bytes: Option<u64>,
+    /// When it was undone while the build still ran; null where it was not.
+    pub undone_at_s: Option<f64>,
+}
+
+/// The steps of a run, as they are heard of.
+#[derive(Clone, Debug, Default)]
+pub struct Steps {
+    steps: Vec<StepReport>,
+    targets: Vec<TargetReport>,
+}
+
+impl Steps {
+    /// One was taken.
+    pub fn taken(&mut self, at_s: f64, step: &Step) {
+        // What was undone and is taken again is one target.
+        self.targets.retain(|known| !step.targets.iter().any(|target| target.id == known.target.id));
+        self.targets.extend(step.targets.iter().map(|target| TargetReport { target: target.clone(), restored: false }));
+        self.steps.push(StepReport {
+            at_s,
+            selector: step.selector.clone(),
+            cause: step.cause,
+            pressure_percent: step.figures.pressure_percent,
+            available_bytes: step.figures.available_bytes,
+            targets: step.targets.iter().map(|target| target.id.clone()).collect(),
+            given_back_bytes: step.given_back_bytes,
+            undone_at_s: None,
+        });
+    }
+
+    /// The last one that is still taken was undone; these targets were seen to run.
+    pub fn undone(&mut self, at_s: f64, running: &[String]) {
+        if let Some(step) = self.steps.iter_mut().rfind(|step| step.undone_at_s.is_none()) {
+            step.undone_at_s = Some(at_s);
+        }
+        for known in &mut self.targets {
+            known.restored |= running.contains(&known.target.id);
+        }
+    }
+
+    /// Everything was given back, because the build is stopped.
+    pub fn suspended(&mut self, at_s: f64) {
+        for step in self.steps.iter_mut().filter(|step| step.undone_at_s.is_none()) {
+            step.undone_at_s = Some(at_s);
+        }
+    }
+
+    /// How many are taken now.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.steps.iter().filter(|step| step.undone_at_s.is_none()).count()
+    }
+
+    /// All of them, in order.
+    #[must_use]
+    pub fn all(&self) -> &[StepReport] {
+        &self.steps
+    }
 }
 
 /// The swap of a run.
@@ -129,9 +209,11 @@ pub struct MemoryReport {
 
 /// The targets of a run, and what became of them.
 #[must_use]
-pub fn targets(room: &Room, back: Option<&Back>) -> Vec<TargetReport> {
+pub fn targets(room: &Room, steps: &Steps, back: Option<&Back>) -> Vec<TargetReport> {
     let runs = |id: &String| back.is_some_and(|back| back.running.contains(id));
-    room.targets.iter().map(|target| TargetReport { target: target.clone(), restored: runs(&target.id) }).collect()
+    let first = room.targets.iter().map(|target| TargetReport { target: target.clone(), restored: false });
+    let all = first.chain(steps.targets.iter().cloned());
+    all.map(|known| TargetReport { restored: known.restored || runs(&known.target.id), ..known }).collect()
 }
 
 /// The swap of a run, and what became of it.
@@ -149,8 +231,10 @@ pub fn swap(room: &Room, back: Option<&Back>, timeline: &[Point]) -> SwapReport 
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
-    use crate::core::target::Method;
+    use crate::core::{guard::Figures, target::Method};
 
     fn target(id: &str) -> RoomTarget {
         RoomTarget { name: id.to_owned(), id: id.to_owned(), method: Method::Pause, memory_bytes: Some(7), given_back_bytes: None }
@@ -160,9 +244,41 @@ mod tests {
     fn a_target_is_restored_only_where_the_keeper_has_seen_it_run() {
         let room = Room { targets: vec![target("a"), target("b")], ..Room::default() };
         let back = Back { running: vec!["b".to_owned()], ..Back::default() };
-        let restored = |back| targets(&room, back).iter().map(|target| target.restored).collect::<Vec<_>>();
+        let none = Steps::default();
+        let restored = |back| targets(&room, &none, back).iter().map(|target| target.restored).collect::<Vec<_>>();
         assert_eq!(restored(Some(&back)), [false, true]);
         assert_eq!(restored(None), [false, false]);
+    }
+
+    #[test]
+    fn the_steps_targets_are_there_once_and_restored_when_their_step_was_undone_or_at_the_end() {
+        let step = |ids: &[&str]| Step {
+            selector: ids.concat(),
+            cause: Cause::Floor,
+            figures: Figures { pressure_percent: Some(1.5), available_bytes: 7, falling_bytes: 0 },
+            targets: ids.iter().map(|id| target(id)).collect(),
+            given_back_bytes: Some(3),
+            took: Duration::ZERO,
+        };
+        let room = Room { targets: vec![target("a")], ..Room::default() };
+        let mut steps = Steps::default();
+        let restored = |steps: &Steps, back: &[&str]| {
+            let back = Back { running: back.iter().map(ToString::to_string).collect(), ..Back::default() };
+            targets(&room, steps, Some(&back)).iter().map(|known| (known.target.id.clone(), known.restored)).collect::<Vec<_>>()
+        };
+        let is = |ids: &[(&str, bool)]| ids.iter().map(|(id, restored)| ((*id).to_owned(), *restored)).collect::<Vec<_>>();
+        steps.taken(1.0, &step(&["b"]));
+        steps.taken(2.0, &step(&["c", "d"]));
+        assert_eq!((steps.count(), restored(&steps, &["a", "c"])), (2, is(&[("a", true), ("b", false), ("c", true), ("d", false)])));
+        steps.undone(3.0, &["c".to_owned(), "d".to_owned()]);
+        assert_eq!((steps.count(), restored(&steps, &[])), (1, is(&[("a", false), ("b", false), ("c", true), ("d", true)])));
+        steps.taken(4.0, &step(&["c", "d"]));
+        assert_eq!((steps.count(), restored(&steps, &[])), (2, is(&[("a", false), ("b", false), ("c", false), ("d", false)])));
+        let undone: Vec<_> = steps.all().iter().map(|step| (step.at_s, step.undone_at_s)).collect();
+        assert_eq!(undone, [(1.0, None), (2.0, Some(3.0)), (4.0, None)]);
+        steps.suspended(5.0);
+        let undone: Vec<_> = steps.all().iter().map(|step| step.undone_at_s).collect();
+        assert_eq!((steps.count(), undone), (0, vec![Some(5.0), Some(3.0), Some(5.0)]));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Owns a host's figures at one moment of a build, where the host is another machine. Pure.
+//! Owns a host's figures at one moment of a build. Pure.
 
 use std::time::Duration;
 
@@ -12,6 +12,8 @@ const MARK: &str = "makeroom-sample ";
 pub struct HostSample {
     /// MemAvailable.
     pub available_bytes: u64,
+    /// MemTotal; `None` where it was not asked for.
+    pub total_bytes: Option<u64>,
     /// What is in swap.
     pub swap_used_bytes: u64,
     /// The time for which some task was stalled on memory since boot; `None` where there is no PSI.
@@ -25,16 +27,17 @@ pub struct HostSample {
 }
 
 /// Reads a line of the sampling step: MemAvailable and used swap in KiB, some and full stall in
-/// microseconds, kills, and the build's bytes; `-` where one is not known. What else a shell prints is
+/// microseconds, kills, the build's bytes, and MemTotal in KiB; `-` where one is not known. What else a shell prints is
 /// no sample.
 #[must_use]
 pub fn read(line: &str) -> Option<HostSample> {
     let mut fields = line.trim_end().strip_prefix(MARK)?.split(' ').map(|field| field.parse::<u64>().ok());
     let available_kib = fields.next()??;
     let [swap_used_kib, some_stall, full_stall] = [fields.next()?, fields.next()?, fields.next()?];
-    let [oom_kills, build_bytes] = [fields.next()?, fields.next()?];
+    let [oom_kills, build_bytes, total_kib] = [fields.next()?, fields.next()?, fields.next()?];
     Some(HostSample {
         available_bytes: available_kib.checked_mul(1024)?,
+        total_bytes: total_kib.and_then(|kib| kib.checked_mul(1024)),
         swap_used_bytes: swap_used_kib.unwrap_or(0).checked_mul(1024)?,
         some_stall: some_stall.map(Duration::from_micros),
         full_stall: full_stall.map(Duration::from_micros),
@@ -51,23 +54,24 @@ mod tests {
     fn a_sample_is_read_and_noise_is_none() {
         let whole = HostSample {
             available_bytes: 2048,
+            total_bytes: Some(4096),
             swap_used_bytes: 3072,
             some_stall: Some(Duration::from_micros(8)),
             full_stall: Some(Duration::from_micros(7)),
             oom_kills: Some(1),
             build_bytes: Some(9),
         };
-        assert_eq!(read("makeroom-sample 2 3 8 7 1 9"), Some(whole));
-        assert_eq!(read("makeroom-sample 2 3 8 7 1 9\r"), Some(whole));
+        assert_eq!(read("makeroom-sample 2 3 8 7 1 9 4"), Some(whole));
+        assert_eq!(read("makeroom-sample 2 3 8 7 1 9 4\r"), Some(whole));
         let bare = HostSample { available_bytes: 2048, ..HostSample::default() };
-        assert_eq!(read("makeroom-sample 2 - - - - -"), Some(bare));
+        assert_eq!(read("makeroom-sample 2 - - - - - -"), Some(bare));
         for noise in [
             "",
             "Welcome to Ubuntu",
             "makeroom-sample",
-            "makeroom-sample - 1 2 3 4 5",
+            "makeroom-sample - 1 2 3 4 5 6",
             "makeroom-sample 1 2",
-            "makeroom-sample 99999999999999999999 1 2 3 4 5",
+            "makeroom-sample 99999999999999999999 1 2 3 4 5 6",
         ] {
             assert_eq!(read(noise), None, "{noise}");
         }

@@ -1,7 +1,7 @@
 //! Owns the policy of a run: which event, in which stage, leads to which acts. A pure state
 //! machine, walked through whole by its tests; `supervise` feeds it events and performs its acts.
 
-use super::exit::{Exit, FAILED, TIMED_OUT};
+use super::exit::{Exit, FAILED, LIMITED};
 
 /// The stages of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -51,6 +51,8 @@ pub enum Event {
     Released,
     /// There is no keeper and there will not be one.
     KeeperLost,
+    /// Memory has been thrashing for as long as `--abort-on-thrash` allows.
+    Thrashing,
     /// A timer that was armed went off.
     Due(Timer),
 }
@@ -117,7 +119,8 @@ pub struct Session {
     started: bool,
     /// How makeroom is to end, once that is known.
     exit: Option<Exit>,
-    timed_out: bool,
+    /// A limit of ours ended the build: its time, or that memory was thrashing.
+    limited: bool,
     /// SIGINT and SIGTERM so far; two are enough to know that somebody means it.
     interrupts: u8,
     /// A signal ended the run: makeroom must not linger.
@@ -137,7 +140,7 @@ impl Default for Session {
             stage: Stage::MakingRoom,
             started: false,
             exit: None,
-            timed_out: false,
+            limited: false,
             interrupts: 0,
             hasty: false,
             lingers: false,
@@ -225,6 +228,7 @@ impl Session {
                     _ => self.finish_if_ready(),
                 }
             }
+            Event::Thrashing => self.pass_limit(),
             Event::Due(timer) => self.due(timer),
             Event::Refused | Event::CannotStart(_) | Event::Suspended | Event::Lingering => vec![],
         }
@@ -309,12 +313,19 @@ impl Session {
         group.into_iter().chain([Act::StopSelf]).collect()
     }
 
-    fn due(&mut self, timer: Timer) -> Vec<Act> {
-        match (timer, self.stage) {
-            (Timer::Timeout, Stage::Running | Stage::Suspending | Stage::Resuming) if self.started => {
-                self.timed_out = true;
+    fn pass_limit(&mut self) -> Vec<Act> {
+        match self.stage {
+            Stage::Running | Stage::Suspending | Stage::Resuming if self.started => {
+                self.limited = true;
                 self.end_child(libc::SIGTERM)
             }
+            _ => vec![],
+        }
+    }
+
+    fn due(&mut self, timer: Timer) -> Vec<Act> {
+        match (timer, self.stage) {
+            (Timer::Timeout, _) => self.pass_limit(),
             (Timer::Patience, Stage::Ending) => self.release().into_iter().collect(),
             (Timer::Grace, Stage::Ending) => kill(),
             (Timer::Remains, Stage::Ending) => match self.exit {
@@ -343,7 +354,7 @@ impl Session {
 
     fn put_back(&mut self, exit: Exit) -> Vec<Act> {
         self.stage = Stage::Returning;
-        self.exit = Some(if self.timed_out { Exit::Code(TIMED_OUT) } else { exit });
+        self.exit = Some(if self.limited { Exit::Code(LIMITED) } else { exit });
         let mut acts = vec![Act::TakeTerminal];
         acts.extend(self.release());
         acts.push(Act::Arm(if self.hasty { Timer::HastyReturn } else { Timer::Return }));

@@ -1,5 +1,5 @@
-//! Owns the values a person types: sizes, durations and the words of `--method`, `--swap` and
-//! `--color`. One parser each, shared by flags, environment and files. Pure.
+//! Owns the values a person types: sizes, durations, percentages and the words of `--method`, `--swap`
+//! and `--color`. One parser each, shared by flags, environment and files. Pure.
 
 use std::{fmt, str::FromStr, time::Duration};
 
@@ -54,6 +54,22 @@ impl FromStr for Span {
         humantime::parse_duration(text.trim())
             .map(Self)
             .map_err(|_| format!("`{text}` is not a duration; allowed: a number and a unit, as 90s, 5m or 2h 30m"))
+    }
+}
+
+/// A whole number of percent, 1 to 100.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Percent(pub u8);
+
+impl FromStr for Percent {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let trimmed = text.trim();
+        let number = trimmed.strip_suffix('%').unwrap_or(trimmed).trim_end();
+        let read = number.parse().ok().filter(|percent| (1..=100).contains(percent) && !number.starts_with('+'));
+        read.map(Self).ok_or_else(|| format!("`{text}` is not a percentage; allowed: a whole number from 1% to 100%"))
     }
 }
 
@@ -195,6 +211,16 @@ mod tests {
         assert_eq!("2h 30m".parse(), Ok(Span(Duration::from_mins(150))));
         for text in ["", "5", "5 parsecs", "-1s", "s"] {
             assert!(Span::from_str(text).expect_err(text).contains("allowed: "), "{text}");
+        }
+    }
+
+    #[test]
+    fn percentages_are_whole_numbers_with_or_without_their_sign() {
+        for (text, percent) in [("10%", 10), ("1", 1), (" 100 % ", 100)] {
+            assert_eq!(text.parse(), Ok(Percent(percent)), "{text}");
+        }
+        for text in ["", "%", "0", "101%", "-1", "+1", "2.5%", "10%%", "ten"] {
+            assert!(Percent::from_str(text).expect_err(text).contains("allowed: "), "{text}");
         }
     }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     exit::Exit,
+    guard::Figures,
     killed::Killed,
     text::{count, printable, size, span},
 };
@@ -29,6 +30,8 @@ pub enum Kind {
     EngineLost,
     /// `--timeout` ended it.
     Timeout,
+    /// `--abort-on-thrash` ended it.
+    Thrash,
     /// A signal to makeroom ended it.
     Cancelled,
     /// It failed by itself.
@@ -55,6 +58,17 @@ pub struct Spare {
     pub bytes: u64,
 }
 
+/// Memory that had been thrashing when the build was ended for it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Thrash {
+    /// For how long, with no step left.
+    pub time: Duration,
+    /// The host then.
+    pub figures: Figures,
+    /// How many steps had been taken.
+    pub steps: usize,
+}
+
 /// What was seen.
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "facts that are independent of each other")]
@@ -63,6 +77,8 @@ pub struct Evidence<'a> {
     pub exit: Exit,
     /// `--timeout` ended it.
     pub timed_out: bool,
+    /// `--abort-on-thrash` did, and why.
+    pub thrash: Option<Thrash>,
     /// A signal to makeroom did.
     pub cancelled: bool,
     /// It ran in the engine, and that did not answer when it had ended.
@@ -131,6 +147,8 @@ fn cause(seen: &Evidence<'_>) -> (Kind, Option<String>) {
         (Kind::Ok, None)
     } else if seen.timed_out {
         (Kind::Timeout, Some(format!("--timeout ended the build after {}", span(seen.took))))
+    } else if let Some(thrash) = seen.thrash {
+        (Kind::Thrash, Some(with_figures(&thrashed(&thrash, seen.took))))
     } else if seen.cancelled {
         (Kind::Cancelled, Some("a signal to makeroom ended the build".to_owned()))
     } else if seen.engine_lost {
@@ -175,6 +193,21 @@ fn cause(seen: &Evidence<'_>) -> (Kind, Option<String>) {
     }
 }
 
+fn thrashed(thrash: &Thrash, took: Duration) -> String {
+    let steps = if thrash.steps > 0 { format!(" though {} taken", are(thrash.steps, "step")) } else { String::new() };
+    let stalled = thrash.figures.pressure_percent.unwrap_or(0.0);
+    let time = span(thrash.time);
+    format!(
+        "memory had been thrashing for {time}{steps} (at last everything stood still {stalled:.0} % of the time), so --abort-on-thrash ended the build after {}",
+        span(took)
+    )
+}
+
+fn are(number: usize, noun: &str) -> String {
+    let verb = if number == 1 { "was" } else { "were" };
+    format!("{} {verb}", count(number, noun))
+}
+
 fn told(killed: &Killed) -> String {
     let held = killed.held_bytes.map(|bytes| format!(", {}", size(bytes))).unwrap_or_default();
     format!("`{}` (pid {}{held})", printable(&killed.name), killed.pid)
@@ -187,10 +220,10 @@ fn oom_kills(number: u64) -> String {
 fn remedy(kind: Kind, seen: &Evidence<'_>) -> Option<String> {
     match kind {
         Kind::OomKill if seen.has_plenty() => Some("raise that limit (memory.max of its cgroup, `--memory` of its container)".to_owned()),
-        Kind::OomKill | Kind::OomKillNearby | Kind::Abort if seen.is_in_front => {
+        Kind::OomKill | Kind::OomKillNearby | Kind::Thrash | Kind::Abort if seen.is_in_front => {
             Some("the memory of this machine is what counts for it: room on the engine's host does not help".to_owned())
         }
-        Kind::OomKill | Kind::OomKillNearby => {
+        Kind::OomKill | Kind::OomKillNearby | Kind::Thrash => {
             let spare =
                 seen.spare.first().map(|spare| format!("pausing `{}` would give {} more", printable(&spare.name), size(spare.bytes)));
             let doubled = (seen.swap_free_bytes * 2).max(4 << 30);
@@ -220,6 +253,7 @@ mod tests {
         Evidence {
             exit,
             timed_out: false,
+            thrash: None,
             cancelled: false,
             engine_lost: false,
             is_in_front: false,
@@ -268,6 +302,12 @@ mod tests {
             (Evidence { oom_kills: Some(1), ..aborted.clone() }, Kind::Abort, "as Node does"),
             (Evidence { heap_limit_bytes: Some(GIB), ..evidence(Exit::Signal(6)) }, Kind::Abort, "(here 1.0 GiB)"),
             (Evidence { timed_out: true, ..killed_by_us() }, Kind::Timeout, "--timeout ended the build after 1m 30s"),
+            (
+                Evidence { thrash: Some(thrash(2)), cancelled: true, ..killed_by_us() },
+                Kind::Thrash,
+                "thrashing for 30.0 s though 2 steps were taken (at last everything stood still 43 % of the time), so --abort-on-thrash ended the build after 1m 30s: it held",
+            ),
+            (Evidence { thrash: Some(thrash(0)), ..killed_by_us() }, Kind::Thrash, "thrashing for 30.0 s (at last"),
             (Evidence { cancelled: true, ..killed_by_us() }, Kind::Cancelled, "a signal to makeroom"),
             (Evidence { engine_lost: true, ..failed.clone() }, Kind::EngineLost, "kernel killed nothing for memory"),
             (Evidence { engine_lost: true, oom_kills: Some(1), ..failed.clone() }, Kind::EngineLost, "kernel made 1 OOM kill"),
@@ -279,6 +319,11 @@ mod tests {
             let cause = judged.cause.unwrap_or_default();
             assert!(cause.contains(words) && !cause.contains('\n'), "{cause} should say {words}");
         }
+    }
+
+    fn thrash(steps: usize) -> Thrash {
+        let figures = Figures { pressure_percent: Some(43.2), ..Figures::default() };
+        Thrash { time: Duration::from_secs(30), figures, steps }
     }
 
     fn killed_by_us() -> Evidence<'static> {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
     exit::Exit,
+    guard::{self, Cause, Figures},
     hook::Commands,
     killed::Killed,
     memory::Memory,
@@ -63,6 +64,8 @@ pub struct Request {
     pub builds_in_engine: bool,
     /// The lease that this run is inside of and may simply use.
     pub inside: Option<String>,
+    /// What the host's memory is watched for while the build runs; `None`: nothing.
+    pub guard: Option<guard::Wish>,
     /// This keeper replaces one that died after room had been made: nothing is to be taken anew.
     pub adopt: bool,
 }
@@ -122,6 +125,12 @@ pub enum FromKeeper {
     RoomMade(Room),
     /// The host while the build runs, where it is another machine.
     Sample(HostSample),
+    /// A step was taken under pressure.
+    StepTaken(Step),
+    /// The last of them was undone, because the pressure is gone.
+    StepUndone { running: Vec<String>, restored: usize, took: Duration },
+    /// Memory has been thrashing for so long, and no step is left.
+    Thrashing { time: Duration, figures: Figures },
     /// The lease that the run is inside of has all that is asked for; nothing was changed.
     Covered,
     /// A started lease with this name is held already; nothing was changed.
@@ -235,6 +244,23 @@ pub struct RoomTarget {
     pub memory_bytes: Option<u64>,
     /// What its cgroup fell by; null where nothing was pushed out.
     pub given_back_bytes: Option<u64>,
+}
+
+/// A step that was taken while the build ran, measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// Its selector.
+    pub selector: String,
+    /// Why it was due.
+    pub cause: Cause,
+    /// The host when it was.
+    pub figures: Figures,
+    /// Each target that was taken for it.
+    pub targets: Vec<RoomTarget>,
+    /// As in [`Room`].
+    pub given_back_bytes: Option<u64>,
+    /// How long it took.
+    pub took: Duration,
 }
 
 /// How bringing everything back went.

@@ -1,5 +1,6 @@
-//! Owns sampling a host, over one connection that stays: a line there is answered with the figures
-//! of that moment, so that the clock is here and nothing is started there. Runs in the keeper.
+//! Owns sampling a host: this machine by reading its /proc, another one over one connection that stays. A
+//! line there is answered with the figures of that moment, so that the clock is here and nothing is
+//! started there. Runs in the keeper; the supervisor looks at this machine as well.
 
 use std::time::Duration;
 
@@ -9,14 +10,37 @@ use tokio::{
     time::{Interval, MissedTickBehavior, interval},
 };
 
-use super::shell::{Shell, ShellError, Step, variable};
-use crate::core::sample::{self, HostSample};
+use super::{
+    kernel::proc_file,
+    shell::{Shell, ShellError, Step, variable},
+};
+use crate::core::{
+    memory,
+    sample::{self, HostSample},
+};
 
 /// What a sampling step is called in a list of processes.
 const NAME: &str = "makeroom-sample";
 const SAMPLE: &str = include_str!("steps/sample.sh");
 /// Once a second.
 const EVERY: Duration = Duration::from_secs(1);
+
+/// This machine's memory and stalls now; `None` where its kernel does not say. What it killed is not
+/// looked up: that costs as much as all the rest.
+#[must_use]
+pub fn here() -> Option<HostSample> {
+    let memory = memory::meminfo(&proc_file("/proc/meminfo")?)?;
+    let pressure = proc_file("/proc/pressure/memory").unwrap_or_default();
+    Some(HostSample {
+        available_bytes: memory.available_bytes,
+        total_bytes: Some(memory.total_bytes),
+        swap_used_bytes: memory.swap_total_bytes.saturating_sub(memory.swap_free_bytes),
+        some_stall: memory::some_stall(&pressure),
+        full_stall: memory::full_stall(&pressure),
+        oom_kills: None,
+        build_bytes: None,
+    })
+}
 
 /// A step that samples until this is dropped.
 #[derive(Debug)]

@@ -39,12 +39,12 @@ use crate::{
     lease::{
         journal::{Journal, JournalError},
         leases::{Leases, id_of},
-        state_dir::StateDir,
+        state_dir::{StateDir, StateLock},
     },
 };
 
 /// Another makeroom that makes or gives back room is done within moments, or stuck.
-const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const LOCK_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How making room ended.
 #[derive(Debug)]
@@ -104,7 +104,7 @@ impl Acquirer<'_> {
         if let Some(lease) = self.held_already(&leases) {
             return Acquired::HeldAlready(lease);
         }
-        let found = self.look_at_engine().await;
+        let found = self.look_at_first().await;
         if let Err(error) = self.open(journal, found.is_some()) {
             self.shortfall(format!("{error}; nothing is changed"), None);
             return self.unrecorded();
@@ -123,20 +123,8 @@ impl Acquirer<'_> {
             (found, ..) => found,
         };
         let measured = self.ensure_swap(journal, &leases, looked.clone(), gap_bytes != Some(0), &mut room).await;
-        if let Some(Found { engine, chosen, .. }) = found {
-            let taken = self.claim_all(&engine, journal, &leases, chosen, looked.as_ref(), measured.as_ref()).await;
-            let taken = self.take_all(&engine, journal, taken, &mut room).await;
-            room.memory = measured.as_ref().and_then(|measured| measured.memory);
-            let is_pushed_out = self.is_pushed_out(&taken, &room);
-            if is_pushed_out || room.joined > 0 {
-                self.share_settings(journal, &leases);
-            }
-            let changes = measured.filter(|_| is_pushed_out).map(|measured| tune(journal, &measured));
-            self.carry_on(journal, &leases);
-            drop((leases, lock));
-            if let Some(changes) = changes {
-                self.push_out(&taken, &changes, &mut room).await;
-            }
+        if let Some(found) = found {
+            self.take_and_push_out(found, journal, (leases, lock), looked.as_ref(), measured.as_ref(), &mut room).await;
         } else {
             room.memory = measured.and_then(|measured| measured.memory);
         }
@@ -149,6 +137,34 @@ impl Acquirer<'_> {
     /// A run goes on without room. A started lease that is not recorded would be held for ever: nobody could name it.
     fn unrecorded(&self) -> Acquired {
         if self.request.started.is_some() { Acquired::NotRecorded } else { Acquired::Room(Box::default()) }
+    }
+
+    /// Takes the chosen targets and pushes their memory out. `sizes` is the host before swap was made,
+    /// `measured` after it.
+    pub(super) async fn take_and_push_out(
+        &self,
+        found: Found,
+        journal: &mut Journal,
+        (leases, lock): (Leases, StateLock),
+        sizes: Option<&Measured>,
+        measured: Option<&Measured>,
+        room: &mut Room,
+    ) {
+        let Found { engine, chosen, .. } = found;
+        let taken = self.claim_all(&engine, journal, &leases, chosen, sizes, measured).await;
+        let taken = self.take_all(&engine, journal, taken, room).await;
+        room.memory = measured.and_then(|measured| measured.memory);
+        let is_pushed_out = self.is_pushed_out(&taken, room);
+        if is_pushed_out || room.joined > 0 {
+            self.share_settings(journal, &leases);
+        }
+        let changes = measured.filter(|_| is_pushed_out).map(|measured| tune(journal, measured));
+        self.carry_on(journal, &leases);
+        // Whoever waits for the lock does not need the memory to be out.
+        drop((leases, lock));
+        if let Some(changes) = changes {
+            self.push_out(&taken, &changes, room).await;
+        }
     }
 
     pub(super) fn note(&self, note: Note) {
@@ -191,7 +207,7 @@ impl Acquirer<'_> {
         leases.live.iter().find(|(_, state)| state.opened.as_ref().is_some_and(has_name)).map(|(lease, _)| lease.clone())
     }
 
-    fn open(&self, journal: &mut Journal, has_engine: bool) -> Result<(), JournalError> {
+    pub(super) fn open(&self, journal: &mut Journal, has_engine: bool) -> Result<(), JournalError> {
         let endpoint = self.reach.endpoint().ok().filter(|_| has_engine);
         let engine = endpoint.map(Endpoint::url);
         // Made anew after Ctrl-Z, with an engine that was not there before: restoring has to find it.
@@ -235,10 +251,21 @@ impl Acquirer<'_> {
         }
     }
 
-    async fn look_at_engine(&self) -> Option<Found> {
-        if self.request.pause.is_empty() {
+    /// Looks at the engine before the build: also for steps that may be needed later. What is wrong with
+    /// them is better known now than when memory is short.
+    async fn look_at_first(&self) -> Option<Found> {
+        let then = self.request.guard.as_ref().map_or(&[][..], |guard| &guard.then);
+        if self.request.pause.is_empty() && then.is_empty() {
             return None;
         }
+        let mut found = self.look_at_engine(&[&self.request.pause[..], then].concat()).await?;
+        let pause = selectors(&self.request.pause);
+        found.chosen.retain(|listed| pause.iter().any(|selector| selector.matches(&listed.names, &listed.labels)));
+        Some(found)
+    }
+
+    /// Looks for the containers that are meant by these selectors.
+    pub(super) async fn look_at_engine(&self, selectors: &[String]) -> Option<Found> {
         if let Err(error) = self.reach.endpoint() {
             self.shortfall(format!("{error}; no container is paused"), Some("`docker context ls` shows what there is".to_owned()));
             return None;
@@ -250,7 +277,7 @@ impl Acquirer<'_> {
         };
         let (engine, listed) =
             found.await.map_err(|error| self.shortfall(format!("{error}; no container is paused"), error.hint())).ok()?;
-        let chosen = self.choose(&listed);
+        let chosen = self.choose(&listed, selectors);
         let runs = |listed: &&Listed| listed.activity == Activity::Running;
         let mut shown: Vec<&Listed> = chosen.iter().filter(runs).collect();
         if shown.is_empty() {
@@ -263,7 +290,7 @@ impl Acquirer<'_> {
     }
 
     /// Looks at the host once, for all that is decided later. `None` where nothing can be made there.
-    async fn look_at_host(&self, found: Option<&Found>) -> Option<Measured> {
+    pub(super) async fn look_at_host(&self, found: Option<&Found>) -> Option<Measured> {
         let wants_swap = self.request.swap != SwapWish::Off;
         let wants_reclaim = !self.request.no_reclaim && found.is_some_and(|found| !found.chosen.is_empty());
         // An engine that cannot be reached is in a VM that cannot be reached either, and that is said already.
@@ -296,14 +323,10 @@ impl Acquirer<'_> {
         }
     }
 
-    fn choose(&self, listed: &[Listed]) -> Vec<Listed> {
-        // Both were read once already, where the person's words could be answered with an error.
-        let read = |texts: &[String]| texts.iter().filter_map(|text| text.parse::<Selector>().ok()).collect::<Vec<_>>();
-        let choice = choose(listed, &read(&self.request.pause), &read(&self.request.keep));
-        if !listed.is_empty() || !self.request.pause.is_empty() {
-            for selector in choice.unmatched {
-                self.note(Note::new(Level::Warning, format!("no container matches `{}`", text::printable(&selector))));
-            }
+    fn choose(&self, listed: &[Listed], texts: &[String]) -> Vec<Listed> {
+        let choice = choose(listed, &selectors(texts), &selectors(&self.request.keep));
+        for selector in choice.unmatched {
+            self.note(Note::new(Level::Warning, format!("no container matches `{}`", text::printable(&selector))));
         }
         let own = own_container();
         choice.chosen.into_iter().map(|index| listed[index].clone()).filter(|listed| own.as_ref() != Some(&listed.id)).collect()
@@ -340,6 +363,11 @@ impl Acquirer<'_> {
             }
         }
     }
+}
+
+/// They were read once already, where a person's words could be answered with an error.
+fn selectors(texts: &[String]) -> Vec<Selector> {
+    texts.iter().filter_map(|text| text.parse().ok()).collect()
 }
 
 /// What the first processes of these containers are; one that went away since has none.

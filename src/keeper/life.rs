@@ -16,14 +16,17 @@ use std::{
 use futures_util::future;
 
 use super::{
-    acquire::{Acquired, Acquirer},
-    cancel::Cancel,
+    Tell,
+    acquire::Acquired,
     control::Control,
     ears::{Ears, Heard},
+    guard::Guarding,
     hooks::Hooks,
-    linger, look_around, orphan, process,
+    look_around, orphan, process,
     reach::Reach,
     restore::Restorer,
+    senses::{Sensed, Senses},
+    step::Taken,
     watch_host::HostWatch,
 };
 use crate::{
@@ -32,9 +35,8 @@ use crate::{
         hook::{Event, Facts, Whose},
         killed::Killed,
         record::{LeaseState, ProcessId},
-        target::Method,
         verdict::Spare,
-        wire::{self, FromKeeper, Level, Lingering, Note, Request, ToKeeper},
+        wire::{self, FromKeeper, Level, Note, Request, ToKeeper},
     },
     engine::endpoint::Wish,
     lease::{journal::Journal, state_dir::StateDir},
@@ -45,7 +47,7 @@ const FIRST_MESSAGE: Duration = Duration::from_secs(10);
 
 /// What the keeper moves towards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wanted {
+pub(super) enum Wanted {
     Room,
     /// The build is stopped: the targets run.
     NoRoom,
@@ -80,55 +82,75 @@ async fn live() -> io::Result<()> {
     let file = File::from(unsafe { OwnedFd::from_raw_fd(process::JOURNAL_FD) });
     let state = StateDir::open(Path::new(&request.state_dir)).map_err(io::Error::other)?;
     let journal = Journal::inherited(file, &state.leases(), &request.lease).map_err(io::Error::other)?;
-    let mut life = Life {
-        wanted: Wanted::Room,
-        child: None,
-        child_since: Instant::now(),
-        exit: None,
-        holding: false,
-        lingers: false,
-        looks_around: false,
+    // One that takes over restores what is recorded, whatever names an engine by now.
+    let reach = if request.adopt {
+        Reach::recorded(journal.state().opened.as_ref(), &request.lease)
+    } else {
+        let wish = Wish { engine: request.engine.clone(), context: request.context.clone() };
+        Reach::find(&wish, request.vm_shell.as_ref(), &request.lease)
     };
-    life.keep(&request, &state, journal, &mut ears, &tell).await;
+    Box::pin(Life::new(&request, &state, &reach, &tell).keep(journal, &mut ears)).await;
     Ok(())
 }
 
-struct Life {
-    wanted: Wanted,
-    child: Option<ProcessId>,
+#[expect(clippy::struct_excessive_bools, reason = "facts that are independent of each other")]
+pub(super) struct Life<'a> {
+    pub(super) request: &'a Request,
+    pub(super) state: &'a StateDir,
+    pub(super) reach: &'a Reach,
+    pub(super) tell: Tell<'a>,
+    pub(super) wanted: Wanted,
+    /// Room is made, as well as it could be.
+    pub(super) has_room: bool,
+    /// The steps that were taken since, in order.
+    pub(super) steps: Vec<Taken>,
+    pub(super) child: Option<ProcessId>,
     /// When that was heard of.
     child_since: Instant,
     /// How the build ended.
     exit: Option<Exit>,
     /// A started lease that stands on its own.
-    holding: bool,
+    pub(super) holding: bool,
     /// The room is to be kept after the build.
     lingers: bool,
     /// The build was killed for want of room, perhaps.
     looks_around: bool,
 }
 
-impl Life {
-    async fn keep(&mut self, request: &Request, state: &StateDir, mut journal: Journal, ears: &mut Ears, tell: super::Tell<'_>) {
-        // One that takes over restores what is recorded, whatever names an engine by now.
-        let reach = if request.adopt {
-            Reach::recorded(journal.state().opened.as_ref(), &request.lease)
-        } else {
-            let wish = Wish { engine: request.engine.clone(), context: request.context.clone() };
-            Reach::find(&wish, request.vm_shell.as_ref(), &request.lease)
-        };
-        let restorer = Restorer { state, reach: &reach, limit: request.restore_timeout, tell };
-        let mut watch = HostWatch::new(&reach.shell, request.builds_in_engine);
-        let mut hooks = hooks_of(request);
+impl<'a> Life<'a> {
+    fn new(request: &'a Request, state: &'a StateDir, reach: &'a Reach, tell: Tell<'a>) -> Self {
+        Self {
+            request,
+            state,
+            reach,
+            tell,
+            wanted: Wanted::Room,
+            has_room: request.adopt,
+            steps: Vec::new(),
+            child: None,
+            child_since: Instant::now(),
+            exit: None,
+            holding: false,
+            lingers: false,
+            looks_around: false,
+        }
+    }
+
+    async fn keep(&mut self, mut journal: Journal, ears: &mut Ears) {
+        let Self { request, state, reach, tell, .. } = *self;
+        let restorer = Restorer { state, reach, limit: request.restore_timeout, tell };
+        let watch = HostWatch::new(&reach.shell, request.builds_in_engine);
+        let guarding = Guarding::new(request.guard.as_ref(), reach.shell.route(), tell);
+        let mut senses = Senses { ears, watch, guarding, hooks: hooks_of(request), tell };
         let mut control: Option<Control> = None;
         // Whether the hooks were told of room; what is made again after Ctrl-Z is no news.
         let mut is_announced = request.adopt;
-        let mut has_room = request.adopt;
         loop {
             match self.wanted {
-                Wanted::Room if !has_room => {
-                    has_room = true;
-                    match self.acquire(request, state, &reach, &mut journal, ears, tell).await {
+                Wanted::Room if !self.has_room => {
+                    let made = self.acquire(&mut journal, &mut senses).await;
+                    self.has_room = true;
+                    match made {
                         // What was begun for nothing is put back by the next turn.
                         _ if self.wanted != Wanted::Room => {}
                         Acquired::Room(room) => {
@@ -136,7 +158,7 @@ impl Life {
                             // The build starts first.
                             tell(FromKeeper::RoomMade(*room));
                             if !std::mem::replace(&mut is_announced, true) {
-                                hooks.begin(Event::RoomMade, &facts);
+                                senses.hooks.begin(Event::RoomMade, &facts);
                             }
                         }
                         Acquired::Covered => {
@@ -151,31 +173,36 @@ impl Life {
                         Acquired::NotRecorded => break,
                     }
                 }
-                Wanted::NoRoom if has_room => {
-                    has_room = false;
+                Wanted::NoRoom if self.has_room => {
+                    self.has_room = false;
                     restorer.suspend(&mut journal).await;
+                    self.steps.clear();
+                    senses.guarding.begin_anew();
                     tell(FromKeeper::Suspended);
                 }
                 Wanted::Room if std::mem::take(&mut self.lingers) => {
-                    if let Some(sample) = watch.last().await {
+                    if let Some(sample) = senses.watch.last().await {
                         tell(FromKeeper::Sample(sample));
                     }
-                    control = self.linger(request, state, &reach, &mut journal, tell).await;
+                    // What memory pressure took, only this build needed.
+                    for step in std::mem::take(&mut self.steps).iter().rev() {
+                        restorer.undo_step(&mut journal, step).await;
+                    }
+                    control = self.linger(&mut journal).await;
                 }
                 Wanted::Room | Wanted::NoRoom => {
                     if self.holding && control.is_none() {
-                        control = self.hold(request, state, tell);
+                        control = self.hold();
                     }
                     if let Some(control) = &mut control {
                         tokio::select! {
                             () = control.ended() => self.wanted = Wanted::Release,
-                            () = ears.told_to_end() => self.wanted = Wanted::Release,
+                            () = senses.ears.told_to_end() => self.wanted = Wanted::Release,
                         }
                     } else if self.wanted != Wanted::Release {
-                        tokio::select! {
-                            heard = ears.hear() => self.take_in(&heard),
-                            sample = watch.next(self.child.is_some()) => tell(FromKeeper::Sample(sample)),
-                            note = hooks.next() => tell(FromKeeper::Note(note)),
+                        match senses.next(self.child.is_some(), self.is_guarded()).await {
+                            Sensed::Heard(heard) => self.take_in(&heard),
+                            Sensed::Due(step) => self.step(step, &mut journal, &mut senses).await,
                         }
                     }
                 }
@@ -197,46 +224,19 @@ impl Life {
         // The last figures are looked at while everything is put back, and cost it nothing.
         let restoring = Restorer { tell: &also, ..restorer };
         let held = journal.state().clone();
-        let (mut back, last) = future::join(restoring.release(journal), watch.last()).await;
-        (back.spare, back.killed) = self.look_around(request, &reach, &held).await;
+        let (mut back, last) = future::join(restoring.release(journal), senses.watch.last()).await;
+        (back.spare, back.killed) = self.look_around(&held).await;
         if let Some(sample) = last {
             tell(FromKeeper::Sample(sample));
         }
         if let Some(facts) = Facts::of_back(&held, &back, self.exit).filter(|_| is_announced) {
-            hooks.begin(Event::Restored, &facts);
+            senses.hooks.begin(Event::Restored, &facts);
         }
-        hooks.finish(&also).await;
+        senses.hooks.finish(&also).await;
         also(FromKeeper::Released(back));
     }
 
-    /// Makes room while listening: whoever changes their mind meanwhile is heard at once.
-    async fn acquire(
-        &mut self,
-        request: &Request,
-        state: &StateDir,
-        reach: &Reach,
-        journal: &mut Journal,
-        ears: &mut Ears,
-        tell: super::Tell<'_>,
-    ) -> Acquired {
-        let cancel = Cancel::default();
-        let acquirer = Acquirer { request, state, reach, tell, cancel: &cancel };
-        let making = acquirer.acquire(journal);
-        tokio::pin!(making);
-        loop {
-            tokio::select! {
-                room = &mut making => return room,
-                heard = ears.hear() => {
-                    self.take_in(&heard);
-                    if self.wanted != Wanted::Room {
-                        cancel.say();
-                    }
-                }
-            }
-        }
-    }
-
-    fn take_in(&mut self, heard: &Heard) {
+    pub(super) fn take_in(&mut self, heard: &Heard) {
         let over = matches!(self.wanted, Wanted::Release | Wanted::ReleaseOrphan);
         match heard {
             Heard::Message(ToKeeper::Child { process }) => {
@@ -256,53 +256,27 @@ impl Life {
     }
 
     /// Looks for what a build that may have been killed for memory is to be told, once.
-    async fn look_around(&mut self, request: &Request, reach: &Reach, held: &LeaseState) -> (Vec<Spare>, Vec<Killed>) {
+    pub(super) async fn look_around(&mut self, held: &LeaseState) -> (Vec<Spare>, Vec<Killed>) {
         if !std::mem::take(&mut self.looks_around) {
             return <_>::default();
         }
         let within = self.child_since.elapsed();
         let taken: Vec<String> = held.targets.keys().cloned().collect();
-        let (spare, killed) = future::join(look_around::spare(reach, request, &taken), look_around::killed(reach, within)).await;
+        let (spare, killed) =
+            future::join(look_around::spare(self.reach, self.request, &taken), look_around::killed(self.reach, within)).await;
         (spare, killed)
     }
 
-    /// The build is over and its lease stands on its own from here; everything is put back at once where it cannot.
-    async fn linger(
-        &mut self,
-        request: &Request,
-        state: &StateDir,
-        reach: &Reach,
-        journal: &mut Journal,
-        tell: super::Tell<'_>,
-    ) -> Option<Control> {
-        self.wanted = Wanted::Release;
-        let time = request.linger.filter(|_| !journal.state().is_empty())?;
-        let (spare, killed) = self.look_around(request, reach, &journal.state().clone()).await;
-        match linger::begin(&state.leases(), journal, time) {
+    fn hold(&mut self) -> Option<Control> {
+        let started = self.request.started.clone().unwrap_or_default();
+        match Control::open(&self.state.leases(), &self.request.lease, &started) {
             Ok(control) => {
-                (self.wanted, self.holding) = (Wanted::Room, true);
-                let with = |method| journal.state().targets.values().filter(|held| held.method == method).count();
-                let (paused, stopped) = (with(Method::Pause), with(Method::Stop));
-                tell(FromKeeper::Lingering(Lingering { paused, stopped, time, spare, killed }));
-                Some(control)
-            }
-            Err(error) => {
-                tell(FromKeeper::Note(Note::new(Level::Warning, format!("the room is not kept: {error}"))));
-                None
-            }
-        }
-    }
-
-    fn hold(&mut self, request: &Request, state: &StateDir, tell: super::Tell<'_>) -> Option<Control> {
-        let started = request.started.clone().unwrap_or_default();
-        match Control::open(&state.leases(), &request.lease, &started) {
-            Ok(control) => {
-                tell(FromKeeper::Holding);
+                (self.tell)(FromKeeper::Holding);
                 Some(control)
             }
             Err(error) => {
                 // A lease that `stop` could not reach would be held for ever.
-                tell(FromKeeper::Note(Note::new(Level::Shortfall, format!("the lease cannot be held: {error}"))));
+                (self.tell)(FromKeeper::Note(Note::new(Level::Shortfall, format!("the lease cannot be held: {error}"))));
                 self.wanted = Wanted::Release;
                 None
             }

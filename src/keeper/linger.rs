@@ -13,11 +13,13 @@ use jiff::{Span, Timestamp};
 use super::{
     acquire::Acquirer,
     control::{self, Control},
+    life::{Life, Wanted},
 };
 use crate::{
     core::{
         record::{Kind, LeaseState, Opened, Record},
-        wire::{self, Level, Note, Started, ToKeeper},
+        target::Method,
+        wire::{self, FromKeeper, Level, Lingering, Note, Started, ToKeeper},
     },
     lease::{
         journal::Journal,
@@ -26,7 +28,7 @@ use crate::{
 };
 
 /// Lets the lease outlive its build: `stop` ends it, or its clock, and `status` shows until when it is held.
-pub(super) fn begin(leases: &Path, journal: &mut Journal, time: Duration) -> io::Result<Control> {
+fn begin(leases: &Path, journal: &mut Journal, time: Duration) -> io::Result<Control> {
     let clock = Started { ttl: Some(time), ..Started::default() };
     let control = Control::open(leases, &id_of(journal.path()), &clock)?;
     if let Some(opened) = journal.state().opened.clone() {
@@ -36,6 +38,28 @@ pub(super) fn begin(leases: &Path, journal: &mut Journal, time: Duration) -> io:
         journal.announce(&Record::Opened(outlived)).map_err(io::Error::other)?;
     }
     Ok(control)
+}
+
+impl Life<'_> {
+    /// The build is over and its lease stands on its own from here; everything is put back at once where it cannot.
+    pub(super) async fn linger(&mut self, journal: &mut Journal) -> Option<Control> {
+        self.wanted = Wanted::Release;
+        let time = self.request.linger.filter(|_| !journal.state().is_empty())?;
+        let (spare, killed) = self.look_around(&journal.state().clone()).await;
+        match begin(&self.state.leases(), journal, time) {
+            Ok(control) => {
+                (self.wanted, self.holding) = (Wanted::Room, true);
+                let with = |method| journal.state().targets.values().filter(|held| held.method == method).count();
+                let (paused, stopped) = (with(Method::Pause), with(Method::Stop));
+                (self.tell)(FromKeeper::Lingering(Lingering { paused, stopped, time, spare, killed }));
+                Some(control)
+            }
+            Err(error) => {
+                (self.tell)(FromKeeper::Note(Note::new(Level::Warning, format!("the room is not kept: {error}"))));
+                None
+            }
+        }
+    }
 }
 
 impl Acquirer<'_> {

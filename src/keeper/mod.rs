@@ -3,11 +3,13 @@
 //! `acquire` and `restore` also serve the short commands.
 
 pub mod acquire;
+mod acts;
 mod bring_back;
 pub mod cancel;
 pub mod control;
 pub mod ears;
 mod ensure_swap;
+mod guard;
 pub mod hooks;
 pub mod life;
 mod linger;
@@ -17,6 +19,8 @@ pub mod orphan;
 pub mod process;
 pub mod reach;
 pub mod restore;
+mod senses;
+mod step;
 mod take;
 mod tune;
 mod watch_host;

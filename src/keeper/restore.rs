@@ -85,10 +85,15 @@ impl Restorer<'_> {
 
     /// Only the targets: while a build is stopped, swap stays.
     pub async fn suspend(&self, journal: &mut Journal) -> Back {
+        self.give_back(journal, |_| true).await
+    }
+
+    /// Only these targets.
+    pub async fn give_back(&self, journal: &mut Journal, is_meant: impl Fn(&HeldTarget) -> bool) -> Back {
         let own = id_of(journal.path());
         let lock = self.state.lock_later(LOCK_PATIENCE).await.ok();
         let leases = self.other_leases(lock.as_ref(), &own);
-        self.targets(journal, &leases).await
+        self.targets(journal, &leases, is_meant).await
     }
 
     fn note(&self, note: Note) {
@@ -138,7 +143,7 @@ impl Restorer<'_> {
         }
         let lease = id_of(journal.path());
         let put_back = async { if ours.is_empty() { Ok(Vec::new()) } else { settings::put_back(&self.reach.shell, &lease, &ours).await } };
-        let (mut back, put_back) = future::join(self.targets(journal, leases), put_back).await;
+        let (mut back, put_back) = future::join(self.targets(journal, leases, |_| true), put_back).await;
         let whole = |error: ShellError| ours.iter().map(|setting| (setting.name.clone(), Err(error.to_string()))).collect();
         let outcomes: Vec<(String, Result<SettingBack, String>)> = put_back.map_or_else(whole, |outcomes| {
             let refused = || "the kernel refuses it".to_owned();
@@ -153,10 +158,10 @@ impl Restorer<'_> {
         back
     }
 
-    async fn targets(&self, journal: &mut Journal, leases: &Leases) -> Back {
+    async fn targets(&self, journal: &mut Journal, leases: &Leases, is_meant: impl Fn(&HeldTarget) -> bool) -> Back {
         let begun = Instant::now();
         let mut back = Back::default();
-        let all: Vec<HeldTarget> = journal.state().targets.values().cloned().collect();
+        let all: Vec<HeldTarget> = journal.state().targets.values().filter(|held| is_meant(held)).cloned().collect();
         let (handed_over, ours): (Vec<_>, Vec<_>) = all.into_iter().partition(|held| leases.holder_of(&held.target.id).is_some());
         back.handed_over = handed_over.len();
         for held in &handed_over {

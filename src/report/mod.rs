@@ -8,4 +8,5 @@ pub mod page;
 pub mod past_run;
 pub mod plan_table;
 pub mod say;
+pub mod steps;
 pub mod summary;

@@ -134,6 +134,7 @@ mod tests {
             exit: ExitReport { code: None, signal: Some(9) },
             elapsed_s: 61.0,
             host: Some(hostile.to_owned()),
+            steps: vec![],
             targets: vec![TargetReport { target, restored: false }],
             swap: SwapReport::default(),
             memory: MemoryReport::default(),

@@ -8,7 +8,7 @@ use crate::{
         target::Method,
         text::{count, names, printable, size, span},
     },
-    report::summary::ended,
+    report::{steps, summary::ended},
 };
 
 /// The run in a few lines, with a newline at the end.
@@ -35,6 +35,7 @@ pub fn describe(report: &RunReport) -> String {
     if !given_back.is_empty() {
         lines.push(format!("given back  {}", size(given_back.iter().sum())));
     }
+    lines.extend(report.steps.iter().map(|step| format!("step        {}", steps::past(step))));
     let not_back: Vec<&str> = report.targets.iter().filter(|target| !target.restored).map(|target| target.target.name.as_str()).collect();
     if !not_back.is_empty() {
         lines.push(format!("not back    {}", names(not_back, 8)));

@@ -16,8 +16,8 @@ use crate::core::{
 pub struct BuildFigures<'a> {
     /// How it ended.
     pub exit: Exit,
-    /// `--timeout` ended it.
-    pub timed_out: bool,
+    /// The option of ours that ended it.
+    pub ended_by: Option<&'a str>,
     /// How long it ran.
     pub took: Duration,
     /// What a person calls the host, where it is another machine.
@@ -83,10 +83,10 @@ pub fn room_elsewhere(room: &Room, command: &[OsString], site: BuildSite) -> Opt
 #[must_use]
 pub fn build_ended(figures: &BuildFigures<'_>) -> String {
     let took = span(figures.took);
-    let mut line = match figures.exit {
-        _ if figures.timed_out => format!("build ended by --timeout after {took}"),
-        Exit::Code(0) => format!("build ok in {took}"),
-        exit => format!("build {} after {took}", ended(exit)),
+    let mut line = match (figures.ended_by, figures.exit) {
+        (Some(option), _) => format!("build ended by {option} after {took}"),
+        (None, Exit::Code(0)) => format!("build ok in {took}"),
+        (None, exit) => format!("build {} after {took}", ended(exit)),
     };
     let place = figures.host.map_or_else(String::new, |host| format!(" in {}", printable(host)));
     let peak = if figures.is_largest_process { "largest process" } else { "peak" };
@@ -213,7 +213,7 @@ mod tests {
     fn the_builds_end_is_said_with_the_figures_that_were_seen() {
         let ok = BuildFigures {
             exit: Exit::Code(0),
-            timed_out: false,
+            ended_by: None,
             took: Duration::from_secs(192),
             peak_bytes: Some(8089 * MIB),
             is_largest_process: false,
@@ -235,7 +235,7 @@ mod tests {
         assert_eq!(build_ended(&BuildFigures { exit: Exit::Code(7), ..bare }), "build failed with 7 after 3m 12s");
         assert_eq!(build_ended(&BuildFigures { exit: Exit::Signal(9), ..bare }), "build died of SIGKILL after 3m 12s");
         assert_eq!(build_ended(&BuildFigures { exit: Exit::Signal(40), ..bare }), "build died of signal 40 after 3m 12s");
-        assert_eq!(build_ended(&BuildFigures { timed_out: true, ..bare }), "build ended by --timeout after 3m 12s");
+        assert_eq!(build_ended(&BuildFigures { ended_by: Some("--timeout"), ..bare }), "build ended by --timeout after 3m 12s");
     }
 
     #[test]

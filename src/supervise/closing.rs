@@ -41,7 +41,7 @@ impl Drive<'_> {
         let peak_bytes = (seen.peak_bytes > 0).then_some(seen.peak_bytes);
         self.say.info(summary::build_ended(&BuildFigures {
             exit: ended.exit,
-            timed_out: self.timed_out,
+            ended_by: self.ended_by(),
             took: ended.took,
             host: self.host.as_deref(),
             peak_bytes,
@@ -50,10 +50,15 @@ impl Drive<'_> {
             full_stall: seen.full_stall,
             oom_kills: seen.oom_kills,
         }));
-        if self.cancelled && site == BuildSite::Container {
+        if (self.cancelled || self.ended_by().is_some()) && site == BuildSite::Container {
             self.say.warning("only the client was ended: what it started in the engine may go on", Some("`docker ps` shows it"));
         }
         self.outcome = Some(Outcome { exit: ended.exit, took: ended.took, seen });
+    }
+
+    /// The option that ended the build, where one did.
+    fn ended_by(&self) -> Option<&'static str> {
+        if self.timed_out { Some("--timeout") } else { self.thrash.map(|_| "--abort-on-thrash") }
     }
 
     /// Why the build ended as it did. When everything is back more is known than before.
@@ -67,6 +72,7 @@ impl Drive<'_> {
         verdict(&Evidence {
             exit: outcome.exit,
             timed_out: self.timed_out,
+            thrash: self.thrash,
             cancelled: self.cancelled,
             engine_lost: self.plan.site.is_in_engine() && self.back.as_ref().is_some_and(|back| back.engine_lost),
             took: outcome.took,
@@ -139,7 +145,7 @@ impl Drive<'_> {
         let Some((request, _)) = &self.plan.lease else { return };
         let state_dir = Path::new(&request.state_dir);
         // A build that was ended from outside tells nothing of what it would have needed.
-        if !matches!(report.verdict.kind, Kind::Cancelled | Kind::Timeout) {
+        if !matches!(report.verdict.kind, Kind::Cancelled | Kind::Timeout | Kind::Thrash) {
             let program = request.program.clone().unwrap_or_default();
             let peak_bytes = report.memory.build_peak_bytes.unwrap_or(0);
             let past =
@@ -169,7 +175,8 @@ impl Drive<'_> {
             exit: exit.into(),
             elapsed_s: took.as_secs_f64(),
             host: self.host.clone(),
-            targets: report::targets(room, self.back.as_ref()),
+            targets: report::targets(room, &self.steps, self.back.as_ref()),
+            steps: self.steps.all().to_vec(),
             swap: report::swap(room, self.back.as_ref(), &seen.points),
             memory: MemoryReport {
                 total_bytes: room.memory.or(here).map(|memory| memory.total_bytes),

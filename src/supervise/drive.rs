@@ -32,9 +32,10 @@ use crate::{
         build_site::BuildSite,
         exit::{self, Exit},
         record::ProcessId,
+        report::Steps,
         session::{Act, Event, Session, Stage, Timer},
         text,
-        verdict::was_killed,
+        verdict::{Thrash, was_killed},
         wire::{Back, Lingering, Request, Room, ToKeeper},
     },
     host::{
@@ -115,7 +116,9 @@ pub fn drive(plan: Plan, inherited: Inherited, signals: Signals, say: &mut Say) 
         is_all_back: false,
         lingering: None,
         timed_out: false,
+        thrash: None,
         cancelled: false,
+        steps: Steps::default(),
         host: None,
         room: None,
         started_at: None,
@@ -154,8 +157,12 @@ pub(super) struct Drive<'a> {
     /// The room that the keeper keeps without us.
     pub(super) lingering: Option<Lingering>,
     pub(super) timed_out: bool,
-    /// A signal or a time limit ended the build, not the build itself.
+    /// Memory was thrashing for too long.
+    pub(super) thrash: Option<Thrash>,
+    /// A signal to makeroom ended the build.
     pub(super) cancelled: bool,
+    /// What was taken under pressure.
+    pub(super) steps: Steps,
     /// What a person calls the host, where it is another machine.
     pub(super) host: Option<String>,
     /// The room that was made for it.
@@ -226,8 +233,8 @@ impl Drive<'_> {
         self.reap();
         self.listen();
         for timer in self.clocks.take_due() {
-            self.timed_out |= timer == Timer::Timeout;
-            self.cancelled |= timer == Timer::Timeout;
+            // What ended it first is why it ended.
+            self.timed_out |= timer == Timer::Timeout && self.thrash.is_none();
             self.queue.push_back(Event::Due(timer));
         }
         let keeper = self.keeper.as_ref().map(KeeperLink::pid);
@@ -281,7 +288,7 @@ impl Drive<'_> {
         let is_in_engine = self.plan.site.is_in_engine();
         // A client tells by its code that a step failed, not of what.
         let is_suspect = is_in_engine || self.watch.as_ref().is_some_and(Watch::has_seen_kills);
-        let may_be_memory = was_killed(exit) || (is_suspect && !exit.is_success());
+        let may_be_memory = was_killed(exit) || self.thrash.is_some() || (is_suspect && !exit.is_success());
         self.exit = Some(exit);
         if let Some(keeper) = &mut self.keeper {
             keeper.say(&ToKeeper::Ended { exit });

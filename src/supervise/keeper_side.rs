@@ -9,9 +9,10 @@ use super::{drive::Drive, keeper_link::KeeperLink};
 use crate::{
     core::{
         session::{Event, Stage},
+        verdict::Thrash,
         wire::{FromKeeper, Level, Note, Request, ToKeeper},
     },
-    report::summary,
+    report::{steps, summary},
 };
 
 /// A keeper that dies again and again dies of something that the next one meets as well.
@@ -65,8 +66,28 @@ impl Drive<'_> {
                 self.room.get_or_insert(room);
                 self.queue.push_back(if is_refused { Event::Refused } else { Event::RoomMade });
             }
+            FromKeeper::StepTaken(step) => {
+                self.say.info(steps::taken(&step));
+                self.steps.taken(self.begun.elapsed().as_secs_f64(), &step);
+            }
+            FromKeeper::StepUndone { running, restored, took } => {
+                self.say.info(steps::undone(restored, took));
+                self.steps.undone(self.begun.elapsed().as_secs_f64(), &running);
+            }
+            FromKeeper::Thrashing { time, figures } => {
+                let is_first =
+                    self.thrash.is_none() && matches!(self.session.stage(), Stage::Running | Stage::Suspending | Stage::Resuming);
+                if is_first && self.child.is_some() {
+                    self.say.warning(steps::thrashing(time, &figures), None);
+                    self.thrash = Some(Thrash { time, figures, steps: self.steps.count() });
+                    self.queue.push_back(Event::Thrashing);
+                }
+            }
             FromKeeper::Covered => self.covered = true,
-            FromKeeper::Suspended => self.queue.push_back(Event::Suspended),
+            FromKeeper::Suspended => {
+                self.steps.suspended(self.begun.elapsed().as_secs_f64());
+                self.queue.push_back(Event::Suspended);
+            }
             FromKeeper::Lingering(lingering) => {
                 self.lingering = Some(lingering);
                 self.report_build();

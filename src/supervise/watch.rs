@@ -13,7 +13,10 @@ use crate::{
         sample::HostSample,
         timeline::{Point, Timeline},
     },
-    host::kernel::{IS_SAMPLED, proc_file, resident_below},
+    host::{
+        kernel::{IS_SAMPLED, proc_file, resident_below},
+        sample,
+    },
 };
 
 /// Four looks a second are the most.
@@ -150,8 +153,8 @@ impl Watch {
     }
 
     fn look_at_host(&mut self) {
-        if let Some(sample) = here().filter(|_| !self.is_elsewhere) {
-            self.see_host(&sample);
+        if let Some(sample) = sample::here().filter(|_| !self.is_elsewhere) {
+            self.see_host(&HostSample { oom_kills: oom_kills(), ..sample });
         }
     }
 
@@ -186,19 +189,6 @@ fn processor_time() -> Duration {
     ClockId::CLOCK_PROCESS_CPUTIME_ID.now().map_or(Duration::ZERO, Duration::from)
 }
 
-fn here() -> Option<HostSample> {
-    let memory = now()?;
-    let pressure = proc_file("/proc/pressure/memory").unwrap_or_default();
-    Some(HostSample {
-        available_bytes: memory.available_bytes,
-        swap_used_bytes: memory.swap_total_bytes.saturating_sub(memory.swap_free_bytes),
-        some_stall: memory::some_stall(&pressure),
-        full_stall: memory::full_stall(&pressure),
-        oom_kills: oom_kills(),
-        build_bytes: None,
-    })
-}
-
 fn oom_kills() -> Option<u64> {
     memory::oom_kills(&proc_file("/proc/vmstat")?)
 }
@@ -207,9 +197,10 @@ fn oom_kills() -> Option<u64> {
 mod tests {
     use super::*;
 
-    fn sample(available_bytes: u64, stall_s: u64, build_bytes: u64) -> HostSample {
+    fn figures(available_bytes: u64, stall_s: u64, build_bytes: u64) -> HostSample {
         HostSample {
             available_bytes,
+            total_bytes: None,
             swap_used_bytes: 5,
             some_stall: Some(Duration::from_secs(2 * stall_s)),
             full_stall: Some(Duration::from_secs(stall_s)),
@@ -221,7 +212,7 @@ mod tests {
     #[test]
     fn a_host_that_is_another_machine_is_known_from_the_keeper_alone() {
         let mut watch = Watch::begin(BuildSite::Builder, true);
-        for sample in [sample(90, 10, 0), sample(40, 11, 70), sample(60, 13, 30)] {
+        for sample in [figures(90, 10, 0), figures(40, 11, 70), figures(60, 13, 30)] {
             watch.hear(&sample);
         }
         let seen = watch.end(1 << 40);
@@ -243,7 +234,7 @@ mod tests {
     #[test]
     fn a_build_of_this_machine_counts_here_and_its_host_there() {
         let mut watch = Watch::begin(BuildSite::Child, true);
-        watch.hear(&sample(90, 10, 70));
+        watch.hear(&figures(90, 10, 70));
         let seen = watch.end(1 << 40);
         assert_eq!((seen.available_min_bytes, seen.peak_bytes), (Some(90), 1 << 40));
         // One sample tells of no kill there; those of this machine are its own.

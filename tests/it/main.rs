@@ -17,6 +17,7 @@ mod doctor;
 mod engine_hangs;
 mod exits;
 mod full_disk;
+mod guard;
 mod hooks;
 mod inherit;
 mod journal;

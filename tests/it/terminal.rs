@@ -13,6 +13,7 @@ use std::{
 use nix::pty::openpty;
 
 use crate::support::{
+    figures::Figures,
     makeroom::{Run, Running},
     process,
     proxy::{Moment, Proxy},
@@ -69,12 +70,16 @@ impl Terminal {
     /// An interactive shell with job control, which knows makeroom as `$mr`.
     #[track_caller]
     fn shell(site: &Site) -> Self {
-        let mut run = site.command("bash");
+        Self::shell_of(&mut site.command("bash"))
+    }
+
+    #[track_caller]
+    fn shell_of(run: &mut Run) -> Self {
         run.args(["--norc", "--noprofile", "--noediting", "-i"])
             .env("mr", env!("CARGO_BIN_EXE_makeroom"))
             .env("PS1", "")
             .env("TERM", "xterm");
-        let mut terminal = Self::with(&mut run);
+        let mut terminal = Self::with(run);
         terminal.answers("ready");
         terminal
     }
@@ -190,6 +195,29 @@ fn ctrl_z_lets_the_services_run_and_fg_pauses_them_again() {
         wait_until_it_beats(&site);
     }
     assert_eq!(terminal.screen().matches("Stopped").count(), 2, "{}", terminal.screen());
+    terminal.keys("\x03");
+    terminal.expect_code("130");
+    assert_eq!(services.states(), before);
+}
+
+#[test]
+#[cfg_attr(makeroom_portable, ignore = "this machine's memory is seen on Linux only")]
+fn ctrl_z_lets_the_services_of_a_step_run_as_well_and_after_fg_it_is_taken_again() {
+    let (site, figures) = (Site::new(), Figures::new(100));
+    let services = site.services(1);
+    let before = services.states();
+    let mut terminal = Terminal::shell_of(figures.over(&mut site.command("bash")));
+    terminal.keys(&format!("$mr --method pause --floor 200MiB --then '{}' sh -c '{BEATING}'\n", services.all()));
+    for round in ["one", "two"] {
+        services.wait_until_all("paused");
+        wait_until_it_beats(&site);
+        terminal.keys("\x1a");
+        terminal.answers(round);
+        assert!(services.are("running"), "{:?}", services.statuses());
+        terminal.keys("fg\n");
+    }
+    services.wait_until_all("paused");
+    terminal.expect_foreground_other_than_the_shell();
     terminal.keys("\x03");
     terminal.expect_code("130");
     assert_eq!(services.states(), before);

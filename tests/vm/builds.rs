@@ -38,7 +38,7 @@ fn context(place: &Place, step: &str) -> String {
     dir.display().to_string()
 }
 
-fn build(place: &Place, options: &[&str], step: &str) -> crate::support::makeroom::Run {
+pub fn build(place: &Place, options: &[&str], step: &str) -> crate::support::makeroom::Run {
     let context = context(place, step);
     let mut run = place.makeroom(options);
     run.args(["--", docker(), "build", "--no-cache", &context]).env("DOCKER_BUILDKIT", "1");

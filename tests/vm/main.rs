@@ -14,6 +14,7 @@ mod support;
 mod bad_ways;
 mod builds;
 mod crashes;
+mod guard;
 mod kept_swap;
 mod room;
 mod watching;

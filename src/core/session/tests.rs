@@ -6,7 +6,7 @@ use libc::{SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGSTOP, SIGTERM, SIGTSTP,
 
 use super::*;
 
-const ALL_EVENTS: [Event; 33] = [
+const ALL_EVENTS: [Event; 34] = [
     Event::Signal(SIGINT),
     Event::Signal(SIGTERM),
     Event::Signal(SIGHUP),
@@ -33,6 +33,7 @@ const ALL_EVENTS: [Event; 33] = [
     Event::TargetsBack,
     Event::Released,
     Event::KeeperLost,
+    Event::Thrashing,
     Event::Due(Timer::Timeout),
     Event::Due(Timer::Grace),
     Event::Due(Timer::Patience),
@@ -141,10 +142,29 @@ fn after_a_signal_the_whole_group_is_waited_for_and_without_one_only_the_child()
 }
 
 #[test]
-fn a_timeout_is_124_however_the_child_then_ends() {
-    for exit in [Exit::Code(0), Exit::Code(9), Exit::Signal(SIGTERM), Exit::Signal(SIGKILL)] {
-        let mut session = after(&[Event::RoomMade, Event::Due(Timer::Timeout), Event::ChildEnded(exit), Event::GroupEmpty]);
-        assert_eq!(session.handle(Event::Released), [Act::Finish(Exit::Code(124))]);
+fn a_limit_that_is_passed_ends_a_build_that_was_started_and_nothing_else() {
+    use Act::{Arm, SignalGroup};
+    use Stage::{Done, Ending, MakingRoom, Resuming, Returning, Running, Suspending};
+    let clocks = [Arm(Timer::Patience), Arm(Timer::Grace)];
+    for limit in [Event::Due(Timer::Timeout), Event::Thrashing] {
+        for stage in [MakingRoom, Running, Suspending, Resuming, Ending, Returning, Done] {
+            let expected = match stage {
+                Running => [vec![SignalGroup(SIGTERM)], clocks.to_vec()].concat(),
+                Suspending | Resuming => [vec![SignalGroup(SIGTERM), SignalGroup(SIGCONT)], clocks.to_vec()].concat(),
+                MakingRoom | Ending | Returning | Done => vec![],
+            };
+            assert_eq!(in_stage(stage).handle(limit), expected, "{limit:?} in {stage:?}");
+        }
+    }
+}
+
+#[test]
+fn a_limit_that_is_passed_is_124_however_the_child_then_ends() {
+    for limit in [Event::Due(Timer::Timeout), Event::Thrashing] {
+        for exit in [Exit::Code(0), Exit::Code(9), Exit::Signal(SIGTERM), Exit::Signal(SIGKILL)] {
+            let mut session = after(&[Event::RoomMade, limit, Event::ChildEnded(exit), Event::GroupEmpty]);
+            assert_eq!(session.handle(Event::Released), [Act::Finish(Exit::Code(124))]);
+        }
     }
 }
 

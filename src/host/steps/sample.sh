@@ -1,6 +1,6 @@
 # Needs: $builds_in_engine (not empty: look for what the engine's builder runs). Prints a line at once, and one for each
-# line that it reads until there are no more: "makeroom-sample AVAILABLE_KIB SWAP_USED_KIB SOME_STALL_US FULL_STALL_US OOM_KILLS BUILD_BYTES", "-" for
-# what is not known. Uses only what the shell does itself: a machine that is short of memory should not have to start
+# line that it reads until there are no more: "makeroom-sample AVAILABLE_KIB SWAP_USED_KIB SOME_STALL_US FULL_STALL_US OOM_KILLS BUILD_BYTES
+# TOTAL_KIB", "-" for what is not known. Uses only what the shell does itself: a machine that is short of memory should not have to start
 # programs to say so.
 root=
 if [ -n "$builds_in_engine" ]; then
@@ -43,9 +43,10 @@ look_at_steps() {
     done
 }
 while :; do
-    available=- swap=- some=- full=- kills=- build=-
+    available=- swap=- some=- full=- kills=- build=- total=-
     while read -r name value _; do
         case $name in
+            MemTotal:) total=$value ;;
             MemAvailable:) available=$value ;;
             SwapTotal:) swap=$value ;;
             SwapFree:) swap=$((swap - value)) && break ;;
@@ -61,6 +62,6 @@ while :; do
         case $name in oom_kill) kills=$value && break ;; esac
     done < /proc/vmstat
     [ -z "$root" ] || look_at_steps
-    echo "makeroom-sample $available $swap $some $full $kills $build"
+    echo "makeroom-sample $available $swap $some $full $kills $build $total"
     read -r _ || exit 0
 done

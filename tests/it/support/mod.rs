@@ -5,6 +5,7 @@ pub mod api;
 pub mod cgroup;
 pub mod disk;
 pub mod dockerd;
+pub mod figures;
 pub mod holder;
 pub mod kernel;
 pub mod makeroom;

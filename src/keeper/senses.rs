@@ -1,0 +1,48 @@
+//! Owns all that the keeper takes in while it waits or acts: what is said to it, the host's figures for
+//! the supervisor, what the guard makes of them, and what hooks say. Decides nothing. Runs in the keeper.
+
+use super::{
+    Tell,
+    ears::{Ears, Heard},
+    guard::Guarding,
+    hooks::Hooks,
+    watch_host::HostWatch,
+};
+use crate::core::{guard::Move, wire::FromKeeper};
+
+/// What was taken in.
+pub(super) enum Sensed {
+    /// Somebody said something.
+    Heard(Heard),
+    /// A step is due. None is while one is under way.
+    Due(Move),
+}
+
+/// The keeper's senses.
+pub(super) struct Senses<'a> {
+    pub(super) ears: &'a mut Ears,
+    pub(super) watch: HostWatch<'a>,
+    pub(super) guarding: Guarding<'a>,
+    pub(super) hooks: Hooks,
+    pub(super) tell: Tell<'a>,
+}
+
+impl Senses<'_> {
+    /// The next thing that is taken in. Nothing is lost when this is dropped half-way. `has_child`: there is
+    /// a build; `is_guarded`: it has its room and runs.
+    pub(super) async fn next(&mut self, has_child: bool, is_guarded: bool) -> Sensed {
+        loop {
+            tokio::select! {
+                heard = self.ears.hear() => return Sensed::Heard(heard),
+                sample = self.watch.next(has_child) => {
+                    (self.tell)(FromKeeper::Sample(sample));
+                    if let Some(due) = self.guarding.hear(&sample, is_guarded) {
+                        return Sensed::Due(due);
+                    }
+                }
+                note = self.hooks.next() => (self.tell)(FromKeeper::Note(note)),
+                due = self.guarding.look(is_guarded) => return Sensed::Due(due),
+            }
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Owns one step against memory pressure: the targets of its selector are taken like any others, each
+//! intent on disk before its act, and given back when the pressure is gone. When it is due,
+//! `core::guard` decides. Runs in the keeper.
+
+use std::time::Instant;
+
+use super::{acquire::Acquirer, restore::Restorer};
+use crate::{
+    core::{
+        guard::{Cause, Figures},
+        record::Stage,
+        target::Method,
+        text,
+        wire::{FromKeeper, Level, Note, Room, RoomTarget, Step},
+    },
+    lease::{journal::Journal, leases::Leases},
+};
+
+/// What a step holds.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    /// The ids of its targets.
+    pub(super) targets: Vec<String>,
+    /// What comes back into memory when it is undone.
+    pub(super) held_bytes: u64,
+}
+
+impl Acquirer<'_> {
+    /// Takes a step, and tells of it. What this lease has already stays as it is.
+    pub(super) async fn take_step(&self, journal: &mut Journal, selector: &str, cause: Cause, figures: Figures) -> Taken {
+        let begun = Instant::now();
+        let Some(room) = self.room_of_step(journal, selector).await else { return Taken::default() };
+        if room.targets.is_empty() {
+            self.note(Note::new(Level::Detail, format!("`{}` has nothing more to give", text::printable(selector))));
+            return Taken::default();
+        }
+        let taken = Taken { targets: room.targets.iter().map(|target| target.id.clone()).collect(), held_bytes: held_bytes(&room.targets) };
+        let Room { targets, given_back_bytes, .. } = room;
+        let step = Step { selector: selector.to_owned(), cause, figures, targets, given_back_bytes, took: begun.elapsed() };
+        (self.tell)(FromKeeper::StepTaken(step));
+        taken
+    }
+
+    async fn room_of_step(&self, journal: &mut Journal, selector: &str) -> Option<Room> {
+        let lock = self.state.lock_later(super::acquire::LOCK_PATIENCE).await;
+        let lock = lock.map_err(|error| self.shortfall(error.to_string(), Some(error.hint()))).ok()?;
+        let leases = Leases::look(self.state, &lock, Some(&self.request.lease));
+        let leases = leases.map_err(|error| self.shortfall(format!("cannot list the leases: {error}"), None)).ok()?;
+        let mut found = self.look_at_engine(&[selector.to_owned()]).await?;
+        // What a keeper before this one has only announced is taken in earnest.
+        let is_held = |id: &String| journal.state().targets.get(id).is_some_and(|held| held.stage == Stage::Held);
+        found.chosen.retain(|listed| !is_held(&listed.id));
+        let mut room = Room::default();
+        if found.chosen.is_empty() {
+            return Some(room);
+        }
+        let opened = self.open(journal, true);
+        opened.map_err(|error| self.shortfall(format!("{error}; no container is paused"), None)).ok()?;
+        let measured = self.look_at_host(Some(&found)).await;
+        self.take_and_push_out(found, journal, (leases, lock), measured.as_ref(), measured.as_ref(), &mut room).await;
+        Some(room)
+    }
+}
+
+impl Restorer<'_> {
+    /// Undoes a step, and tells of it; what cannot be given back now stays this lease's until its end.
+    pub(super) async fn undo_step(&self, journal: &mut Journal, step: &Taken) {
+        let back = self.give_back(journal, |held| step.targets.contains(&held.target.id)).await;
+        if let Some((name, reason)) = back.failed.first() {
+            let text = format!("`{}` cannot be given back yet: {}", text::printable(name), text::printable(reason));
+            (self.tell)(FromKeeper::Note(Note::new(Level::Warning, text)));
+        }
+        (self.tell)(FromKeeper::StepUndone { running: back.running, restored: back.restored, took: back.took });
+    }
+}
+
+fn held_bytes(targets: &[RoomTarget]) -> u64 {
+    // A stopped service will want as much again; a paused one whose memory was not pushed out holds it all the while.
+    let held = |target: &RoomTarget| match target.method {
+        Method::Pause => target.given_back_bytes,
+        Method::Stop => target.memory_bytes,
+    };
+    targets.iter().filter_map(held).sum()
+}
