@@ -151,6 +151,12 @@ impl Round {
         self.faults.iter().any(|(_, fault)| matches!(fault, Fault::Engine { .. }))
     }
 
+    /// Whether the engine is told to end in this round, and can do what it does then.
+    #[must_use]
+    pub fn ends_the_engine(&self) -> bool {
+        self.faults.iter().any(|(_, fault)| matches!(fault, Fault::Engine { signal: "TERM", .. }))
+    }
+
     /// Whether the state directory's file system is full for a while.
     #[must_use]
     pub fn fills_the_disk(&self) -> bool {
