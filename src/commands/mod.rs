@@ -20,7 +20,7 @@ use crate::{
     core::{
         exit::FAILED,
         text,
-        wire::{Request, Started},
+        wire::{Afterwards, Request, Started},
     },
     engine::endpoint::Wish,
     host::container::{Place, place_of},
@@ -90,6 +90,7 @@ pub fn begin_lease(
         vm_shell: settings.vm_shell.clone(),
         stop_timeout: settings.stop_timeout,
         restore_timeout: settings.restore_timeout,
+        afterwards: Afterwards { wait_healthy: settings.wait_healthy, warm: settings.warm },
         builds_in_engine: false,
         inside: None,
         adopt: false,

@@ -38,6 +38,10 @@ pub(super) struct Layer {
     pub stop_timeout: Option<Span>,
     #[serde(deserialize_with = "word")]
     pub restore_timeout: Option<Span>,
+    #[serde(deserialize_with = "word")]
+    pub wait_healthy: Option<Span>,
+    #[serde(deserialize_with = "word")]
+    pub warm: Option<Span>,
     pub strict: Option<bool>,
     #[serde(deserialize_with = "word")]
     pub timeout: Option<Span>,
@@ -56,7 +60,8 @@ pub(super) struct Layer {
 }
 
 /// Keys that any `makeroom.toml` may hold.
-pub(super) const FOR_REPOSITORIES: [&str; 8] = ["pause", "keep", "method", "need", "timeout", "grace", "stop_timeout", "restore_timeout"];
+pub(super) const FOR_REPOSITORIES: [&str; 10] =
+    ["pause", "keep", "method", "need", "timeout", "grace", "stop_timeout", "restore_timeout", "wait_healthy", "warm"];
 
 impl Layer {
     /// The flags as a level.
@@ -76,6 +81,8 @@ impl Layer {
             vm_shell: room.host.vm_shell.clone(),
             stop_timeout: room.stop_timeout,
             restore_timeout: room.restore_timeout,
+            wait_healthy: room.wait_healthy,
+            warm: room.warm,
             strict: said(room.strict),
             timeout: child.timeout,
             grace: child.grace,

@@ -68,13 +68,16 @@ impl From<ExitReport> for Exit {
 }
 
 /// A target, from the pause to the return.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TargetReport {
     /// What was made of it.
     #[serde(flatten)]
     pub target: RoomTarget,
     /// Whether it runs again; false also where another run still needs it.
     pub restored: bool,
+    /// From then until its own health check was content, in seconds; null where that was not waited for, or in vain.
+    #[serde(default)]
+    pub answered_after_s: Option<f64>,
 }
 
 /// The swap of a run.
@@ -131,7 +134,13 @@ pub struct MemoryReport {
 #[must_use]
 pub fn targets(room: &Room, back: Option<&Back>) -> Vec<TargetReport> {
     let runs = |id: &String| back.is_some_and(|back| back.running.contains(id));
-    room.targets.iter().map(|target| TargetReport { target: target.clone(), restored: runs(&target.id) }).collect()
+    let answered = |id: &String| back?.answers.iter().find(|answer| answer.id == *id)?.after;
+    let of = |target: &RoomTarget| TargetReport {
+        target: target.clone(),
+        restored: runs(&target.id),
+        answered_after_s: answered(&target.id).map(|after| after.as_secs_f64()),
+    };
+    room.targets.iter().map(of).collect()
 }
 
 /// The swap of a run, and what became of it.
@@ -149,8 +158,10 @@ pub fn swap(room: &Room, back: Option<&Back>, timeline: &[Point]) -> SwapReport 
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
-    use crate::core::target::Method;
+    use crate::core::{target::Method, wire::Answer};
 
     fn target(id: &str) -> RoomTarget {
         RoomTarget { name: id.to_owned(), id: id.to_owned(), method: Method::Pause, memory_bytes: Some(7), given_back_bytes: None }
@@ -159,7 +170,10 @@ mod tests {
     #[test]
     fn a_target_is_restored_only_where_the_keeper_has_seen_it_run() {
         let room = Room { targets: vec![target("a"), target("b")], ..Room::default() };
-        let back = Back { running: vec!["b".to_owned()], ..Back::default() };
+        let answer = Answer { id: "b".to_owned(), name: "b".to_owned(), after: Some(Duration::from_millis(1500)) };
+        let back = Back { running: vec!["b".to_owned()], answers: vec![answer], ..Back::default() };
+        let answered = targets(&room, Some(&back)).iter().map(|target| target.answered_after_s).collect::<Vec<_>>();
+        assert_eq!(answered, [None, Some(1.5)]);
         let restored = |back| targets(&room, back).iter().map(|target| target.restored).collect::<Vec<_>>();
         assert_eq!(restored(Some(&back)), [false, true]);
         assert_eq!(restored(None), [false, false]);

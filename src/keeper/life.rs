@@ -99,7 +99,7 @@ impl Life {
             let wish = Wish { engine: request.engine.clone(), context: request.context.clone() };
             Reach::find(&wish, request.vm_shell.as_ref(), &request.lease)
         };
-        let restorer = Restorer { state, reach: &reach, limit: request.restore_timeout, tell };
+        let restorer = Restorer { state, reach: &reach, limit: request.restore_timeout, afterwards: request.afterwards, tell };
         let mut watch = HostWatch::new(&reach.shell, request.builds_in_engine);
         let mut control: Option<Control> = None;
         let mut has_room = request.adopt;

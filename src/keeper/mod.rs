@@ -3,6 +3,7 @@
 //! `acquire` and `restore` also serve the short commands.
 
 pub mod acquire;
+mod afterwards;
 mod bring_back;
 pub mod cancel;
 pub mod control;
