@@ -123,6 +123,12 @@ pub struct RoomArgs {
     /// For putting back [default: 30s]
     #[arg(long, value_name = "DUR")]
     pub restore_timeout: Option<Span>,
+    /// Afterwards, wait so long until what was healthy answers again
+    #[arg(long, value_name = "DUR")]
+    pub wait_healthy: Option<Span>,
+    /// Afterwards, read back for so long what services have in swap
+    #[arg(long, value_name = "DUR", hide = true)]
+    pub warm: Option<Span>,
     /// Room that cannot be made is an error (125)
     #[arg(long)]
     pub strict: bool,

@@ -21,7 +21,7 @@ use crate::{
     core::{
         exit::FAILED,
         text,
-        wire::{Request, Started},
+        wire::{Afterwards, Request, Started},
     },
     engine::endpoint::Wish,
     host::container::{Place, place_of},
@@ -94,6 +94,7 @@ pub fn begin_lease(
         restore_timeout: settings.restore_timeout,
         linger: None,
         hooks: settings.hooks.clone(),
+        afterwards: Afterwards { wait_healthy: settings.wait_healthy, warm: settings.warm },
         builds_in_engine: false,
         guard: None,
         inside: None,

@@ -5,7 +5,10 @@ use std::process::ExitCode;
 use crate::{
     cli::{ChildArgs, RecoverArgs, RoomArgs},
     config::{self, Settings},
-    core::{text, wire::FromKeeper},
+    core::{
+        text,
+        wire::{Afterwards, FromKeeper},
+    },
     keeper::{
         hooks,
         reach::Reach,
@@ -70,7 +73,7 @@ async fn recover_all(state: &StateDir, settings: &Settings, say: &mut Say) -> Re
     for journal in dead {
         let before = journal.state().clone();
         let reach = Reach::recorded(before.opened.as_ref(), &id_of(journal.path()));
-        let restorer = Restorer { state, reach: &reach, limit: settings.restore_timeout, tell: &tell };
+        let restorer = Restorer { state, reach: &reach, limit: settings.restore_timeout, afterwards: Afterwards::default(), tell: &tell };
         let back = restorer.recover(journal, leases).await;
         if before.is_empty() {
             continue;

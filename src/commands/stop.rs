@@ -12,7 +12,7 @@ use crate::{
     core::{
         record::{Kind, LeaseState, Opened},
         text,
-        wire::{self, Back, FromKeeper, Inbox, ToKeeper},
+        wire::{self, Afterwards, Back, FromKeeper, Inbox, ToKeeper},
     },
     keeper::{
         control, hooks,
@@ -71,6 +71,9 @@ fn stop_all(args: &StopArgs, settings: &Settings, say: &mut Say) -> Result<bool,
                         tell_hook(&state, settings, &before, &back, say)?;
                     }
                     None => say.info(summary::all_back(&back).unwrap_or_else(|| format!("lease {lease} ended"))),
+                }
+                if let Some(line) = summary::not_healthy(&back) {
+                    say.warning(line, Some("`docker ps` shows their health, `docker logs` what they say"));
                 }
                 if let Some(line) = summary::not_back(&back) {
                     is_whole = false;
@@ -160,7 +163,7 @@ fn end(state: &StateDir, lease: &str, settings: &Settings, say: &mut Say) -> Res
 async fn restore(state: &StateDir, journal: Journal, settings: &Settings) -> Ended {
     let abandoned = journal.state().clone();
     let reach = Reach::recorded(abandoned.opened.as_ref(), &id_of(journal.path()));
-    let restorer = Restorer { state, reach: &reach, limit: settings.restore_timeout, tell: &|_| {} };
+    let restorer = Restorer { state, reach: &reach, limit: settings.restore_timeout, afterwards: Afterwards::default(), tell: &|_| {} };
     Ended { back: restorer.release(journal).await, abandoned: Some(abandoned) }
 }
 

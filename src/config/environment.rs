@@ -42,6 +42,8 @@ fn set(layer: &mut Layer, key: &str, value: &OsStr) -> Result<(), String> {
         "VM_SHELL" => layer.vm_shell = Some(text()?.parse()?),
         "STOP_TIMEOUT" => layer.stop_timeout = Some(text()?.parse()?),
         "RESTORE_TIMEOUT" => layer.restore_timeout = Some(text()?.parse()?),
+        "WAIT_HEALTHY" => layer.wait_healthy = Some(text()?.parse()?),
+        "WARM" => layer.warm = Some(text()?.parse()?),
         "STRICT" => layer.strict = Some(flag(text()?)?),
         "ON_ROOM_MADE" => layer.on_room_made = Some(text()?.to_owned()),
         "ON_RESTORED" => layer.on_restored = Some(text()?.to_owned()),

@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn a_repository_may_say_what_to_pause_when_and_for_how_long_and_nothing_else() {
-        let allowed = "pause = ['a']\nkeep = ['b']\nmethod = 'pause'\nneed = '8G'\nwait = '5m'\ntimeout = '1h'\ngrace = '1s'\nstop_timeout = '1s'\nrestore_timeout = '1s'\n\
+        let allowed = "pause = ['a']\nkeep = ['b']\nmethod = 'pause'\nneed = '8G'\nwait = '5m'\ntimeout = '1h'\ngrace = '1s'\nstop_timeout = '1s'\nrestore_timeout = '1s'\nwait_healthy = '1s'\nwarm = '1s'\n\
             then = ['c']\npressure = '5%'\nfloor = '1G'\nabort_on_thrash = '30s'\n";
         parse(Path::new("makeroom.toml"), allowed, Trust::Repository).expect("allowed");
         for key in [

@@ -38,6 +38,10 @@ pub(super) struct Layer {
     pub stop_timeout: Option<Span>,
     #[serde(deserialize_with = "word")]
     pub restore_timeout: Option<Span>,
+    #[serde(deserialize_with = "word")]
+    pub wait_healthy: Option<Span>,
+    #[serde(deserialize_with = "word")]
+    pub warm: Option<Span>,
     pub strict: Option<bool>,
     pub on_room_made: Option<String>,
     pub on_restored: Option<String>,
@@ -70,7 +74,7 @@ pub(super) struct Layer {
 }
 
 /// Keys that any `makeroom.toml` may hold.
-pub(super) const FOR_REPOSITORIES: [&str; 13] = [
+pub(super) const FOR_REPOSITORIES: [&str; 15] = [
     "pause",
     "keep",
     "method",
@@ -84,6 +88,8 @@ pub(super) const FOR_REPOSITORIES: [&str; 13] = [
     "grace",
     "stop_timeout",
     "restore_timeout",
+    "wait_healthy",
+    "warm",
 ];
 
 impl Layer {
@@ -104,6 +110,8 @@ impl Layer {
             vm_shell: room.host.vm_shell.clone(),
             stop_timeout: room.stop_timeout,
             restore_timeout: room.restore_timeout,
+            wait_healthy: room.wait_healthy,
+            warm: room.warm,
             strict: said(room.strict),
             on_room_made: room.hooks.on_room_made.clone(),
             on_restored: room.hooks.on_restored.clone(),

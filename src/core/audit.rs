@@ -266,7 +266,15 @@ mod tests {
     fn container(name: &str, labels: &[(&str, &str)]) -> (Listed, Option<Inspected>) {
         let labels: HashMap<_, _> = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let listed = Listed { id: format!("id-{name}"), names: vec![name.to_owned()], labels, activity: Activity::Running, ports: vec![] };
-        let now = Inspected { activity: Activity::Running, started_at: String::new(), pid: 7, auto_remove: false, log_port: None };
+        let now = Inspected {
+            activity: Activity::Running,
+            started_at: String::new(),
+            pid: 7,
+            auto_remove: false,
+            log_port: None,
+            is_healthy: false,
+            probe: None,
+        };
         (listed, Some(now))
     }
 

@@ -53,8 +53,15 @@ mod tests {
     use crate::core::record::{Stage, Target};
 
     fn held(method: Method, started_at: &str) -> HeldTarget {
-        let target =
-            Target { id: "i".into(), name: "n".into(), started_at: started_at.into(), project: None, service: None, depends_on: vec![] };
+        let target = Target {
+            id: "i".into(),
+            name: "n".into(),
+            started_at: started_at.into(),
+            project: None,
+            service: None,
+            depends_on: vec![],
+            was_healthy: false,
+        };
         HeldTarget { target, method, stage: Stage::Held }
     }
 
@@ -81,7 +88,8 @@ mod tests {
             (Paused, None, Some(&stop), PausedByOther),
             (Paused, Some(&pause), Some(&pause), Ours(Method::Pause)),
         ] {
-            let now = Inspected { activity, started_at: "t1".into(), pid: 1, auto_remove: false, log_port: None };
+            let now =
+                Inspected { activity, started_at: "t1".into(), pid: 1, auto_remove: false, log_port: None, is_healthy: false, probe: None };
             assert_eq!(claim(&now, own, other), expected, "{activity:?}, own {own:?}, other {other:?}");
         }
     }

@@ -149,6 +149,7 @@ mod tests {
             project: None,
             service: None,
             depends_on: vec![],
+            was_healthy: false,
         };
         let targets = ids.iter().map(|id| ((*id).to_owned(), HeldTarget { target: target(id), method: Method::Pause, stage: Stage::Held }));
         LeaseState { targets: targets.collect(), ..LeaseState::default() }

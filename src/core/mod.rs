@@ -16,6 +16,7 @@ pub mod log_driver;
 pub mod memory;
 pub mod order;
 pub mod plan;
+pub mod probe;
 pub mod process;
 pub mod record;
 pub mod report;

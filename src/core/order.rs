@@ -43,6 +43,7 @@ mod tests {
             project: (!project.is_empty()).then(|| project.to_owned()),
             service: Some(service.to_owned()),
             depends_on: depends_on(depends),
+            was_healthy: false,
         }
     }
 

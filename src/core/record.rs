@@ -84,6 +84,9 @@ pub struct Target {
     pub service: Option<String>,
     /// The services of the same project that it depends on.
     pub depends_on: Vec<String>,
+    /// Its health check was content.
+    #[serde(default)]
+    pub was_healthy: bool,
 }
 
 /// A swap area that makeroom made.

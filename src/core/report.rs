@@ -72,13 +72,23 @@ impl From<ExitReport> for Exit {
 }
 
 /// A target, from the pause to the return.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TargetReport {
     /// What was made of it.
     #[serde(flatten)]
     pub target: RoomTarget,
     /// Whether it runs again; false also where another run still needs it.
     pub restored: bool,
+    /// From then until its own health check was content, in seconds; null where that was not waited for, or in vain.
+    #[serde(default)]
+    pub answered_after_s: Option<f64>,
+}
+
+impl TargetReport {
+    /// Of a target of which nothing was heard yet.
+    fn of(target: &RoomTarget) -> Self {
+        Self { target: target.clone(), restored: false, answered_after_s: None }
+    }
 }
 
 /// A step that was taken under pressure.
@@ -114,7 +124,7 @@ impl Steps {
     pub fn taken(&mut self, at_s: f64, step: &Step) {
         // What was undone and is taken again is one target.
         self.targets.retain(|known| !step.targets.iter().any(|target| target.id == known.target.id));
-        self.targets.extend(step.targets.iter().map(|target| TargetReport { target: target.clone(), restored: false }));
+        self.targets.extend(step.targets.iter().map(TargetReport::of));
         self.steps.push(StepReport {
             at_s,
             selector: step.selector.clone(),
@@ -211,9 +221,14 @@ pub struct MemoryReport {
 #[must_use]
 pub fn targets(room: &Room, steps: &Steps, back: Option<&Back>) -> Vec<TargetReport> {
     let runs = |id: &String| back.is_some_and(|back| back.running.contains(id));
-    let first = room.targets.iter().map(|target| TargetReport { target: target.clone(), restored: false });
-    let all = first.chain(steps.targets.iter().cloned());
-    all.map(|known| TargetReport { restored: known.restored || runs(&known.target.id), ..known }).collect()
+    let answered = |id: &String| back?.answers.iter().find(|answer| answer.id == *id)?.after;
+    let first = room.targets.iter().map(TargetReport::of);
+    let of = |known: TargetReport| TargetReport {
+        restored: known.restored || runs(&known.target.id),
+        answered_after_s: answered(&known.target.id).map(|after| after.as_secs_f64()),
+        ..known
+    };
+    first.chain(steps.targets.iter().cloned()).map(of).collect()
 }
 
 /// The swap of a run, and what became of it.
@@ -234,7 +249,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::core::{guard::Figures, target::Method};
+    use crate::core::{guard::Figures, target::Method, wire::Answer};
 
     fn target(id: &str) -> RoomTarget {
         RoomTarget { name: id.to_owned(), id: id.to_owned(), method: Method::Pause, memory_bytes: Some(7), given_back_bytes: None }
@@ -243,8 +258,11 @@ mod tests {
     #[test]
     fn a_target_is_restored_only_where_the_keeper_has_seen_it_run() {
         let room = Room { targets: vec![target("a"), target("b")], ..Room::default() };
-        let back = Back { running: vec!["b".to_owned()], ..Back::default() };
+        let answer = Answer { id: "b".to_owned(), name: "b".to_owned(), after: Some(Duration::from_millis(1500)) };
+        let back = Back { running: vec!["b".to_owned()], answers: vec![answer], ..Back::default() };
         let none = Steps::default();
+        let answered = targets(&room, &none, Some(&back)).iter().map(|target| target.answered_after_s).collect::<Vec<_>>();
+        assert_eq!(answered, [None, Some(1.5)]);
         let restored = |back| targets(&room, &none, back).iter().map(|target| target.restored).collect::<Vec<_>>();
         assert_eq!(restored(Some(&back)), [false, true]);
         assert_eq!(restored(None), [false, false]);

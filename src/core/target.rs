@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{selector::Selector, values::MethodWish};
+use super::{probe::Probe, selector::Selector, values::MethodWish};
 
 /// Compose's label with what a service depends on: `service:condition:restart,…`.
 pub const COMPOSE_DEPENDS_ON: &str = "com.docker.compose.depends_on";
@@ -72,6 +72,10 @@ pub struct Inspected {
     pub auto_remove: bool,
     /// The port that its log driver sends to.
     pub log_port: Option<u16>,
+    /// Its health check was content when it was last asked.
+    pub is_healthy: bool,
+    /// That check.
+    pub probe: Option<Probe>,
 }
 
 /// Which of the listed containers are meant.
@@ -203,7 +207,15 @@ mod tests {
 
     #[test]
     fn what_is_removed_on_exit_or_belongs_to_a_swarm_does_not_come_back() {
-        let now = |auto_remove| Inspected { activity: Activity::Running, started_at: String::new(), pid: 1, auto_remove, log_port: None };
+        let now = |auto_remove| Inspected {
+            activity: Activity::Running,
+            started_at: String::new(),
+            pid: 1,
+            auto_remove,
+            log_port: None,
+            is_healthy: false,
+            probe: None,
+        };
         let with = |label: &str| Listed { labels: HashMap::from([(label.to_owned(), "x".to_owned())]), ..listed("a") };
         assert!(comes_back(&listed("a"), &now(false)));
         assert!(!comes_back(&listed("a"), &now(true)));

@@ -60,6 +60,8 @@ pub struct Request {
     pub linger: Option<Duration>,
     /// `--on-room-made` and its like.
     pub hooks: Commands,
+    /// What is done for the services once they run again.
+    pub afterwards: Afterwards,
     /// The build's memory is in steps of the engine's builder.
     pub builds_in_engine: bool,
     /// The lease that this run is inside of and may simply use.
@@ -68,6 +70,15 @@ pub struct Request {
     pub guard: Option<guard::Wish>,
     /// This keeper replaces one that died after room had been made: nothing is to be taken anew.
     pub adopt: bool,
+}
+
+/// What is done for services that run again, beyond letting them run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Afterwards {
+    /// `--wait-healthy`: what was healthy before is waited for.
+    pub wait_healthy: Option<Duration>,
+    /// `--warm`: what they have in swap is read back for so long.
+    pub warm: Option<Duration>,
 }
 
 /// What only a started lease has.
@@ -196,6 +207,8 @@ pub enum Phase {
     Reclaiming,
     /// Targets are brought back.
     Restoring,
+    /// Services that were healthy are waited for.
+    Answering,
     /// Swap is taken away.
     SwapOff,
 }
@@ -270,6 +283,8 @@ pub struct Back {
     pub restored: usize,
     /// The ids of all that were seen to run: the restored ones, and what ran already.
     pub running: Vec<String>,
+    /// How long those that were healthy before took to answer again, where that was waited for.
+    pub answers: Vec<Answer>,
     /// Targets that another live lease still needs.
     pub handed_over: usize,
     /// Targets that could not be restored: name and reason.
@@ -316,6 +331,17 @@ pub struct Lingering {
     pub spare: Vec<Spare>,
     /// As in [`Back`].
     pub killed: Vec<Killed>,
+}
+
+/// What a service's own health check said after it ran again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The container's full id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// From the moment that it ran again until its check was content; `None` where it was not in time.
+    pub after: Option<Duration>,
 }
 
 /// What became of the lease's swap.

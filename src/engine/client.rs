@@ -5,7 +5,7 @@ use std::{fmt, future::Future, io, path::Path, time::Duration};
 
 use bollard::{
     ClientVersion, Docker,
-    models::{ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary, ContainerSummaryStateEnum},
+    models::{ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary, ContainerSummaryStateEnum, HealthStatusEnum},
     query_parameters::{InspectContainerOptions, ListContainersOptions, StartContainerOptions, StopContainerOptionsBuilder},
 };
 use serde::de::DeserializeOwned;
@@ -17,12 +17,12 @@ use super::{
 };
 use crate::core::{
     address::Address,
-    log_driver,
+    log_driver, probe,
     target::{Activity, Inspected, Listed},
 };
 
 /// Questions are answered in milliseconds by an engine that is well.
-const QUESTION: Duration = Duration::from_secs(10);
+pub(super) const QUESTION: Duration = Duration::from_secs(10);
 /// Freezing waits for nothing but the kernel.
 const PAUSE: Duration = Duration::from_secs(10);
 /// Starting runs hooks, mounts and networks.
@@ -35,7 +35,7 @@ const DEFAULT_STOP: Duration = Duration::from_secs(10);
 /// A connection to one engine.
 #[derive(Clone)]
 pub struct Engine {
-    docker: Docker,
+    pub(super) docker: Docker,
 }
 
 /// Why a call did not do what it was for.
@@ -227,7 +227,7 @@ async fn through_tcp(endpoint: &Endpoint) -> io::Result<Docker> {
     }
 }
 
-async fn bounded<T>(limit: Duration, call: impl Future<Output = Result<T, bollard::errors::Error>>) -> Result<T, EngineError> {
+pub(super) async fn bounded<T>(limit: Duration, call: impl Future<Output = Result<T, bollard::errors::Error>>) -> Result<T, EngineError> {
     use bollard::errors::Error;
     match tokio::time::timeout(limit, call).await {
         Err(_) | Ok(Err(Error::RequestTimeoutError)) => Err(EngineError::Silent { after: limit }),
@@ -317,5 +317,11 @@ fn of_inspection(answer: &ContainerInspectResponse) -> Inspected {
             let options = log.config.iter().flatten().map(|(key, value)| (key.as_str(), value.as_str()));
             log_driver::port(log.typ.as_deref().unwrap_or_default(), options)
         }),
+        is_healthy: state.and_then(|state| state.health.as_ref()).and_then(|health| health.status) == Some(HealthStatusEnum::HEALTHY),
+        probe: answer
+            .config
+            .as_ref()
+            .and_then(|config| config.healthcheck.as_ref())
+            .and_then(|check| probe::probe(check.test.as_deref().unwrap_or_default(), check.timeout)),
     }
 }

@@ -13,3 +13,4 @@ pub mod settings;
 pub mod shell;
 pub mod swap;
 pub mod tunnel;
+pub mod warm;

@@ -61,7 +61,8 @@ pub async fn reclaim(shell: &Shell, lease: &str, targets: &[PidAndId], changes: 
     Ok((cgroup::given_back(&before, &after), after))
 }
 
-fn list(targets: &[PidAndId]) -> String {
+/// The step's variable for targets.
+pub(super) fn list(targets: &[PidAndId]) -> String {
     // The id becomes part of a search in a path: only what an id is made of may be in it.
     let whole = targets.iter().filter(|(pid, id)| *pid > 0 && id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit()));
     let lines: Vec<_> = whole.map(|(pid, id)| format!("{pid} {id}")).collect();

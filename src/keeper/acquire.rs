@@ -25,7 +25,7 @@ use crate::{
         target::{Activity, Listed, choose},
         text,
         values::SwapWish,
-        wire::{FromKeeper, Level, Note, Phase, Request, Room},
+        wire::{Afterwards, FromKeeper, Level, Note, Phase, Request, Room},
     },
     engine::{
         client::{Engine, EngineError},
@@ -190,7 +190,13 @@ impl Acquirer<'_> {
         }
         for journal in std::mem::take(&mut leases.dead) {
             let reach = Reach::recorded(journal.state().opened.as_ref(), &id_of(journal.path()));
-            let restorer = Restorer { state: self.state, reach: &reach, limit: self.request.restore_timeout, tell: self.tell };
+            let restorer = Restorer {
+                state: self.state,
+                reach: &reach,
+                limit: self.request.restore_timeout,
+                afterwards: Afterwards::default(),
+                tell: self.tell,
+            };
             if journal.state().is_empty() {
                 restorer.recover(journal, leases).await;
                 continue;

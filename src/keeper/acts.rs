@@ -9,7 +9,10 @@ use super::{
     senses::{Sensed, Senses},
 };
 use crate::{
-    core::{guard::Move, wire::FromKeeper},
+    core::{
+        guard::Move,
+        wire::{Afterwards, FromKeeper},
+    },
     lease::journal::Journal,
 };
 
@@ -39,7 +42,7 @@ impl Life<'_> {
                 self.steps.push(taken);
             }
             Move::Undo { .. } => {
-                let restorer = Restorer { state, reach, limit: request.restore_timeout, tell: &lines };
+                let restorer = Restorer { state, reach, limit: request.restore_timeout, afterwards: Afterwards::default(), tell: &lines };
                 let step = self.steps.pop().unwrap_or_default();
                 // What is not done in time is in the journal still, and given back with the rest.
                 self.listening(cancel.or(restorer.undo_step(journal, &step)), &cancel, senses).await;

@@ -138,7 +138,7 @@ impl<'a> Life<'a> {
 
     async fn keep(&mut self, mut journal: Journal, ears: &mut Ears) {
         let Self { request, state, reach, tell, .. } = *self;
-        let restorer = Restorer { state, reach, limit: request.restore_timeout, tell };
+        let restorer = Restorer { state, reach, limit: request.restore_timeout, afterwards: request.afterwards, tell };
         let watch = HostWatch::new(&reach.shell, request.builds_in_engine);
         let guarding = Guarding::new(request.guard.as_ref(), reach.shell.route(), tell);
         let mut senses = Senses { ears, watch, guarding, hooks: hooks_of(request), tell };

@@ -4,6 +4,7 @@
 
 pub mod acquire;
 mod acts;
+mod afterwards;
 mod bring_back;
 pub mod cancel;
 pub mod control;

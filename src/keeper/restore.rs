@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt as _, future, stream};
 
-use super::{Tell, bring_back::bring_back, control, reach::Reach};
+use super::{Tell, afterwards::Again, bring_back::bring_back, control, reach::Reach};
 use crate::{
     core::{
         order,
         record::{Area, AreaGone, HeldTarget, LeaseState, Record, Restored, Setting, SettingBack},
         text,
-        wire::{Back, FromKeeper, Level, Note, Phase, SwapBack},
+        wire::{Afterwards, Back, FromKeeper, Level, Note, Phase, SwapBack},
     },
     engine::client::EngineError,
     host::{
@@ -44,6 +44,8 @@ pub struct Restorer<'a> {
     pub reach: &'a Reach,
     /// `--restore-timeout`.
     pub limit: Duration,
+    /// What is done for the services once they run again; only for a lease whose keeper lives.
+    pub afterwards: Afterwards,
     /// Where progress and notes go.
     pub tell: Tell<'a>,
 }
@@ -65,18 +67,23 @@ impl Restorer<'_> {
             }
         };
         let leases = self.other_leases(lock.as_ref(), &own);
-        let mut back = self.targets_and_settings(&mut journal, &leases).await;
+        let (mut back, again) = self.targets_and_settings(&mut journal, &leases).await;
         let areas = self.begin_removing(&mut journal, &leases, &mut back);
         drop((leases, lock));
         (self.tell)(FromKeeper::TargetsBack(back.clone()));
-        self.remove_areas(&mut journal, &areas, &mut back).await;
+        let removing = async {
+            self.warm(&again).await;
+            self.remove_areas(&mut journal, &areas, &mut back).await;
+        };
+        let (answers, ()) = future::join(self.await_answers(&again), removing).await;
+        back.answers = answers;
         self.finish(journal);
         back
     }
 
     /// The same for the lease of a dead holder, under a lock that the caller holds.
     pub async fn recover(&self, mut journal: Journal, leases: &Leases) -> Back {
-        let mut back = self.targets_and_settings(&mut journal, leases).await;
+        let (mut back, _) = self.targets_and_settings(&mut journal, leases).await;
         let areas = self.begin_removing(&mut journal, leases, &mut back);
         self.remove_areas(&mut journal, &areas, &mut back).await;
         self.finish(journal);
@@ -93,10 +100,10 @@ impl Restorer<'_> {
         let own = id_of(journal.path());
         let lock = self.state.lock_later(LOCK_PATIENCE).await.ok();
         let leases = self.other_leases(lock.as_ref(), &own);
-        self.targets(journal, &leases, is_meant).await
+        self.targets(journal, &leases, is_meant).await.0
     }
 
-    fn note(&self, note: Note) {
+    pub(super) fn note(&self, note: Note) {
         (self.tell)(FromKeeper::Note(note));
     }
 
@@ -133,7 +140,7 @@ impl Restorer<'_> {
     }
 
     /// Both at once: no service waits for a setting.
-    async fn targets_and_settings(&self, journal: &mut Journal, leases: &Leases) -> Back {
+    async fn targets_and_settings(&self, journal: &mut Journal, leases: &Leases) -> (Back, Vec<Again>) {
         let host = journal.state().host().cloned();
         let all: Vec<Setting> = journal.state().settings.values().cloned().collect();
         let is_held = |setting: &Setting| leases.on_host(host.as_ref()).any(|(_, state)| state.settings.contains_key(&setting.name));
@@ -143,7 +150,7 @@ impl Restorer<'_> {
         }
         let lease = id_of(journal.path());
         let put_back = async { if ours.is_empty() { Ok(Vec::new()) } else { settings::put_back(&self.reach.shell, &lease, &ours).await } };
-        let (mut back, put_back) = future::join(self.targets(journal, leases, |_| true), put_back).await;
+        let ((mut back, again), put_back) = future::join(self.targets(journal, leases, |_| true), put_back).await;
         let whole = |error: ShellError| ours.iter().map(|setting| (setting.name.clone(), Err(error.to_string()))).collect();
         let outcomes: Vec<(String, Result<SettingBack, String>)> = put_back.map_or_else(whole, |outcomes| {
             let refused = || "the kernel refuses it".to_owned();
@@ -155,12 +162,12 @@ impl Restorer<'_> {
                 Err(reason) => back.settings_left.push((name, reason)),
             }
         }
-        back
+        (back, again)
     }
 
-    async fn targets(&self, journal: &mut Journal, leases: &Leases, is_meant: impl Fn(&HeldTarget) -> bool) -> Back {
+    async fn targets(&self, journal: &mut Journal, leases: &Leases, is_meant: impl Fn(&HeldTarget) -> bool) -> (Back, Vec<Again>) {
         let begun = Instant::now();
-        let mut back = Back::default();
+        let (mut back, mut again) = (Back::default(), Vec::new());
         let all: Vec<HeldTarget> = journal.state().targets.values().filter(|held| is_meant(held)).cloned().collect();
         let (handed_over, ours): (Vec<_>, Vec<_>) = all.into_iter().partition(|held| leases.holder_of(&held.target.id).is_some());
         back.handed_over = handed_over.len();
@@ -184,12 +191,13 @@ impl Restorer<'_> {
                     done += 1;
                     back.engine_lost |= engine_lost;
                     (self.tell)(FromKeeper::Progress { phase: Phase::Restoring, done, total: ours.len() });
+                    again.extend((result == Ok(Restored::Done)).then(|| Again { target: held.target.clone(), since: Instant::now() }));
                     self.record(journal, &outcome(held, result, &mut back));
                 }
             }
         }
         back.took = begun.elapsed();
-        back
+        (back, again)
     }
 
     /// Announces the removals, so that the areas count as absent for everybody else.

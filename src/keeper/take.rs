@@ -224,5 +224,6 @@ fn target_of(listed: &Listed, now: &Inspected) -> Target {
         project: label(COMPOSE_PROJECT),
         service: label(COMPOSE_SERVICE),
         depends_on: label(COMPOSE_DEPENDS_ON).map(|value| order::depends_on(&value)).unwrap_or_default(),
+        was_healthy: now.is_healthy,
     }
 }

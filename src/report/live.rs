@@ -92,6 +92,7 @@ fn describe(phase: Phase, done: usize, total: usize) -> String {
         Phase::Pausing => format!("pausing services, {done} of {total}"),
         Phase::Reclaiming => format!("pushing the memory of {} out to swap", count(total, "service")),
         Phase::Restoring => format!("bringing services back, {done} of {total}"),
+        Phase::Answering => format!("waiting until services answer, {done} of {total}"),
         Phase::SwapOff => "removing swap".to_owned(),
     }
 }

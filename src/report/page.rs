@@ -90,18 +90,21 @@ fn targets(targets: &[TargetReport]) -> String {
         return String::new();
     }
     let figure = |bytes: Option<u64>| bytes.map_or_else(|| "not known".to_owned(), size);
-    let row = |TargetReport { target, restored }: &TargetReport| {
+    let answered =
+        |after_s: Option<f64>| after_s.map_or_else(String::new, |after_s| span(Duration::try_from_secs_f64(after_s).unwrap_or_default()));
+    let row = |TargetReport { target, restored, answered_after_s }: &TargetReport| {
         format!(
-            "<tr><td>{}</td><td>{}</td><td class=\"figure\">{}</td><td class=\"figure\">{}</td><td>{}</td></tr>\n",
+            "<tr><td>{}</td><td>{}</td><td class=\"figure\">{}</td><td class=\"figure\">{}</td><td>{}</td><td class=\"figure\">{}</td></tr>\n",
             text(&target.name),
             if target.method == Method::Pause { "paused" } else { "stopped" },
             figure(target.memory_bytes),
             figure(target.given_back_bytes),
             if *restored { "yes" } else { "no" },
+            answered(*answered_after_s),
         )
     };
-    let head =
-        "<tr><th>Service</th><th>How</th><th class=\"figure\">Memory</th><th class=\"figure\">Given back</th><th>Runs again</th></tr>\n";
+    let head = "<tr><th>Service</th><th>How</th><th class=\"figure\">Memory</th><th class=\"figure\">Given back</th><th>Runs again</th>\
+                <th class=\"figure\">Healthy after</th></tr>\n";
     format!("<h2>Room made by</h2>\n<div class=\"scroll\"><table>\n{head}{}</table></div>\n", targets.iter().map(row).collect::<String>())
 }
 
@@ -135,7 +138,7 @@ mod tests {
             elapsed_s: 61.0,
             host: Some(hostile.to_owned()),
             steps: vec![],
-            targets: vec![TargetReport { target, restored: false }],
+            targets: vec![TargetReport { target, restored: false, answered_after_s: None }],
             swap: SwapReport::default(),
             memory: MemoryReport::default(),
             verdict: Verdict { kind: Kind::Killed, cause: Some(hostile.to_owned()), remedy: None },

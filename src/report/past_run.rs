@@ -36,6 +36,11 @@ pub fn describe(report: &RunReport) -> String {
         lines.push(format!("given back  {}", size(given_back.iter().sum())));
     }
     lines.extend(report.steps.iter().map(|step| format!("step        {}", steps::past(step))));
+    let answered = report.targets.iter().filter_map(|target| Some((target.target.name.as_str(), target.answered_after_s?)));
+    let answered: Vec<String> = answered.map(|(name, after_s)| format!("{} after {}", printable(name), seconds(after_s))).collect();
+    if !answered.is_empty() {
+        lines.push(format!("healthy     {}", answered.join(", ")));
+    }
     let not_back: Vec<&str> = report.targets.iter().filter(|target| !target.restored).map(|target| target.target.name.as_str()).collect();
     if !not_back.is_empty() {
         lines.push(format!("not back    {}", names(not_back, 8)));

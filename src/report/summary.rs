@@ -120,6 +120,10 @@ pub fn all_back(back: &Back) -> Option<String> {
     if back.restored > 0 {
         parts.push(format!("{} running again after {}", count(back.restored, "service"), span(back.took)));
     }
+    if let Some(last) = back.answers.iter().filter_map(|answer| answer.after).max() {
+        let answered = back.answers.iter().filter(|answer| answer.after.is_some()).count();
+        parts.push(format!("{answered} healthy after {}", span(last)));
+    }
     if back.handed_over > 0 {
         parts.push(format!("{} left to another run that needs them paused", count(back.handed_over, "service")));
     }
@@ -146,6 +150,13 @@ pub fn lingering(lingering: &Lingering) -> String {
         number => format!("{} stay {how}", count(number, "service")),
     };
     format!("{what} for {} more (--linger); `makeroom stop` ends that now", span(lingering.time))
+}
+
+/// What runs again and was not healthy in time; `None` where all were, or none was waited for.
+#[must_use]
+pub fn not_healthy(back: &Back) -> Option<String> {
+    let late: Vec<&str> = back.answers.iter().filter(|answer| answer.after.is_none()).map(|answer| answer.name.as_str()).collect();
+    (!late.is_empty()).then(|| format!("running again, but not healthy in time: {}", names(late, 8)))
 }
 
 /// What could not be brought back, with the command to type; `None` where all could.

@@ -94,6 +94,9 @@ impl Drive<'_> {
         if let Some(line) = line {
             self.say.info(line);
         }
+        if let Some(line) = self.back.as_ref().and_then(summary::not_healthy) {
+            self.say.warning(line, Some("`docker ps` shows their health, `docker logs` what they say"));
+        }
         if let Some(verdict) = self.outcome.as_ref().map(|outcome| self.verdict(outcome)) {
             [verdict.cause, verdict.remedy].into_iter().flatten().for_each(|sentence| self.say.info(sentence));
         }

@@ -8,6 +8,7 @@
 #[allow(dead_code, reason = "shared with the tests in which the engine dies, which use the rest")]
 mod support;
 
+mod afterwards;
 mod answers;
 mod bad_input;
 mod ci_container;

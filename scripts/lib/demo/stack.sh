@@ -43,9 +43,10 @@ fetch_packages() {
 }
 
 # A port nobody listens on; another program may take it before the service does, which then fails to start.
+# choose_ports NAME...
 choose_ports() {
     local service candidate
-    for service in "${services[@]}"; do
+    for service; do
         while :; do
             candidate=$((20000 + RANDOM % 12000))
             case " ${port[*]} " in *" $candidate "*) continue ;; esac
@@ -103,9 +104,9 @@ arguments_of() {
     esac
 }
 
+# Needs the ports: choose_ports.
 start_stack() {
     local service arguments
-    choose_ports
     for service in "${services[@]}"; do
         make_image "$service"
         read -ra arguments <<< "$(arguments_of "$service")"

@@ -10,6 +10,7 @@ fn target(id: &str) -> Target {
         project: None,
         service: None,
         depends_on: vec![],
+        was_healthy: false,
     }
 }
 

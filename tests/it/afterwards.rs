@@ -1,0 +1,154 @@
+//! What is done for services once they run again: those that were healthy are asked until they say that they
+//! are, and what they have in swap is read back.
+
+use std::{fs, time::Duration};
+
+use serde_json::{Value, json};
+
+use crate::support::{
+    api,
+    disk::Disk,
+    dockerd::engine,
+    process,
+    services::{Recipe, Services},
+    site::{Site, UNTIL_GO},
+    swap, wait_until,
+};
+
+/// How often the engine itself asks.
+const INTERVAL: Duration = Duration::from_secs(4);
+
+/// Services that are healthy while there is a file `well` in the test's directory for them.
+struct Patients {
+    site: Site,
+    services: Services,
+}
+
+impl Patients {
+    fn new(count: usize) -> Self {
+        let site = Site::new();
+        let dir = site.path("health");
+        fs::create_dir(&dir).expect("a directory");
+        fs::write(dir.join("well"), "").expect("a file");
+        let check = json!({
+            "Test": ["CMD-SHELL", "test -e /health/well"],
+            "Interval": u64::try_from(INTERVAL.as_nanos()).expect("small"),
+            "Timeout": 2_000_000_000,
+            "Retries": 1,
+        });
+        let recipe = Recipe::default().field("Healthcheck", check).host("Binds", json!([format!("{}:/health", dir.display())]));
+        let services = site.start(&recipe, count);
+        let made = Self { site, services };
+        wait_until("all are healthy", || (0..count).all(|index| made.health(index) == "healthy"));
+        made
+    }
+
+    fn health(&self, index: usize) -> String {
+        let path = format!("/containers/{}/json", self.services.name(index));
+        let answer = api::must(&engine().socket(), "GET", &path, None).json();
+        answer["State"]["Health"]["Status"].as_str().unwrap_or_default().to_owned()
+    }
+
+    fn make(&self, is_well: bool) {
+        let file = self.site.path("health").join("well");
+        if is_well { fs::write(file, "") } else { fs::remove_file(file) }.expect("done");
+    }
+
+    fn report(&self) -> Value {
+        let told = self.site.makeroom(["report", "--json"]).run();
+        serde_json::from_str(&told.expect_code(0).out).expect("JSON")
+    }
+}
+
+#[test]
+fn what_was_healthy_is_asked_at_once_and_the_report_has_each_ones_time() {
+    for method in ["pause", "stop"] {
+        let patients = Patients::new(2);
+        let mut run = patients.site.makeroom(["--method", method, "--wait-healthy", "15s", "--pause", &patients.services.all()]);
+        let done = run.args(["sh", "-c", "exit 3"]).run();
+        done.expect_code(3).expect_said("2 services running again").expect_said("2 healthy after");
+        for target in patients.report()["targets"].as_array().expect("targets") {
+            // The engine's own question comes later.
+            let after_s = target["answered_after_s"].as_f64().expect("a time");
+            assert!(after_s < INTERVAL.as_secs_f64(), "{method}: {target}");
+        }
+    }
+}
+
+#[test]
+fn one_that_is_not_healthy_in_time_is_named_and_changes_no_exit_code() {
+    let patients = Patients::new(2);
+    let services = &patients.services;
+    let mut run = patients.site.makeroom(["--strict", "--wait-healthy", "1s", "--pause", &services.all()]);
+    let run = run.args(["sh", "-c", "echo $$ >child; while ! [ -e go ]; do sleep 0.02; done"]).spawn();
+    patients.site.child();
+    patients.make(false);
+    patients.site.go();
+    let done = run.wait();
+    done.expect_code(0).expect_said("not healthy in time");
+    assert!(done.err.contains(services.name(0)) && done.err.contains(services.name(1)), "{}", done.err);
+    assert!(services.are("running"));
+    assert!(patients.report()["targets"].as_array().expect("targets").iter().all(|target| target["answered_after_s"].is_null()));
+}
+
+#[test]
+fn the_end_of_a_run_waits_until_they_are_healthy() {
+    let patients = Patients::new(1);
+    let run = patients.site.makeroom(["--wait-healthy", "20s", "--pause", &patients.services.all(), "sh", "-c", UNTIL_GO]).spawn();
+    patients.site.child();
+    patients.make(false);
+    patients.site.go();
+    wait_until("it runs again", || patients.services.are("running"));
+    patients.make(true);
+    run.wait().expect_code(7).expect_said("1 healthy after");
+}
+
+#[test]
+fn what_was_not_healthy_before_and_what_has_no_check_is_not_waited_for() {
+    let patients = Patients::new(1);
+    patients.make(false);
+    wait_until("it is unhealthy", || patients.health(0) == "unhealthy");
+    let plain = patients.site.services(1);
+    let names = ["--pause", &patients.services.all(), "--pause", &plain.all()];
+    let done = patients.site.makeroom(["--wait-healthy", "20s"]).args(names).args(["true"]).run();
+    done.expect_code(0).expect_said("2 services running again");
+    assert!(!done.err.contains("healthy"), "{}", done.err);
+}
+
+#[test]
+fn a_started_lease_waits_for_them_when_it_ends() {
+    let patients = Patients::new(1);
+    let mut start = patients.site.makeroom(["start", "--name", "ci", "--wait-healthy", "15s", "--pause", &patients.services.all()]);
+    start.run().expect_code(0);
+    patients.site.makeroom(["stop", "ci"]).run().expect_code(0).expect_said("1 healthy after");
+}
+
+/// What these services' processes have in swap.
+fn swapped_kib(services: &Services) -> u64 {
+    let of = |pid: i64| {
+        let text = process::status(i32::try_from(pid).expect("a pid"), "VmSwap").unwrap_or_default();
+        text.trim_end_matches(" kB").parse::<u64>().expect("a number")
+    };
+    services.states().into_iter().map(|state| of(state.expect("there").pid)).sum()
+}
+
+#[test]
+fn what_services_have_in_swap_that_stays_is_read_back_where_that_is_asked_for() {
+    let _turn = swap::turn();
+    let (disk, site) = (Disk::new("ext4", 512), Site::new());
+    let services = site.hogs(&Recipe::hog(40), 2);
+    // Another lease needs the swap, so nothing is read back by its removal.
+    let keep = ["start", "--name", "keep", "--swap", &swap::more(200), "--swap-file"];
+    site.makeroom(keep).args([disk.folder("swap").join("area")]).run().expect_code(0);
+    let mut left = Vec::new();
+    for warm in [&[][..], &["--warm", "15s"]] {
+        let mut run = site.makeroom(["--swap", "1MiB", "--pause", &services.all()]);
+        let done = run.args(warm).args(["true"]).run();
+        done.expect_code(0).expect_said("2 services running again");
+        assert!(!done.err.contains("not read back"), "{}", done.err);
+        left.push(swapped_kib(&services));
+    }
+    assert!(left[0] > 60 << 10 && left[1] < 4 << 10, "in swap without and with --warm, in KiB: {left:?}");
+    site.makeroom(["stop", "keep"]).run().expect_code(0);
+    assert!(disk.areas().is_empty());
+}
