@@ -61,7 +61,8 @@ impl Life<'_> {
                 done = &mut work => return done,
                 news = senses.next(self.child.is_some(), self.is_guarded()) => if let Sensed::Heard(heard) = news {
                     self.take_in(&heard);
-                    if self.wanted != Wanted::Room {
+                    // A build that is over, its room kept or not, needs no more of it.
+                    if self.wanted != Wanted::Room || self.lingers {
                         cancel.say();
                     }
                 },

@@ -112,7 +112,7 @@ pub(super) struct Life<'a> {
     /// A started lease that stands on its own.
     pub(super) holding: bool,
     /// The room is to be kept after the build.
-    lingers: bool,
+    pub(super) lingers: bool,
     /// The build was killed for want of room, perhaps.
     looks_around: bool,
 }

@@ -269,12 +269,14 @@ fn the_abort_needs_no_steps_and_a_build_that_only_fills_memory_is_not_ended() {
 #[cfg_attr(makeroom_portable, ignore = "this machine's memory is seen on Linux only")]
 fn without_psi_the_floor_still_counts_and_that_is_said_once_with_details() {
     let (site, figures) = (Site::new(), Figures::new(LOW_MIB));
-    let services = site.services(1);
-    let mut run = site.makeroom(["-v", "--method", "pause", "--floor", FLOOR, "--then", &services.all(), "sh", "-c", UNTIL_GO]);
+    let services = site.services(2);
+    let mut run = site.makeroom(["-v", "--method", "pause", "--floor", FLOOR]);
+    // Two steps are two looks.
+    run.args(["--then", services.name(0), "--then", services.name(1), "sh", "-c", UNTIL_GO]);
     let run = figures.over_without_pressure(&mut run).spawn();
     site.child();
     services.wait_until_all("paused");
-    wait_until("it is said", || run.written("err").contains("makeroom: 400 MiB available: 1 more service paused"));
+    wait_until("it is said", || run.written("err").matches("makeroom: 400 MiB available: 1 more service paused").count() == 2);
     site.go();
     let done = run.wait();
     done.expect_code(7);
