@@ -195,7 +195,7 @@ pub struct GuardArgs {
     #[arg(long, value_name = "SELECTOR")]
     pub then: Vec<Selector>,
     /// Short: all stalls for so much of the time [default: 10%]
-    #[arg(long, value_name = "PERCENT")]
+    #[arg(long, value_name = "PERCENT", hide = true)]
     pub pressure: Option<Percent>,
     /// Short: less is available, or soon will be [default: 3% of all]
     #[arg(long, value_name = "SIZE")]

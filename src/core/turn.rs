@@ -130,7 +130,7 @@ mod tests {
             (vec![started(pnpm())], 100, Turn::Go, "a lease without a build"),
             (vec![run("pnpm", 5, Some(8), None)], 1, Turn::Soon, "room is still being made"),
             (vec![LeaseState::default()], 1, Turn::Soon, "just begun"),
-            (vec![run("pnpm", 5, Some(u64::MAX >> 30), Some(12))], 1 << 34, wait(&["pnpm"], 5, 0, 12), "no sum runs over"),
+            (vec![run("pnpm", 5, Some(u64::MAX >> 30), Some(12))], 1 << 33, wait(&["pnpm"], 5, 0, 12), "no sum runs over"),
         ] {
             let decided = match turn(need * GIB, live.iter()) {
                 Turn::Wait(waiting) if waiting.together_bytes == u64::MAX => Turn::Wait(Waiting { together_bytes: 0, ..waiting }),
