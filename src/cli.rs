@@ -203,6 +203,9 @@ pub struct GuardArgs {
     /// End the build (124) after so long under pressure, no step left
     #[arg(long, value_name = "DUR")]
     pub abort_on_thrash: Option<Span>,
+    /// Run by `sh -c` when a step was taken, with the facts in MAKEROOM_EVENT, MAKEROOM_SERVICES and their like
+    #[arg(long, value_name = "COMMAND", hide = true, value_hint = ValueHint::CommandString)]
+    pub on_pressure: Option<String>,
 }
 
 /// Where things are, and how much is said.

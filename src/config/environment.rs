@@ -46,6 +46,7 @@ fn set(layer: &mut Layer, key: &str, value: &OsStr) -> Result<(), String> {
         "WARM" => layer.warm = Some(text()?.parse()?),
         "STRICT" => layer.strict = Some(flag(text()?)?),
         "ON_ROOM_MADE" => layer.on_room_made = Some(text()?.to_owned()),
+        "ON_PRESSURE" => layer.on_pressure = Some(text()?.to_owned()),
         "ON_RESTORED" => layer.on_restored = Some(text()?.to_owned()),
         "THEN" => layer.then = Some(list(text()?)?),
         "PRESSURE" => layer.pressure = Some(text()?.parse()?),

@@ -112,6 +112,7 @@ mod tests {
             "context = 'evil'",
             "strict = true",
             "on_room_made = 'true'",
+            "on_pressure = 'true'",
             "on_restored = 'true'",
             "linger = '60s'",
             "state_dir = '/tmp'",

@@ -44,6 +44,7 @@ pub(super) struct Layer {
     pub warm: Option<Span>,
     pub strict: Option<bool>,
     pub on_room_made: Option<String>,
+    pub on_pressure: Option<String>,
     pub on_restored: Option<String>,
     #[serde(deserialize_with = "words")]
     pub then: Option<Vec<Selector>>,
@@ -114,6 +115,7 @@ impl Layer {
             warm: room.warm,
             strict: said(room.strict),
             on_room_made: room.hooks.on_room_made.clone(),
+            on_pressure: child.guard.on_pressure.clone(),
             on_restored: room.hooks.on_restored.clone(),
             then: (!child.guard.then.is_empty()).then(|| child.guard.then.clone()),
             pressure: child.guard.pressure,

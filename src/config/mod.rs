@@ -114,7 +114,11 @@ fn merge(layers: &[Layer], state_dir: impl Fn() -> Result<PathBuf, ConfigError>)
         wait_healthy: nearest(layers, |layer| &layer.wait_healthy).map(|span| span.0),
         warm: nearest(layers, |layer| &layer.warm).map(|span| span.0),
         strict: nearest(layers, |layer| &layer.strict).unwrap_or(false),
-        hooks: hook::Commands { on_room_made: command(|layer| &layer.on_room_made), on_restored: command(|layer| &layer.on_restored) },
+        hooks: hook::Commands {
+            on_room_made: command(|layer| &layer.on_room_made),
+            on_pressure: command(|layer| &layer.on_pressure),
+            on_restored: command(|layer| &layer.on_restored),
+        },
         then: nearest(layers, |layer| &layer.then).unwrap_or_default(),
         pressure: nearest(layers, |layer| &layer.pressure).unwrap_or(guard::PRESSURE),
         floor: nearest(layers, |layer| &layer.floor),

@@ -7,7 +7,7 @@ use super::{
     exit::Exit,
     record::LeaseState,
     text::printable,
-    wire::{Back, Room},
+    wire::{Back, Room, Step},
 };
 
 /// What hooks are run for.
@@ -15,6 +15,8 @@ use super::{
 pub enum Event {
     /// There is room; the build starts at the same time.
     RoomMade,
+    /// Memory got short while the build runs, and a step of `--then` was taken.
+    Pressure,
     /// Everything is back, as well as it could be.
     Restored,
 }
@@ -25,6 +27,7 @@ impl Event {
     pub fn setting(self) -> &'static str {
         match self {
             Self::RoomMade => "on_room_made",
+            Self::Pressure => "on_pressure",
             Self::Restored => "on_restored",
         }
     }
@@ -35,6 +38,8 @@ impl Event {
 pub struct Commands {
     /// `--on-room-made`.
     pub on_room_made: Option<String>,
+    /// `--on-pressure`.
+    pub on_pressure: Option<String>,
     /// `--on-restored`.
     pub on_restored: Option<String>,
 }
@@ -45,6 +50,7 @@ impl Commands {
     pub fn of(&self, event: Event) -> Option<&str> {
         match event {
             Event::RoomMade => self.on_room_made.as_deref(),
+            Event::Pressure => self.on_pressure.as_deref(),
             Event::Restored => self.on_restored.as_deref(),
         }
     }
@@ -62,16 +68,18 @@ pub struct Whose {
 }
 
 /// What a hook is told. What is not known has no variable.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Facts {
-    /// The services that this is about: the ones that are held, or that run again.
+    /// The services that this is about: the ones that are held, that the step took, or that run again.
     pub services: Vec<String>,
     /// The services that could not be brought back.
     pub failed: Vec<String>,
     /// What the services gave back, in bytes.
     pub given_back_bytes: Option<u64>,
-    /// MemAvailable with room made, in bytes.
+    /// MemAvailable in bytes: with room made, or when the step became due.
     pub available_bytes: Option<u64>,
+    /// The pressure when the step became due: the part of the time that all tasks were stalled, in percent.
+    pub pressure_percent: Option<f64>,
     /// How the build ended.
     pub exit: Option<Exit>,
 }
@@ -84,6 +92,18 @@ impl Facts {
             services: room.targets.iter().map(|target| target.name.clone()).collect(),
             given_back_bytes: room.given_back_bytes,
             available_bytes: room.memory.map(|memory| memory.available_bytes),
+            ..Self::default()
+        }
+    }
+
+    /// When a step was taken.
+    #[must_use]
+    pub fn of_step(step: &Step) -> Self {
+        Self {
+            services: step.targets.iter().map(|target| target.name.clone()).collect(),
+            given_back_bytes: step.given_back_bytes,
+            available_bytes: Some(step.figures.available_bytes),
+            pressure_percent: step.figures.pressure_percent,
             ..Self::default()
         }
     }
@@ -123,6 +143,7 @@ impl Facts {
             ("MAKEROOM_NOT_RESTORED", Some(names(&self.failed)).filter(|_| event == Event::Restored)),
             ("MAKEROOM_GIVEN_BACK_BYTES", self.given_back_bytes.map(|bytes| bytes.to_string())),
             ("MAKEROOM_AVAILABLE_BYTES", self.available_bytes.map(|bytes| bytes.to_string())),
+            ("MAKEROOM_PRESSURE_PERCENT", self.pressure_percent.map(|percent| format!("{percent:.1}"))),
             ("MAKEROOM_EXIT", self.exit.map(code)),
         ];
         variables.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()

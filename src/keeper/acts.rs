@@ -11,6 +11,7 @@ use super::{
 use crate::{
     core::{
         guard::Move,
+        hook::Event,
         wire::{Afterwards, FromKeeper},
     },
     lease::journal::Journal,
@@ -39,6 +40,9 @@ impl Life<'_> {
                 let selector = request.guard.iter().flat_map(|guard| &guard.then).nth(step).map_or("", String::as_str);
                 let taken = self.listening(acquirer.take_step(journal, selector, cause, figures), &cancel, senses).await;
                 senses.guarding.taken(taken.held_bytes);
+                if let Some(facts) = &taken.facts {
+                    senses.hooks.begin(Event::Pressure, facts);
+                }
                 self.steps.push(taken);
             }
             Move::Undo { .. } => {

@@ -8,6 +8,7 @@ use super::{acquire::Acquirer, restore::Restorer};
 use crate::{
     core::{
         guard::{Cause, Figures},
+        hook::Facts,
         record::Stage,
         target::Method,
         text,
@@ -23,6 +24,8 @@ pub(super) struct Taken {
     pub(super) targets: Vec<String>,
     /// What comes back into memory when it is undone.
     pub(super) held_bytes: u64,
+    /// What a hook is told of it; `None` where nothing was taken.
+    pub(super) facts: Option<Facts>,
 }
 
 impl Acquirer<'_> {
@@ -34,9 +37,13 @@ impl Acquirer<'_> {
             self.note(Note::new(Level::Detail, format!("`{}` has nothing more to give", text::printable(selector))));
             return Taken::default();
         }
-        let taken = Taken { targets: room.targets.iter().map(|target| target.id.clone()).collect(), held_bytes: held_bytes(&room.targets) };
         let Room { targets, given_back_bytes, .. } = room;
         let step = Step { selector: selector.to_owned(), cause, figures, targets, given_back_bytes, took: begun.elapsed() };
+        let taken = Taken {
+            targets: step.targets.iter().map(|target| target.id.clone()).collect(),
+            held_bytes: held_bytes(&step.targets),
+            facts: Some(Facts::of_step(&step)),
+        };
         (self.tell)(FromKeeper::StepTaken(step));
         taken
     }

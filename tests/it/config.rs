@@ -15,7 +15,7 @@ use crate::support::{
 };
 
 /// Keys that only the user's and the system's file may hold, with values that are fine there.
-const OWN_KEYS: [&str; 13] = [
+const OWN_KEYS: [&str; 14] = [
     "no_reclaim = true",
     "swap = 'off'",
     "swap_file = '/var/lib/makeroom/other'",
@@ -23,6 +23,7 @@ const OWN_KEYS: [&str; 13] = [
     "context = 'default'",
     "strict = false",
     "on_room_made = 'true'",
+    "on_pressure = 'true'",
     "on_restored = 'true'",
     "linger = '1s'",
     "state_dir = 'STATE'",

@@ -86,6 +86,26 @@ fn steps_are_taken_in_order_each_only_when_memory_is_short_and_undone_at_the_end
 }
 
 #[test]
+#[cfg_attr(makeroom_portable, ignore = "this machine's memory is seen on Linux only")]
+fn a_hook_is_told_of_each_step_that_took_something() {
+    let (site, figures) = (Site::new(), Figures::new(PLENTY_MIB));
+    let services = site.services(1);
+    let told = site.path("told");
+    let hook = format!("env | grep ^MAKEROOM_ | sort >{0}.new; mv {0}.new {0}; exit 3", told.display());
+    let run = guarded(&site, &figures, &["--then", services.name(0), "--on-pressure", &hook]).args(["sh", "-c", UNTIL_GO]).spawn();
+    site.child();
+    assert!(!told.exists(), "memory is not short yet");
+    figures.available(LOW_MIB);
+    let facts = wait_for("the hook was run", || fs::read_to_string(&told).ok());
+    let name = format!("MAKEROOM_SERVICES={}\n", services.name(0));
+    for fact in ["MAKEROOM_EVENT=pressure\n", "MAKEROOM_AVAILABLE_BYTES=419430400\n", &name] {
+        assert!(facts.contains(fact), "`{fact}` is not in {facts}");
+    }
+    site.go();
+    run.wait().expect_code(7).expect_said("on_pressure failed: exit status: 3");
+}
+
+#[test]
 fn with_memory_to_spare_or_without_then_nothing_is_paused() {
     let proxy = Proxy::start();
     let site = Site::behind(&proxy);
