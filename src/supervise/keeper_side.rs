@@ -109,7 +109,9 @@ impl Drive<'_> {
                 self.report_build();
                 if !self.covered {
                     let is_refused = self.plan.strict && !self.session.is_released() && self.child.is_none();
-                    self.queue.push_back(if is_refused { Event::Refused } else { Event::Released });
+                    self.queue.extend(is_refused.then_some(Event::Refused));
+                    // Whether it hears that it is to release, or is gone by then: it has.
+                    self.queue.push_back(Event::Released);
                 }
             }
             // Only a started lease's keeper says these.
