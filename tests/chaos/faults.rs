@@ -56,6 +56,11 @@ pub fn recreate(service: &Services) -> bool {
         && is_done("POST", &format!("/containers/{}/start", service.name(0)), b"")
 }
 
+/// `docker unpause`, `start` or `stop` by somebody else; tells whether there was something to do.
+pub fn hand(service: &Services, verb: &str) -> bool {
+    is_done("POST", &format!("/containers/{}/{verb}", service.name(0)), b"")
+}
+
 fn is_done(method: &str, path: &str, body: &[u8]) -> bool {
     api::ask(&engine().socket(), method, path, "application/json", body).is_ok_and(|answer| answer.status < 400)
 }

@@ -76,6 +76,15 @@ fn judge(round: &Round, index: usize, before: &State, now: Option<&State>) -> Re
     if round.meddles_with(index) {
         return require(is_nobodys_pause, "it was removed or replaced, and the new one is nobody's to pause");
     }
+    if round.has_hand(index, "stop") {
+        return require(is_nobodys_pause, "somebody else stopped it: nobody is left who paused it");
+    }
+    if planned.before == Before::Stopped && round.has_hand(index, "start") {
+        return require(is_nobodys_pause, "somebody else started it, and nobody paused it beforehand");
+    }
+    if planned.before == Before::Paused && round.has_hand(index, "unpause") && status == "running" {
+        return Ok(());
+    }
     if planned.before == Before::Stopped {
         let is_right = status == before.status || (status == "running" && round.kills_the_engine() && engine_starts(planned, before));
         return require(is_right, &format!("it was {}", before.status));

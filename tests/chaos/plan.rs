@@ -62,11 +62,22 @@ pub enum Victim {
     Group,
 }
 
+/// What a `run` can have besides its room. A build waits where both together do not fit, and nothing has so much.
+const FEATURES: [&[&str]; 5] = [
+    &["--linger", "700ms"],
+    &["--wait", "300ms", "--need", "1TiB"],
+    &["--wait-healthy", "300ms"],
+    &["--warm", "300ms"],
+    &["--on-restored", "sleep 0.2; exit 3", "--on-room-made", "sleep 0.2"],
+];
+
 /// One command of makeroom's.
 #[derive(Clone, Debug)]
 pub enum Command {
     Run {
         options: Vec<&'static str>,
+        /// The first service makes room, the others are a step of `--then` that is due at once.
+        is_guarded: bool,
         build_ms: u64,
         is_stubborn: bool,
     },
@@ -100,6 +111,11 @@ pub enum Fault {
     Recreate {
         service: usize,
     },
+    /// Somebody else's `unpause`, `start` or `stop`.
+    Hand {
+        service: usize,
+        verb: &'static str,
+    },
     /// The state directory's file system has no room for a while.
     FullDisk {
         full_ms: u64,
@@ -123,6 +139,16 @@ pub struct Round {
 }
 
 impl Command {
+    /// What is special about it, in words that are the same in each round.
+    pub fn features(&self) -> impl Iterator<Item = String> {
+        let (options, is_guarded) = match self {
+            Self::Run { options, is_guarded, .. } => (options.as_slice(), *is_guarded),
+            Self::Start { .. } | Self::Recover => (&[][..], false),
+        };
+        let named = |option: &&'static str| FEATURES.iter().any(|feature| feature.first() == Some(option));
+        options.iter().copied().filter(named).chain(is_guarded.then_some("--then")).map(|option| format!("with {option}"))
+    }
+
     /// The name of a `start`.
     #[must_use]
     pub fn lease_name(&self) -> Option<&'static str> {
@@ -182,6 +208,12 @@ impl Round {
         self.faults.iter().any(|(_, fault)| does(fault))
     }
 
+    /// Whether somebody else does this to this service in this round.
+    #[must_use]
+    pub fn has_hand(&self, index: usize, done: &str) -> bool {
+        self.faults.iter().any(|(_, fault)| matches!(fault, Fault::Hand { service, verb } if *service == index && *verb == done))
+    }
+
     /// Whether a command of it may stop services. `auto` stops what swap cannot hold, but nothing so small.
     #[must_use]
     pub fn may_stop(&self) -> bool {
@@ -223,7 +255,15 @@ fn command(random: &mut Random) -> Command {
     let swap = random.pick(&[&["--swap", "off"][..], &["--swap", "off"], &["--swap", "16MiB"]]);
     let options = [method, swap].concat();
     match random.below(10) {
-        0..6 => Command::Run { options, build_ms: 50 + random.below(1200), is_stubborn: random.percent(20) },
+        0..6 => {
+            let feature = if random.percent(40) { random.pick(&FEATURES) } else { &[] };
+            Command::Run {
+                options: [options.as_slice(), feature].concat(),
+                is_guarded: random.percent(20),
+                build_ms: 50 + random.below(1200),
+                is_stubborn: random.percent(20),
+            }
+        }
         6..9 => {
             // A `stop` within some milliseconds races with its `start`.
             let held_ms = if random.percent(30) { random.below(100) } else { 100 + random.below(1200) };
@@ -238,7 +278,7 @@ fn fault(random: &mut Random, services: &[Service], commands: &[(u64, Command)])
     let command = usize::try_from(random.below(commands.len() as u64)).expect("small");
     let victim = random.pick(&[Victim::Supervisor, Victim::Keeper, Victim::Both, Victim::Group]);
     let frozen_ms = 50 + random.below(700);
-    let fault = match random.below(20) {
+    let fault = match random.below(23) {
         0..7 => Fault::Signal { command, victim, signal: libc::SIGKILL, frozen_ms },
         7..10 => Fault::Signal { command, victim, signal: random.pick(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP]), frozen_ms },
         10..13 => Fault::Signal { command, victim, signal: libc::SIGSTOP, frozen_ms },
@@ -246,6 +286,7 @@ fn fault(random: &mut Random, services: &[Service], commands: &[(u64, Command)])
         16 => Fault::Remove { service },
         17 => Fault::Recreate { service },
         18 => Fault::FullDisk { full_ms: 50 + random.below(700) },
+        19..22 => Fault::Hand { service, verb: random.pick(&["unpause", "start", "stop"]) },
         _ => Fault::Clock { seconds: random.pick(&[-7200, -60, 60, 7200]) },
     };
     // Every other one while room is being made, or soon after.
@@ -262,12 +303,18 @@ fn a_seed_gives_the_same_round_each_time_and_another_seed_another_one() {
 
 #[test]
 fn each_fault_comes_up() {
-    let all = format!("{:?}", (0..300).map(Round::of).collect::<Vec<_>>());
+    let rounds: Vec<_> = (0..300).map(Round::of).collect();
+    let features: BTreeSet<_> = rounds.iter().flat_map(|round| &round.commands).flat_map(|(_, command)| command.features()).collect();
+    assert_eq!(features.len(), FEATURES.len() + 1, "{features:?}");
+    let all = format!("{rounds:?}");
     for name in [
         "Signal",
         "Engine",
         "Remove",
         "Recreate",
+        "unpause",
+        "start",
+        "stop",
         "FullDisk",
         "Clock",
         "Supervisor",

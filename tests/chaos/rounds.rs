@@ -114,6 +114,7 @@ fn play_events(round: &Round, world: &World, mut turn: Option<&mut ClockTurn>, p
                     if (0..running.len()).any(is_taken) {
                         played.insert("two `start` with one name".to_owned());
                     }
+                    played.extend(round.commands[index].1.features());
                     running[index] = Some(start(world, round, index));
                 }
                 Event::Stop(index) => {
@@ -154,6 +155,10 @@ fn play_events(round: &Round, world: &World, mut turn: Option<&mut ClockTurn>, p
                     let service = &world.services[service];
                     acts.push(("container replaced".to_owned(), scope.spawn(|| faults::recreate(service))));
                 }
+                Event::Fault(Fault::Hand { service, verb }) => {
+                    let service = &world.services[service];
+                    acts.push((format!("somebody else's {verb}"), scope.spawn(move || faults::hand(service, verb))));
+                }
                 Event::Fault(Fault::FullDisk { full_ms }) => {
                     world.fill_disk(true);
                     played.insert("state disk full".to_owned());
@@ -185,15 +190,17 @@ fn events(round: &Round) -> Vec<(u64, Event)> {
 }
 
 fn start(world: &World, round: &Round, index: usize) -> Running {
-    let selector = world.selector();
+    let (all, first) = (world.selector(), world.selector_of_first());
     let area = world.swap_dir.path().join("area").display().to_string();
-    let room = ["--pause", &selector, "--swap-file", &area, "--grace", "1s"];
+    let room = ["--pause", &all, "--swap-file", &area, "--grace", "1s"];
+    let guarded = ["--pause", &first, "--then", &all, "--floor", "1TiB", "--swap-file", &area, "--grace", "1s"];
     match &round.commands[index].1 {
-        Command::Run { options, build_ms, is_stubborn } => {
+        Command::Run { options, is_guarded, build_ms, is_stubborn } => {
             let trap = if *is_stubborn { "trap '' TERM INT HUP; " } else { "" };
             let begun = world.begun(index);
             let script = format!("{trap}: >{}; sleep {}.{:03}; exit 7", begun.display(), build_ms / 1000, build_ms % 1000);
-            spawn(world, &[&room[..], options, &["--", "sh", "-c", &script]].concat())
+            let room = if *is_guarded { &guarded[..] } else { &room };
+            spawn(world, &[room, options, &["--", "sh", "-c", &script]].concat())
         }
         Command::Start { options, name, .. } => spawn(world, &[&["start", "--name", name], &room[..4], options].concat()),
         Command::Recover => spawn(world, &["recover"]),

@@ -70,6 +70,12 @@ impl World {
         format!("label:chaos={}", self.label)
     }
 
+    /// What selects the first of them alone.
+    #[must_use]
+    pub fn selector_of_first(&self) -> String {
+        self.services[0].name(0).to_owned()
+    }
+
     /// Where this command's build tells that it has begun.
     #[must_use]
     pub fn begun(&self, command: usize) -> PathBuf {
