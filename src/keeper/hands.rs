@@ -22,6 +22,9 @@ const PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 /// So often a connection is made; an engine that breaks it more often is looked at when everything is put back.
 const MOST_CONNECTIONS: u32 = 20;
+/// An engine that stops a paused container, for somebody or because it ends itself, unpauses it first: only what runs on
+/// is somebody's.
+const BEFORE_IT_IS_BELIEVED: Duration = Duration::from_secs(1);
 /// Whoever unpauses a target may want to see it run; and who starts it at each look is not fought in its own pace.
 const BEFORE_TAKING_AGAIN: Duration = Duration::from_secs(1);
 
@@ -32,6 +35,8 @@ pub(super) enum Sign {
     Happened(Happening),
     /// Nobody knows what happened until now; perhaps the engine restarted.
     Missed { engine_was_away: bool },
+    /// It is time to look whether this one still runs, by its id.
+    Confirm(String),
     /// It is time to take this one again.
     Again(Target),
 }
@@ -42,8 +47,8 @@ pub(super) struct Hands<'a> {
     tell: Tell<'a>,
     following: Following,
     connections: u32,
-    /// What is to be taken again, and when.
-    again: VecDeque<(Instant, Target)>,
+    /// What is to be confirmed or taken again, and when.
+    later: VecDeque<(Instant, Sign)>,
 }
 
 #[derive(Debug)]
@@ -62,7 +67,7 @@ enum Following {
 
 impl<'a> Hands<'a> {
     pub(super) fn new(reach: &'a Reach, tell: Tell<'a>) -> Self {
-        Self { reach, tell, following: Following::Not, connections: 0, again: VecDeque::new() }
+        Self { reach, tell, following: Following::Not, connections: 0, later: VecDeque::new() }
     }
 
     /// There are targets that were taken after this time; follows on where that is done already.
@@ -82,17 +87,22 @@ impl<'a> Hands<'a> {
     /// Everything is put back: nothing is followed until something is taken again.
     pub(super) fn begin_anew(&mut self) {
         self.following = Following::Not;
-        self.again.clear();
+        self.later.clear();
+    }
+
+    /// Asks for another look at this one in a while, by an engine that still takes calls then.
+    pub(super) fn confirm(&mut self, id: String) {
+        self.later.push_back((Instant::now() + BEFORE_IT_IS_BELIEVED, Sign::Confirm(id)));
     }
 
     /// Asks for this one to be taken again in a while.
     pub(super) fn take_again(&mut self, target: Target) {
-        self.again.push_back((Instant::now() + BEFORE_TAKING_AGAIN, target));
+        self.later.push_back((Instant::now() + BEFORE_TAKING_AGAIN, Sign::Again(target)));
     }
 
     /// These need not be taken again any more.
     pub(super) fn leave(&mut self, ids: &[String]) {
-        self.again.retain(|(_, target)| !ids.contains(&target.id));
+        self.later.retain(|(_, sign)| !matches!(sign, Sign::Again(target) if ids.contains(&target.id)));
     }
 
     /// The next sign; waits for ever where `is_held` is not so. Nothing is lost when this is dropped half-way.
@@ -100,14 +110,14 @@ impl<'a> Hands<'a> {
         if !is_held {
             return future::pending().await;
         }
-        let due = self.again.front().map(|(due, _)| *due);
+        let due = self.later.front().map(|(due, _)| *due);
         let waiting = async { if let Some(due) = due { tokio::time::sleep_until(due).await } else { future::pending().await } };
         tokio::select! {
             sign = self.listen() => return sign,
             () = waiting => {}
         }
-        match self.again.pop_front() {
-            Some((_, target)) => Sign::Again(target),
+        match self.later.pop_front() {
+            Some((_, sign)) => sign,
             None => future::pending().await,
         }
     }

@@ -20,12 +20,22 @@ use crate::{
     lease::journal::Journal,
 };
 
+/// Which look at a target it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Look {
+    First,
+    /// The engine was away, and may have done itself what is seen.
+    AfterItWasAway,
+    /// What is seen was seen a while ago as well.
+    Second,
+}
+
 impl Life<'_> {
     /// Looks into a sign that somebody may have touched a target.
     pub(super) async fn attend(&mut self, sign: Sign, journal: &mut Journal, senses: &mut Senses<'_>) {
         match sign {
             Sign::Happened(happening) if happening.is_sign(journal.state()) => {
-                self.look_at(&happening.id, false, journal, senses).await;
+                self.look_at(&happening.id, Look::First, journal, senses).await;
             }
             Sign::Happened(happening) => {
                 if let Some(target) = happening.replaces(&self.removed).cloned() {
@@ -35,9 +45,15 @@ impl Life<'_> {
             }
             Sign::Missed { engine_was_away } => {
                 let all: Vec<String> = journal.state().targets.keys().cloned().collect();
+                let look = if engine_was_away { Look::AfterItWasAway } else { Look::First };
                 for id in all {
-                    self.look_at(&id, engine_was_away, journal, senses).await;
+                    self.look_at(&id, look, journal, senses).await;
                 }
+            }
+            Sign::Confirm(id) => {
+                // An engine that is ending answers on the connections that it has, and takes no new one.
+                self.reach.forget_engine();
+                self.look_at(&id, Look::Second, journal, senses).await;
             }
             Sign::Again(target) => self.take_again(&target, journal, senses).await,
         }
@@ -62,7 +78,7 @@ impl Life<'_> {
         self.wanted = Wanted::Release;
     }
 
-    async fn look_at(&mut self, id: &str, engine_was_away: bool, journal: &mut Journal, senses: &mut Senses<'_>) {
+    async fn look_at(&mut self, id: &str, which: Look, journal: &mut Journal, senses: &mut Senses<'_>) {
         let Some(held) = journal.state().targets.get(id).cloned() else { return };
         let (reach, cancel) = (self.reach, Cancel::default());
         let looking = async { look(&reach.engine().await?, &held).await };
@@ -71,18 +87,20 @@ impl Life<'_> {
         if self.wanted != Wanted::Room {
             return;
         }
-        if let Some(deed) = deed(&held, now.as_ref()) {
-            self.let_go(&held, deed, engine_was_away, journal, senses);
+        match deed(&held, now.as_ref()) {
+            Some(Deed::Unpaused) if which != Look::Second => senses.hands.confirm(held.target.id),
+            Some(deed) => self.let_go(&held, deed, which, journal, senses),
+            None => {}
         }
     }
 
-    fn let_go(&mut self, held: &HeldTarget, deed: Deed, engine_was_away: bool, journal: &mut Journal, senses: &mut Senses<'_>) {
+    fn let_go(&mut self, held: &HeldTarget, deed: Deed, which: Look, journal: &mut Journal, senses: &mut Senses<'_>) {
         let HeldTarget { target, .. } = held;
         let how = if deed == Deed::Removed { Restored::Removed } else { Restored::Theirs };
         if let Err(error) = journal.note(&Record::Restored { id: target.id.clone(), how }) {
             (self.tell)(FromKeeper::Note(Note::new(Level::Detail, error.to_string())));
         }
-        if deed == Deed::Started && engine_was_away {
+        if deed == Deed::Started && which == Look::AfterItWasAway {
             // Its restart policy's doing, as far as anybody can tell.
             let text = format!("`{}` was started while the engine was away: it is left alone", text::printable(&target.name));
             (self.tell)(FromKeeper::Note(Note::new(Level::Detail, text)));
