@@ -129,6 +129,9 @@ pub struct RoomArgs {
     /// Afterwards, read back for so long what services have in swap
     #[arg(long, value_name = "DUR", hide = true)]
     pub warm: Option<Span>,
+    /// Take again, up to three times, what somebody else unpaused or started meanwhile
+    #[arg(long, hide = true)]
+    pub insist: bool,
     /// Room that cannot be made is an error (125)
     #[arg(long)]
     pub strict: bool,

@@ -92,6 +92,7 @@ pub fn begin_lease(
         vm_shell: settings.vm_shell.clone(),
         stop_timeout: settings.stop_timeout,
         restore_timeout: settings.restore_timeout,
+        insist: settings.insist,
         linger: None,
         hooks: settings.hooks.clone(),
         afterwards: Afterwards { wait_healthy: settings.wait_healthy, warm: settings.warm },

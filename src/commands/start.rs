@@ -108,6 +108,8 @@ fn await_room(keeper: &mut KeeperLink, strict: bool, say: &mut Say) -> Option<He
                 | FromKeeper::StepTaken(_)
                 | FromKeeper::StepUndone { .. }
                 | FromKeeper::Thrashing { .. }
+                | FromKeeper::Touched { .. }
+                | FromKeeper::TakenAgain(_)
                 | FromKeeper::Released(_) => {}
             }
         }

@@ -44,6 +44,7 @@ fn set(layer: &mut Layer, key: &str, value: &OsStr) -> Result<(), String> {
         "RESTORE_TIMEOUT" => layer.restore_timeout = Some(text()?.parse()?),
         "WAIT_HEALTHY" => layer.wait_healthy = Some(text()?.parse()?),
         "WARM" => layer.warm = Some(text()?.parse()?),
+        "INSIST" => layer.insist = Some(flag(text()?)?),
         "STRICT" => layer.strict = Some(flag(text()?)?),
         "ON_ROOM_MADE" => layer.on_room_made = Some(text()?.to_owned()),
         "ON_PRESSURE" => layer.on_pressure = Some(text()?.to_owned()),

@@ -110,6 +110,7 @@ mod tests {
             "swap_file = '/etc/passwd'",
             "engine = 'unix:///evil'",
             "context = 'evil'",
+            "insist = true",
             "strict = true",
             "on_room_made = 'true'",
             "on_pressure = 'true'",

@@ -42,6 +42,7 @@ pub(super) struct Layer {
     pub wait_healthy: Option<Span>,
     #[serde(deserialize_with = "word")]
     pub warm: Option<Span>,
+    pub insist: Option<bool>,
     pub strict: Option<bool>,
     pub on_room_made: Option<String>,
     pub on_pressure: Option<String>,
@@ -113,6 +114,7 @@ impl Layer {
             restore_timeout: room.restore_timeout,
             wait_healthy: room.wait_healthy,
             warm: room.warm,
+            insist: said(room.insist),
             strict: said(room.strict),
             on_room_made: room.hooks.on_room_made.clone(),
             on_pressure: child.guard.on_pressure.clone(),

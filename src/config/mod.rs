@@ -58,6 +58,7 @@ pub struct Settings {
     pub restore_timeout: Duration,
     pub wait_healthy: Option<Duration>,
     pub warm: Option<Duration>,
+    pub insist: bool,
     pub strict: bool,
     pub hooks: hook::Commands,
     pub then: Vec<Selector>,
@@ -113,6 +114,7 @@ fn merge(layers: &[Layer], state_dir: impl Fn() -> Result<PathBuf, ConfigError>)
         restore_timeout: nearest(layers, |layer| &layer.restore_timeout).map_or(Duration::from_secs(30), |span| span.0),
         wait_healthy: nearest(layers, |layer| &layer.wait_healthy).map(|span| span.0),
         warm: nearest(layers, |layer| &layer.warm).map(|span| span.0),
+        insist: nearest(layers, |layer| &layer.insist).unwrap_or(false),
         strict: nearest(layers, |layer| &layer.strict).unwrap_or(false),
         hooks: hook::Commands {
             on_room_made: command(|layer| &layer.on_room_made),

@@ -8,6 +8,7 @@ pub mod cgroup;
 pub mod claim;
 pub mod exit;
 pub mod guard;
+pub mod hand;
 pub mod health;
 pub mod history;
 pub mod hook;

@@ -4,7 +4,7 @@
 //! A line is eight hexadecimal digits of CRC-32, a space, and the record as JSON. A last line
 //! that is torn never existed; damage anywhere else makes the whole journal unreadable.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -230,6 +230,8 @@ pub struct LeaseState {
     pub areas: BTreeMap<String, HeldArea>,
     /// By name.
     pub settings: BTreeMap<String, Setting>,
+    /// The ids of targets that became somebody else's; nothing is owed to them.
+    pub theirs: BTreeSet<String>,
 }
 
 impl LeaseState {
@@ -258,12 +260,19 @@ impl LeaseState {
         };
         match record {
             Record::Opened(opened) => self.opened = Some(opened.clone()),
-            Record::Taking { target, method } => hold(target, *method, Stage::Intended),
+            Record::Taking { target, method } => {
+                hold(target, *method, Stage::Intended);
+                self.theirs.remove(&target.id);
+            }
             Record::Joined { target, method } => hold(target, *method, Stage::Held),
             Record::Taken { id, unknown } => {
                 if let Some(held) = self.targets.get_mut(id) {
                     held.stage = if unknown.is_some() { Stage::Unknown } else { Stage::Held };
                 }
+            }
+            Record::Restored { id, how: Restored::Theirs } => {
+                self.targets.remove(id);
+                self.theirs.insert(id.clone());
             }
             Record::NotTaken { id, .. } | Record::Restored { id, .. } => {
                 self.targets.remove(id);

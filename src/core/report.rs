@@ -1,12 +1,15 @@
 //! Owns the report of a run: what happened, as plain data with stable keys. `--report`, `makeroom
 //! report --json` and the page are this; `schema/report.json` describes it. Pure.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
     exit::Exit,
     guard::Cause,
+    hand::Deed,
     timeline::Point,
     verdict::Verdict,
     wire::{Back, Room, RoomTarget, Step, SwapBack},
@@ -82,12 +85,15 @@ pub struct TargetReport {
     /// From then until its own health check was content, in seconds; null where that was not waited for, or in vain.
     #[serde(default)]
     pub answered_after_s: Option<f64>,
+    /// What somebody else did to it, so that it was theirs at the end and not brought back; null where nobody did.
+    #[serde(default)]
+    pub theirs: Option<Deed>,
 }
 
 impl TargetReport {
     /// Of a target of which nothing was heard yet.
     fn of(target: &RoomTarget) -> Self {
-        Self { target: target.clone(), restored: false, answered_after_s: None }
+        Self { target: target.clone(), restored: false, answered_after_s: None, theirs: None }
     }
 }
 
@@ -160,6 +166,12 @@ impl Steps {
         self.steps.iter().filter(|step| step.undone_at_s.is_none()).count()
     }
 
+    /// The target with this id, where it is one of a step.
+    #[must_use]
+    pub fn target(&self, id: &str) -> Option<&RoomTarget> {
+        self.targets.iter().map(|known| &known.target).find(|target| target.id == id)
+    }
+
     /// All of them, in order.
     #[must_use]
     pub fn all(&self) -> &[StepReport] {
@@ -217,15 +229,16 @@ pub struct MemoryReport {
     pub oom_kills: Option<u64>,
 }
 
-/// The targets of a run, and what became of them.
+/// The targets of a run, and what became of them. `theirs` is what somebody else did to them, by id.
 #[must_use]
-pub fn targets(room: &Room, steps: &Steps, back: Option<&Back>) -> Vec<TargetReport> {
+pub fn targets(room: &Room, steps: &Steps, back: Option<&Back>, theirs: &BTreeMap<String, Deed>) -> Vec<TargetReport> {
     let runs = |id: &String| back.is_some_and(|back| back.running.contains(id));
     let answered = |id: &String| back?.answers.iter().find(|answer| answer.id == *id)?.after;
     let first = room.targets.iter().map(TargetReport::of);
     let of = |known: TargetReport| TargetReport {
         restored: known.restored || runs(&known.target.id),
         answered_after_s: answered(&known.target.id).map(|after| after.as_secs_f64()),
+        theirs: theirs.get(&known.target.id).copied(),
         ..known
     };
     first.chain(steps.targets.iter().cloned()).map(of).collect()
@@ -261,11 +274,15 @@ mod tests {
         let answer = Answer { id: "b".to_owned(), name: "b".to_owned(), after: Some(Duration::from_millis(1500)) };
         let back = Back { running: vec!["b".to_owned()], answers: vec![answer], ..Back::default() };
         let none = Steps::default();
-        let answered = targets(&room, &none, Some(&back)).iter().map(|target| target.answered_after_s).collect::<Vec<_>>();
+        let nobody = BTreeMap::new();
+        let answered = targets(&room, &none, Some(&back), &nobody).iter().map(|target| target.answered_after_s).collect::<Vec<_>>();
         assert_eq!(answered, [None, Some(1.5)]);
-        let restored = |back| targets(&room, &none, back).iter().map(|target| target.restored).collect::<Vec<_>>();
+        let restored = |back| targets(&room, &none, back, &nobody).iter().map(|target| target.restored).collect::<Vec<_>>();
         assert_eq!(restored(Some(&back)), [false, true]);
         assert_eq!(restored(None), [false, false]);
+        let theirs = BTreeMap::from([("a".to_owned(), Deed::Removed)]);
+        let told = targets(&room, &none, Some(&back), &theirs).iter().map(|target| target.theirs).collect::<Vec<_>>();
+        assert_eq!(told, [Some(Deed::Removed), None]);
     }
 
     #[test]
@@ -282,7 +299,10 @@ mod tests {
         let mut steps = Steps::default();
         let restored = |steps: &Steps, back: &[&str]| {
             let back = Back { running: back.iter().map(ToString::to_string).collect(), ..Back::default() };
-            targets(&room, steps, Some(&back)).iter().map(|known| (known.target.id.clone(), known.restored)).collect::<Vec<_>>()
+            targets(&room, steps, Some(&back), &BTreeMap::new())
+                .iter()
+                .map(|known| (known.target.id.clone(), known.restored))
+                .collect::<Vec<_>>()
         };
         let is = |ids: &[(&str, bool)]| ids.iter().map(|(id, restored)| ((*id).to_owned(), *restored)).collect::<Vec<_>>();
         steps.taken(1.0, &step(&["b"]));

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use super::{
     exit::Exit,
     guard::{self, Cause, Figures},
+    hand::{Deed, Reply},
     hook::Commands,
     killed::Killed,
     memory::Memory,
@@ -20,6 +21,7 @@ use super::{
 };
 
 /// What the keeper is to make room with, and for whom.
+#[expect(clippy::struct_excessive_bools, reason = "facts that are independent of each other")]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Request {
     /// The lease's id.
@@ -56,6 +58,8 @@ pub struct Request {
     pub stop_timeout: Option<Duration>,
     /// `--restore-timeout`.
     pub restore_timeout: Duration,
+    /// `--insist`.
+    pub insist: bool,
     /// `--linger`: how long the room is kept after the build.
     pub linger: Option<Duration>,
     /// `--on-room-made` and its like.
@@ -140,6 +144,10 @@ pub enum FromKeeper {
     StepTaken(Step),
     /// The last of them was undone, because the pressure is gone.
     StepUndone { running: Vec<String>, restored: usize, took: Duration },
+    /// Somebody else did this to a target, which is theirs now.
+    Touched { id: String, name: String, deed: Deed, reply: Reply },
+    /// One of these was taken again.
+    TakenAgain(RoomTarget),
     /// Memory has been thrashing for so long, and no step is left.
     Thrashing { time: Duration, figures: Figures },
     /// The lease that the run is inside of has all that is asked for; nothing was changed.

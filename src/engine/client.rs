@@ -228,14 +228,19 @@ async fn through_tcp(endpoint: &Endpoint) -> io::Result<Docker> {
 }
 
 pub(super) async fn bounded<T>(limit: Duration, call: impl Future<Output = Result<T, bollard::errors::Error>>) -> Result<T, EngineError> {
-    use bollard::errors::Error;
     match tokio::time::timeout(limit, call).await {
-        Err(_) | Ok(Err(Error::RequestTimeoutError)) => Err(EngineError::Silent { after: limit }),
-        Ok(Err(Error::DockerResponseServerError { status_code, message })) => {
-            Err(EngineError::Refused { status: status_code, message: message.trim().to_owned() })
+        Err(_) | Ok(Err(bollard::errors::Error::RequestTimeoutError)) => Err(EngineError::Silent { after: limit }),
+        Ok(result) => result.map_err(refusal),
+    }
+}
+
+/// What an answer that is an error means.
+pub(super) fn refusal(error: bollard::errors::Error) -> EngineError {
+    match error {
+        bollard::errors::Error::DockerResponseServerError { status_code, message } => {
+            EngineError::Refused { status: status_code, message: message.trim().to_owned() }
         }
-        Ok(Err(error)) => Err(EngineError::Lost { cause: innermost(&error) }),
-        Ok(Ok(value)) => Ok(value),
+        error => EngineError::Lost { cause: innermost(&error) },
     }
 }
 

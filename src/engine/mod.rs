@@ -3,5 +3,6 @@
 
 pub mod client;
 pub mod endpoint;
+pub mod events;
 pub mod ping;
 mod probe;

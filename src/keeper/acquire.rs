@@ -104,7 +104,11 @@ impl Acquirer<'_> {
         if let Some(lease) = self.held_already(&leases) {
             return Acquired::HeldAlready(lease);
         }
-        let found = self.look_at_first().await;
+        let mut found = self.look_at_first().await;
+        if let Some(found) = &mut found {
+            // Made again after Ctrl-Z: what somebody else took from this lease meanwhile stays theirs.
+            found.chosen.retain(|listed| !journal.state().theirs.contains(&listed.id));
+        }
         if let Err(error) = self.open(journal, found.is_some()) {
             self.shortfall(format!("{error}; nothing is changed"), None);
             return self.unrecorded();

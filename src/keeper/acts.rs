@@ -1,6 +1,8 @@
 //! Owns what the keeper does while it goes on listening: making room, and the steps against memory
 //! pressure. Part of the keeper's life in `life`.
 
+use jiff::Timestamp;
+
 use super::{
     acquire::{Acquired, Acquirer},
     cancel::Cancel,
@@ -18,10 +20,28 @@ use crate::{
 };
 
 impl Life<'_> {
+    /// Acts on the next thing that is taken in.
+    pub(super) async fn go_on(&mut self, journal: &mut Journal, senses: &mut Senses<'_>) {
+        let news = match self.later.pop_front() {
+            Some(news) => news,
+            None => senses.next(self.child.is_some(), self.is_guarded()).await,
+        };
+        match news {
+            Sensed::Heard(heard) => self.take_in(&heard),
+            Sensed::Due(step) => Box::pin(self.step(step, journal, senses)).await,
+            Sensed::Sign(sign) => Box::pin(self.attend(sign, journal, senses)).await,
+        }
+    }
+
     pub(super) async fn acquire(&mut self, journal: &mut Journal, senses: &mut Senses<'_>) -> Acquired {
         let cancel = Cancel::default();
         let acquirer = Acquirer { request: self.request, state: self.state, reach: self.reach, tell: self.tell, cancel: &cancel };
-        self.listening(acquirer.acquire(journal), &cancel, senses).await
+        let since = Timestamp::now();
+        let made = self.listening(acquirer.acquire(journal), &cancel, senses).await;
+        if !journal.state().targets.is_empty() {
+            senses.hands.follow(since);
+        }
+        made
     }
 
     /// Takes the step that is due, or undoes it.
@@ -38,8 +58,12 @@ impl Life<'_> {
             Move::Take { step, cause, figures } => {
                 let acquirer = Acquirer { request, state, reach, tell: &lines, cancel: &cancel };
                 let selector = request.guard.iter().flat_map(|guard| &guard.then).nth(step).map_or("", String::as_str);
+                let since = Timestamp::now();
                 let taken = self.listening(acquirer.take_step(journal, selector, cause, figures), &cancel, senses).await;
                 senses.guarding.taken(taken.held_bytes);
+                if !taken.targets.is_empty() {
+                    senses.hands.follow(since);
+                }
                 if let Some(facts) = &taken.facts {
                     senses.hooks.begin(Event::Pressure, facts);
                 }
@@ -48,6 +72,7 @@ impl Life<'_> {
             Move::Undo { .. } => {
                 let restorer = Restorer { state, reach, limit: request.restore_timeout, afterwards: Afterwards::default(), tell: &lines };
                 let step = self.steps.pop().unwrap_or_default();
+                senses.hands.leave(&step.targets);
                 // What is not done in time is in the journal still, and given back with the rest.
                 self.listening(cancel.or(restorer.undo_step(journal, &step)), &cancel, senses).await;
                 senses.guarding.undone();
@@ -57,18 +82,21 @@ impl Life<'_> {
         }
     }
 
-    /// Works while listening: whoever changes their mind meanwhile is heard at once.
-    async fn listening<T>(&mut self, work: impl Future<Output = T>, cancel: &Cancel, senses: &mut Senses<'_>) -> T {
-        tokio::pin!(work);
+    /// Works while listening: whoever changes their mind meanwhile is heard at once; the rest is for later.
+    pub(super) async fn listening<T>(&mut self, work: impl Future<Output = T>, cancel: &Cancel, senses: &mut Senses<'_>) -> T {
+        let mut work = Box::pin(work);
         loop {
             tokio::select! {
                 done = &mut work => return done,
-                news = senses.next(self.child.is_some(), self.is_guarded()) => if let Sensed::Heard(heard) = news {
-                    self.take_in(&heard);
-                    // A build that is over, its room kept or not, needs no more of it.
-                    if self.wanted != Wanted::Room || self.lingers {
-                        cancel.say();
+                news = senses.next(self.child.is_some(), self.is_guarded()) => match news {
+                    Sensed::Heard(heard) => {
+                        self.take_in(&heard);
+                        // A build that is over, its room kept or not, needs no more of it.
+                        if self.wanted != Wanted::Room || self.lingers {
+                            cancel.say();
+                        }
                     }
+                    later => self.later.push_back(later),
                 },
             }
         }

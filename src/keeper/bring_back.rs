@@ -62,7 +62,7 @@ async fn check(engine: &Engine, held: &HeldTarget, before: Activity) -> Result<R
 
 /// The target as it is; `None` where it was removed, which is believed only when it is said twice: what is taken for
 /// gone is never looked at again.
-async fn look(engine: &Engine, held: &HeldTarget) -> Result<Option<Inspected>, EngineError> {
+pub(super) async fn look(engine: &Engine, held: &HeldTarget) -> Result<Option<Inspected>, EngineError> {
     for _ in 0..2 {
         match engine.inspect(&held.target.id).await {
             Err(error) if error.is_not_found() => {}

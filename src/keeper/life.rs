@@ -2,6 +2,7 @@
 //! (room, no room for a while, everything back), whatever comes in between.
 
 use std::{
+    collections::VecDeque,
     fs::File,
     io,
     os::{
@@ -21,6 +22,7 @@ use super::{
     control::Control,
     ears::{Ears, Heard},
     guard::Guarding,
+    hands::Hands,
     hooks::Hooks,
     look_around, orphan, process,
     reach::Reach,
@@ -32,9 +34,10 @@ use super::{
 use crate::{
     core::{
         exit::Exit,
+        hand::Insistence,
         hook::{Event, Facts, Whose},
         killed::Killed,
-        record::{LeaseState, ProcessId},
+        record::{LeaseState, ProcessId, Target},
         verdict::Spare,
         wire::{self, FromKeeper, Level, Note, Request, ToKeeper},
     },
@@ -104,6 +107,11 @@ pub(super) struct Life<'a> {
     pub(super) has_room: bool,
     /// The steps that were taken since, in order.
     pub(super) steps: Vec<Taken>,
+    /// What was taken in while something else was done.
+    pub(super) later: VecDeque<Sensed>,
+    /// Targets that somebody removed.
+    pub(super) removed: Vec<Target>,
+    pub(super) insistence: Insistence,
     pub(super) child: Option<ProcessId>,
     /// When that was heard of.
     child_since: Instant,
@@ -127,6 +135,9 @@ impl<'a> Life<'a> {
             wanted: Wanted::Room,
             has_room: request.adopt,
             steps: Vec::new(),
+            later: VecDeque::new(),
+            removed: Vec::new(),
+            insistence: Insistence::default(),
             child: None,
             child_since: Instant::now(),
             exit: None,
@@ -141,7 +152,10 @@ impl<'a> Life<'a> {
         let restorer = Restorer { state, reach, limit: request.restore_timeout, afterwards: request.afterwards, tell };
         let watch = HostWatch::new(&reach.shell, request.builds_in_engine);
         let guarding = Guarding::new(request.guard.as_ref(), reach.shell.route(), tell);
-        let mut senses = Senses { ears, watch, guarding, hooks: hooks_of(request), tell };
+        let mut senses = Senses { ears, watch, guarding, hands: Hands::new(reach, tell), hooks: hooks_of(request), tell };
+        if request.adopt && !journal.state().targets.is_empty() {
+            senses.hands.take_over();
+        }
         let mut control: Option<Control> = None;
         // Whether the hooks were told of room; what is made again after Ctrl-Z is no news.
         let mut is_announced = request.adopt;
@@ -177,7 +191,9 @@ impl<'a> Life<'a> {
                     self.has_room = false;
                     restorer.suspend(&mut journal).await;
                     self.steps.clear();
+                    self.later.clear();
                     senses.guarding.begin_anew();
+                    senses.hands.begin_anew();
                     tell(FromKeeper::Suspended);
                 }
                 Wanted::Room if std::mem::take(&mut self.lingers) => {
@@ -188,6 +204,7 @@ impl<'a> Life<'a> {
                     for step in std::mem::take(&mut self.steps).iter().rev() {
                         restorer.undo_step(&mut journal, step).await;
                     }
+                    self.later.clear();
                     control = self.linger(&mut journal).await;
                 }
                 Wanted::Room | Wanted::NoRoom => {
@@ -195,15 +212,9 @@ impl<'a> Life<'a> {
                         control = self.hold();
                     }
                     if let Some(control) = &mut control {
-                        tokio::select! {
-                            () = control.ended() => self.wanted = Wanted::Release,
-                            () = senses.ears.told_to_end() => self.wanted = Wanted::Release,
-                        }
+                        self.stand(control, &mut journal, &mut senses).await;
                     } else if self.wanted != Wanted::Release {
-                        match senses.next(self.child.is_some(), self.is_guarded()).await {
-                            Sensed::Heard(heard) => self.take_in(&heard),
-                            Sensed::Due(step) => self.step(step, &mut journal, &mut senses).await,
-                        }
+                        self.go_on(&mut journal, &mut senses).await;
                     }
                 }
                 Wanted::ReleaseOrphan => {

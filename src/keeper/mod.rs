@@ -11,6 +11,7 @@ pub mod control;
 pub mod ears;
 mod ensure_swap;
 mod guard;
+mod hands;
 pub mod hooks;
 pub mod life;
 mod linger;
@@ -23,6 +24,7 @@ pub mod restore;
 mod senses;
 mod step;
 mod take;
+mod theirs;
 mod tune;
 mod watch_host;
 

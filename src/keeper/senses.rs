@@ -1,10 +1,11 @@
 //! Owns all that the keeper takes in while it waits or acts: what is said to it, the host's figures for
-//! the supervisor, what the guard makes of them, and what hooks say. Decides nothing. Runs in the keeper.
+//! the supervisor, what the guard makes of them, what hooks say, and what others do to the targets. Decides nothing. Runs in the keeper.
 
 use super::{
     Tell,
     ears::{Ears, Heard},
     guard::Guarding,
+    hands::{Hands, Sign},
     hooks::Hooks,
     watch_host::HostWatch,
 };
@@ -16,6 +17,8 @@ pub(super) enum Sensed {
     Heard(Heard),
     /// A step is due. None is while one is under way.
     Due(Move),
+    /// Somebody may have touched a target.
+    Sign(Sign),
 }
 
 /// The keeper's senses.
@@ -23,6 +26,7 @@ pub(super) struct Senses<'a> {
     pub(super) ears: &'a mut Ears,
     pub(super) watch: HostWatch<'a>,
     pub(super) guarding: Guarding<'a>,
+    pub(super) hands: Hands<'a>,
     pub(super) hooks: Hooks,
     pub(super) tell: Tell<'a>,
 }
@@ -42,6 +46,7 @@ impl Senses<'_> {
                 }
                 note = self.hooks.next() => (self.tell)(FromKeeper::Note(note)),
                 due = self.guarding.look(is_guarded) => return Sensed::Due(due),
+                sign = self.hands.next(is_guarded) => return Sensed::Sign(sign),
             }
         }
     }

@@ -10,7 +10,7 @@ use crate::{
         guard::{Cause, Figures},
         hook::Facts,
         record::Stage,
-        target::Method,
+        target::{Listed, Method},
         text,
         wire::{FromKeeper, Level, Note, Room, RoomTarget, Step},
     },
@@ -32,7 +32,10 @@ impl Acquirer<'_> {
     /// Takes a step, and tells of it. What this lease has already stays as it is.
     pub(super) async fn take_step(&self, journal: &mut Journal, selector: &str, cause: Cause, figures: Figures) -> Taken {
         let begun = Instant::now();
-        let Some(room) = self.room_of_step(journal, selector).await else { return Taken::default() };
+        // What somebody else took from this lease stays theirs.
+        let theirs = journal.state().theirs.clone();
+        let room = self.room_of(journal, selector, |listed| !theirs.contains(&listed.id)).await;
+        let Some(room) = room else { return Taken::default() };
         if room.targets.is_empty() {
             self.note(Note::new(Level::Detail, format!("`{}` has nothing more to give", text::printable(selector))));
             return Taken::default();
@@ -48,7 +51,8 @@ impl Acquirer<'_> {
         taken
     }
 
-    async fn room_of_step(&self, journal: &mut Journal, selector: &str) -> Option<Room> {
+    /// Makes more room with what this selector names and `is_meant`; `None` where that could not be tried.
+    pub(super) async fn room_of(&self, journal: &mut Journal, selector: &str, is_meant: impl Fn(&Listed) -> bool) -> Option<Room> {
         let lock = self.state.lock_later(super::acquire::LOCK_PATIENCE).await;
         let lock = lock.map_err(|error| self.shortfall(error.to_string(), Some(error.hint()))).ok()?;
         let leases = Leases::look(self.state, &lock, Some(&self.request.lease));
@@ -56,7 +60,7 @@ impl Acquirer<'_> {
         let mut found = self.look_at_engine(&[selector.to_owned()]).await?;
         // What a keeper before this one has only announced is taken in earnest.
         let is_held = |id: &String| journal.state().targets.get(id).is_some_and(|held| held.stage == Stage::Held);
-        found.chosen.retain(|listed| !is_held(&listed.id));
+        found.chosen.retain(|listed| !is_held(&listed.id) && is_meant(listed));
         let mut room = Room::default();
         if found.chosen.is_empty() {
             return Some(room);

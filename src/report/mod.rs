@@ -3,6 +3,7 @@
 
 mod chart;
 pub mod github;
+pub mod hands;
 pub mod live;
 pub mod page;
 pub mod past_run;

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use crate::{
     core::{
-        report::{PeakSource, RunReport},
+        report::{PeakSource, RunReport, TargetReport},
         target::Method,
         text::{count, names, printable, size, span},
     },
-    report::{steps, summary::ended},
+    report::{hands::by_somebody, steps, summary::ended},
 };
 
 /// The run in a few lines, with a newline at the end.
@@ -41,7 +41,10 @@ pub fn describe(report: &RunReport) -> String {
     if !answered.is_empty() {
         lines.push(format!("healthy     {}", answered.join(", ")));
     }
-    let not_back: Vec<&str> = report.targets.iter().filter(|target| !target.restored).map(|target| target.target.name.as_str()).collect();
+    let theirs = report.targets.iter().filter_map(|target| Some((target.target.name.as_str(), target.theirs?)));
+    lines.extend(theirs.map(|(name, deed)| format!("theirs      `{}`, {}", printable(name), by_somebody(deed))));
+    let is_missing = |target: &&TargetReport| !target.restored && target.theirs.is_none();
+    let not_back: Vec<&str> = report.targets.iter().filter(is_missing).map(|target| target.target.name.as_str()).collect();
     if !not_back.is_empty() {
         lines.push(format!("not back    {}", names(not_back, 8)));
     }

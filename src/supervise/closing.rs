@@ -178,7 +178,7 @@ impl Drive<'_> {
             exit: exit.into(),
             elapsed_s: took.as_secs_f64(),
             host: self.host.clone(),
-            targets: report::targets(room, &self.steps, self.back.as_ref()),
+            targets: report::targets(room, &self.steps, self.back.as_ref(), &self.theirs),
             steps: self.steps.all().to_vec(),
             swap: report::swap(room, self.back.as_ref(), &seen.points),
             memory: MemoryReport {

@@ -2,7 +2,7 @@
 //! the acts that come back. It decides nothing about a run itself.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     env,
     ffi::OsString,
     fs::File,
@@ -31,6 +31,7 @@ use crate::{
     core::{
         build_site::BuildSite,
         exit::{self, Exit},
+        hand::Deed,
         record::ProcessId,
         report::Steps,
         session::{Act, Event, Session, Stage, Timer},
@@ -119,6 +120,7 @@ pub fn drive(plan: Plan, inherited: Inherited, signals: Signals, say: &mut Say) 
         thrash: None,
         cancelled: false,
         steps: Steps::default(),
+        theirs: BTreeMap::new(),
         host: None,
         room: None,
         started_at: None,
@@ -163,6 +165,8 @@ pub(super) struct Drive<'a> {
     pub(super) cancelled: bool,
     /// What was taken under pressure.
     pub(super) steps: Steps,
+    /// What somebody else did to targets that are theirs now, by id.
+    pub(super) theirs: BTreeMap<String, Deed>,
     /// What a person calls the host, where it is another machine.
     pub(super) host: Option<String>,
     /// The room that was made for it.

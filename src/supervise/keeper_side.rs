@@ -12,7 +12,7 @@ use crate::{
         verdict::Thrash,
         wire::{FromKeeper, Level, Note, Request, ToKeeper},
     },
-    report::{steps, summary},
+    report::{hands, steps, summary},
 };
 
 /// A keeper that dies again and again dies of something that the next one meets as well.
@@ -82,6 +82,15 @@ impl Drive<'_> {
                     self.thrash = Some(Thrash { time, figures, steps: self.steps.count() });
                     self.queue.push_back(Event::Thrashing);
                 }
+            }
+            FromKeeper::Touched { id, name, deed, reply } => {
+                let first = self.room.iter().flat_map(|room| &room.targets).find(|target| target.id == id);
+                self.say.info(hands::touched(&name, deed, reply, first.or_else(|| self.steps.target(&id))));
+                self.theirs.insert(id, deed);
+            }
+            FromKeeper::TakenAgain(target) => {
+                self.say.info(hands::taken_again(&target));
+                self.theirs.remove(&target.id);
             }
             FromKeeper::Covered => self.covered = true,
             FromKeeper::Suspended => {

@@ -15,12 +15,13 @@ use crate::support::{
 };
 
 /// Keys that only the user's and the system's file may hold, with values that are fine there.
-const OWN_KEYS: [&str; 14] = [
+const OWN_KEYS: [&str; 15] = [
     "no_reclaim = true",
     "swap = 'off'",
     "swap_file = '/var/lib/makeroom/other'",
     "engine = 'unix:///nonexistent/docker.sock'",
     "context = 'default'",
+    "insist = true",
     "strict = false",
     "on_room_made = 'true'",
     "on_pressure = 'true'",

@@ -19,6 +19,7 @@ mod engine_hangs;
 mod exits;
 mod full_disk;
 mod guard;
+mod hands;
 mod hooks;
 mod inherit;
 mod journal;
