@@ -32,6 +32,8 @@ pub struct Facts<'a> {
     pub keep: &'a [Selector],
     /// The container that makeroom itself runs in.
     pub own_container: Option<&'a str>,
+    /// The ids of the Swarm services that can be scaled to 0.
+    pub scalable: &'a [String],
     /// `--method`.
     pub method: MethodWish,
     /// `--no-reclaim`.
@@ -211,7 +213,9 @@ fn targets(facts: &Facts<'_>, memory: &Memory, swap_free_bytes: u64, containers:
     };
     let method_of = |target: &Audited| {
         let back = facts.containers.iter().find(|(listed, _)| listed.id == target.id);
-        let back = back.is_some_and(|(listed, now)| now.as_ref().is_some_and(|now| comes_back(listed, now)));
+        let back = back.is_some_and(|(listed, now)| {
+            now.as_ref().is_some_and(|now| comes_back(listed, now, |service| facts.scalable.iter().any(|id| id == service)))
+        });
         method(method_facts, target.memory_bytes, back)
     };
     let mut planned: Vec<Planned> = (targets.into_iter())
@@ -259,7 +263,7 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
-    use crate::core::plan::NeedSource;
+    use crate::core::{plan::NeedSource, swarm};
 
     const MIB: u64 = 1 << 20;
 
@@ -303,6 +307,7 @@ mod tests {
             pause,
             keep: &[],
             own_container: None,
+            scalable: &[],
             method: MethodWish::Auto,
             no_reclaim: false,
             swap: SwapWish::default(),
@@ -360,6 +365,11 @@ mod tests {
             let audit = audit(&facts).expect("an audit");
             assert_eq!((audit.targets[0].method, audit.room_bytes), (method, room_mib * MIB), "{facts:?}");
         }
+        let tasks = [container("a", &[(swarm::TASK, "t"), (swarm::SERVICE, "s")])];
+        let of = |scalable: &[String]| {
+            audit(&Facts { has_root: false, scalable, ..facts(&measured, &tasks, &pause) }).expect("an audit").targets[0].method
+        };
+        assert_eq!((of(&[]), of(&["s".to_owned()])), (Method::Pause, Method::Stop));
     }
 
     #[test]

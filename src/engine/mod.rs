@@ -5,3 +5,4 @@ pub mod client;
 pub mod endpoint;
 pub mod ping;
 mod probe;
+mod swarm;
