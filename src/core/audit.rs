@@ -145,6 +145,7 @@ pub fn audit(facts: &Facts<'_>) -> Option<Audit> {
     let cache_bytes = containers.iter().filter_map(|container| container.cache_bytes).sum();
     let containers_bytes = containers.iter().filter_map(|container| container.memory_bytes).sum::<u64>().saturating_sub(cache_bytes);
     let fit = facts.need.map(|need| Fit::of(need.bytes, memory.available_bytes, room_bytes));
+    let unmatched = choice.unmatched.iter().map(|selector| format!("no container matches `{}`", printable(selector)));
     Some(Audit {
         version: VERSION,
         host: facts.host.map(str::to_owned),
@@ -162,14 +163,10 @@ pub fn audit(facts: &Facts<'_>) -> Option<Audit> {
         fit,
         room_bytes,
         swap_to_have_bytes: swap_free_bytes,
-        warnings: unmatched(&choice.unmatched).chain(warnings(facts, &roles, &targets)).collect(),
+        warnings: unmatched.chain(warnings(facts, &roles, &targets)).collect(),
         targets,
         containers,
     })
-}
-
-fn unmatched(selectors: &[String]) -> impl Iterator<Item = String> {
-    selectors.iter().map(|selector| format!("no container matches `{}`", printable(selector)))
 }
 
 fn roles(facts: &Facts<'_>, listed: &[Listed], chosen: &[usize]) -> Vec<Role> {
@@ -263,7 +260,7 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
-    use crate::core::{plan::NeedSource, swarm};
+    use crate::core::plan::NeedSource;
 
     const MIB: u64 = 1 << 20;
 
@@ -365,11 +362,6 @@ mod tests {
             let audit = audit(&facts).expect("an audit");
             assert_eq!((audit.targets[0].method, audit.room_bytes), (method, room_mib * MIB), "{facts:?}");
         }
-        let tasks = [container("a", &[(swarm::TASK, "t"), (swarm::SERVICE, "s")])];
-        let of = |scalable: &[String]| {
-            audit(&Facts { has_root: false, scalable, ..facts(&measured, &tasks, &pause) }).expect("an audit").targets[0].method
-        };
-        assert_eq!((of(&[]), of(&["s".to_owned()])), (Method::Pause, Method::Stop));
     }
 
     #[test]

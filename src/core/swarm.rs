@@ -90,10 +90,12 @@ impl Service {
     }
 }
 
-/// The service that a container is a task of.
+/// The service that a container is a task of. Anybody can write labels: what is no id of Swarm's never gets into a
+/// request's path.
 #[must_use]
 pub fn service_of(listed: &Listed) -> Option<&str> {
-    listed.labels.get(TASK).and_then(|_| listed.labels.get(SERVICE)).map(String::as_str)
+    let id = listed.labels.get(TASK).and_then(|_| listed.labels.get(SERVICE))?;
+    id.bytes().all(|byte| byte.is_ascii_alphanumeric()).then_some(id)
 }
 
 /// What there is to inspect of a service in the place of its tasks: it was never started, and does not run.
@@ -164,5 +166,7 @@ mod tests {
         let task =
             Listed { id: "c".to_owned(), labels: HashMap::from([TASK, SERVICE].map(|key| (key.to_owned(), "s".to_owned()))), ..listed };
         assert_eq!((service_of(&task), inspected(&task)), (Some("s"), None));
+        let labels = HashMap::from([TASK, SERVICE].map(|key| (key.to_owned(), "../s".to_owned())));
+        assert_eq!(service_of(&Listed { labels, ..task }), None);
     }
 }

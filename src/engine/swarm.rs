@@ -21,8 +21,9 @@ impl Engine {
     /// [`EngineError`]; [`EngineError::is_not_found`] where there is none, 503 where this engine manages no swarm.
     pub async fn service(&self, id: &str) -> Result<Service, EngineError> {
         let answer = bounded(QUESTION, get(&self.docker, format!("/services/{id}"))).await?;
-        let read = serde_json::from_slice(&answer).ok().and_then(Service::of);
-        read.ok_or_else(|| EngineError::Lost { cause: "it does not describe a service".to_owned() })
+        // The engine finds one by its name as well, which is not asked for.
+        let read = serde_json::from_slice(&answer).ok().and_then(Service::of).filter(|service| service.id == id);
+        read.ok_or_else(|| EngineError::Lost { cause: "it does not describe this service".to_owned() })
     }
 
     /// Gives a service this number of replicas, and changes nothing else of it. A service that was changed since it

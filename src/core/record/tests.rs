@@ -183,3 +183,19 @@ fn a_journal_of_the_version_before_hosts_were_recorded_is_one_of_this_machine() 
     assert_eq!(state.host(), None);
     assert_eq!(state.opened.and_then(|opened| opened.engine).as_deref(), Some("unix:///s"));
 }
+
+#[test]
+fn a_target_of_the_version_before_services_were_scaled_is_a_container() {
+    let json = r#"{"record":"taking","target":{"id":"c","name":"n","started_at":"t","project":null,"service":null,"depends_on":[]},"method":"stop"}"#;
+    let journal = format!("{:08x} {json}\n", crc32fast::hash(json.as_bytes()));
+    let state = read(journal.as_bytes()).expect("readable");
+    assert_eq!(state.targets["c"].target.swarm, None);
+}
+
+#[test]
+fn a_scaled_service_is_read_as_it_was_written() {
+    let swarm = Some(Scaled { replicas: 2, tasks: vec!["web.1.t".to_owned()] });
+    let service = Target { swarm, ..target("s") };
+    let journal = line(&Record::Taking { target: service.clone(), method: Method::Stop });
+    assert_eq!(read(journal.as_bytes()).expect("readable").targets["s"].target, service);
+}

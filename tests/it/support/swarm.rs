@@ -72,8 +72,8 @@ impl SwarmService {
             },
             "UpdateConfig": { "Parallelism": 2, "Delay": 1_000_000_000, "MaxFailureRatio": 0.15 },
         });
-        let made = api::must(&swarm(), "POST", "/services/create", Some(&body)).json();
-        Self { id: made["ID"].as_str().expect("an id").to_owned(), name }
+        let answer = api::must(&swarm(), "POST", "/services/create", Some(&body)).json();
+        Self { id: answer["ID"].as_str().expect("an id").to_owned(), name }
     }
 
     /// Its name.
