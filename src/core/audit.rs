@@ -208,11 +208,10 @@ fn targets(facts: &Facts<'_>, memory: &Memory, swap_free_bytes: u64, containers:
         swap_free_bytes,
         targets_bytes: targets.iter().map(|target| target.memory_bytes).sum(),
     };
+    let is_scalable = |service: &str| facts.scalable.iter().any(|id| id == service);
     let method_of = |target: &Audited| {
         let back = facts.containers.iter().find(|(listed, _)| listed.id == target.id);
-        let back = back.is_some_and(|(listed, now)| {
-            now.as_ref().is_some_and(|now| comes_back(listed, now, |service| facts.scalable.iter().any(|id| id == service)))
-        });
+        let back = back.is_some_and(|(listed, now)| now.as_ref().is_some_and(|now| comes_back(listed, now, is_scalable)));
         method(method_facts, target.memory_bytes, back)
     };
     let mut planned: Vec<Planned> = (targets.into_iter())
