@@ -1,10 +1,12 @@
 //! Services of a Docker Swarm: their tasks are paused like other containers, and a service is stopped by its number of
 //! replicas. The swarm is a single node, on an engine of its own.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::support::{
-    makeroom::Running,
+    makeroom::{Running, wait_until_gone},
     process,
     proxy::{Deed, Moment, Proxy},
     schema,
@@ -81,6 +83,26 @@ fn plan_shows_the_tasks_of_a_service_as_stopped_and_those_of_a_global_one_as_pau
         let plan = site.makeroom(["plan", "--json", "--method", "stop", "--pause", &service.tasks_glob()]).run();
         let plan: Value = serde_json::from_str(&plan.out).expect("JSON");
         assert_eq!(plan["targets"][0]["method"], json!(method), "{plan}");
+    }
+}
+
+#[test]
+fn a_started_lease_holds_it_at_0_until_it_is_stopped_its_keeper_killed_or_not() {
+    let service = SwarmService::replicated(1);
+    for is_killed in [false, true] {
+        let site = Site::at(swarm());
+        site.makeroom(["start", "--method", "stop", "--pause", &service.tasks_glob()]).run().expect_code(0);
+        assert_eq!(service.replicas(), Some(0));
+        if is_killed {
+            let keepers = site.keepers();
+            keepers.iter().for_each(|&keeper| process::signal(keeper, libc::SIGKILL));
+            wait_until_gone(Duration::from_secs(10), "the keeper", &keepers);
+        }
+        let verb = if is_killed { "recover" } else { "stop" };
+        site.makeroom([verb]).run().expect_code(0);
+        assert_eq!(service.replicas(), Some(1));
+        service.wait_until_it_runs(1);
+        nothing_is_left(&site);
     }
 }
 
