@@ -98,10 +98,9 @@ impl Acquirer<'_> {
     }
 }
 
-fn in_place_of(tasks: Vec<Candidate>, service: &Service, replicas: u64, own: &LeaseState) -> Candidate {
+fn in_place_of(mut tasks: Vec<Candidate>, service: &Service, replicas: u64, own: &LeaseState) -> Candidate {
     let known: Vec<u64> = tasks.iter().filter_map(|task| task.memory_bytes).collect();
     let memory_bytes = (!known.is_empty()).then(|| known.iter().sum());
-    let mut tasks = tasks;
     let scaled = Scaled { replicas, tasks: tasks.iter().map(|task| task.target.name.clone()).collect() };
     let mut one = tasks.swap_remove(0);
     one.announced = own.targets.contains_key(&service.id);

@@ -95,7 +95,9 @@ fn a_started_lease_holds_it_at_0_until_it_is_stopped_its_keeper_killed_or_not() 
         assert_eq!(service.replicas(), Some(0));
         if is_killed {
             let keepers = site.keepers();
-            keepers.iter().for_each(|&keeper| process::signal(keeper, libc::SIGKILL));
+            for &keeper in &keepers {
+                process::signal(keeper, libc::SIGKILL);
+            }
             wait_until_gone(Duration::from_secs(10), "the keeper", &keepers);
         }
         let verb = if is_killed { "recover" } else { "stop" };
