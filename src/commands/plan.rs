@@ -1,8 +1,8 @@
 //! `makeroom plan`: the audit of the host's memory and what a run would do. Changes nothing.
 
-use std::{ffi::OsString, io::Write as _, process::ExitCode};
+use std::{collections::BTreeSet, ffi::OsString, io::Write as _, process::ExitCode};
 
-use futures_util::{StreamExt as _, stream};
+use futures_util::{StreamExt as _, future, stream};
 
 use super::need;
 use crate::{
@@ -11,12 +11,13 @@ use crate::{
     core::{
         audit::{Audit, Facts, audit},
         route::Route,
-        target::{Inspected, Listed},
+        swarm,
+        target::{self, Activity, Inspected, Listed},
         text,
     },
     engine::client::{Engine, EngineError},
     host::{container::own_container, reclaim},
-    keeper::{reach::Reach, restore::AT_ONCE},
+    keeper::{reach::Reach, restore::AT_ONCE, services},
     report::{plan_table, say::Say},
 };
 
@@ -69,6 +70,7 @@ async fn look(settings: &Settings, command: &[OsString], say: &mut Say) -> Resul
         );
     }
     let own = own_container();
+    let scalable = scalable(&reach, settings, &containers).await;
     let facts = Facts {
         host: reach.shell.host_name(),
         measured: &measured,
@@ -76,6 +78,7 @@ async fn look(settings: &Settings, command: &[OsString], say: &mut Say) -> Resul
         pause: &settings.pause,
         keep: &settings.keep,
         own_container: own.as_deref(),
+        scalable: &scalable,
         method: settings.method,
         no_reclaim: settings.no_reclaim,
         swap: settings.swap,
@@ -95,6 +98,21 @@ async fn containers(reach: &Reach) -> Result<Vec<(Listed, Option<Inspected>)>, (
     let listed = engine.list().await.map_err(said)?;
     let inspecting = listed.into_iter().map(|listed| inspected(&engine, listed));
     Ok(stream::iter(inspecting).buffered(AT_ONCE).collect().await)
+}
+
+/// The Swarm services that a run would scale to 0, were it to stop them.
+async fn scalable(reach: &Reach, settings: &Settings, containers: &[(Listed, Option<Inspected>)]) -> Vec<String> {
+    let listed: Vec<Listed> = containers.iter().map(|(listed, _)| listed.clone()).collect();
+    let chosen = target::choose(&listed, &settings.pause, &settings.keep).chosen;
+    let is_meant = |task: &Listed| chosen.iter().any(|&index| listed[index].id == task.id) && task.activity == Activity::Running;
+    let services: BTreeSet<&str> = chosen.iter().filter_map(|&index| swarm::service_of(&listed[index])).collect();
+    // What cannot be reached has no containers either, and that is said already.
+    let Ok(engine) = reach.engine().await else { return Vec::new() };
+    let looking = services.into_iter().map(|id| {
+        let (engine, listed) = (&engine, &listed);
+        async move { services::scalable(engine, id, listed, is_meant).await.ok().map(|_| id.to_owned()) }
+    });
+    stream::iter(looking).buffered(AT_ONCE).filter_map(future::ready).collect().await
 }
 
 /// One that vanishes between the list and this has no processes any more.

@@ -56,6 +56,8 @@ struct Target {
     name: String,
     id: String,
     method: Method,
+    /// What a Swarm service is scaled back to; null where it is a container.
+    replicas: Option<u64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -124,7 +126,12 @@ fn of_state(lease: &str, state: &LeaseState, alive: bool) -> Lease {
         targets: state
             .targets
             .values()
-            .map(|held| Target { name: held.target.name.clone(), id: held.target.id.clone(), method: held.method })
+            .map(|held| Target {
+                name: held.target.name.clone(),
+                id: held.target.id.clone(),
+                method: held.method,
+                replicas: held.target.swarm.as_ref().map(|scaled| scaled.replicas),
+            })
             .collect(),
         areas: state.areas.keys().cloned().collect(),
         settings: state.settings.values().cloned().collect(),
@@ -150,7 +157,8 @@ fn describe(status: &Status) -> String {
         lines.push(format!("{}  {what}{until}, since {since}{holder}", lease.id));
         for target in &lease.targets {
             let how = if target.method == Method::Pause { "paused" } else { "stopped" };
-            lines.push(format!("    {how:<8} {}", text::printable(&target.name)));
+            let back = target.replicas.map_or_else(String::new, |replicas| format!(", scaled from {replicas} to 0"));
+            lines.push(format!("    {how:<8} {}{back}", text::printable(&target.name)));
         }
         lines.extend(lease.areas.iter().map(|path| format!("    swap     {}", text::printable(path))));
         let changed =

@@ -32,6 +32,8 @@ pub struct Facts<'a> {
     pub keep: &'a [Selector],
     /// The container that makeroom itself runs in.
     pub own_container: Option<&'a str>,
+    /// The ids of the Swarm services that can be scaled to 0.
+    pub scalable: &'a [String],
     /// `--method`.
     pub method: MethodWish,
     /// `--no-reclaim`.
@@ -143,6 +145,7 @@ pub fn audit(facts: &Facts<'_>) -> Option<Audit> {
     let cache_bytes = containers.iter().filter_map(|container| container.cache_bytes).sum();
     let containers_bytes = containers.iter().filter_map(|container| container.memory_bytes).sum::<u64>().saturating_sub(cache_bytes);
     let fit = facts.need.map(|need| Fit::of(need.bytes, memory.available_bytes, room_bytes));
+    let unmatched = choice.unmatched.iter().map(|selector| format!("no container matches `{}`", printable(selector)));
     Some(Audit {
         version: VERSION,
         host: facts.host.map(str::to_owned),
@@ -160,14 +163,10 @@ pub fn audit(facts: &Facts<'_>) -> Option<Audit> {
         fit,
         room_bytes,
         swap_to_have_bytes: swap_free_bytes,
-        warnings: unmatched(&choice.unmatched).chain(warnings(facts, &roles, &targets)).collect(),
+        warnings: unmatched.chain(warnings(facts, &roles, &targets)).collect(),
         targets,
         containers,
     })
-}
-
-fn unmatched(selectors: &[String]) -> impl Iterator<Item = String> {
-    selectors.iter().map(|selector| format!("no container matches `{}`", printable(selector)))
 }
 
 fn roles(facts: &Facts<'_>, listed: &[Listed], chosen: &[usize]) -> Vec<Role> {
@@ -209,9 +208,10 @@ fn targets(facts: &Facts<'_>, memory: &Memory, swap_free_bytes: u64, containers:
         swap_free_bytes,
         targets_bytes: targets.iter().map(|target| target.memory_bytes).sum(),
     };
+    let is_scalable = |service: &str| facts.scalable.iter().any(|id| id == service);
     let method_of = |target: &Audited| {
         let back = facts.containers.iter().find(|(listed, _)| listed.id == target.id);
-        let back = back.is_some_and(|(listed, now)| now.as_ref().is_some_and(|now| comes_back(listed, now)));
+        let back = back.is_some_and(|(listed, now)| now.as_ref().is_some_and(|now| comes_back(listed, now, is_scalable)));
         method(method_facts, target.memory_bytes, back)
     };
     let mut planned: Vec<Planned> = (targets.into_iter())
@@ -303,6 +303,7 @@ mod tests {
             pause,
             keep: &[],
             own_container: None,
+            scalable: &[],
             method: MethodWish::Auto,
             no_reclaim: false,
             swap: SwapWish::default(),

@@ -61,6 +61,7 @@ mod tests {
             service: None,
             depends_on: vec![],
             was_healthy: false,
+            swarm: None,
         };
         HeldTarget { target, method, stage: Stage::Held }
     }

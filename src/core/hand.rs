@@ -125,6 +125,7 @@ mod tests {
             service: Some(format!("service-of-{id}")),
             depends_on: vec![],
             was_healthy: false,
+            swarm: None,
         }
     }
 

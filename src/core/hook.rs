@@ -171,6 +171,7 @@ mod tests {
             service: None,
             depends_on: vec![],
             was_healthy: false,
+            swarm: None,
         };
         let targets = ids.iter().map(|id| ((*id).to_owned(), HeldTarget { target: target(id), method: Method::Pause, stage: Stage::Held }));
         LeaseState { targets: targets.collect(), ..LeaseState::default() }

@@ -26,6 +26,7 @@ pub mod sample;
 pub mod selector;
 pub mod session;
 pub mod swap;
+pub mod swarm;
 pub mod target;
 pub mod text;
 pub mod timeline;

@@ -44,6 +44,7 @@ mod tests {
             service: Some(service.to_owned()),
             depends_on: depends_on(depends),
             was_healthy: false,
+            swarm: None,
         }
     }
 

@@ -6,7 +6,8 @@ use serde::Serialize;
 use super::{
     cgroup::Cgroup,
     memory::Memory,
-    target::Method,
+    swarm,
+    target::{Listed, Method},
     values::{Size, SwapWish},
 };
 
@@ -130,6 +131,15 @@ pub fn enough(gives_bytes: &[u64], gap_bytes: u64) -> Vec<usize> {
     chosen
 }
 
+/// The same with all tasks of each Swarm service that has one among them: a service is scaled to 0 as a whole.
+#[must_use]
+pub fn with_whole_services(listed: &[Listed], enough: &[usize]) -> Vec<usize> {
+    let services: Vec<&str> = enough.iter().filter_map(|&index| swarm::service_of(&listed[index])).collect();
+    let is_needed =
+        |&index: &usize| enough.contains(&index) || swarm::service_of(&listed[index]).is_some_and(|service| services.contains(&service));
+    (0..listed.len()).filter(is_needed).collect()
+}
+
 /// Whether the build fits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "verdict", rename_all = "snake_case")]
@@ -172,6 +182,7 @@ impl Fit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::target::Activity;
 
     const MIB: u64 = 1 << 20;
 
@@ -220,6 +231,22 @@ mod tests {
             assert_eq!(enough(&gives, gap), expected, "a gap of {gap}");
         }
         assert!(enough(&[], 5).is_empty());
+    }
+
+    #[test]
+    fn a_task_of_a_service_brings_the_others_of_it_along() {
+        let task = |service: &str| Listed {
+            id: String::new(),
+            names: vec![],
+            labels: [swarm::TASK, swarm::SERVICE].map(|key| (key.to_owned(), service.to_owned())).into(),
+            activity: Activity::Running,
+            ports: vec![],
+        };
+        let plain = || Listed { labels: <_>::default(), ..task("") };
+        let listed = [task("a"), plain(), task("b"), task("a"), plain()];
+        for (enough, expected) in [(vec![], vec![]), (vec![1], vec![1]), (vec![3, 4], vec![0, 3, 4]), (vec![2], vec![2])] {
+            assert_eq!(with_whole_services(&listed, &enough), expected);
+        }
     }
 
     #[test]

@@ -9,10 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{route::Prefix, target::Method};
+use super::{route::Prefix, swarm::Scaled, target::Method};
 
 /// The version of the records that this makeroom writes and understands.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// A process that cannot be mistaken for another one that got its pid later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,14 +69,16 @@ pub struct Opened {
     pub at: Timestamp,
 }
 
-/// A container as it was when it was taken: enough to know it again and to restore it.
+/// A container as it was when it was taken, or a Swarm service in the place of its tasks: enough to know it again and
+/// to restore it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
-    /// The full id.
+    /// The full id, of the container or of the service.
     pub id: String,
     /// The name, for messages only.
     pub name: String,
     /// The engine's StartedAt: another one means that it was restarted since and is not ours.
+    /// A service has none.
     pub started_at: String,
     /// Compose's project.
     pub project: Option<String>,
@@ -87,6 +89,10 @@ pub struct Target {
     /// Its health check was content.
     #[serde(default)]
     pub was_healthy: bool,
+    /// It is a Swarm service, which is stopped by scaling it to 0. Since version 4: a makeroom that does not know it
+    /// would look for a container, find none, and take it for removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub swarm: Option<Scaled>,
 }
 
 /// A swap area that makeroom made.

@@ -4,12 +4,10 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{probe::Probe, selector::Selector, values::MethodWish};
+use super::{probe::Probe, selector::Selector, swarm, values::MethodWish};
 
 /// Compose's label with what a service depends on: `service:condition:restart,…`.
 pub const COMPOSE_DEPENDS_ON: &str = "com.docker.compose.depends_on";
-/// Swarm's label on each of its tasks. A task that stops is replaced, so it is never stopped.
-pub const SWARM_TASK: &str = "com.docker.swarm.task.id";
 
 /// Podman's label with the systemd unit that a container is of (podman-generate-systemd(1), podman-systemd.unit(5)).
 /// Ending the container ends the unit, or has systemd start another one, so it is never stopped.
@@ -146,10 +144,12 @@ pub fn method(facts: MethodFacts, target_bytes: Option<u64>, comes_back: bool) -
     if stop { Method::Stop } else { Method::Pause }
 }
 
-/// Whether a container that was stopped can be started again as the same one.
+/// Whether a container that was stopped can be started again as the same one. A Swarm task cannot, but where `scalable`
+/// says so of its service's id, the service can be scaled to 0 and back.
 #[must_use]
-pub fn comes_back(listed: &Listed, now: &Inspected) -> bool {
-    !now.auto_remove && ![SWARM_TASK, SYSTEMD_UNIT].iter().any(|label| listed.labels.contains_key(*label))
+pub fn comes_back(listed: &Listed, now: &Inspected, scalable: impl Fn(&str) -> bool) -> bool {
+    let is_replaced = listed.labels.contains_key(swarm::TASK) && !swarm::service_of(listed).is_some_and(scalable);
+    !now.auto_remove && !listed.labels.contains_key(SYSTEMD_UNIT) && !is_replaced
 }
 
 #[cfg(test)]
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_removed_on_exit_or_belongs_to_a_swarm_does_not_come_back() {
+    fn what_is_removed_on_exit_or_replaced_by_a_swarm_does_not_come_back() {
         let now = |auto_remove| Inspected {
             activity: Activity::Running,
             started_at: String::new(),
@@ -217,9 +217,14 @@ mod tests {
             probe: None,
         };
         let with = |label: &str| Listed { labels: HashMap::from([(label.to_owned(), "x".to_owned())]), ..listed("a") };
-        assert!(comes_back(&listed("a"), &now(false)));
-        assert!(!comes_back(&listed("a"), &now(true)));
-        assert!(!comes_back(&with(SWARM_TASK), &now(false)));
-        assert!(!comes_back(&with(SYSTEMD_UNIT), &now(false)));
+        let any = |_: &str| true;
+        assert!(comes_back(&listed("a"), &now(false), any));
+        assert!(!comes_back(&listed("a"), &now(true), any));
+        assert!(!comes_back(&with(SYSTEMD_UNIT), &now(false), any));
+        let mut task = with(swarm::TASK);
+        assert!(!comes_back(&task, &now(false), any), "of no service");
+        task.labels.insert(swarm::SERVICE.to_owned(), "s".to_owned());
+        assert!(comes_back(&task, &now(false), |service| service == "s"));
+        assert!(!comes_back(&task, &now(false), |_| false));
     }
 }

@@ -28,7 +28,7 @@ const PAUSE: Duration = Duration::from_secs(10);
 /// Starting runs hooks, mounts and networks.
 const START: Duration = Duration::from_secs(30);
 /// What the engine adds to the time a container is given to stop.
-const STOP_MARGIN: Duration = Duration::from_secs(15);
+pub(super) const STOP_MARGIN: Duration = Duration::from_secs(15);
 /// The engine's own default for a container without a stop timeout (moby, `container.DefaultStopTimeout`).
 const DEFAULT_STOP: Duration = Duration::from_secs(10);
 
@@ -53,8 +53,14 @@ pub enum EngineError {
     Lost { cause: String },
     #[error("the container is being removed")]
     Removing,
-    #[error("the engine says that it is done, and the container is as before")]
+    #[error("the engine says that it is done, and nothing has changed")]
     NotSeen,
+    #[error("the service has no number of replicas")]
+    NotReplicated,
+    #[error("somebody else has changed the service's number of replicas")]
+    Rescaled,
+    #[error("its tasks are still there after {} s", after.as_secs())]
+    TasksStay { after: Duration },
 }
 
 impl EngineError {
@@ -71,10 +77,16 @@ impl EngineError {
         matches!(self, Self::Refused { status: 500.., message } if message.contains("unable to freeze"))
     }
 
-    /// The container is not in a state for this: 409.
+    /// The container is not in a state for this: 409. Or the service is not.
     #[must_use]
     pub fn is_conflict(&self) -> bool {
-        matches!(self, Self::Refused { status: 409, .. })
+        matches!(self, Self::Refused { status: 409, .. } | Self::Rescaled)
+    }
+
+    /// The service was changed since it was looked at, so nothing is done (swarmkit, `manager/state/store/memory.go`).
+    #[must_use]
+    pub fn is_out_of_sequence(&self) -> bool {
+        matches!(self, Self::Refused { message, .. } if message.contains("update out of sequence"))
     }
 
     /// The engine itself is gone or went away, as opposed to refusing this call.
@@ -87,7 +99,7 @@ impl EngineError {
     #[must_use]
     pub fn is_outcome_unknown(&self) -> bool {
         // A 5xx can come from a runtime that failed half-way.
-        matches!(self, Self::Silent { .. } | Self::Lost { .. } | Self::Refused { status: 500.., .. })
+        matches!(self, Self::Silent { .. } | Self::Lost { .. } | Self::TasksStay { .. } | Self::Refused { status: 500.., .. })
     }
 
     /// What a person can do about it, where that is known.

@@ -6,3 +6,4 @@ pub mod endpoint;
 pub mod events;
 pub mod ping;
 mod probe;
+mod swarm;

@@ -12,6 +12,7 @@ use super::{
     cancel::Cancel,
     reach::Reach,
     restore::{AT_ONCE, Restorer, recovered},
+    services::{scaled, with_scaled},
     take::Taken,
     tune::tune,
 };
@@ -19,7 +20,7 @@ use crate::{
     core::{
         cgroup::Measured,
         memory::meminfo,
-        record::{Opened, Record, Setting, VERSION},
+        record::{Opened, Record, Setting, Target, VERSION},
         route::Route,
         selector::Selector,
         target::{Activity, Listed, choose},
@@ -104,7 +105,7 @@ impl Acquirer<'_> {
         if let Some(lease) = self.held_already(&leases) {
             return Acquired::HeldAlready(lease);
         }
-        let mut found = self.look_at_first().await;
+        let mut found = self.look_at_first(&scaled(journal.state(), &leases)).await;
         if let Some(found) = &mut found {
             // Made again after Ctrl-Z: what somebody else took from this lease meanwhile stays theirs.
             found.chosen.retain(|listed| !journal.state().theirs.contains(&listed.id));
@@ -263,26 +264,27 @@ impl Acquirer<'_> {
 
     /// Looks at the engine before the build: also for steps that may be needed later. What is wrong with
     /// them is better known now than when memory is short.
-    async fn look_at_first(&self) -> Option<Found> {
+    async fn look_at_first(&self, scaled: &[Target]) -> Option<Found> {
         let then = self.request.guard.as_ref().map_or(&[][..], |guard| &guard.then);
         if self.request.pause.is_empty() && then.is_empty() {
             return None;
         }
-        let mut found = self.look_at_engine(&[&self.request.pause[..], then].concat()).await?;
+        let mut found = self.look_at_engine(&[&self.request.pause[..], then].concat(), scaled).await?;
         let pause = selectors(&self.request.pause);
         found.chosen.retain(|listed| pause.iter().any(|selector| selector.matches(&listed.names, &listed.labels)));
         Some(found)
     }
 
-    /// Looks for the containers that are meant by these selectors.
-    pub(super) async fn look_at_engine(&self, selectors: &[String]) -> Option<Found> {
+    /// Looks for the containers that are meant by these selectors; `scaled` are the services that leases have
+    /// scaled to 0.
+    pub(super) async fn look_at_engine(&self, selectors: &[String], scaled: &[Target]) -> Option<Found> {
         if let Err(error) = self.reach.endpoint() {
             self.shortfall(format!("{error}; no container is paused"), Some("`docker context ls` shows what there is".to_owned()));
             return None;
         }
         let found = async {
             let engine = self.reach.engine().await?;
-            let listed = engine.list().await?;
+            let listed = with_scaled(&engine, engine.list().await?, scaled).await;
             Ok::<_, EngineError>((engine, listed))
         };
         let (engine, listed) =

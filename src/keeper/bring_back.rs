@@ -4,6 +4,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::services::scale_back;
 use crate::{
     core::{
         record::{HeldTarget, Restored, Stage},
@@ -26,6 +27,9 @@ const PAUSE_UNKNOWN: Duration = Duration::from_secs(5);
 /// # Errors
 /// [`EngineError`] where another attempt may get further.
 pub(super) async fn bring_back(engine: &Engine, held: &HeldTarget) -> Result<Restored, EngineError> {
+    if let Some(scaled) = &held.target.swarm {
+        return scale_back(engine, held, scaled).await;
+    }
     let Some(now) = look(engine, held).await? else { return Ok(Restored::Removed) };
     if now.started_at != held.target.started_at {
         return Ok(Restored::Theirs);

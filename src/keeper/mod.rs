@@ -22,6 +22,7 @@ pub mod process;
 pub mod reach;
 pub mod restore;
 mod senses;
+pub mod services;
 mod step;
 mod take;
 mod theirs;

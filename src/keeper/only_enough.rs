@@ -8,6 +8,7 @@ use crate::{
         plan::{self, Fit, Means},
         target::{Activity, Listed, MethodFacts, method},
         text::size,
+        values::MethodWish,
         wire::{Level, Note, Room},
     },
     lease::leases::Leases,
@@ -26,7 +27,10 @@ impl Acquirer<'_> {
         let is_held = |listed: &Listed| leases.holder_of(&listed.id).is_some();
         let (mut needed, free): (Vec<_>, Vec<_>) = std::mem::take(&mut found.chosen).into_iter().partition(is_held);
         let gives = self.gives(&free, looked).await;
-        let enough = plan::enough(&gives, gap_bytes);
+        let mut enough = plan::enough(&gives, gap_bytes);
+        if self.request.method != MethodWish::Pause {
+            enough = plan::with_whole_services(&free, &enough);
+        }
         let running = free.iter().filter(|listed| listed.activity == Activity::Running).count();
         if !enough.is_empty() && enough.len() < running {
             let text = format!("{} are missing: {} of {running} targets are enough", size(gap_bytes), enough.len());

@@ -192,6 +192,10 @@ impl Restorer<'_> {
                     back.engine_lost |= engine_lost;
                     (self.tell)(FromKeeper::Progress { phase: Phase::Restoring, done, total: ours.len() });
                     again.extend((result == Ok(Restored::Done)).then(|| Again { target: held.target.clone(), since: Instant::now() }));
+                    if result == Ok(Restored::Theirs) && held.target.swarm.is_some() {
+                        let text = format!("`{}` was scaled by somebody else and stays so", text::printable(&held.target.name));
+                        self.note(Note::new(Level::Info, text));
+                    }
                     self.record(journal, &outcome(held, result, &mut back));
                 }
             }

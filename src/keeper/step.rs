@@ -4,7 +4,7 @@
 
 use std::time::Instant;
 
-use super::{acquire::Acquirer, restore::Restorer};
+use super::{acquire::Acquirer, restore::Restorer, services::scaled};
 use crate::{
     core::{
         guard::{Cause, Figures},
@@ -57,7 +57,7 @@ impl Acquirer<'_> {
         let lock = lock.map_err(|error| self.shortfall(error.to_string(), Some(error.hint()))).ok()?;
         let leases = Leases::look(self.state, &lock, Some(&self.request.lease));
         let leases = leases.map_err(|error| self.shortfall(format!("cannot list the leases: {error}"), None)).ok()?;
-        let mut found = self.look_at_engine(&[selector.to_owned()]).await?;
+        let mut found = self.look_at_engine(&[selector.to_owned()], &scaled(journal.state(), &leases)).await?;
         // What a keeper before this one has only announced is taken in earnest.
         let is_held = |id: &String| journal.state().targets.get(id).is_some_and(|held| held.stage == Stage::Held);
         found.chosen.retain(|listed| !is_held(&listed.id) && is_meant(listed));

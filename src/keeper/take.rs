@@ -13,6 +13,7 @@ use crate::{
         order,
         record::{Record, Target},
         selector::{COMPOSE_PROJECT, COMPOSE_SERVICE},
+        swarm,
         target::{COMPOSE_DEPENDS_ON, Inspected, Listed, Method, MethodFacts, comes_back, method},
         text,
         wire::{FromKeeper, Level, Note, Phase, Room, RoomTarget},
@@ -26,13 +27,15 @@ use crate::{
 const BUSY_RETRY: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(500)];
 
 /// A container that is ours to take, as it is now.
-struct Candidate {
-    target: Target,
-    memory_bytes: Option<u64>,
-    now: Inspected,
-    comes_back: bool,
+pub(super) struct Candidate {
+    pub(super) target: Target,
+    pub(super) memory_bytes: Option<u64>,
+    pub(super) now: Inspected,
+    pub(super) comes_back: bool,
+    /// The Swarm service that it is a task of.
+    pub(super) task_of: Option<String>,
     /// The keeper before this one announced it, and may have sent a call that comes late.
-    announced: bool,
+    pub(super) announced: bool,
 }
 
 /// What the targets came to.
@@ -55,7 +58,13 @@ impl Acquirer<'_> {
         measured: Option<&Measured>,
     ) -> Taken {
         let total = chosen.len();
-        let inspecting = chosen.into_iter().map(|listed| async { (engine.inspect(&listed.id).await, listed) });
+        let inspecting = chosen.into_iter().map(|listed| async {
+            let now = match swarm::inspected(&listed) {
+                Some(now) => Ok(now),
+                None => engine.inspect(&listed.id).await,
+            };
+            (now, listed)
+        });
         let inspected: Vec<_> = stream::iter(inspecting).buffered(AT_ONCE).collect().await;
         let mut taken = Taken::default();
         let mut candidates = Vec::with_capacity(total);
@@ -74,11 +83,16 @@ impl Acquirer<'_> {
             taken.names.insert(target.id.clone(), target.name.clone());
             let pid_and_id = (now.pid, target.id.clone());
             let memory_bytes = sizes.and_then(|sizes| Some(sizes.targets.get(&target.id)?.used_bytes));
-            let held = |method| room_target(&target, memory_bytes, method);
-            match claim(&now, journal.state().targets.get(&target.id), leases.holder_of(&target.id).map(|(_, held)| held)) {
+            let own = journal.state().targets.get(&target.id);
+            let other = leases.holder_of(&target.id).map(|(_, held)| held);
+            let original = own.or(other).map_or(&target, |held| &held.target).clone();
+            let held = |method| room_target(&original, memory_bytes, method);
+            match claim(&now, own, other) {
                 Claim::Take => {
-                    let announced = journal.state().targets.contains_key(&target.id);
-                    candidates.push(Candidate { target, memory_bytes, comes_back: comes_back(&listed, &now), now, announced });
+                    let announced = own.is_some();
+                    let comes_back = comes_back(&listed, &now, |_| true);
+                    let task_of = swarm::service_of(&listed).map(str::to_owned);
+                    candidates.push(Candidate { target, memory_bytes, now, comes_back, task_of, announced });
                 }
                 Claim::Ours(method) => {
                     taken.joined.push(held(method));
@@ -87,7 +101,7 @@ impl Acquirer<'_> {
                 }
                 Claim::Join(method) => {
                     let held = held(method);
-                    let original = leases.holder_of(&target.id).map(|(_, held)| held.target.clone()).unwrap_or(target);
+                    let original = other.map_or(target, |held| held.target.clone());
                     // Not recorded, it is the other lease's alone, which brings it back when that ends.
                     match journal.announce(&Record::Joined { target: original, method }) {
                         Ok(()) => taken.joined.push(held),
@@ -98,7 +112,8 @@ impl Acquirer<'_> {
                 Claim::NotRunning => self.note(Note::new(Level::Detail, format!("`{name}` does not run"))),
             }
         }
-        taken.candidates = self.methods(candidates, sizes, measured);
+        let with_methods = self.methods(candidates, sizes, measured);
+        taken.candidates = self.services_for_tasks(engine, journal.state(), with_methods).await;
         taken
     }
 
@@ -163,7 +178,10 @@ impl Acquirer<'_> {
             let id = &candidate.target.id;
             let act = match method {
                 Method::Pause => self.pause(engine, id).await,
-                Method::Stop => engine.stop(id, self.request.stop_timeout).await,
+                Method::Stop => match &candidate.target.swarm {
+                    Some(scaled) => engine.scale_to_zero(id, scaled, self.request.stop_timeout).await,
+                    None => engine.stop(id, self.request.stop_timeout).await,
+                },
             };
             act.map_err(NotTaken::Engine)
         };
@@ -225,5 +243,6 @@ fn target_of(listed: &Listed, now: &Inspected) -> Target {
         service: label(COMPOSE_SERVICE),
         depends_on: label(COMPOSE_DEPENDS_ON).map(|value| order::depends_on(&value)).unwrap_or_default(),
         was_healthy: now.is_healthy,
+        swarm: None,
     }
 }

@@ -79,7 +79,9 @@ impl Life<'_> {
     }
 
     async fn look_at(&mut self, id: &str, which: Look, journal: &mut Journal, senses: &mut Senses<'_>) {
-        let Some(held) = journal.state().targets.get(id).cloned() else { return };
+        // A Swarm service is no container, and no event of one tells of its number: restoring looks at that.
+        let held = journal.state().targets.get(id).filter(|held| held.target.swarm.is_none()).cloned();
+        let Some(held) = held else { return };
         let (reach, cancel) = (self.reach, Cancel::default());
         let looking = async { look(&reach.engine().await?, &held).await };
         // Where that cannot be told, restoring looks again.

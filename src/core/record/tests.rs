@@ -11,6 +11,7 @@ fn target(id: &str) -> Target {
         service: None,
         depends_on: vec![],
         was_healthy: false,
+        swarm: None,
     }
 }
 
@@ -156,9 +157,9 @@ fn a_changed_byte_anywhere_in_a_finished_line_is_noticed() {
 
 #[test]
 fn a_journal_of_a_newer_makeroom_is_refused_even_with_records_that_are_unknown() {
-    for json in [r#"{"record":"opened","version":4,"lease":"l"}"#, r#"{"record":"blessed","version":7}"#] {
+    for json in [r#"{"record":"opened","version":5,"lease":"l"}"#, r#"{"record":"blessed","version":7}"#] {
         let journal = format!("{:08x} {json}\n", crc32fast::hash(json.as_bytes()));
-        assert!(matches!(read(journal.as_bytes()), Err(Unreadable::Newer { version: 4 | 7 })), "{json}");
+        assert!(matches!(read(journal.as_bytes()), Err(Unreadable::Newer { version: 5 | 7 })), "{json}");
     }
     let unknown = r#"{"record":"blessed"}"#;
     let journal = format!("{:08x} {unknown}\n", crc32fast::hash(unknown.as_bytes()));
@@ -181,4 +182,20 @@ fn a_journal_of_the_version_before_hosts_were_recorded_is_one_of_this_machine() 
     let state = read(journal.as_bytes()).expect("a journal");
     assert_eq!(state.host(), None);
     assert_eq!(state.opened.and_then(|opened| opened.engine).as_deref(), Some("unix:///s"));
+}
+
+#[test]
+fn a_target_of_the_version_before_services_were_scaled_is_a_container() {
+    let json = r#"{"record":"taking","target":{"id":"c","name":"n","started_at":"t","project":null,"service":null,"depends_on":[]},"method":"stop"}"#;
+    let journal = format!("{:08x} {json}\n", crc32fast::hash(json.as_bytes()));
+    let state = read(journal.as_bytes()).expect("readable");
+    assert_eq!(state.targets["c"].target.swarm, None);
+}
+
+#[test]
+fn a_scaled_service_is_read_as_it_was_written() {
+    let swarm = Some(Scaled { replicas: 2, tasks: vec!["web.1.t".to_owned()] });
+    let service = Target { swarm, ..target("s") };
+    let journal = line(&Record::Taking { target: service.clone(), method: Method::Stop });
+    assert_eq!(read(journal.as_bytes()).expect("readable").targets["s"].target, service);
 }

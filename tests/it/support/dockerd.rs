@@ -13,15 +13,17 @@ use tempfile::TempDir;
 
 use super::{api, holder::Holder, needed, process, programs, wait_within};
 
-/// dockerd is argument 2. Own namespace: where the machine has a
+/// dockerd is argument 2; argument 3, where there is one, is the busybox that sets up a network of its own for it.
+/// Own namespace: where the machine has a
 /// containerd, dockerd uses that one, and two dockerds with one namespace remove each other's tasks.
 const HOLDER: &str = r#"
-dockerd=$2
+dockerd=$2 busybox=$3
 start() {
-    "$dockerd" --data-root "$dir/data" --exec-root "$dir/exec" -p "$dir/dockerd.pid" -H "unix://$dir/docker.sock" \
+    set -- "$dockerd" --data-root "$dir/data" --exec-root "$dir/exec" -p "$dir/dockerd.pid" -H "unix://$dir/docker.sock" \
         --containerd-namespace "makeroom-it-$$" --containerd-plugins-namespace "makeroom-it-plugins-$$" \
-        --bridge none --iptables=false --ip6tables=false --ip-forward=false --ip-masq=false --shutdown-timeout 2 "$@" \
-        </dev/null >>"$dir/log" 2>&1 &
+        --bridge none --iptables=false --ip6tables=false --ip-forward=false --ip-masq=false --shutdown-timeout 2 "$@"
+    [ -z "$busybox" ] || set -- unshare --net sh -c '"$0" ip link set lo up; exec "$@"' "$busybox" "$@"
+    "$@" </dev/null >>"$dir/log" 2>&1 &
     engine=$!
     echo "$engine" >"$dir/engine"
 }
@@ -55,7 +57,7 @@ pub struct Dockerd {
 /// # Panics
 /// Where it cannot be had, with what to install or to change.
 pub fn engine() -> &'static Dockerd {
-    ENGINE.get_or_init(Dockerd::start)
+    ENGINE.get_or_init(|| Dockerd::start(&[]))
 }
 
 static ENGINE: OnceLock<Dockerd> = OnceLock::new();
@@ -68,8 +70,10 @@ pub fn directory(prefix: &str) -> TempDir {
 }
 
 impl Dockerd {
-    fn start() -> Self {
-        let made = Self { holder: Holder::start("makeroom-it-", HOLDER, &[needed("dockerd", "docker.io").as_path()]) };
+    /// Starts one, with what the holder's script takes beside dockerd.
+    pub(super) fn start(more: &[&Path]) -> Self {
+        let dockerd = needed("dockerd", "docker.io");
+        let made = Self { holder: Holder::start("makeroom-it-", HOLDER, &[&[dockerd.as_path()], more].concat()) };
         made.wait_until_it_answers();
         import(&made.socket(), "busybox", programs::busybox().path());
         made

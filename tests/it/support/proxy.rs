@@ -75,7 +75,12 @@ impl Proxy {
     /// A proxy in front of the private engine.
     #[must_use]
     pub fn start() -> Self {
-        let engine = dockerd::engine().socket();
+        Self::before(dockerd::engine().socket())
+    }
+
+    /// A proxy in front of the engine behind this socket.
+    #[must_use]
+    pub fn before(engine: PathBuf) -> Self {
         let dir = dockerd::directory("makeroom-proxy-");
         let listener = UnixListener::bind(dir.path().join("docker.sock")).expect("a socket");
         let shared = Arc::new(Shared {

@@ -1,0 +1,106 @@
+//! Owns the calls about Swarm's services. bollard's models know a part of a spec, and an update replaces all of it:
+//! so specs are read and sent back as the engine has them. Bounded in time. Runs in the keeper and in short commands.
+
+use std::time::{Duration, Instant};
+
+use bollard::{Docker, models::ServiceSpec, query_parameters::UpdateServiceOptionsBuilder};
+use futures_util::TryStreamExt as _;
+
+use super::client::{Engine, EngineError, QUESTION, STOP_MARGIN, bounded};
+use crate::core::swarm::{Scaled, Service};
+
+/// Between two looks whether the tasks are gone.
+const LOOK: Duration = Duration::from_millis(50);
+/// Swarm itself changes a service while it works on it; each attempt reads it anew.
+const ATTEMPTS: usize = 5;
+
+impl Engine {
+    /// One service as it is now.
+    ///
+    /// # Errors
+    /// [`EngineError`]; [`EngineError::is_not_found`] where there is none, 503 where this engine manages no swarm.
+    pub async fn service(&self, id: &str) -> Result<Service, EngineError> {
+        let answer = bounded(QUESTION, get(&self.docker, format!("/services/{id}"))).await?;
+        // The engine finds one by its name as well, which is not asked for.
+        let read = serde_json::from_slice(&answer).ok().and_then(Service::of).filter(|service| service.id == id);
+        read.ok_or_else(|| EngineError::Lost { cause: "it does not describe this service".to_owned() })
+    }
+
+    /// Gives a service this number of replicas, and changes nothing else of it. A service that was changed since it
+    /// was looked at is not changed: [`EngineError::is_out_of_sequence`].
+    ///
+    /// # Errors
+    /// [`EngineError`].
+    pub async fn scale(&self, service: &Service, replicas: u64) -> Result<(), EngineError> {
+        let Some(spec) = service.with_replicas(replicas) else { return Err(EngineError::NotReplicated) };
+        let docker = with_body(&self.docker, spec.to_string());
+        // bollard's type for it; a cluster that has seen two thousand million changes refuses.
+        let version = i32::try_from(service.version).unwrap_or(i32::MAX);
+        let options = UpdateServiceOptionsBuilder::default().version(version).build();
+        // Without credentials the engine goes on with those that it has (moby, `daemon/cluster/services.go`).
+        bounded(QUESTION, docker.update_service(&service.id, ServiceSpec::default(), options, None)).await.map(drop)
+    }
+
+    /// Scales a service from its recorded number to 0, and waits until its tasks on this engine have ended, as long
+    /// as its spec lets them take, or `patience`.
+    ///
+    /// # Errors
+    /// [`EngineError`]; [`EngineError::Rescaled`] where it has another number than the recorded one.
+    pub async fn scale_to_zero(&self, id: &str, scaled: &Scaled, patience: Option<Duration>) -> Result<(), EngineError> {
+        let service = self.scale_from(id, scaled.replicas, 0).await?;
+        let limit = patience.unwrap_or_else(|| service.grace()) + STOP_MARGIN;
+        let begun = Instant::now();
+        for task in &scaled.tasks {
+            while self.has_processes(task).await? {
+                if begun.elapsed() >= limit {
+                    return Err(EngineError::TasksStay { after: limit });
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+        }
+        Ok(())
+    }
+
+    async fn scale_from(&self, id: &str, from: u64, to: u64) -> Result<Service, EngineError> {
+        let mut attempt = 1;
+        loop {
+            let service = self.service(id).await?;
+            if service.replicas() != Some(from) {
+                return Err(EngineError::Rescaled);
+            }
+            match self.scale(&service, to).await {
+                Err(error) if error.is_out_of_sequence() && attempt < ATTEMPTS => attempt += 1,
+                done => return done.map(|()| service),
+            }
+        }
+    }
+
+    async fn has_processes(&self, container: &str) -> Result<bool, EngineError> {
+        match self.inspect(container).await {
+            Ok(now) => Ok(now.pid > 0),
+            Err(error) if error.is_not_found() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// The answer as it came. bollard has one call that does not read what it gets, a container's export; its request is
+/// turned into this one.
+async fn get(docker: &Docker, path: String) -> Result<Vec<u8>, bollard::errors::Error> {
+    let docker = docker.clone().with_request_modifier(move |mut request| {
+        let uri = request.uri().to_string().replace("/containers/_/export", &path);
+        if let Ok(uri) = uri.parse() {
+            *request.uri_mut() = uri;
+        }
+        request
+    });
+    docker.export_container("_").try_fold(Vec::new(), async |answer, piece| Ok([answer, piece.to_vec()].concat())).await
+}
+
+/// A connection that sends this in the place of what bollard would.
+fn with_body(docker: &Docker, body: String) -> Docker {
+    docker.clone().with_request_modifier(move |mut request| {
+        *request.body_mut() = bollard::body_full(body.clone().into());
+        request
+    })
+}
