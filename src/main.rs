@@ -1,6 +1,10 @@
 //! The command: parses, dispatches, and gives the exit code. Nothing else.
 
-use std::process::ExitCode;
+use std::{
+    ffi::OsString,
+    io::{self, Write as _},
+    process::ExitCode,
+};
 
 use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
 use makeroom::{
@@ -14,12 +18,13 @@ use makeroom::{
 fn main() -> ExitCode {
     let words: Vec<_> = std::env::args_os().collect();
     // The second process of each run. It is no subcommand for people, so no help and no completion has it.
-    if words.get(1..).is_some_and(|words| words == ["keeper"]) {
+    if words.get(1..).is_some_and(|words| words == ["keeper"]) && keeper::life::is_meant() {
         return keeper::life::main();
     }
-    let cli = match Cli::try_parse_from(subcommand_first(words)) {
+    let words = subcommand_first(words);
+    let cli = match Cli::try_parse_from(&words) {
         Ok(cli) => cli,
-        Err(error) => return refuse(&error),
+        Err(error) => return refuse(&error, &words),
     };
     match cli.command {
         Some(Command::Run(args)) => run(args),
@@ -33,13 +38,11 @@ fn main() -> ExitCode {
         Some(Command::Recover(args)) => commands::recover::recover(&args),
         Some(Command::Swap(command)) => commands::swap::swap(&command),
         Some(Command::Completions { shell }) => {
-            clap_complete::generate(shell, &mut Cli::whole(), "makeroom", &mut std::io::stdout());
-            ExitCode::SUCCESS
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::whole(), "makeroom", &mut script);
+            printed(io::stdout().write_all(&script))
         }
-        Some(Command::Man) => match commands::man::print() {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(_) => commands::failed(),
-        },
+        Some(Command::Man) => printed(commands::man::print()),
     }
 }
 
@@ -51,12 +54,25 @@ fn run(args: makeroom::cli::RunArgs) -> ExitCode {
 }
 
 /// Help and version go to stdout and are no error; everything else is one line and 125.
-fn refuse(error: &clap::Error) -> ExitCode {
+fn refuse(error: &clap::Error, words: &[OsString]) -> ExitCode {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        let _ = error.print();
-        return ExitCode::SUCCESS;
+        return printed(error.print());
     }
-    usage(&commands::usage::one_line(error, &Cli::command()))
+    let whole = Cli::command();
+    let meant = words.get(1).and_then(|word| whole.get_subcommands().find(|command| word == command.get_name()));
+    usage(&commands::usage::one_line(error, meant.unwrap_or(&whole)))
+}
+
+fn printed(result: io::Result<()>) -> ExitCode {
+    match result.and_then(|()| io::stdout().flush()) {
+        Ok(()) => ExitCode::SUCCESS,
+        // A reader that has seen enough is no failure.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            Say::new(ColorWish::Auto, false, false, false).error(format!("cannot write to stdout: {error}"), None, None);
+            commands::failed()
+        }
+    }
 }
 
 fn usage(message: &str) -> ExitCode {

@@ -1,6 +1,7 @@
 //! `makeroom start`: makes room and keeps it, in a keeper that outlives this command.
 
 use std::{
+    io::{self, Write as _},
     os::fd::AsFd as _,
     process::ExitCode,
     time::{Duration, Instant},
@@ -62,8 +63,8 @@ pub fn start(args: &StartArgs) -> ExitCode {
     };
     keeper.say(&ToKeeper::MakeRoom(Box::new(request)));
     match await_room(&mut keeper, settings.strict, &mut say) {
-        Some(Held::New) => print_id(&lease),
-        Some(Held::Already(other)) => print_id(&other),
+        Some(Held::New) => print_id(&lease, &mut say),
+        Some(Held::Already(other)) => print_id(&other, &mut say),
         None => {
             say.error("room could not be made", Some("what was changed is put back"), Some("`makeroom status` shows what is left"));
             super::failed()
@@ -123,9 +124,15 @@ fn await_room(keeper: &mut KeeperLink, strict: bool, say: &mut Say) -> Option<He
     None
 }
 
-fn print_id(lease: &str) -> ExitCode {
-    use std::io::Write as _;
-    // Whoever closed stdout does not want the id; the lease is held all the same.
-    let _ = writeln!(std::io::stdout(), "{lease}");
-    ExitCode::SUCCESS
+fn print_id(lease: &str, say: &mut Say) -> ExitCode {
+    match writeln!(io::stdout(), "{lease}") {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever closed stdout does not want the id.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            let hint = format!("`makeroom stop {lease}`");
+            say.error(format!("cannot write to stdout: {error}"), Some("the lease is held all the same"), Some(&hint));
+            super::failed()
+        }
+    }
 }

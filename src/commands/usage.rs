@@ -5,7 +5,7 @@ use clap::{
     error::{ContextKind, ContextValue, Error, ErrorKind},
 };
 
-/// clap's error as one line.
+/// clap's error as one line; `command` is the one that was meant.
 #[must_use]
 pub fn one_line(error: &Error, command: &Command) -> String {
     let text = |kind| match error.get(kind) {
@@ -34,7 +34,9 @@ pub fn one_line(error: &Error, command: &Command) -> String {
 fn options(command: &Command) -> String {
     let names =
         |command: &Command| command.get_arguments().filter_map(|argument| Some(format!("--{}", argument.get_long()?))).collect::<Vec<_>>();
-    let mut all: Vec<_> = names(command).into_iter().chain(command.get_subcommands().flat_map(names)).collect();
+    // `makeroom` itself is as good without a subcommand: theirs are no options of its own.
+    let nested = command.get_subcommands().filter(|_| command.is_subcommand_required_set());
+    let mut all: Vec<_> = names(command).into_iter().chain(nested.flat_map(names)).collect();
     all.sort();
     all.dedup();
     all.join(" ")

@@ -19,6 +19,7 @@ use crate::core::{
     address::Address,
     log_driver, probe,
     target::{Activity, Inspected, Listed},
+    text,
 };
 
 /// Questions are answered in milliseconds by an engine that is well.
@@ -250,9 +251,9 @@ pub(super) async fn bounded<T>(limit: Duration, call: impl Future<Output = Resul
 pub(super) fn refusal(error: bollard::errors::Error) -> EngineError {
     match error {
         bollard::errors::Error::DockerResponseServerError { status_code, message } => {
-            EngineError::Refused { status: status_code, message: message.trim().to_owned() }
+            EngineError::Refused { status: status_code, message: text::printable(message.trim()) }
         }
-        error => EngineError::Lost { cause: innermost(&error) },
+        error => EngineError::Lost { cause: text::printable(&innermost(&error)) },
     }
 }
 

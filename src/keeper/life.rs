@@ -16,6 +16,8 @@ use std::{
 
 use futures_util::future;
 
+use nix::sys::stat::{SFlag, fstat};
+
 use super::{
     Tell,
     acquire::Acquired,
@@ -69,6 +71,12 @@ pub fn main() -> ExitCode {
         runtime.block_on(live())
     });
     if done.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(crate::core::exit::FAILED) }
+}
+
+/// Whether this process was started to be one: a supervisor talks to it over its stdin. Without that the word is a command's name.
+#[must_use]
+pub fn is_meant() -> bool {
+    fstat(io::stdin()).is_ok_and(|stat| SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFSOCK)
 }
 
 async fn live() -> io::Result<()> {

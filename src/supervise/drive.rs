@@ -14,7 +14,6 @@ use jiff::Timestamp;
 use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
-    sys::resource::{UsageWho, getrusage},
 };
 
 use super::{
@@ -267,8 +266,10 @@ impl Drive<'_> {
     fn reap(&mut self) {
         loop {
             let mut status = 0;
-            // SAFETY: waitpid writes to `status`, which is ours; real-time signals have no name in nix.
-            let pid = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG | libc::WUNTRACED) };
+            // SAFETY: an rusage is nothing but numbers, for which all zeros are a value.
+            let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+            // SAFETY: wait4 writes to these two, which are ours; real-time signals have no name in nix.
+            let pid = unsafe { libc::wait4(-1, &raw mut status, libc::WNOHANG | libc::WUNTRACED, &raw mut usage) };
             match pid {
                 0 => return,
                 -1 if Errno::last() == Errno::EINTR => {}
@@ -279,16 +280,17 @@ impl Drive<'_> {
                     let signal = libc::WSTOPSIG(status);
                     self.queue.push_back(Event::ChildStopped { signal, foreground: self.terminal.is_foreground() });
                 }
-                _ if libc::WIFSIGNALED(status) => self.child_ended(Exit::Signal(libc::WTERMSIG(status))),
-                _ => self.child_ended(Exit::Code(u8::try_from(libc::WEXITSTATUS(status)).unwrap_or(u8::MAX))),
+                _ if libc::WIFSIGNALED(status) => self.child_ended(Exit::Signal(libc::WTERMSIG(status)), &usage),
+                _ => self.child_ended(Exit::Code(u8::try_from(libc::WEXITSTATUS(status)).unwrap_or(u8::MAX)), &usage),
             }
         }
     }
 
-    fn child_ended(&mut self, exit: Exit) {
+    /// `usage` is the child's and that of the descendants that it has waited for.
+    fn child_ended(&mut self, exit: Exit, usage: &libc::rusage) {
         // In KiB on Linux, in bytes on macOS (getrusage(2) of each).
         let unit = if cfg!(target_os = "macos") { 1 } else { 1024 };
-        let largest_bytes = getrusage(UsageWho::RUSAGE_CHILDREN).map_or(0, |usage| usage.max_rss().cast_unsigned() * unit);
+        let largest_bytes = usage.ru_maxrss.cast_unsigned() * unit;
         let is_in_engine = self.plan.site.is_in_engine();
         // A client tells by its code that a step failed, not of what.
         let is_suspect = is_in_engine || self.watch.as_ref().is_some_and(Watch::has_seen_kills);

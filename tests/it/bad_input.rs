@@ -2,7 +2,8 @@
 //! typed wrongly ends with 125; what the machine lacks is a warning, and the build runs.
 
 use std::{
-    fs,
+    fs, io,
+    os::fd::AsRawFd as _,
     os::unix::{
         fs::{PermissionsExt as _, chown, symlink},
         net::UnixListener,
@@ -12,7 +13,9 @@ use std::{
 };
 
 use crate::support::{
+    makeroom::Run,
     programs,
+    proxy::{Deed, Proxy},
     services::Services,
     site::{Site, UNTIL_GO},
 };
@@ -58,6 +61,56 @@ fn what_was_typed_wrongly_is_named_with_what_is_allowed_and_nothing_is_run() {
 fn an_option_without_its_value_is_named() {
     let site = nowhere();
     site.makeroom(["--pause"]).run().expect_code(125).expect_said("--pause");
+}
+
+#[test]
+fn an_option_of_another_subcommand_is_not_among_what_is_allowed() {
+    let site = nowhere();
+    for (args, option, allowed) in
+        [(&["--pause", "a", "status"][..], "--pause", "--json"), (&["--ttl", "1s", "--", "true"], "--ttl", "--pause")]
+    {
+        let done = site.makeroom(args).run();
+        done.expect_code(125).expect_said(&format!("unknown option `{option}`; allowed: "));
+        let listed: Vec<_> = done.err.split_whitespace().skip_while(|word| *word != "allowed:").collect();
+        assert!(listed.contains(&allowed) && !listed.contains(&option), "{}", done.err);
+    }
+}
+
+/// A device without room in the place of stdout.
+fn into_a_full_device(run: &mut Run) -> &mut Run {
+    let full = fs::File::options().write(true).open("/dev/full").expect("a device");
+    run.before_exec(move || {
+        // SAFETY: both are open descriptors of the process that is about to be makeroom.
+        if unsafe { libc::dup2(full.as_raw_fd(), 1) } < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    })
+}
+
+#[test]
+fn what_was_asked_for_and_cannot_be_written_is_an_error() {
+    let site = nowhere();
+    for args in [&["--help"][..], &["--version"], &["man"], &["completions", "bash"]] {
+        let done = into_a_full_device(&mut site.makeroom(args)).run();
+        done.expect_code(125).expect_said("cannot write to stdout: No space left on device");
+    }
+    let done = into_a_full_device(&mut site.makeroom(["start", "--name", "x"])).run();
+    done.expect_code(125).expect_said("the lease is held all the same").expect_said("hint: `makeroom stop ");
+    assert_eq!(site.journals().len(), 1);
+    site.makeroom(["stop", "x"]).run().expect_code(0);
+}
+
+#[test]
+fn a_command_that_is_named_like_the_second_process_is_a_command() {
+    nowhere().makeroom(["keeper"]).run().expect_code(127).expect_said("keeper");
+}
+
+#[test]
+fn what_an_engine_says_reaches_the_terminal_as_text_alone() {
+    let proxy = Proxy::start();
+    let site = Site::behind(&proxy);
+    proxy.on("list", None, Deed::Answer(500, r#"{"message":"\u001b[31mred\u001b]0;title\u0007\rover"}"#));
+    let done = site.makeroom(["--color", "always", "--pause", "x", "true"]).run();
+    done.expect_code(0).expect_said(r"the engine says 500: \u{1b}[31mred\u{1b}]0;title\u{7}\rover");
+    assert!(!done.err.contains("\u{1b}[31mred") && !done.err.contains('\u{7}') && !done.err.contains('\r'), "{:?}", done.err);
 }
 
 #[test]

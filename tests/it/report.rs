@@ -9,7 +9,7 @@ use crate::support::{
     cgroup::held_bytes,
     kernel::kills_turn,
     makeroom::Done,
-    programs, schema,
+    process, programs, schema,
     services::Recipe,
     site::{Site, UNTIL_GO},
     swap,
@@ -233,6 +233,25 @@ fn the_peak_of_one_process_is_within_a_twentieth_of_what_time_says() {
         let peak = told["memory"]["build_peak_bytes"].as_u64().expect("bytes");
         assert!(peak.abs_diff(expected) * 20 <= expected, "{} MiB, and {} MiB by rusage", peak / MIB, expected / MIB);
     }
+}
+
+#[test]
+fn a_keeper_that_died_is_no_part_of_the_builds_peak() {
+    let site = site();
+    let run = site.makeroom(["--report", "report.json", "sh", "-c", UNTIL_GO]).spawn();
+    site.child();
+    let keeper = run.keeper();
+    let held = fs::read_to_string(format!("/proc/{keeper}/status")).expect("a process");
+    let largest_kib = held.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    process::signal(keeper, libc::SIGKILL);
+    run.keeper_other_than(keeper);
+    site.go();
+    run.wait().expect_code(7);
+    let told: Value = serde_json::from_str(&fs::read_to_string(site.work().join("report.json")).expect("a report")).expect("JSON");
+    let peak = told["memory"]["build_peak_bytes"].as_u64().expect("bytes");
+    let largest = largest_kib.expect("a figure") << 10;
+    // A shell has some 5 MiB.
+    assert!(peak * 2 < largest, "{} KiB, and the keeper had {} KiB", peak >> 10, largest >> 10);
 }
 
 #[test]
