@@ -35,7 +35,7 @@ fn a_build_that_needs_more_than_the_first_targets_give_gets_it_from_the_steps() 
     // In use, and the need is above all that is available: the build comes to its end by the steps alone.
     let (first, then) = (place.hogs(1, 90), place.hogs_in_use(2, 150));
     let before = [first.states(), then.states()];
-    let options = ["--report", "report.json", "--floor", "192MiB", "--pause", first.all(), "--then", then.all()];
+    let options = ["--report", "report.json", "--pause", first.all(), "--then", then.all()];
     let done = build(&place, &options, "grower 1050 40").run();
     done.expect_code(0).expect_said("1 service paused").expect_said(": 2 more services paused, ").expect_said("3 services running again");
     let told = report(&place);
