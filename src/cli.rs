@@ -200,7 +200,7 @@ pub struct GuardArgs {
     /// Short: all stalls for so much of the time [default: 10%]
     #[arg(long, value_name = "PERCENT", hide = true)]
     pub pressure: Option<Percent>,
-    /// Short: less is available, or soon will be [default: 3% of all]
+    /// Short: less is available, or soon will be [default: 192MiB or 3%]
     #[arg(long, value_name = "SIZE")]
     pub floor: Option<Size>,
     /// End the build (124) after so long under pressure, no step left

@@ -10,9 +10,12 @@ use super::{sample::HostSample, values::Percent};
 
 /// `--pressure` where nothing is said.
 pub const PRESSURE: Percent = Percent(10);
-/// `--floor` where nothing is said: this part of the host's memory, and not less than [`FLOOR_LEAST_BYTES`].
+/// `--floor` where nothing is said: this part of the host's memory, but not less than [`FLOOR_LEAST_BYTES`]: the files that
+/// an engine and a shell work with count as available, and where only they are left everything stalls already.
 const FLOOR_PART: Percent = Percent(3);
-const FLOOR_LEAST_BYTES: u64 = 64 << 20;
+const FLOOR_LEAST_BYTES: u64 = 192 << 20;
+/// What a small host can spare: no more than this part of it is the floor.
+const FLOOR_MOST: Percent = Percent(10);
 
 /// The kernel's avg10 is over so many seconds.
 const PRESSURE_OVER: Duration = Duration::from_secs(10);
@@ -197,8 +200,9 @@ impl Guard {
     }
 
     fn floor_bytes(&self, sample: &HostSample) -> u64 {
-        let by_size = sample.total_bytes.unwrap_or(0) / 100 * u64::from(FLOOR_PART.0);
-        self.wish.floor_bytes.unwrap_or(by_size.max(FLOOR_LEAST_BYTES))
+        let part = |percent: Percent| Some(sample.total_bytes? / 100 * u64::from(percent.0));
+        let least_bytes = part(FLOOR_MOST).unwrap_or(u64::MAX).min(FLOOR_LEAST_BYTES);
+        self.wish.floor_bytes.unwrap_or(part(FLOOR_PART).unwrap_or(0).max(least_bytes))
     }
 
     fn cause(&self, figures: &Figures, floor_bytes: u64) -> Option<Cause> {

@@ -122,14 +122,24 @@ impl Place {
         run
     }
 
-    /// Starts `count` services that hold so much memory each.
+    /// Starts `count` services that hold so much memory each, which nobody uses.
     #[must_use]
     pub fn hogs(&self, count: usize, mebibytes: usize) -> Hogs {
+        self.hogs_of(count, &["hog", &mebibytes.to_string()])
+    }
+
+    /// The same, and they read all of it every few seconds: no kernel swaps it out for free.
+    #[must_use]
+    pub fn hogs_in_use(&self, count: usize, mebibytes: usize) -> Hogs {
+        self.hogs_of(count, &["hog", &mebibytes.to_string(), "0", "2"])
+    }
+
+    fn hogs_of(&self, count: usize, command: &[&str]) -> Hogs {
         let prefix = unique("hog");
         let hogs = Hogs { vm: self.vm, names: (0..count).map(|index| format!("{prefix}-{index}")).collect(), all: format!("{prefix}-*") };
         for name in &hogs.names {
             let body = json!({
-                "Image": "makeroom-test", "Cmd": ["hog", mebibytes.to_string()], "HostConfig": { "NetworkMode": "none" },
+                "Image": "makeroom-test", "Cmd": command, "HostConfig": { "NetworkMode": "none" },
             });
             hogs.call("POST", &format!("/containers/create?name={name}"), Some(&body));
             hogs.call("POST", &format!("/containers/{name}/start"), None);

@@ -303,7 +303,7 @@ fn without_psi_the_floor_and_the_forecast_still_count() {
 #[test]
 fn the_floor_is_a_part_of_the_hosts_memory_unless_it_is_said() {
     for (said, total_mib, floor_mib) in
-        [(None, Some(10_000), 300), (None, Some(1000), 64), (None, None, 64), (Some(7 * MIB), Some(10_000), 7)]
+        [(None, Some(10_000), 300), (None, Some(4000), 192), (None, Some(1000), 100), (None, None, 192), (Some(7 * MIB), Some(10_000), 7)]
     {
         for (available_mib, is_due) in [(floor_mib, false), (floor_mib - 1, true)] {
             let mut guard = Guard::new(Wish { floor_bytes: said, ..wish(1, None) });
