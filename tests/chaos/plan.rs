@@ -63,11 +63,12 @@ pub enum Victim {
 }
 
 /// What a `run` can have besides its room. A build waits where both together do not fit, and nothing has so much.
-const FEATURES: [&[&str]; 5] = [
+const FEATURES: [&[&str]; 6] = [
     &["--linger", "700ms"],
     &["--wait", "300ms", "--need", "1TiB"],
     &["--wait-healthy", "300ms"],
     &["--warm", "300ms"],
+    &["--insist"],
     &["--on-restored", "sleep 0.2; exit 3", "--on-room-made", "sleep 0.2"],
 ];
 
