@@ -56,10 +56,6 @@ pub struct Happening {
     pub id: String,
     /// Its name.
     pub name: Option<String>,
-    /// Compose's project.
-    pub project: Option<String>,
-    /// Compose's service.
-    pub service: Option<String>,
 }
 
 /// The actions that are worth a look; podman calls a removal `remove`.
@@ -72,13 +68,11 @@ impl Happening {
         ACTIONS.contains(&self.action.as_str()) && state.targets.contains_key(&self.id)
     }
 
-    /// The removed target in whose place this container was started.
+    /// The removed target in whose place this container was started: it has its name, as compose's have. Another one of
+    /// the same service can be a replica that was there all the time.
     #[must_use]
     pub fn replaces<'a>(&self, removed: &'a [Target]) -> Option<&'a Target> {
-        let is_of_service =
-            |target: &Target| target.service.is_some() && (&target.project, &target.service) == (&self.project, &self.service);
-        let is_in_its_place = |target: &&Target| self.name.as_ref() == Some(&target.name) || is_of_service(target);
-        removed.iter().filter(|_| self.action == "start").find(is_in_its_place)
+        removed.iter().filter(|_| self.action == "start").find(|target| self.name.as_ref() == Some(&target.name))
     }
 }
 
@@ -191,24 +185,15 @@ mod tests {
     }
 
     #[test]
-    fn a_container_replaces_a_removed_one_by_its_name_or_its_service_once_it_is_started() {
+    fn a_container_replaces_a_removed_one_by_its_name_once_it_is_started() {
         let removed = [target("a"), target("b")];
-        let some = |text: &str| Some(text.to_owned());
-        let happening = |action: &str, name: &str, service: Option<&str>| Happening {
-            action: action.to_owned(),
-            id: "new".to_owned(),
-            name: some(name),
-            project: some("p"),
-            service: service.map(str::to_owned),
-        };
+        let happening =
+            |action: &str, name: Option<&str>| Happening { action: action.to_owned(), id: "new".to_owned(), name: name.map(str::to_owned) };
         let replaced = |happening: Happening| happening.replaces(&removed).map(|target| target.id.clone());
-        assert_eq!(replaced(happening("start", "name-of-b", None)), some("b"));
-        assert_eq!(replaced(happening("start", "other", Some("service-of-a"))), some("a"));
-        assert_eq!(replaced(happening("create", "name-of-b", None)), None);
-        assert_eq!(replaced(happening("start", "other", Some("other"))), None);
-        let alone = [Target { project: None, service: None, ..target("c") }];
-        let nameless = Happening { project: None, ..happening("start", "other", None) };
-        assert_eq!(nameless.replaces(&alone), None);
+        assert_eq!(replaced(happening("start", Some("name-of-b"))).as_deref(), Some("b"));
+        assert_eq!(replaced(happening("create", Some("name-of-b"))), None);
+        assert_eq!(replaced(happening("start", Some("other"))), None);
+        assert_eq!(replaced(happening("start", None)), None);
     }
 
     #[test]

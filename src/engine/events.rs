@@ -8,10 +8,7 @@ use futures_util::{Stream, StreamExt as _};
 use jiff::Timestamp;
 
 use super::client::{Engine, EngineError, refusal};
-use crate::core::{
-    hand::{ACTIONS, Happening},
-    selector::{COMPOSE_PROJECT, COMPOSE_SERVICE},
-};
+use crate::core::hand::{ACTIONS, Happening};
 
 /// What the engine tells as it happens.
 pub struct Events {
@@ -60,12 +57,5 @@ impl Events {
 
 fn happening(event: EventMessage) -> Option<Happening> {
     let actor = event.actor?;
-    let mut attributes = actor.attributes.unwrap_or_default();
-    Some(Happening {
-        action: event.action?,
-        id: actor.id?,
-        name: attributes.remove("name"),
-        project: attributes.remove(COMPOSE_PROJECT),
-        service: attributes.remove(COMPOSE_SERVICE),
-    })
+    Some(Happening { action: event.action?, id: actor.id?, name: actor.attributes.and_then(|mut attributes| attributes.remove("name")) })
 }

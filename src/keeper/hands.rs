@@ -20,8 +20,10 @@ use crate::{
 /// Before a connection that broke is made again; twice as long each time, up to the longest.
 const PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(8);
-/// So often a connection is made; an engine that breaks it more often is looked at when everything is put back.
+/// So often in a row a connection is made; an engine that breaks it more often is looked at when everything is put back.
 const MOST_CONNECTIONS: u32 = 20;
+/// One that lasted so long was a good one: some ways cut what is idle.
+const LASTED: Duration = Duration::from_secs(30);
 /// An engine that stops a paused container, for somebody or because it ends itself, unpauses it first: only what runs on
 /// is somebody's.
 const BEFORE_IT_IS_BELIEVED: Duration = Duration::from_secs(1);
@@ -47,6 +49,8 @@ pub(super) struct Hands<'a> {
     tell: Tell<'a>,
     following: Following,
     connections: u32,
+    /// When the last one was made.
+    connected: Instant,
     /// What is to be confirmed or taken again, and when.
     later: VecDeque<(Instant, Sign)>,
 }
@@ -67,7 +71,7 @@ enum Following {
 
 impl<'a> Hands<'a> {
     pub(super) fn new(reach: &'a Reach, tell: Tell<'a>) -> Self {
-        Self { reach, tell, following: Following::Not, connections: 0, later: VecDeque::new() }
+        Self { reach, tell, following: Following::Not, connections: 0, connected: Instant::now(), later: VecDeque::new() }
     }
 
     /// There are targets that were taken after this time; follows on where that is done already.
@@ -127,7 +131,10 @@ impl<'a> Hands<'a> {
             match &mut self.following {
                 Following::Not => return future::pending().await,
                 Following::From(since) => match Box::pin(self.reach.engine()).await {
-                    Ok(engine) => self.following = Following::Under(engine.events(*since)),
+                    Ok(engine) => {
+                        self.connected = Instant::now();
+                        self.following = Following::Under(engine.events(*since));
+                    }
                     Err(error) => self.broke(&error),
                 },
                 Following::Missed { at, engine_was_away } => {
@@ -135,6 +142,7 @@ impl<'a> Hands<'a> {
                     tokio::time::sleep_until(*at).await;
                     match Box::pin(self.reach.engine()).await {
                         Ok(engine) => {
+                            self.connected = Instant::now();
                             self.following = Following::Under(engine.events(Timestamp::now()));
                             return Sign::Missed { engine_was_away };
                         }
@@ -150,8 +158,11 @@ impl<'a> Hands<'a> {
     }
 
     fn broke(&mut self, error: &EngineError) {
-        self.connections += 1;
-        if matches!(error, EngineError::Refused { .. }) || self.connections >= MOST_CONNECTIONS {
+        let has_lasted = matches!(self.following, Following::Under(_)) && self.connected.elapsed() >= LASTED;
+        self.connections = if has_lasted { 1 } else { self.connections + 1 };
+        // What is between us and the engine can be unable for a while; an engine that has no events says so each time.
+        let is_refused = matches!(error, EngineError::Refused { status: 400..=499 | 501, .. });
+        if is_refused || self.connections >= MOST_CONNECTIONS {
             self.connections = MOST_CONNECTIONS;
             self.following = Following::Not;
             let text = format!("the engine's events are not followed: {error}; what others do to the services is seen at the end");

@@ -110,19 +110,22 @@ fn what_somebody_removes_or_recreates_is_theirs() {
 }
 
 #[test]
-fn a_new_container_of_the_same_compose_service_is_the_removed_one_recreated() {
+fn another_replica_of_the_removed_ones_service_that_restarts_is_no_replacement() {
     let site = Site::new();
-    let (project, others) = ("hands-project", site.services(1));
-    let services = site.start(&Recipe::default().compose(project, &["web"]), 1);
+    let web = |count: usize| Recipe::default().compose("hands-project", &vec!["web"; count]);
+    let (services, replica) = (site.start(&web(2), 2), site.start(&web(1), 1));
     let run = build(&site, &services, &["--method", "pause"]);
     services.remove(0);
     wait_until_said(&run, "was removed by somebody else");
-    // Another name, as compose's own while it replaces one.
-    let next = site.start(&Recipe::default().compose(project, &["web"]), 1);
-    wait_until_said(&run, &format!("`{}` was recreated by somebody else", services.name(0)));
+    replica.tell(0, "restart");
+    // What comes after it on the same connection.
+    services.tell(1, "unpause");
+    wait_until_said(&run, &unpaused(&services, 1));
     site.go();
-    run.wait().expect_code(7);
-    assert!(next.are("running") && others.are("running"));
+    let done = run.wait();
+    done.expect_code(7);
+    assert!(!done.err.contains("recreated"), "{}", done.err);
+    assert!(replica.are("running"));
 }
 
 #[test]
