@@ -11,7 +11,7 @@ use crate::{
     config::{self, Settings},
     core::{
         record::{Kind, LeaseState, Opened},
-        text,
+        text, values,
         wire::{self, Afterwards, Back, FromKeeper, Inbox, ToKeeper},
     },
     keeper::{
@@ -136,9 +136,9 @@ struct Ended {
 }
 
 fn end(state: &StateDir, lease: &str, settings: &Settings, say: &mut Say) -> Result<Option<Ended>, String> {
-    let deadline = Instant::now() + settings.restore_timeout;
+    let deadline = values::deadline(Instant::now(), settings.restore_timeout);
     loop {
-        let silent = match ask(state, lease, settings.restore_timeout + SWAP_PATIENCE, say) {
+        let silent = match ask(state, lease, settings.restore_timeout.saturating_add(SWAP_PATIENCE), say) {
             Ok(back) => return Ok(Some(Ended { back, abandoned: None })),
             Err(silent) => silent,
         };

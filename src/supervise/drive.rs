@@ -326,7 +326,7 @@ impl Drive<'_> {
                     Timer::Patience => Some(PATIENCE),
                     Timer::Remains => Some(REMAINS),
                     Timer::Suspend => Some(SUSPEND),
-                    Timer::Return => Some(self.plan.restore_timeout + SWAP_RETURN),
+                    Timer::Return => Some(self.plan.restore_timeout.saturating_add(SWAP_RETURN)),
                     Timer::HastyReturn => Some(HASTY_RETURN),
                 };
                 if let Some(after) = after {

@@ -254,6 +254,26 @@ fn a_bad_variable_or_flag_is_named_with_what_is_allowed() {
 }
 
 #[test]
+fn a_duration_that_no_clock_can_add_is_refused_wherever_it_stands() {
+    const HUGE: &str = "9300000000000000000s";
+    for key in ["stop_timeout", "restore_timeout", "wait_healthy", "warm", "abort_on_thrash", "timeout", "grace", "linger", "wait"] {
+        let site = site();
+        let allowed = "ten years at most";
+        let flag = format!("--{}", key.replace('_', "-"));
+        assert_refused(&site, &mut site.makeroom([&flag, HUGE]), &[&flag, allowed]);
+        let variable = format!("MAKEROOM_{}", key.to_uppercase());
+        assert_refused(&site, site.makeroom([""; 0]).env(&variable, HUGE), &[&format!("{variable}:"), allowed]);
+        let file = site.work().join("makeroom.toml");
+        write(&file, &format!("{key} = '{HUGE}'\n"));
+        assert_refused(&site, &mut site.makeroom([""; 0]), &[&format!("{}:1:", file.display()), allowed]);
+    }
+    let site = site();
+    let ttl = site.makeroom(["start", "--ttl", HUGE]).run();
+    ttl.expect_code(125).expect_said("--ttl").expect_said("ten years at most");
+    assert!(!site.state().exists());
+}
+
+#[test]
 fn completions_are_what_the_shell_reads() {
     let site = site();
     for (shell, begins) in [("bash", "_makeroom()"), ("zsh", "#compdef makeroom"), ("fish", ""), ("elvish", ""), ("powershell", "")] {
