@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    cli::{ChildArgs, RoomArgs, StopArgs},
+    cli::{RoomArgs, StopArgs},
     config::{self, Settings},
     core::{
         record::{Kind, LeaseState, Opened},
@@ -37,7 +37,7 @@ const ASK_AGAIN: Duration = Duration::from_millis(50);
 #[must_use]
 pub fn stop(args: &StopArgs) -> ExitCode {
     let room = RoomArgs { restore_timeout: args.restore_timeout, ..RoomArgs::default() };
-    let settings = match config::settle(&room, &ChildArgs::default(), &args.common) {
+    let settings = match config::settle_apart(&room, &args.common) {
         Ok(settings) => settings,
         Err(error) => return super::refuse(&error),
     };

@@ -3,7 +3,7 @@
 use std::{io::Write as _, process::ExitCode};
 
 use crate::{
-    cli::{ChildArgs, RoomArgs, SwapArgs, SwapCommand},
+    cli::{RoomArgs, SwapArgs, SwapCommand},
     config::{self, Settings},
     core::{
         memory::ActiveSwap,
@@ -27,7 +27,7 @@ pub fn swap(command: &SwapCommand) -> ExitCode {
         SwapCommand::Off { args } | SwapCommand::Status { args } => (args, None),
     };
     let room = RoomArgs { swap: size, host: args.host.clone(), ..RoomArgs::default() };
-    let settings = match config::settle(&room, &ChildArgs::default(), &args.common) {
+    let settings = match config::settle_apart(&room, &args.common) {
         Ok(settings) => settings,
         Err(error) => return super::refuse(&error),
     };

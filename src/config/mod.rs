@@ -82,11 +82,24 @@ pub struct Settings {
 /// # Errors
 /// [`ConfigError`] for the first thing that cannot be understood or is not allowed.
 pub fn settle(room: &RoomArgs, child: &ChildArgs, common: &CommonArgs) -> Result<Settings, ConfigError> {
+    settle_from(room, child, common, Some(&env::current_dir().unwrap_or_default()))
+}
+
+/// The same without what lies in or above the working directory, for what puts back, looks, or concerns no build:
+/// a repository is not to keep anybody from that.
+///
+/// # Errors
+/// [`ConfigError`] for the first thing that cannot be understood or is not allowed.
+pub fn settle_apart(room: &RoomArgs, common: &CommonArgs) -> Result<Settings, ConfigError> {
+    settle_from(room, &ChildArgs::default(), common, None)
+}
+
+fn settle_from(room: &RoomArgs, child: &ChildArgs, common: &CommonArgs, from: Option<&Path>) -> Result<Settings, ConfigError> {
     let mut layers = vec![Layer::of_flags(room, child, common), environment::read(env::vars_os())?];
     let named = layers[0].config.clone().or_else(|| layers[1].config.clone());
     layers.extend(match named {
-        Some(path) => vec![file::read(&path, file::Trust::Full)?],
-        None => file::find(&env::current_dir().unwrap_or_default(), &user_file(), Path::new("/etc/makeroom/makeroom.toml"))?,
+        Some(path) => vec![file::read(&path)?],
+        None => file::find(from, &user_file(), Path::new("/etc/makeroom/makeroom.toml"))?,
     });
     merge(&layers, default_state_dir)
 }

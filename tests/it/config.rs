@@ -4,9 +4,12 @@
 
 use std::{
     fs,
+    os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::Command,
 };
+
+use nix::{sys::stat::Mode, unistd::mkfifo};
 
 use crate::support::{
     makeroom::{Done, Run},
@@ -230,6 +233,49 @@ fn a_file_that_cannot_be_read_is_named() {
     let folder = site.work().join("makeroom.toml");
     fs::create_dir(&folder).expect("a folder");
     assert_refused(&site, &mut site.makeroom([""; 0]), &[&folder.display().to_string()]);
+}
+
+#[test]
+fn a_file_that_nobody_named_is_waited_for_by_nobody_and_read_no_further_than_settings_go() {
+    let (site, allowed) = (site(), Mode::S_IRUSR | Mode::S_IWUSR);
+    let file = site.work().join("makeroom.toml");
+    let place = file.display().to_string();
+    mkfifo(&file, allowed).expect("a FIFO");
+    assert_refused(&site, &mut site.makeroom([""; 0]), &[&place, "no regular file"]);
+    fs::remove_file(&file).expect("removed");
+    symlink("/dev/zero", &file).expect("a link");
+    assert_refused(&site, &mut site.makeroom([""; 0]), &[&place, "no regular file"]);
+    fs::remove_file(&file).expect("removed");
+    write(&file, &"#".repeat((64 << 10) + 1));
+    assert_refused(&site, &mut site.makeroom([""; 0]), &[&place, "larger than 64 KiB"]);
+    // One that is named may be a device.
+    site.makeroom(["--config", "/dev/null", "true"]).run().expect_code(0);
+}
+
+#[test]
+fn no_repository_keeps_anybody_from_putting_back_or_looking() {
+    let site = Site::new();
+    let services = site.services(1);
+    let file = site.work().join("makeroom.toml");
+    for attempt in ["a FIFO", "/dev/zero", "swap"] {
+        site.again();
+        let mut run = site.makeroom(["--method", "pause", "--pause", &services.all(), "sh", "-c", UNTIL_GO]).spawn();
+        site.child();
+        run.kill_with_keeper();
+        match attempt {
+            "a FIFO" => mkfifo(&file, Mode::S_IRUSR | Mode::S_IWUSR).expect("a FIFO"),
+            "/dev/zero" => symlink(attempt, &file).expect("a link"),
+            _ => write(&file, "swap = '1G'\n"),
+        }
+        let status = site.makeroom(["status"]).run();
+        assert!(status.expect_code(0).out.contains("its holder is dead"), "{attempt}: {}", status.out);
+        site.makeroom(["stop"]).run().expect_code(0);
+        site.makeroom(["swap", "status"]).run().expect_code(0);
+        site.makeroom(["report"]).run().expect_code(125).expect_said("there is no run yet");
+        site.makeroom(["recover"]).run().expect_code(0).expect_said("1 service running again");
+        assert!(services.are("running"), "{attempt}: {:?}", services.statuses());
+        fs::remove_file(&file).expect("removed");
+    }
 }
 
 #[test]
