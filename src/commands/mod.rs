@@ -99,6 +99,7 @@ pub fn begin_lease(
         builds_in_engine: false,
         guard: None,
         inside: None,
+        timeout: None,
         adopt: false,
     };
     Ok((request, journal))

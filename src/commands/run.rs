@@ -71,8 +71,8 @@ pub fn run(args: RunArgs) -> ExitCode {
             request.linger = settings.linger;
             request.builds_in_engine = site.is_in_engine();
             request.guard = guard(&settings);
-            // Whoever asks for a limit wants a supervisor of its own, whoever asks for steps a keeper.
-            request.inside = env::var(LEASE).ok().filter(|_| settings.timeout.is_none() && request.guard.is_none());
+            request.timeout = settings.timeout;
+            request.inside = env::var(LEASE).ok();
             Some((request, journal))
         }
         Err((reason, hint)) if settings.strict => {
