@@ -279,6 +279,13 @@ fn no_repository_keeps_anybody_from_putting_back_or_looking() {
 }
 
 #[test]
+fn the_file_of_runs_is_not_that_of_swap_that_stays() {
+    let site = site();
+    site.makeroom(["swap", "status", "--swap-file", "relative"]).run().expect_code(125).expect_said("not an absolute path");
+    site.makeroom(["swap", "status"]).env("MAKEROOM_SWAP_FILE", "relative").run().expect_code(0);
+}
+
+#[test]
 fn a_bad_variable_or_flag_is_named_with_what_is_allowed() {
     let site = site();
     for (name, value, words) in [
