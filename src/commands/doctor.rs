@@ -60,7 +60,8 @@ pub fn doctor(args: &DoctorArgs) -> ExitCode {
 async fn look(settings: &Settings) -> Result<Vec<Check>, String> {
     let reach = super::reach(settings)?;
     let mut checks = vec![of_engine(&reach).await];
-    checks.extend(of_host(&reach, settings).await);
+    let swap_file = settings.swap_file.as_deref().map(super::absolute).transpose()?;
+    checks.extend(of_host(&reach, settings, swap_file).await);
     checks.extend(of_state(settings));
     checks.push(of_boot());
     Ok(checks)
@@ -86,16 +87,15 @@ async fn of_engine(reach: &Reach) -> Check {
     }
 }
 
-async fn of_host(reach: &Reach, settings: &Settings) -> Vec<Check> {
+async fn of_host(reach: &Reach, settings: &Settings, swap_file: Option<String>) -> Vec<Check> {
     let shell = &reach.shell;
     if let Route::NoWay { engine } = shell.route() {
         let state = format!("no way into {engine} is known: services are only paused or stopped");
         return vec![Check::ill("host", state, "name the way with --vm-shell \"COMMAND\"")];
     }
     let name = shell.host_name().unwrap_or("this machine").to_owned();
-    let named = settings.swap_file.as_deref().map(Path::to_string_lossy);
     let begun = Instant::now();
-    let swap_dir = named.as_ref().and_then(|path| path.rsplit_once('/')).map_or(OWN_DIR, |(dir, _)| dir).to_owned();
+    let swap_dir = swap_file.as_ref().and_then(|path| path.rsplit_once('/')).map_or(OWN_DIR, |(dir, _)| dir).to_owned();
     let (measured, facts) = match findings::look(shell, &swap_dir).await {
         Ok(found) => found,
         Err(error) => {
@@ -108,7 +108,7 @@ async fn of_host(reach: &Reach, settings: &Settings) -> Vec<Check> {
         |memory| format!("{} available of {}", text::size_in_tenths(memory.available_bytes), text::size_in_tenths(memory.total_bytes)),
     );
     let mut checks = vec![Check::well("host", format!("{name}, {memory}, answers within {} ms", begun.elapsed().as_millis()))];
-    let swap_path = named.map_or_else(|| format!("{}/swapfile", own_dir(&measured)), std::borrow::Cow::into_owned);
+    let swap_path = swap_file.unwrap_or_else(|| format!("{}/swapfile", own_dir(&measured)));
     let root = shell.root().await.map(|root| match root {
         Root::Already => "yes",
         Root::Sudo => "by sudo, which asks for no password",

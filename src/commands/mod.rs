@@ -63,20 +63,20 @@ pub fn begin_lease(
     program: Option<String>,
     started: Option<Started>,
 ) -> Result<(Request, Journal), (String, Option<String>)> {
-    let absolute = |path: &Path| std::path::absolute(path).map_err(|error| (error.to_string(), None));
-    let dir = absolute(&settings.state_dir)?;
-    if place_of(&dir) == Place::Fleeting {
-        let place = text::shell_word(&dir.to_string_lossy());
+    let dir = absolute(&settings.state_dir).map_err(|error| (error, None))?;
+    let swap_file = settings.swap_file.as_deref().map(absolute).transpose().map_err(|error| (error, None))?;
+    if place_of(Path::new(&dir)) == Place::Fleeting {
+        let place = text::shell_word(&dir);
         let reason = format!("this is a container, and the state directory {place} would vanish with it");
         return Err((reason, Some(format!("put it on a volume: docker run -v makeroom:{place} …"))));
     }
-    let state = StateDir::open(&dir).map_err(|error| (error.to_string(), Some(error.hint())))?;
+    let state = StateDir::open(Path::new(&dir)).map_err(|error| (error.to_string(), Some(error.hint())))?;
     let lease = new_id().map_err(|error| (error.to_string(), None))?;
     let journal = Journal::create(&state.leases(), &lease).map_err(|error| (error.to_string(), None))?;
     let texts = |selectors: &[crate::core::selector::Selector]| selectors.iter().map(ToString::to_string).collect();
     let request = Request {
         lease,
-        state_dir: dir.to_string_lossy().into_owned(),
+        state_dir: dir,
         started,
         program,
         pause: texts(&settings.pause),
@@ -86,7 +86,7 @@ pub fn begin_lease(
         need_bytes: None,
         expected_bytes: None,
         swap: settings.swap,
-        swap_file: settings.swap_file.as_deref().map(absolute).transpose()?.map(|path| path.to_string_lossy().into_owned()),
+        swap_file,
         engine: settings.engine.clone(),
         context: settings.context.clone(),
         vm_shell: settings.vm_shell.clone(),
@@ -99,9 +99,19 @@ pub fn begin_lease(
         builds_in_engine: false,
         guard: None,
         inside: None,
+        timeout: None,
         adopt: false,
     };
     Ok((request, journal))
+}
+
+/// A path as journals and steps on the host are told it: whoever reads it may be in another directory.
+///
+/// # Errors
+/// Where there is no working directory, or it is not text.
+fn absolute(path: &Path) -> Result<String, String> {
+    let path = std::path::absolute(path).map_err(|error| error.to_string())?;
+    path.into_os_string().into_string().map_err(|path| format!("{} is not UTF-8", path.display()))
 }
 
 /// The way to the engine that the settings name, and to its host.

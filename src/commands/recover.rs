@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use crate::{
-    cli::{ChildArgs, RecoverArgs, RoomArgs},
+    cli::{RecoverArgs, RoomArgs},
     config::{self, Settings},
     core::{
         text,
@@ -25,7 +25,7 @@ use crate::{
 #[must_use]
 pub fn recover(args: &RecoverArgs) -> ExitCode {
     let room = RoomArgs { restore_timeout: args.restore_timeout, ..RoomArgs::default() };
-    let settings = match config::settle(&room, &ChildArgs::default(), &args.common) {
+    let settings = match config::settle_apart(&room, &args.common) {
         Ok(settings) => settings,
         Err(error) => return super::refuse(&error),
     };

@@ -3,7 +3,7 @@
 use std::{fs, io::Write as _, path::Path, process::ExitCode};
 
 use crate::{
-    cli::{ChildArgs, ReportArgs, RoomArgs},
+    cli::{ReportArgs, RoomArgs},
     config,
     core::{report::RunReport, text},
     lease::{reports::Reports, state_dir::StateDir},
@@ -13,7 +13,7 @@ use crate::{
 /// Shows it.
 #[must_use]
 pub fn report(args: &ReportArgs) -> ExitCode {
-    let settings = match config::settle(&RoomArgs::default(), &ChildArgs::default(), &args.common) {
+    let settings = match config::settle_apart(&RoomArgs::default(), &args.common) {
         Ok(settings) => settings,
         Err(error) => return super::refuse(&error),
     };

@@ -1,6 +1,6 @@
 //! `makeroom run`, and makeroom without a subcommand.
 
-use std::{env, ffi::CString, fs::File, os::unix::ffi::OsStringExt as _, path::Path, process::ExitCode};
+use std::{env, ffi::CString, os::unix::ffi::OsStringExt as _, path::Path, process::ExitCode};
 
 use nix::unistd::execvp;
 
@@ -16,7 +16,7 @@ use crate::{
         text,
     },
     lease::state_dir::StateLock,
-    report::say::Say,
+    report::{file::ReportFile, say::Say},
     supervise::{
         drive::{Ended, LEASE, Plan, drive},
         ending::end_as,
@@ -35,7 +35,7 @@ pub fn run(args: RunArgs) -> ExitCode {
     };
     let mut say = super::voice(&settings);
     let program = args.command.first().map(|program| Path::new(program).file_name().unwrap_or_default().to_string_lossy().into_owned());
-    let report = match settings.report.as_ref().map(|path| (path, File::create(path))) {
+    let report = match settings.report.as_ref().map(|path| (path, ReportFile::open(path))) {
         Some((path, Err(error))) => {
             let text = format!("the report cannot be written to {}: {error}", text::printable(&path.to_string_lossy()));
             if settings.strict {
@@ -47,6 +47,10 @@ pub fn run(args: RunArgs) -> ExitCode {
         }
         opened => opened.and_then(|(_, file)| file.ok()),
     };
+    if args.child.report.is_none() {
+        // It asks for the report of this run, not of each one inside. SAFETY: this process has one thread.
+        unsafe { env::remove_var("MAKEROOM_REPORT") };
+    }
     let site = build_site::of_command(&args.command);
     let mut signals = match Signals::receive() {
         Ok(signals) => signals,
@@ -67,8 +71,8 @@ pub fn run(args: RunArgs) -> ExitCode {
             request.linger = settings.linger;
             request.builds_in_engine = site.is_in_engine();
             request.guard = guard(&settings);
-            // Whoever asks for a limit wants a supervisor of its own, whoever asks for steps a keeper.
-            request.inside = env::var(LEASE).ok().filter(|_| settings.timeout.is_none() && request.guard.is_none());
+            request.timeout = settings.timeout;
+            request.inside = env::var(LEASE).ok();
             Some((request, journal))
         }
         Err((reason, hint)) if settings.strict => {

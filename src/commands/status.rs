@@ -5,7 +5,7 @@ use std::{io::Write as _, process::ExitCode, time::Duration};
 use serde::Serialize;
 
 use crate::{
-    cli::{ChildArgs, RoomArgs, StatusArgs},
+    cli::{RoomArgs, StatusArgs},
     config::{self, Settings},
     core::{
         memory::{ActiveSwap, Memory},
@@ -70,7 +70,7 @@ struct Area {
 /// Shows what is held.
 #[must_use]
 pub fn status(args: &StatusArgs) -> ExitCode {
-    let settings = match config::settle(&RoomArgs { host: args.host.clone(), ..RoomArgs::default() }, &ChildArgs::default(), &args.common) {
+    let settings = match config::settle_apart(&RoomArgs { host: args.host.clone(), ..RoomArgs::default() }, &args.common) {
         Ok(settings) => settings,
         Err(error) => return super::refuse(&error),
     };

@@ -7,11 +7,11 @@ use std::{
 };
 
 use crate::{
-    cli::{ChildArgs, RoomArgs, StopArgs},
+    cli::{RoomArgs, StopArgs},
     config::{self, Settings},
     core::{
         record::{Kind, LeaseState, Opened},
-        text,
+        text, values,
         wire::{self, Afterwards, Back, FromKeeper, Inbox, ToKeeper},
     },
     keeper::{
@@ -37,7 +37,7 @@ const ASK_AGAIN: Duration = Duration::from_millis(50);
 #[must_use]
 pub fn stop(args: &StopArgs) -> ExitCode {
     let room = RoomArgs { restore_timeout: args.restore_timeout, ..RoomArgs::default() };
-    let settings = match config::settle(&room, &ChildArgs::default(), &args.common) {
+    let settings = match config::settle_apart(&room, &args.common) {
         Ok(settings) => settings,
         Err(error) => return super::refuse(&error),
     };
@@ -136,9 +136,9 @@ struct Ended {
 }
 
 fn end(state: &StateDir, lease: &str, settings: &Settings, say: &mut Say) -> Result<Option<Ended>, String> {
-    let deadline = Instant::now() + settings.restore_timeout;
+    let deadline = values::deadline(Instant::now(), settings.restore_timeout);
     loop {
-        let silent = match ask(state, lease, settings.restore_timeout + SWAP_PATIENCE, say) {
+        let silent = match ask(state, lease, settings.restore_timeout.saturating_add(SWAP_PATIENCE), say) {
             Ok(back) => return Ok(Some(Ended { back, abandoned: None })),
             Err(silent) => silent,
         };

@@ -3,7 +3,7 @@
 use std::{io::Write as _, process::ExitCode};
 
 use crate::{
-    cli::{ChildArgs, RoomArgs, SwapArgs, SwapCommand},
+    cli::{RoomArgs, SwapArgs, SwapCommand},
     config::{self, Settings},
     core::{
         memory::ActiveSwap,
@@ -27,7 +27,7 @@ pub fn swap(command: &SwapCommand) -> ExitCode {
         SwapCommand::Off { args } | SwapCommand::Status { args } => (args, None),
     };
     let room = RoomArgs { swap: size, host: args.host.clone(), ..RoomArgs::default() };
-    let settings = match config::settle(&room, &ChildArgs::default(), &args.common) {
+    let settings = match config::settle_apart(&room, &args.common) {
         Ok(settings) => settings,
         Err(error) => return super::refuse(&error),
     };
@@ -70,7 +70,14 @@ async fn act(command: &SwapCommand, args: &SwapArgs, settings: &Settings, say: &
     if let Err(error) = reach.endpoint() {
         return Err(Failed::new(error.to_string(), Some("`docker context ls` shows what there is")));
     }
-    let path = args.swap_file.as_ref().map_or_else(kept_swap::default_path, |path| path.to_string_lossy().into_owned());
+    // The key `swap_file` names the file that runs make and take away: swap that stays in its place would be in their way.
+    let path = match &args.swap_file {
+        None => kept_swap::default_path(),
+        Some(path) => {
+            let text = path.to_str().ok_or_else(|| Failed::new(format!("{} is not UTF-8", path.display()), None))?;
+            text.to_owned()
+        }
+    };
     if !path.starts_with('/') {
         return Err(Failed::new(format!("`{path}` is not an absolute path, and the host may be another machine"), None));
     }

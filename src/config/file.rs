@@ -1,7 +1,9 @@
 //! Owns finding and reading `makeroom.toml`, and the trust rule.
 
 use std::{
-    fs, io,
+    fs::{self, OpenOptions},
+    io::{self, Read as _},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -19,33 +21,52 @@ pub(super) enum Trust {
     Repository,
 }
 
-/// The files that apply, nearest first: from the working directory upwards, the user's, the system's.
+/// No settings are larger, in bytes.
+const MOST_BYTES: u64 = 64 << 10;
+
+/// The files that apply, nearest first: from this directory upwards, where there is one, the user's, the system's.
 ///
 /// # Errors
 /// [`ConfigError`] for the first file that is there and cannot be used.
-pub(super) fn find(from: &Path, user: &Path, system: &Path) -> Result<Vec<Layer>, ConfigError> {
-    let upwards = from.ancestors().map(|dir| (dir.join("makeroom.toml"), Trust::Repository));
+pub(super) fn find(from: Option<&Path>, user: &Path, system: &Path) -> Result<Vec<Layer>, ConfigError> {
+    let upwards = from.into_iter().flat_map(Path::ancestors).map(|dir| (dir.join("makeroom.toml"), Trust::Repository));
     let mut layers = Vec::new();
     for (path, trust) in upwards.chain([(user.to_owned(), Trust::Full), (system.to_owned(), Trust::Full)]) {
         match fs::symlink_metadata(&path) {
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
-            _ => layers.push(read_for(&path, trust, user)?),
+            _ => {
+                let text = open_found(&path).and_then(text_of);
+                let text = text.map_err(|source| ConfigError::Unreadable { path: path.clone(), source })?;
+                layers.push(parse_for(&path, &text, trust, user)?);
+            }
         }
     }
     Ok(layers)
 }
 
-/// Reads one file.
+/// Reads the file that was named, which may be a pipe or a device as well.
 ///
 /// # Errors
 /// [`ConfigError`] where it is missing or cannot be used.
-pub(super) fn read(path: &Path, trust: Trust) -> Result<Layer, ConfigError> {
-    read_for(path, trust, &super::user_file())
+pub(super) fn read(path: &Path) -> Result<Layer, ConfigError> {
+    let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
+    let text = OpenOptions::new().read(true).open(path).and_then(text_of).map_err(unreadable)?;
+    parse_for(path, &text, Trust::Full, &super::user_file())
 }
 
-fn read_for(path: &Path, trust: Trust, user: &Path) -> Result<Layer, ConfigError> {
-    let text = fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
-    parse_for(path, &text, trust, user)
+/// Opens a file that nobody named: whoever put it there makes nobody wait for a FIFO, and nobody read a device.
+fn open_found(path: &Path) -> io::Result<fs::File> {
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is no regular file")) }
+}
+
+fn text_of(file: fs::File) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    file.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MOST_BYTES {
+        return Err(io::Error::other(format!("it is larger than {} KiB", MOST_BYTES >> 10)));
+    }
+    String::from_utf8(bytes).map_err(|_| io::Error::other("it is not UTF-8"))
 }
 
 #[cfg(test)]
@@ -146,8 +167,33 @@ mod tests {
             fs::write(path, format!("keep = ['{name}']\n")).expect("a file");
         }
         let names = |layers: Vec<Layer>| layers.iter().map(|layer| layer.keep[0].to_string()).collect::<Vec<_>>();
-        assert_eq!(names(find(&deep, &user, &system).expect("layers")), ["near", "top", "user", "system"]);
+        assert_eq!(names(find(Some(&deep), &user, &system).expect("layers")), ["near", "top", "user", "system"]);
+        assert_eq!(names(find(None, &user, &system).expect("layers")), ["user", "system"]);
         fs::write(&user, "keep = [").expect("a file");
-        assert!(matches!(find(&deep, &user, &system), Err(ConfigError::File { line: 1, .. })));
+        assert!(matches!(find(Some(&deep), &user, &system), Err(ConfigError::File { line: 1, .. })));
+    }
+
+    #[test]
+    fn what_is_found_has_to_be_a_regular_file_of_64_kib_at_most() {
+        let base = tempfile::tempdir().expect("a directory");
+        let (file, nowhere) = (base.path().join("makeroom.toml"), base.path().join("none"));
+        let found = || find(Some(base.path()), &nowhere, &nowhere).map(|layers| layers.len()).map_err(|error| error.to_string());
+        nix::unistd::mkfifo(&file, nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
+        assert!(found().expect_err("a FIFO").ends_with("it is no regular file"));
+        for device in ["/dev/zero", "/dev/null"] {
+            fs::remove_file(&file).expect("removed");
+            std::os::unix::fs::symlink(device, &file).expect("a link");
+            assert!(found().expect_err(device).ends_with("it is no regular file"));
+        }
+        assert_eq!(read(Path::new("/dev/null")).expect("named").keep.len(), 0);
+        assert!(read(Path::new("/dev/zero")).expect_err("endless").to_string().ends_with("it is larger than 64 KiB"));
+        fs::remove_file(&file).expect("removed");
+        fs::write(&file, "# ä\n".repeat(1 << 13)).expect("written");
+        assert_eq!(fs::metadata(&file).expect("there").len(), 40 << 10);
+        assert_eq!(found(), Ok(1));
+        fs::write(&file, "#ä".repeat(1 << 15)).expect("written");
+        assert!(found().expect_err("large").ends_with("it is larger than 64 KiB"));
+        fs::write(&file, b"\xff").expect("written");
+        assert!(found().expect_err("bytes").ends_with("it is not UTF-8"));
     }
 }

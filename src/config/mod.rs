@@ -36,6 +36,8 @@ pub enum ConfigError {
     NotTrusted { path: PathBuf, line: usize, key: String, user: PathBuf },
     #[error("{variable}: {message}")]
     Environment { variable: String, message: String },
+    #[error("{key}: {} is not UTF-8, and a lease's journal could not name it", path.display())]
+    NotText { key: &'static str, path: PathBuf },
     #[error("neither HOME nor XDG_STATE_HOME is set; name a state directory with --state-dir DIR")]
     NoHome,
 }
@@ -82,13 +84,37 @@ pub struct Settings {
 /// # Errors
 /// [`ConfigError`] for the first thing that cannot be understood or is not allowed.
 pub fn settle(room: &RoomArgs, child: &ChildArgs, common: &CommonArgs) -> Result<Settings, ConfigError> {
+    settle_from(room, child, common, Some(&env::current_dir().unwrap_or_default()))
+}
+
+/// The same without what lies in or above the working directory, for what puts back, looks, or concerns no build:
+/// a repository is not to keep anybody from that.
+///
+/// # Errors
+/// [`ConfigError`] for the first thing that cannot be understood or is not allowed.
+pub fn settle_apart(room: &RoomArgs, common: &CommonArgs) -> Result<Settings, ConfigError> {
+    settle_from(room, &ChildArgs::default(), common, None)
+}
+
+fn settle_from(room: &RoomArgs, child: &ChildArgs, common: &CommonArgs, from: Option<&Path>) -> Result<Settings, ConfigError> {
     let mut layers = vec![Layer::of_flags(room, child, common), environment::read(env::vars_os())?];
     let named = layers[0].config.clone().or_else(|| layers[1].config.clone());
     layers.extend(match named {
-        Some(path) => vec![file::read(&path, file::Trust::Full)?],
-        None => file::find(&env::current_dir().unwrap_or_default(), &user_file(), Path::new("/etc/makeroom/makeroom.toml"))?,
+        Some(path) => vec![file::read(&path)?],
+        None => file::find(from, &user_file(), Path::new("/etc/makeroom/makeroom.toml"))?,
     });
-    merge(&layers, default_state_dir)
+    let settings = merge(&layers, default_state_dir)?;
+    must_be_text("state_dir", Some(&settings.state_dir))?;
+    must_be_text("swap_file", settings.swap_file.as_deref())?;
+    Ok(settings)
+}
+
+/// A path that journals, keepers and steps on the host are told, all of them as text: half of them would take another one.
+fn must_be_text(key: &'static str, path: Option<&Path>) -> Result<(), ConfigError> {
+    let Some(path) = path else { return Ok(()) };
+    // A relative one lies in a directory that has to be told as well.
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    if whole.to_str().is_some() { Ok(()) } else { Err(ConfigError::NotText { key, path: whole }) }
 }
 
 fn merge(layers: &[Layer], state_dir: impl Fn() -> Result<PathBuf, ConfigError>) -> Result<Settings, ConfigError> {
@@ -189,5 +215,14 @@ mod tests {
         assert_eq!((settled.grace, settled.restore_timeout), (Duration::from_secs(10), Duration::from_secs(30)));
         assert_eq!((settled.pressure, settled.floor, settled.abort_on_thrash), (Percent(10), None, None));
         assert!(settled.pause.is_empty() && settled.then.is_empty() && settled.timeout.is_none() && !settled.strict);
+    }
+
+    #[test]
+    fn a_path_that_is_no_text_is_refused() {
+        use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _};
+        let path = Path::new(OsStr::from_bytes(b"/s/\xff"));
+        let refused = must_be_text("state_dir", Some(path)).expect_err("no text").to_string();
+        assert!(refused.starts_with("state_dir: /s/") && refused.contains("is not UTF-8"), "{refused}");
+        must_be_text("swap_file", Some(Path::new("ä/b"))).expect("text");
     }
 }

@@ -4,12 +4,15 @@
 //! A line is eight hexadecimal digits of CRC-32, a space, and the record as JSON. A last line
 //! that is torn never existed; damage anywhere else makes the whole journal unreadable.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{route::Prefix, swarm::Scaled, target::Method};
+use super::{guard, route::Prefix, swarm::Scaled, target::Method};
 
 /// The version of the records that this makeroom writes and understands.
 pub const VERSION: u32 = 4;
@@ -65,8 +68,23 @@ pub struct Opened {
     /// MemAvailable of the host with room made, before the build took any; `None` until then.
     #[serde(default)]
     pub available_bytes: Option<u64>,
+    /// The time limit that the run keeps to.
+    #[serde(default)]
+    pub timeout: Option<Duration>,
+    /// What the run watches the host's memory for.
+    #[serde(default)]
+    pub guard: Option<guard::Wish>,
     /// When.
     pub at: Timestamp,
+}
+
+impl Opened {
+    /// Whether a run inside that asks for these has them already: the limit around it ends it no later.
+    #[must_use]
+    pub fn sees_to(&self, timeout: Option<Duration>, guard: Option<&guard::Wish>) -> bool {
+        timeout.is_none_or(|inside| self.timeout.is_some_and(|around| around <= inside))
+            && (guard.is_none() || guard == self.guard.as_ref())
+    }
 }
 
 /// A container as it was when it was taken, or a Swarm service in the place of its tasks: enough to know it again and

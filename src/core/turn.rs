@@ -96,6 +96,8 @@ mod tests {
             lingers_until: None,
             need_bytes: need.map(|need| need * GIB),
             available_bytes: available.map(|available| available * GIB),
+            timeout: None,
+            guard: None,
             at: Timestamp::from_second(at).expect("a time"),
         };
         LeaseState { opened: Some(opened), ..LeaseState::default() }

@@ -1,7 +1,11 @@
 //! Owns the values a person types: sizes, durations, percentages and the words of `--method`, `--swap`
 //! and `--color`. One parser each, shared by flags, environment and files. Pure.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{
+    fmt,
+    str::FromStr,
+    time::{Duration, Instant},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -42,19 +46,29 @@ impl fmt::Display for Size {
     }
 }
 
-/// A length of time as humantime reads it: `90s`, `5m`, `2h 30m`.
+/// A length of time as humantime reads it, [`Span::LONGEST`] at most: `90s`, `5m`, `2h 30m`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Span(pub Duration);
+
+impl Span {
+    /// Ten years: longer than any build, and short enough that any clock can add it to its now.
+    pub const LONGEST: Self = Self(Duration::from_hours(10 * 365 * 24));
+}
 
 impl FromStr for Span {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        humantime::parse_duration(text.trim())
-            .map(Self)
-            .map_err(|_| format!("`{text}` is not a duration; allowed: a number and a unit, as 90s, 5m or 2h 30m"))
+        let read = humantime::parse_duration(text.trim()).ok().map(Self).filter(|span| *span <= Self::LONGEST);
+        read.ok_or_else(|| format!("`{text}` is not a duration; allowed: a number and a unit, as 90s, 5m or 2h 30m, and ten years at most"))
     }
+}
+
+/// The moment at which this much time has passed since `begun`, [`Span::LONGEST`] at most: it never overflows.
+#[must_use]
+pub fn deadline(begun: Instant, limit: Duration) -> Instant {
+    begun + limit.min(Span::LONGEST.0)
 }
 
 /// A whole number of percent, 1 to 100.
@@ -212,6 +226,17 @@ mod tests {
         for text in ["", "5", "5 parsecs", "-1s", "s"] {
             assert!(Span::from_str(text).expect_err(text).contains("allowed: "), "{text}");
         }
+    }
+
+    #[test]
+    fn a_duration_is_ten_years_at_most_and_so_is_the_way_to_a_deadline() {
+        assert_eq!("3650d".parse(), Ok(Span::LONGEST));
+        for text in ["3650d 1ns", "11y", "9300000000000000000s", "18446744073709551615s", "99999999999999999999s"] {
+            assert!(Span::from_str(text).expect_err(text).contains("ten years at most"), "{text}");
+        }
+        let begun = Instant::now();
+        assert_eq!(deadline(begun, Duration::from_secs(1)), begun + Duration::from_secs(1));
+        assert_eq!(deadline(begun, Duration::MAX), begun + Span::LONGEST.0);
     }
 
     #[test]

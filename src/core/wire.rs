@@ -68,8 +68,10 @@ pub struct Request {
     pub afterwards: Afterwards,
     /// The build's memory is in steps of the engine's builder.
     pub builds_in_engine: bool,
-    /// The lease that this run is inside of and may simply use.
+    /// The lease that this run is inside of, and may simply use where that has all that is asked for.
     pub inside: Option<String>,
+    /// `--timeout`, which the supervisor keeps to.
+    pub timeout: Option<Duration>,
     /// What the host's memory is watched for while the build runs; `None`: nothing.
     pub guard: Option<guard::Wish>,
     /// This keeper replaces one that died after room had been made: nothing is to be taken anew.

@@ -194,7 +194,7 @@ impl Engine {
             let seconds = i32::try_from(patience.as_millis().div_ceil(1000)).unwrap_or(i32::MAX);
             StopContainerOptionsBuilder::default().t(seconds).build()
         });
-        bounded(own + STOP_MARGIN, self.docker.stop_container(id, options)).await
+        bounded(own.saturating_add(STOP_MARGIN), self.docker.stop_container(id, options)).await
     }
 
     async fn own_stop_timeout(&self, id: &str) -> Result<Duration, EngineError> {

@@ -48,7 +48,7 @@ impl Engine {
     /// [`EngineError`]; [`EngineError::Rescaled`] where it has another number than the recorded one.
     pub async fn scale_to_zero(&self, id: &str, scaled: &Scaled, patience: Option<Duration>) -> Result<(), EngineError> {
         let service = self.scale_from(id, scaled.replicas, 0).await?;
-        let limit = patience.unwrap_or_else(|| service.grace()) + STOP_MARGIN;
+        let limit = patience.unwrap_or_else(|| service.grace()).saturating_add(STOP_MARGIN);
         let begun = Instant::now();
         for task in &scaled.tasks {
             while self.has_processes(task).await? {

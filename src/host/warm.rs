@@ -19,5 +19,5 @@ const MARGIN: Duration = Duration::from_secs(15);
 pub async fn read_back(shell: &Shell, targets: &[PidAndId], limit: Duration) -> Result<(), ShellError> {
     let seconds = limit.as_millis().div_ceil(1000).to_string();
     let script = [&list(targets), &variable("seconds", &seconds), MEASURE, WARM].concat();
-    shell.run_as_root(&script, None, limit + MARGIN).await.map(drop)
+    shell.run_as_root(&script, None, limit.saturating_add(MARGIN)).await.map(drop)
 }

@@ -115,7 +115,7 @@ impl Acquirer<'_> {
             return self.unrecorded();
         }
         let chosen = found.as_ref().map_or(&[][..], |found| &found.chosen);
-        if self.request.inside.as_ref().is_some_and(|lease| covers(&leases, lease, chosen)) {
+        if self.request.inside.as_ref().is_some_and(|lease| self.is_covered(&leases, lease, chosen)) {
             return Acquired::Covered;
         }
         let looked = self.look_at_host(found.as_ref()).await;
@@ -237,8 +237,18 @@ impl Acquirer<'_> {
             lingers_until: None,
             need_bytes: self.expected_bytes(),
             available_bytes: None,
+            timeout: self.request.timeout,
+            guard: self.request.guard.clone(),
             at: Timestamp::now(),
         }))
+    }
+
+    /// Whether the lease around this run has all that this one asks for. A limit or steps of its own need a supervisor
+    /// and a keeper of its own.
+    fn is_covered(&self, leases: &Leases, around: &str, chosen: &[Listed]) -> bool {
+        let Some((_, around)) = leases.live.iter().find(|(id, _)| id == around) else { return false };
+        around.opened.as_ref().is_some_and(|opened| opened.sees_to(self.request.timeout, self.request.guard.as_ref()))
+            && chosen.iter().all(|listed| around.targets.contains_key(&listed.id))
     }
 
     /// What the build takes of the host that room is made on: one in front of a VM takes nothing of it.
@@ -387,9 +397,4 @@ pub(super) async fn pids(engine: &Engine, shown: &[&Listed]) -> Vec<PidAndId> {
     let inspecting = shown.iter().map(|listed| async { Some((engine.inspect(&listed.id).await.ok()?.pid, listed.id.clone())) });
     let inspected: Vec<_> = stream::iter(inspecting).buffered(AT_ONCE).collect().await;
     inspected.into_iter().flatten().filter(|(pid, _)| *pid > 0).collect()
-}
-
-fn covers(leases: &Leases, lease: &str, chosen: &[Listed]) -> bool {
-    let around = leases.live.iter().find(|(id, _)| id == lease);
-    around.is_some_and(|(_, state)| chosen.iter().all(|listed| state.targets.contains_key(&listed.id)))
 }

@@ -9,7 +9,7 @@ use super::restore::{AT_ONCE, Restorer};
 use crate::{
     core::{
         record::Target,
-        text,
+        text, values,
         wire::{Answer, FromKeeper, Level, Note, Phase},
     },
     engine::client::EngineError,
@@ -52,7 +52,7 @@ impl Restorer<'_> {
             }
             again.since.elapsed()
         };
-        let after = tokio::time::timeout_at((again.since + limit).into(), asking).await.ok();
+        let after = tokio::time::timeout_at(values::deadline(again.since, limit).into(), asking).await.ok();
         Answer { id: again.target.id.clone(), name: again.target.name.clone(), after }
     }
 

@@ -34,7 +34,7 @@ fn begin(leases: &Path, journal: &mut Journal, time: Duration) -> io::Result<Con
     if let Some(opened) = journal.state().opened.clone() {
         // For people: the clock that counts is the one since boot. A time beyond the calendar is for ever.
         let until = Span::try_from(time).ok().and_then(|span| Timestamp::now().checked_add(span).ok()).unwrap_or(Timestamp::MAX);
-        let outlived = Opened { kind: Kind::Start, lingers_until: Some(until), need_bytes: None, ..opened };
+        let outlived = Opened { kind: Kind::Start, lingers_until: Some(until), need_bytes: None, timeout: None, guard: None, ..opened };
         journal.announce(&Record::Opened(outlived)).map_err(io::Error::other)?;
     }
     Ok(control)

@@ -12,7 +12,7 @@ use crate::{
     core::{
         order,
         record::{Area, AreaGone, HeldTarget, LeaseState, Record, Restored, Setting, SettingBack},
-        text,
+        text, values,
         wire::{Afterwards, Back, FromKeeper, Level, Note, Phase, SwapBack},
     },
     engine::client::EngineError,
@@ -175,7 +175,7 @@ impl Restorer<'_> {
             self.record(journal, &Record::Restored { id: held.target.id.clone(), how: Restored::HandedOver });
         }
         if !ours.is_empty() {
-            let deadline = begun + self.limit;
+            let deadline = values::deadline(begun, self.limit);
             let mut done = 0;
             (self.tell)(FromKeeper::Progress { phase: Phase::Restoring, done, total: ours.len() });
             let order = order::levels(&ours.iter().map(|held| &held.target).collect::<Vec<_>>());

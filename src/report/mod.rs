@@ -2,6 +2,7 @@
 //! stdout is the child's.
 
 mod chart;
+pub mod file;
 pub mod github;
 pub mod hands;
 pub mod live;

@@ -138,8 +138,8 @@ impl Drive<'_> {
             Ok(json) => json + "\n",
             Err(error) => return check("the report", Err(error.into())),
         };
-        if let Some(file) = &mut self.plan.report {
-            check("the report", file.write_all(json.as_bytes()));
+        if let Some(file) = self.plan.report.take() {
+            check("the report", file.write(&json));
         }
         if let Some(path) = env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty()) {
             let file = File::options().append(true).create(true).open(path);

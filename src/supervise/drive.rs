@@ -5,7 +5,6 @@ use std::{
     collections::{BTreeMap, VecDeque},
     env,
     ffi::OsString,
-    fs::File,
     os::fd::AsFd as _,
     time::{Duration, Instant},
 };
@@ -43,7 +42,7 @@ use crate::{
         process::group_is_alive,
     },
     lease::journal::Journal,
-    report::say::Say,
+    report::{file::ReportFile, say::Say},
 };
 
 /// The promise to whoever sends a signal: within this the targets run again in any case.
@@ -80,7 +79,7 @@ pub struct Plan {
     /// The history's key of it.
     pub history_key: String,
     /// `--report`.
-    pub report: Option<File>,
+    pub report: Option<ReportFile>,
 }
 
 /// How a run ended.
@@ -326,7 +325,7 @@ impl Drive<'_> {
                     Timer::Patience => Some(PATIENCE),
                     Timer::Remains => Some(REMAINS),
                     Timer::Suspend => Some(SUSPEND),
-                    Timer::Return => Some(self.plan.restore_timeout + SWAP_RETURN),
+                    Timer::Return => Some(self.plan.restore_timeout.saturating_add(SWAP_RETURN)),
                     Timer::HastyReturn => Some(HASTY_RETURN),
                 };
                 if let Some(after) = after {

@@ -2,9 +2,11 @@
 //! typed wrongly ends with 125; what the machine lacks is a warning, and the build runs.
 
 use std::{
+    ffi::OsStr,
     fs, io,
     os::fd::AsRawFd as _,
     os::unix::{
+        ffi::OsStrExt as _,
         fs::{PermissionsExt as _, chown, symlink},
         net::UnixListener,
     },
@@ -55,6 +57,26 @@ fn what_was_typed_wrongly_is_named_with_what_is_allowed_and_nothing_is_run() {
         assert!(done.out.is_empty() && !site.work().join("started").exists(), "{args:?}");
         assert!(!site.state().exists(), "{args:?}: nothing is changed");
     }
+}
+
+#[test]
+fn a_directory_or_a_swap_file_that_is_no_text_is_refused_before_anything_is_written() {
+    let site = nowhere();
+    let odd = OsStr::from_bytes(b"odd-\xff");
+    for (key, flag, whole) in [("state_dir", "--state-dir", site.path("").join(odd)), ("swap_file", "--swap-file", odd.into())] {
+        let flagged = site.makeroom([flag]).args([&whole]).args(["touch", "started"]).run();
+        let variable = site.makeroom(["touch", "started"]).env(&format!("MAKEROOM_{}", key.to_uppercase()), &whole).run();
+        for done in [flagged, variable] {
+            done.expect_code(125).expect_said(key).expect_said("is not UTF-8");
+            assert!(!whole.exists() && !site.work().join("started").exists() && !site.state().exists());
+        }
+    }
+    // A relative one in such a directory.
+    let dir = site.path("").join(odd);
+    fs::create_dir(&dir).expect("a directory");
+    site.makeroom(["--state-dir", "s", "touch", "started"]).dir(&dir).run().expect_code(125).expect_said("state_dir");
+    assert_eq!(fs::read_dir(&dir).expect("there").count(), 0);
+    site.makeroom(["swap", "status", "--swap-file"]).args([odd]).run().expect_code(125).expect_said("is not UTF-8");
 }
 
 #[test]

@@ -4,9 +4,12 @@
 
 use std::{
     fs,
+    os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::Command,
 };
+
+use nix::{sys::stat::Mode, unistd::mkfifo};
 
 use crate::support::{
     makeroom::{Done, Run},
@@ -233,6 +236,56 @@ fn a_file_that_cannot_be_read_is_named() {
 }
 
 #[test]
+fn a_file_that_nobody_named_is_waited_for_by_nobody_and_read_no_further_than_settings_go() {
+    let (site, allowed) = (site(), Mode::S_IRUSR | Mode::S_IWUSR);
+    let file = site.work().join("makeroom.toml");
+    let place = file.display().to_string();
+    mkfifo(&file, allowed).expect("a FIFO");
+    assert_refused(&site, &mut site.makeroom([""; 0]), &[&place, "no regular file"]);
+    fs::remove_file(&file).expect("removed");
+    symlink("/dev/zero", &file).expect("a link");
+    assert_refused(&site, &mut site.makeroom([""; 0]), &[&place, "no regular file"]);
+    fs::remove_file(&file).expect("removed");
+    write(&file, &"#".repeat((64 << 10) + 1));
+    assert_refused(&site, &mut site.makeroom([""; 0]), &[&place, "larger than 64 KiB"]);
+    // One that is named may be a device.
+    site.makeroom(["--config", "/dev/null", "true"]).run().expect_code(0);
+}
+
+#[test]
+fn no_repository_keeps_anybody_from_putting_back_or_looking() {
+    let site = Site::new();
+    let services = site.services(1);
+    let file = site.work().join("makeroom.toml");
+    for attempt in ["a FIFO", "/dev/zero", "swap"] {
+        site.again();
+        let mut run = site.makeroom(["--method", "pause", "--pause", &services.all(), "sh", "-c", UNTIL_GO]).spawn();
+        site.child();
+        run.kill_with_keeper();
+        match attempt {
+            "a FIFO" => mkfifo(&file, Mode::S_IRUSR | Mode::S_IWUSR).expect("a FIFO"),
+            "/dev/zero" => symlink(attempt, &file).expect("a link"),
+            _ => write(&file, "swap = '1G'\n"),
+        }
+        let status = site.makeroom(["status"]).run();
+        assert!(status.expect_code(0).out.contains("its holder is dead"), "{attempt}: {}", status.out);
+        site.makeroom(["stop"]).run().expect_code(0);
+        site.makeroom(["swap", "status"]).run().expect_code(0);
+        site.makeroom(["report"]).run().expect_code(125).expect_said("there is no run yet");
+        site.makeroom(["recover"]).run().expect_code(0).expect_said("1 service running again");
+        assert!(services.are("running"), "{attempt}: {:?}", services.statuses());
+        fs::remove_file(&file).expect("removed");
+    }
+}
+
+#[test]
+fn the_file_of_runs_is_not_that_of_swap_that_stays() {
+    let site = site();
+    site.makeroom(["swap", "status", "--swap-file", "relative"]).run().expect_code(125).expect_said("not an absolute path");
+    site.makeroom(["swap", "status"]).env("MAKEROOM_SWAP_FILE", "relative").run().expect_code(0);
+}
+
+#[test]
 fn a_bad_variable_or_flag_is_named_with_what_is_allowed() {
     let site = site();
     for (name, value, words) in [
@@ -251,6 +304,26 @@ fn a_bad_variable_or_flag_is_named_with_what_is_allowed() {
         }
     }
     assert_refused(&site, &mut site.makeroom(["--puase", "x"]), &["--puase", "--pause"]);
+}
+
+#[test]
+fn a_duration_that_no_clock_can_add_is_refused_wherever_it_stands() {
+    const HUGE: &str = "9300000000000000000s";
+    for key in ["stop_timeout", "restore_timeout", "wait_healthy", "warm", "abort_on_thrash", "timeout", "grace", "linger", "wait"] {
+        let site = site();
+        let allowed = "ten years at most";
+        let flag = format!("--{}", key.replace('_', "-"));
+        assert_refused(&site, &mut site.makeroom([&flag, HUGE]), &[&flag, allowed]);
+        let variable = format!("MAKEROOM_{}", key.to_uppercase());
+        assert_refused(&site, site.makeroom([""; 0]).env(&variable, HUGE), &[&format!("{variable}:"), allowed]);
+        let file = site.work().join("makeroom.toml");
+        write(&file, &format!("{key} = '{HUGE}'\n"));
+        assert_refused(&site, &mut site.makeroom([""; 0]), &[&format!("{}:1:", file.display()), allowed]);
+    }
+    let site = site();
+    let ttl = site.makeroom(["start", "--ttl", HUGE]).run();
+    ttl.expect_code(125).expect_said("--ttl").expect_said("ten years at most");
+    assert!(!site.state().exists());
 }
 
 #[test]

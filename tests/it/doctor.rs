@@ -75,3 +75,14 @@ fn a_host_that_cannot_be_reached_is_named() {
     let done = site.makeroom(["doctor", "--vm-shell", "/nonexistent/vm ssh"]).run();
     assert!(line(done.expect_code(1), "host").contains("cannot run `/nonexistent/vm ssh`"), "{}", done.out);
 }
+
+#[test]
+fn a_relative_swap_file_is_looked_for_in_the_working_directory() {
+    let site = Site::at(PathBuf::from("/nonexistent/docker.sock"));
+    for file in ["area", "missing/area", "missing/too/area"] {
+        let done = site.makeroom(["doctor", "--swap", "100TiB", "--swap-file", file]).run();
+        assert!(line(&done, "host").starts_with("ok    "), "{}", done.out);
+        let whole = site.work().join(file).display().to_string();
+        assert!(done.out.contains(&whole), "{whole} should be in:\n{}", done.out);
+    }
+}

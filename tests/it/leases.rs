@@ -126,6 +126,33 @@ fn a_makeroom_inside_a_lease_that_covers_its_targets_becomes_its_command() {
 }
 
 #[test]
+fn a_makeroom_inside_that_inherits_its_limits_becomes_its_command_and_one_with_a_shorter_limit_does_not() {
+    let site = Site::at(PathBuf::from("/nonexistent/docker.sock"));
+    let makeroom = env!("CARGO_BIN_EXE_makeroom");
+    // The command's parent: the outer supervisor, where nothing is left between the two.
+    let parent = |run: &mut Run| -> bool {
+        site.again();
+        let run = run.args(["sh", "-c", "echo $PPID >child; while ! [ -e go ]; do sleep 0.02; done; exit 7"]).spawn();
+        let is_outer = site.child() == run.pid();
+        site.go();
+        run.wait().expect_code(7);
+        is_outer
+    };
+    let limits = [("MAKEROOM_TIMEOUT", "30m"), ("MAKEROOM_THEN", "a b"), ("MAKEROOM_ABORT_ON_THRASH", "5m")];
+    for (name, value) in limits {
+        assert!(parent(site.makeroom([makeroom]).env(name, value)), "{name}");
+    }
+    let file = site.work().join("makeroom.toml");
+    fs::write(&file, "timeout = '30m'\nthen = ['a']\n").expect("written");
+    assert!(parent(&mut site.makeroom([makeroom])), "by a file");
+    assert!(parent(&mut site.makeroom(["--timeout", "20m", makeroom, "--timeout", "20m"])), "by flags");
+    assert!(!parent(&mut site.makeroom([makeroom, "--timeout", "20m"])), "a shorter one");
+    assert!(!parent(&mut site.makeroom([makeroom, "--then", "b"])), "other steps");
+    fs::remove_file(&file).expect("removed");
+    assert!(!parent(&mut site.makeroom([makeroom, "--timeout", "20m"])), "the only one");
+}
+
+#[test]
 fn a_makeroom_inside_a_lease_that_lacks_its_targets_takes_them_for_itself() {
     let site = Site::new();
     let (outer, inner) = (site.services(1), site.services(1));

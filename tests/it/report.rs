@@ -100,6 +100,49 @@ fn a_report_that_cannot_be_written_is_said_before_the_build_begins() {
 }
 
 #[test]
+fn a_report_is_there_whole_or_not_at_all() {
+    let site = site();
+    let found = |site: &Site| {
+        let entries = fs::read_dir(site.work()).expect("there");
+        entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect::<Vec<_>>()
+    };
+    // A command that is not there.
+    site.makeroom(["--report", "report.json", "/nonexistent/program"]).run().expect_code(127);
+    assert!(found(&site).is_empty(), "{:?}", found(&site));
+    // One that becomes its command, in one that tells of both.
+    let makeroom = env!("CARGO_BIN_EXE_makeroom");
+    let (_, told) = reported(&site, &[makeroom, "--report", "inner.json", "sh", "-c", "exit 0"]);
+    assert_eq!((&told["exit"]["code"], found(&site)), (&0.into(), vec!["report.json".to_owned()]));
+    // While the build runs, the report of the last one is there.
+    site.makeroom(["--report", "report.json", "sh", "-c", "cp report.json last.json"]).run().expect_code(0);
+    assert_eq!(read(&site, "last.json"), told);
+    assert_ne!(read(&site, "report.json"), told);
+}
+
+#[test]
+fn a_variable_asks_for_the_report_of_one_run_not_of_those_inside() {
+    let site = site();
+    let makeroom = env!("CARGO_BIN_EXE_makeroom");
+    // Inside, a time limit has a supervisor of its own.
+    let script = format!("echo ${{MAKEROOM_REPORT-none}}; {makeroom} --timeout 1m sh -c 'exit 3'; exit 4");
+    let done = site.makeroom(["sh", "-c", &script]).env("MAKEROOM_REPORT", "report.json").run();
+    assert_eq!(done.expect_code(4).out, "none\n");
+    assert_eq!(read(&site, "report.json")["exit"]["code"], 4);
+}
+
+#[test]
+fn a_fifo_that_nobody_reads_does_not_keep_the_build_and_a_handed_file_gets_the_report() {
+    let site = site();
+    nix::unistd::mkfifo(&site.work().join("fifo"), nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
+    site.makeroom(["--report", "fifo", "sh", "-c", "exit 3"]).run().expect_code(3).expect_said("fifo: nobody reads from it");
+    let done = site.makeroom(["--report", "/dev/stdout", "echo", "of the build"]).run();
+    let json = done.expect_code(0).out.strip_prefix("of the build\n").expect("first the build's own");
+    schema::must_fit("report", &serde_json::from_str(json).expect("JSON"));
+    let piped = site.command("sh").args(["-c", "\"$0\" --report /dev/stdout sh -c : | cat", env!("CARGO_BIN_EXE_makeroom")]).run();
+    schema::must_fit("report", &serde_json::from_str(&piped.expect_code(0).out).expect("JSON"));
+}
+
+#[test]
 fn the_last_run_and_each_by_its_lease_can_be_shown() {
     let site = site();
     site.makeroom(["report"]).run().expect_code(125).expect_said("there is no run yet");

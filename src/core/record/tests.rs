@@ -28,6 +28,8 @@ fn opened() -> Record {
         lingers_until: None,
         need_bytes: None,
         available_bytes: None,
+        timeout: None,
+        guard: None,
         at: Timestamp::UNIX_EPOCH,
     };
     Record::Opened(opened)
@@ -198,4 +200,26 @@ fn a_scaled_service_is_read_as_it_was_written() {
     let service = Target { swarm, ..target("s") };
     let journal = line(&Record::Taking { target: service.clone(), method: Method::Stop });
     assert_eq!(read(journal.as_bytes()).expect("readable").targets["s"].target, service);
+}
+
+#[test]
+fn a_run_inside_has_what_the_one_around_it_sees_to() {
+    let Record::Opened(plain) = opened() else { unreachable!("the first record") };
+    let minutes = |count| Some(Duration::from_mins(count));
+    let wish =
+        |abort| guard::Wish { then: vec!["a".to_owned()], pressure: guard::PRESSURE, floor_bytes: None, abort_after: minutes(abort) };
+    let around = Opened { timeout: minutes(30), guard: Some(wish(1)), ..plain.clone() };
+    for (timeout, guard, without, with) in [
+        (None, None, true, true),
+        (minutes(30), None, false, true),
+        (minutes(40), None, false, true),
+        (minutes(29), None, false, false),
+        (None, Some(wish(1)), false, true),
+        (None, Some(wish(2)), false, false),
+        (minutes(30), Some(wish(1)), false, true),
+        (minutes(29), Some(wish(1)), false, false),
+    ] {
+        let has = (plain.sees_to(timeout, guard.as_ref()), around.sees_to(timeout, guard.as_ref()));
+        assert_eq!(has, (without, with), "{timeout:?} {guard:?}");
+    }
 }

@@ -25,5 +25,11 @@ for tool in awk dd df fallocate ln mkdir mkswap rm stat swapoff swapon; do
 done
 echo "missing$missing"
 dir=$swap_dir
-while [ ! -d "$dir" ]; do dir=${dir%/*}; dir=${dir:-/}; done
+while [ ! -d "$dir" ]; do
+    case "$dir" in
+        ?*/*) dir=${dir%/*} ;;
+        '' | /*) dir=/ ;;
+        *) dir=. ;;
+    esac
+done
 df -Pk "$dir" | awk -v dir="$dir" 'END { print "room", $4, dir }'
