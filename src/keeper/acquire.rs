@@ -215,7 +215,7 @@ impl Acquirer<'_> {
     fn held_already(&self, leases: &Leases) -> Option<String> {
         let name = self.request.started.as_ref()?.name.as_ref()?;
         let has_name = |opened: &Opened| opened.name.as_ref() == Some(name);
-        leases.live.iter().find(|(_, state)| state.opened.as_ref().is_some_and(has_name)).map(|(lease, _)| lease.clone())
+        leases.holding().find(|(_, state)| state.opened.as_ref().is_some_and(has_name)).map(|(lease, _)| lease.clone())
     }
 
     pub(super) fn open(&self, journal: &mut Journal, has_engine: bool) -> Result<(), JournalError> {
@@ -235,6 +235,7 @@ impl Acquirer<'_> {
             certificates: endpoint.and_then(|endpoint| Some(endpoint.certificates.as_ref()?.to_string_lossy().into_owned())),
             host: self.reach.host(),
             lingers_until: None,
+            releasing: false,
             need_bytes: self.expected_bytes(),
             available_bytes: None,
             at: Timestamp::now(),
@@ -390,6 +391,6 @@ pub(super) async fn pids(engine: &Engine, shown: &[&Listed]) -> Vec<PidAndId> {
 }
 
 fn covers(leases: &Leases, lease: &str, chosen: &[Listed]) -> bool {
-    let around = leases.live.iter().find(|(id, _)| id == lease);
+    let around = leases.holding().find(|(id, _)| id == lease);
     around.is_some_and(|(_, state)| chosen.iter().all(|listed| state.targets.contains_key(&listed.id)))
 }

@@ -11,7 +11,7 @@ use super::{Tell, afterwards::Again, bring_back::bring_back, control, reach::Rea
 use crate::{
     core::{
         order,
-        record::{Area, AreaGone, HeldTarget, LeaseState, Record, Restored, Setting, SettingBack},
+        record::{Area, AreaGone, HeldTarget, LeaseState, Opened, Record, Restored, Setting, SettingBack},
         text,
         wire::{Afterwards, Back, FromKeeper, Level, Note, Phase, SwapBack},
     },
@@ -66,6 +66,7 @@ impl Restorer<'_> {
                 None
             }
         };
+        self.mark(&mut journal);
         let leases = self.other_leases(lock.as_ref(), &own);
         let (mut back, again) = self.targets_and_settings(&mut journal, &leases).await;
         let areas = self.begin_removing(&mut journal, &leases, &mut back);
@@ -88,6 +89,13 @@ impl Restorer<'_> {
         self.remove_areas(&mut journal, &areas, &mut back).await;
         self.finish(journal);
         back
+    }
+
+    /// Lets everybody know that nothing of this lease can be shared from here on.
+    fn mark(&self, journal: &mut Journal) {
+        if let Some(opened) = journal.state().opened.clone().filter(|opened| !opened.releasing) {
+            self.check(journal.announce(&Record::Opened(Opened { releasing: true, ..opened })));
+        }
     }
 
     /// Only the targets: while a build is stopped, swap stays.
