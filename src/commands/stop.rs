@@ -14,11 +14,7 @@ use crate::{
         text,
         wire::{self, Afterwards, Back, FromKeeper, Inbox, ToKeeper},
     },
-    keeper::{
-        control, hooks,
-        reach::Reach,
-        restore::{Restorer, recovered},
-    },
+    keeper::{control, hooks, reach::Reach, recover::recovered, restore::Restorer},
     lease::{
         journal::{Journal, Looked},
         leases::{Leases, id_of},

@@ -20,6 +20,7 @@ mod only_enough;
 pub mod orphan;
 pub mod process;
 pub mod reach;
+pub mod recover;
 pub mod restore;
 mod senses;
 pub mod services;

@@ -45,6 +45,25 @@ impl Leases {
         Ok(found)
     }
 
+    /// Looks at the live leases except `own` without the lock, which somebody else does not let go.
+    ///
+    /// # Errors
+    /// Where the directory cannot be listed.
+    pub fn peek(state: &StateDir, own: &str) -> io::Result<Self> {
+        let mut found = Self::default();
+        for path in journals(&state.leases())? {
+            let lease = id_of(&path);
+            if lease == own {
+                continue;
+            }
+            match Journal::peek(&path) {
+                Ok(state) => found.live.extend(state.map(|state| (lease, state))),
+                Err(error) => found.unreadable.push(error),
+            }
+        }
+        Ok(found)
+    }
+
     /// The live leases that keep what they have. One whose release has begun is giving it back: nothing of it can be
     /// shared, and nothing be left to it.
     pub fn holding(&self) -> impl Iterator<Item = &(String, LeaseState)> {
