@@ -3,12 +3,15 @@
 
 use std::{
     cell::RefCell,
-    env, fs, io,
+    env,
+    fs::{self, File},
+    io,
     os::unix::net::{UnixListener as StdListener, UnixStream as StdStream},
     path::{Path, PathBuf},
     time::Duration,
 };
 
+use nix::unistd::fchdir;
 use tokio::{
     io::AsyncReadExt as _,
     net::{UnixListener, UnixStream},
@@ -131,9 +134,13 @@ fn socket_name(lease: &str) -> String {
 /// A socket's address holds 104 bytes on macOS, 108 on Linux, and a state directory's path can be
 /// longer: so it is named from inside the directory.
 fn within<T>(dir: &Path, act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-    let before = env::current_dir()?;
+    // A descriptor leads back also where the directory was renamed or deleted meanwhile.
+    let before = File::open(".");
     env::set_current_dir(dir)?;
     let done = act();
-    env::set_current_dir(before)?;
+    // What is done is done, and no relative path means anything where there is no way back.
+    if before.and_then(|before| fchdir(before).map_err(io::Error::from)).is_err() {
+        env::set_current_dir("/")?;
+    }
     done
 }
