@@ -2,7 +2,7 @@
 //! `--ttl`, or with the process of `--while-pid`. Runs in the keeper; `connect` in `stop`.
 
 use std::{
-    cell::RefCell,
+    cell::OnceCell,
     env,
     fs::{self, File},
     io,
@@ -17,10 +17,11 @@ use tokio::{
     net::{UnixListener, UnixStream},
 };
 
+use super::mouth::Mouth;
 use crate::{
     core::{
         record::ProcessId,
-        wire::{self, FromKeeper, Inbox, Started, ToKeeper},
+        wire::{FromKeeper, Inbox, Started, ToKeeper},
     },
     host::{kernel::time_since_boot, process::is_alive},
 };
@@ -37,7 +38,7 @@ pub struct Control {
     expires: Option<Duration>,
     while_process: Option<ProcessId>,
     /// Whoever asked for the end, and is told how it goes.
-    asker: RefCell<Option<UnixStream>>,
+    asker: OnceCell<Mouth>,
 }
 
 impl Control {
@@ -55,7 +56,7 @@ impl Control {
         // Sleep counts: a `--ttl` is over though the laptop slept through it.
         let expires = started.ttl.map(|ttl| time_since_boot().saturating_add(ttl));
         let listener = UnixListener::from_std(listener)?;
-        Ok(Self { listener, path, expires, while_process: started.while_process, asker: RefCell::default() })
+        Ok(Self { listener, path, expires, while_process: started.while_process, asker: OnceCell::new() })
     }
 
     /// Waits for the end, whichever comes first.
@@ -68,7 +69,7 @@ impl Control {
             if let Ok(Ok((stream, _))) = tokio::time::timeout(LOOK, self.listener.accept()).await
                 && let Some(stream) = asked_to_release(stream).await
             {
-                self.asker.replace(Some(stream));
+                self.asker.get_or_init(|| Mouth::new(stream));
                 return;
             }
         }
@@ -76,9 +77,15 @@ impl Control {
 
     /// Tells whoever asked.
     pub fn tell(&self, message: &FromKeeper) {
-        if let Some(stream) = &*self.asker.borrow() {
-            // One that went away hears nothing; the lease ends all the same.
-            let _ = stream.try_write(wire::line(message).as_bytes());
+        if let Some(asker) = self.asker.get() {
+            asker.say(message);
+        }
+    }
+
+    /// Says what whoever asked had no time to hear.
+    pub async fn finish(&self) {
+        if let Some(asker) = self.asker.get() {
+            asker.finish().await;
         }
     }
 }
