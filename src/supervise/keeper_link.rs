@@ -149,7 +149,7 @@ mod tests {
 
     use super::*;
 
-    const LARGE: [u8; 1 << 20] = [b'x'; 1 << 20];
+    static LARGE: [u8; 1 << 20] = [b'x'; 1 << 20];
 
     fn pair() -> (UnixStream, UnixStream) {
         let (ours, theirs) = UnixStream::pair().expect("a pair");

@@ -14,7 +14,7 @@ use crate::support::{
 };
 
 /// A release waits 20 s for the lock.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 fn build(site: &Site, services: &Services, name: &str) -> Running {
     let script = format!("echo $$ >child-{name}; while ! [ -e go-{name} ]; do sleep 0.02; done; exit 7");
