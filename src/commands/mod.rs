@@ -21,7 +21,7 @@ use crate::{
     core::{
         exit::FAILED,
         text,
-        wire::{Afterwards, Request, Started},
+        wire::{self, Afterwards, Request, Started, ToKeeper},
     },
     engine::endpoint::Wish,
     host::container::{Place, place_of},
@@ -72,10 +72,9 @@ pub fn begin_lease(
     }
     let state = StateDir::open(Path::new(&dir)).map_err(|error| (error.to_string(), Some(error.hint())))?;
     let lease = new_id().map_err(|error| (error.to_string(), None))?;
-    let journal = Journal::create(&state.leases(), &lease).map_err(|error| (error.to_string(), None))?;
     let texts = |selectors: &[crate::core::selector::Selector]| selectors.iter().map(ToString::to_string).collect();
     let request = Request {
-        lease,
+        lease: lease.clone(),
         state_dir: dir,
         started,
         program,
@@ -102,6 +101,11 @@ pub fn begin_lease(
         timeout: None,
         adopt: false,
     };
+    if wire::line(&ToKeeper::MakeRoom(Box::new(request.clone()))).len() > wire::LONGEST_BYTES {
+        let reason = format!("all selectors together are longer than {}", text::size(wire::LONGEST_BYTES as u64));
+        return Err((reason, Some("a glob, `label:` or `compose:` names many containers at once".to_owned())));
+    }
+    let journal = Journal::create(&state.leases(), &lease).map_err(|error| (error.to_string(), None))?;
     Ok((request, journal))
 }
 

@@ -5,19 +5,9 @@ use std::process::ExitCode;
 use crate::{
     cli::{RecoverArgs, RoomArgs},
     config::{self, Settings},
-    core::{
-        text,
-        wire::{Afterwards, FromKeeper},
-    },
-    keeper::{
-        hooks,
-        reach::Reach,
-        restore::{Restorer, recovered},
-    },
-    lease::{
-        leases::{Leases, id_of},
-        state_dir::StateDir,
-    },
+    core::{text, wire::FromKeeper},
+    keeper::{hooks, recover::recover as recover_the_dead},
+    lease::{leases::Leases, state_dir::StateDir},
     report::{say::Say, summary},
 };
 
@@ -54,7 +44,7 @@ pub fn recover(args: &RecoverArgs) -> ExitCode {
 /// Whether nothing is left.
 async fn recover_all(state: &StateDir, settings: &Settings, say: &mut Say) -> Result<bool, String> {
     let lock = state.lock_later(settings.restore_timeout).await.map_err(|error| error.to_string())?;
-    let mut leases = Leases::look(state, &lock, None).map_err(|error| error.to_string())?;
+    let leases = Leases::look(state, &lock, None).map_err(|error| error.to_string())?;
     let mut is_whole = leases.unreadable.is_empty();
     for error in &leases.unreadable {
         say.warning(
@@ -62,31 +52,21 @@ async fn recover_all(state: &StateDir, settings: &Settings, say: &mut Say) -> Re
             Some("`docker ps --filter status=paused` shows what may still be paused"),
         );
     }
-    let dead = std::mem::take(&mut leases.dead);
-    let (say, leases) = (std::cell::RefCell::new(say), &leases);
+    let say = std::cell::RefCell::new(say);
     let tell = |message: FromKeeper| {
         if let FromKeeper::Note(note) = message {
             say.borrow_mut().note(&note);
         }
     };
-    let mut found = 0;
-    for journal in dead {
-        let before = journal.state().clone();
-        let reach = Reach::recorded(before.opened.as_ref(), &id_of(journal.path()));
-        let restorer = Restorer { state, reach: &reach, limit: settings.restore_timeout, afterwards: Afterwards::default(), tell: &tell };
-        let back = restorer.recover(journal, leases).await;
-        if before.is_empty() {
-            continue;
-        }
-        found += 1;
-        say.borrow_mut().note(&recovered(&before, &back));
-        hooks::after_the_dead(&settings.hooks, state.path(), &before, &back, &tell).await;
-        if let Some(line) = summary::not_back(&back) {
+    let restored = recover_the_dead(state, (leases, lock), settings.restore_timeout, &tell).await;
+    for (before, back) in &restored {
+        hooks::after_the_dead(&settings.hooks, state.path(), before, back, &tell).await;
+        if let Some(line) = summary::not_back(back) {
             is_whole = false;
             say.borrow_mut().error(line, None, Some("mend the cause, then `makeroom recover` again"));
         }
     }
-    if found == 0 && is_whole {
+    if restored.is_empty() && is_whole {
         say.borrow_mut().info("nothing to recover");
     }
     Ok(is_whole)

@@ -44,6 +44,8 @@ struct Lease {
     since: Option<String>,
     /// Until when it is kept after its build.
     lingers_until: Option<String>,
+    /// Whether what it has is being given back.
+    releasing: bool,
     /// Whether its holder lives; what a dead one holds is for `makeroom recover`.
     alive: bool,
     targets: Vec<Target>,
@@ -122,6 +124,7 @@ fn of_state(lease: &str, state: &LeaseState, alive: bool) -> Lease {
         program: opened.and_then(|opened| opened.program.clone()),
         since: opened.map(|opened| opened.at.to_string()),
         lingers_until: opened.and_then(|opened| opened.lingers_until).map(|until| until.to_string()),
+        releasing: state.is_releasing(),
         alive,
         targets: state
             .targets
@@ -152,7 +155,11 @@ fn describe(status: &Status) -> String {
             _ => "just begun".to_owned(),
         };
         let since = lease.since.as_deref().unwrap_or("now");
-        let holder = if lease.alive { "" } else { "; its holder is dead: makeroom recover" };
+        let holder = match (lease.alive, lease.releasing) {
+            (true, false) => "",
+            (true, true) => "; being given back",
+            (false, _) => "; its holder is dead: makeroom recover",
+        };
         let until = lease.lingers_until.as_ref().map_or_else(String::new, |until| format!(" until {until}"));
         lines.push(format!("{}  {what}{until}, since {since}{holder}", lease.id));
         for target in &lease.targets {

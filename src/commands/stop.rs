@@ -14,11 +14,7 @@ use crate::{
         text, values,
         wire::{self, Afterwards, Back, FromKeeper, Inbox, ToKeeper},
     },
-    keeper::{
-        control, hooks,
-        reach::Reach,
-        restore::{Restorer, recovered},
-    },
+    keeper::{control, hooks, reach::Reach, recover::recovered, restore::Restorer},
     lease::{
         journal::{Journal, Looked},
         leases::{Leases, id_of},
@@ -117,9 +113,11 @@ fn choose(args: &StopArgs, known: &[Opened]) -> Result<Vec<String>, String> {
     if let Some(run) = known.iter().find(|opened| opened.kind == Kind::Run && args.leases.contains(&opened.lease)) {
         return Err(format!("{} is the lease of a run, which ends with its build", run.lease));
     }
-    if !args.all && args.leases.is_empty() && started.len() > 1 {
-        let names: Vec<_> = started.iter().map(|opened| opened.name.as_deref().unwrap_or(&opened.lease)).collect();
-        return Err(format!("{} leases are held: {}; name one, or use --all", started.len(), names.join(", ")));
+    // What is being given back is only waited for.
+    let names: Vec<_> =
+        started.iter().filter(|opened| !opened.releasing).map(|opened| opened.name.as_deref().unwrap_or(&opened.lease)).collect();
+    if !args.all && args.leases.is_empty() && names.len() > 1 {
+        return Err(format!("{} leases are held: {}; name one, or use --all", names.len(), names.join(", ")));
     }
     let is_meant = |opened: &&Opened| {
         let names = |wanted: &String| *wanted == opened.lease || Some(wanted) == opened.name.as_ref();

@@ -62,6 +62,9 @@ pub struct Opened {
     /// Until when the lease of a run is kept after its build, by this clock; it is of [`Kind::Start`] from then on.
     #[serde(default)]
     pub lingers_until: Option<Timestamp>,
+    /// Its release has begun: what it still has is on its way back, and counts as held for nobody else.
+    #[serde(default)]
+    pub releasing: bool,
     /// What the build of a run is expected to take of its host, in bytes.
     #[serde(default)]
     pub need_bytes: Option<u64>,
@@ -269,6 +272,12 @@ impl LeaseState {
     #[must_use]
     pub fn lingers(&self) -> bool {
         self.opened.as_ref().is_some_and(|opened| opened.lingers_until.is_some())
+    }
+
+    /// Whether its release has begun.
+    #[must_use]
+    pub fn is_releasing(&self) -> bool {
+        self.opened.as_ref().is_some_and(|opened| opened.releasing)
     }
 
     /// Whether nothing is left to give back.

@@ -55,12 +55,12 @@ impl Waiting {
 }
 
 /// Decides for a build of this need, from the live leases of its host. A build whose need is not known is not
-/// counted, and a lease without a build, started or kept after one, needs nothing.
+/// counted, and a lease without a build, started, kept after one or being released, needs nothing.
 pub fn turn<'a>(need_bytes: u64, live: impl Iterator<Item = &'a LeaseState>) -> Turn {
     let mut known = Vec::new();
     for state in live {
         let Some(opened) = &state.opened else { return Turn::Soon };
-        if let (Kind::Run, Some(need_bytes)) = (opened.kind, opened.need_bytes) {
+        if let (Kind::Run, Some(need_bytes), false) = (opened.kind, opened.need_bytes, opened.releasing) {
             let Some(available_bytes) = opened.available_bytes else { return Turn::Soon };
             known.push((opened.at, opened.program.clone().unwrap_or_default(), need_bytes, available_bytes));
         }
@@ -94,6 +94,7 @@ mod tests {
             certificates: None,
             host: None,
             lingers_until: None,
+            releasing: false,
             need_bytes: need.map(|need| need * GIB),
             available_bytes: available.map(|available| available * GIB),
             timeout: None,
@@ -106,6 +107,13 @@ mod tests {
     fn started(mut state: LeaseState) -> LeaseState {
         if let Some(opened) = &mut state.opened {
             opened.kind = Kind::Start;
+        }
+        state
+    }
+
+    fn releasing(mut state: LeaseState) -> LeaseState {
+        if let Some(opened) = &mut state.opened {
+            opened.releasing = true;
         }
         state
     }
@@ -130,6 +138,8 @@ mod tests {
             (vec![run("sh", 1, None, Some(12))], 100, Turn::Go, "a need that is not known"),
             (vec![pnpm(), run("sh", 1, None, Some(20))], 5, wait(&["pnpm"], 5, 13, 12), "only known ones are reckoned with"),
             (vec![started(pnpm())], 100, Turn::Go, "a lease without a build"),
+            (vec![releasing(pnpm())], 100, Turn::Go, "a build that is over"),
+            (vec![releasing(run("pnpm", 5, Some(8), None))], 100, Turn::Go, "one that was over before it had room"),
             (vec![run("pnpm", 5, Some(8), None)], 1, Turn::Soon, "room is still being made"),
             (vec![LeaseState::default()], 1, Turn::Soon, "just begun"),
             (vec![run("pnpm", 5, Some(u64::MAX >> 30), Some(12))], 1 << 33, wait(&["pnpm"], 5, 0, 12), "no sum runs over"),

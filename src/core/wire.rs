@@ -379,8 +379,8 @@ pub struct Inbox {
     bytes: Vec<u8>,
 }
 
-/// No message is longer; more without a newline is not from us.
-const LONGEST_BYTES: usize = 1 << 20;
+/// No message is longer, in bytes; more without a newline is not from us.
+pub const LONGEST_BYTES: usize = 1 << 20;
 
 impl Inbox {
     /// Adds what was read.

@@ -11,7 +11,8 @@ use super::{
     Tell,
     cancel::Cancel,
     reach::Reach,
-    restore::{AT_ONCE, Restorer, recovered},
+    recover::recover,
+    restore::AT_ONCE,
     services::{scaled, with_scaled},
     take::Taken,
     tune::tune,
@@ -26,7 +27,7 @@ use crate::{
         target::{Activity, Listed, choose},
         text,
         values::SwapWish,
-        wire::{Afterwards, FromKeeper, Level, Note, Phase, Request, Room},
+        wire::{FromKeeper, Level, Note, Phase, Request, Room},
     },
     engine::{
         client::{Engine, EngineError},
@@ -39,13 +40,13 @@ use crate::{
     },
     lease::{
         journal::{Journal, JournalError},
-        leases::{Leases, id_of},
+        leases::Leases,
         state_dir::{StateDir, StateLock},
     },
 };
 
 /// Another makeroom that makes or gives back room is done within moments, or stuck.
-pub(super) const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+const LOCK_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How making room ended.
 #[derive(Debug)]
@@ -87,21 +88,7 @@ impl Acquirer<'_> {
     pub async fn acquire(&self, journal: &mut Journal) -> Acquired {
         let begun = Instant::now();
         let mut room = Room::default();
-        let lock = match self.state.lock_later(LOCK_PATIENCE).await {
-            Ok(lock) => lock,
-            Err(error) => {
-                self.shortfall(error.to_string(), Some(error.hint()));
-                return self.unrecorded();
-            }
-        };
-        let mut leases = match Leases::look(self.state, &lock, Some(&self.request.lease)) {
-            Ok(leases) => leases,
-            Err(error) => {
-                self.shortfall(format!("cannot list the leases: {error}"), None);
-                return self.unrecorded();
-            }
-        };
-        self.recover_the_dead(&mut leases).await;
+        let Some((leases, lock)) = self.others().await else { return self.unrecorded() };
         if let Some(lease) = self.held_already(&leases) {
             return Acquired::HeldAlready(lease);
         }
@@ -187,35 +174,35 @@ impl Acquirer<'_> {
         }
     }
 
-    async fn recover_the_dead(&self, leases: &mut Leases) {
+    /// The other leases, with the lock under which they stay so, once what dead holders left is put back. `None`, and
+    /// said, where that cannot be had.
+    async fn others(&self) -> Option<(Leases, StateLock)> {
+        let (leases, lock) = self.look_at_leases().await?;
         for error in &leases.unreadable {
             self.note(
                 Note::new(Level::Warning, format!("{error}; it is left alone")).hint("`makeroom status` shows what it may still hold"),
             );
         }
-        for journal in std::mem::take(&mut leases.dead) {
-            let reach = Reach::recorded(journal.state().opened.as_ref(), &id_of(journal.path()));
-            let restorer = Restorer {
-                state: self.state,
-                reach: &reach,
-                limit: self.request.restore_timeout,
-                afterwards: Afterwards::default(),
-                tell: self.tell,
-            };
-            if journal.state().is_empty() {
-                restorer.recover(journal, leases).await;
-                continue;
-            }
-            let state = journal.state().clone();
-            let back = restorer.recover(journal, leases).await;
-            self.note(recovered(&state, &back));
+        if leases.dead.is_empty() {
+            return Some((leases, lock));
         }
+        recover(self.state, (leases, lock), self.request.restore_timeout, self.tell).await;
+        // What could not be put back stays dead, and is the next one's to try.
+        self.look_at_leases().await
+    }
+
+    pub(super) async fn look_at_leases(&self) -> Option<(Leases, StateLock)> {
+        let lock = self.state.lock_later(LOCK_PATIENCE).await;
+        let lock = lock.map_err(|error| self.shortfall(error.to_string(), Some(error.hint()))).ok()?;
+        let leases = Leases::look(self.state, &lock, Some(&self.request.lease));
+        let leases = leases.map_err(|error| self.shortfall(format!("cannot list the leases: {error}"), None)).ok()?;
+        Some((leases, lock))
     }
 
     fn held_already(&self, leases: &Leases) -> Option<String> {
         let name = self.request.started.as_ref()?.name.as_ref()?;
         let has_name = |opened: &Opened| opened.name.as_ref() == Some(name);
-        leases.live.iter().find(|(_, state)| state.opened.as_ref().is_some_and(has_name)).map(|(lease, _)| lease.clone())
+        leases.holding().find(|(_, state)| state.opened.as_ref().is_some_and(has_name)).map(|(lease, _)| lease.clone())
     }
 
     pub(super) fn open(&self, journal: &mut Journal, has_engine: bool) -> Result<(), JournalError> {
@@ -235,6 +222,7 @@ impl Acquirer<'_> {
             certificates: endpoint.and_then(|endpoint| Some(endpoint.certificates.as_ref()?.to_string_lossy().into_owned())),
             host: self.reach.host(),
             lingers_until: None,
+            releasing: false,
             need_bytes: self.expected_bytes(),
             available_bytes: None,
             timeout: self.request.timeout,
@@ -246,7 +234,7 @@ impl Acquirer<'_> {
     /// Whether the lease around this run has all that this one asks for. A limit or steps of its own need a supervisor
     /// and a keeper of its own.
     fn is_covered(&self, leases: &Leases, around: &str, chosen: &[Listed]) -> bool {
-        let Some((_, around)) = leases.live.iter().find(|(id, _)| id == around) else { return false };
+        let Some((_, around)) = leases.holding().find(|(id, _)| id == around) else { return false };
         around.opened.as_ref().is_some_and(|opened| opened.sees_to(self.request.timeout, self.request.guard.as_ref()))
             && chosen.iter().all(|listed| around.targets.contains_key(&listed.id))
     }

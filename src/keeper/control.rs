@@ -2,22 +2,26 @@
 //! `--ttl`, or with the process of `--while-pid`. Runs in the keeper; `connect` in `stop`.
 
 use std::{
-    cell::RefCell,
-    env, fs, io,
+    cell::OnceCell,
+    env,
+    fs::{self, File},
+    io,
     os::unix::net::{UnixListener as StdListener, UnixStream as StdStream},
     path::{Path, PathBuf},
     time::Duration,
 };
 
+use nix::unistd::fchdir;
 use tokio::{
     io::AsyncReadExt as _,
     net::{UnixListener, UnixStream},
 };
 
+use super::mouth::Mouth;
 use crate::{
     core::{
         record::ProcessId,
-        wire::{self, FromKeeper, Inbox, Started, ToKeeper},
+        wire::{FromKeeper, Inbox, Started, ToKeeper},
     },
     host::{kernel::time_since_boot, process::is_alive},
 };
@@ -34,7 +38,7 @@ pub struct Control {
     expires: Option<Duration>,
     while_process: Option<ProcessId>,
     /// Whoever asked for the end, and is told how it goes.
-    asker: RefCell<Option<UnixStream>>,
+    asker: OnceCell<Mouth>,
 }
 
 impl Control {
@@ -52,7 +56,7 @@ impl Control {
         // Sleep counts: a `--ttl` is over though the laptop slept through it.
         let expires = started.ttl.map(|ttl| time_since_boot().saturating_add(ttl));
         let listener = UnixListener::from_std(listener)?;
-        Ok(Self { listener, path, expires, while_process: started.while_process, asker: RefCell::default() })
+        Ok(Self { listener, path, expires, while_process: started.while_process, asker: OnceCell::new() })
     }
 
     /// Waits for the end, whichever comes first.
@@ -65,7 +69,7 @@ impl Control {
             if let Ok(Ok((stream, _))) = tokio::time::timeout(LOOK, self.listener.accept()).await
                 && let Some(stream) = asked_to_release(stream).await
             {
-                self.asker.replace(Some(stream));
+                self.asker.get_or_init(|| Mouth::new(stream));
                 return;
             }
         }
@@ -73,9 +77,15 @@ impl Control {
 
     /// Tells whoever asked.
     pub fn tell(&self, message: &FromKeeper) {
-        if let Some(stream) = &*self.asker.borrow() {
-            // One that went away hears nothing; the lease ends all the same.
-            let _ = stream.try_write(wire::line(message).as_bytes());
+        if let Some(asker) = self.asker.get() {
+            asker.say(message);
+        }
+    }
+
+    /// Says what whoever asked had no time to hear.
+    pub async fn finish(&self) {
+        if let Some(asker) = self.asker.get() {
+            asker.finish().await;
         }
     }
 }
@@ -131,9 +141,13 @@ fn socket_name(lease: &str) -> String {
 /// A socket's address holds 104 bytes on macOS, 108 on Linux, and a state directory's path can be
 /// longer: so it is named from inside the directory.
 fn within<T>(dir: &Path, act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-    let before = env::current_dir()?;
+    // A descriptor leads back also where the directory was renamed or deleted meanwhile.
+    let before = File::open(".");
     env::set_current_dir(dir)?;
     let done = act();
-    env::set_current_dir(before)?;
+    // What is done is done, and no relative path means anything where there is no way back.
+    if before.and_then(|before| fchdir(before).map_err(io::Error::from)).is_err() {
+        env::set_current_dir("/")?;
+    }
     done
 }

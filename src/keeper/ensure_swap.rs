@@ -53,7 +53,7 @@ impl Acquirer<'_> {
             );
             return Some(measured);
         }
-        let area = self.area(leases, wished, size_bytes);
+        let area = self.area(wished, size_bytes);
         if let Err(error) = journal.intend(&[Record::AreaMaking { area: area.clone() }]) {
             self.shortfall(format!("no swap is made: {error}"), None);
             return Some(measured);
@@ -117,17 +117,14 @@ impl Acquirer<'_> {
         kept.map(|swap| swap.used_bytes).sum()
     }
 
-    fn area(&self, leases: &Leases, wished: &str, size_bytes: u64) -> Area {
+    fn area(&self, wished: &str, size_bytes: u64) -> Area {
         let label = swap::label_of(&self.request.lease);
-        // A path that another lease has, even one on its way out, is not free yet.
-        let host = self.reach.host();
-        let is_taken = leases.on_host(host.as_ref()).any(|(_, state)| state.areas.contains_key(wished)) || self.left_behind(wished);
-        let path = if is_taken { format!("{wished}-{}", self.request.lease) } else { wished.to_owned() };
+        let path = if self.is_recorded(wished) { format!("{wished}-{}", self.request.lease) } else { wished.to_owned() };
         Area { path, size_bytes, label }
     }
 
-    /// An area whose removal failed, still in the journal of a lease without a holder.
-    fn left_behind(&self, path: &str) -> bool {
+    /// A path that any lease has is not free: also one on its way out, and one without a holder whose removal failed.
+    fn is_recorded(&self, path: &str) -> bool {
         let host = self.reach.host();
         journals(&self.state.leases()).into_iter().flatten().any(|journal| {
             let read = std::fs::read(&journal).ok().and_then(|bytes| record::read(&bytes).ok());

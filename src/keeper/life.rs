@@ -15,6 +15,7 @@ use std::{
 };
 
 use futures_util::future;
+use tokio::net::UnixStream;
 
 use nix::sys::stat::{SFlag, fstat};
 
@@ -26,7 +27,9 @@ use super::{
     guard::Guarding,
     hands::Hands,
     hooks::Hooks,
-    look_around, orphan, process,
+    look_around,
+    mouth::Mouth,
+    orphan, process,
     reach::Reach,
     restore::Restorer,
     senses::{Sensed, Senses},
@@ -41,7 +44,7 @@ use crate::{
         killed::Killed,
         record::{LeaseState, ProcessId, Target},
         verdict::Spare,
-        wire::{self, FromKeeper, Level, Note, Request, ToKeeper},
+        wire::{FromKeeper, Level, Note, Request, ToKeeper},
     },
     engine::endpoint::Wish,
     lease::{journal::Journal, state_dir::StateDir},
@@ -82,10 +85,9 @@ pub fn is_meant() -> bool {
 async fn live() -> io::Result<()> {
     let stdin = StdUnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     stdin.set_nonblocking(true)?;
-    let mouth = stdin.try_clone()?;
-    // Progress that a stopped supervisor does not read is not worth waiting for.
-    let tell = |message: FromKeeper| drop(io::Write::write_all(&mut &mouth, wire::line(&message).as_bytes()));
-    let mut ears = Ears::new(tokio::net::UnixStream::from_std(stdin)?)?;
+    let mouth = Mouth::new(UnixStream::from_std(stdin.try_clone()?)?);
+    let tell = |message: FromKeeper| mouth.say(&message);
+    let mut ears = Ears::new(UnixStream::from_std(stdin)?)?;
     let Ok(Heard::Message(ToKeeper::MakeRoom(request))) = tokio::time::timeout(FIRST_MESSAGE, ears.hear()).await else {
         return Ok(());
     };
@@ -100,7 +102,9 @@ async fn live() -> io::Result<()> {
         let wish = Wish { engine: request.engine.clone(), context: request.context.clone() };
         Reach::find(&wish, request.vm_shell.as_ref(), &request.lease)
     };
-    Box::pin(Life::new(&request, &state, &reach, &tell).keep(journal, &mut ears)).await;
+    let mut life = Life::new(&request, &state, &reach, &tell);
+    tokio::select! { () = Box::pin(life.keep(journal, &mut ears)) => {}, () = mouth.go_on() => {} }
+    mouth.finish().await;
     Ok(())
 }
 
@@ -253,6 +257,9 @@ impl<'a> Life<'a> {
         }
         senses.hooks.finish(&also).await;
         also(FromKeeper::Released(back));
+        if let Some(control) = &control {
+            control.finish().await;
+        }
     }
 
     pub(super) fn take_in(&mut self, heard: &Heard) {

@@ -69,7 +69,7 @@ impl Acquirer<'_> {
         if self.request.linger.is_none() {
             return;
         }
-        let ours = leases.live.iter().filter(|(_, state)| state.lingers() && has_all(journal.state(), state));
+        let ours = leases.holding().filter(|(_, state)| state.lingers() && has_all(journal.state(), state));
         for (lease, _) in ours {
             let told = control::connect(&self.state.leases(), lease)
                 .and_then(|mut stream| stream.write_all(wire::line(&ToKeeper::Release).as_bytes()));

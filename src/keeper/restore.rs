@@ -11,7 +11,7 @@ use super::{Tell, afterwards::Again, bring_back::bring_back, control, reach::Rea
 use crate::{
     core::{
         order,
-        record::{Area, AreaGone, HeldTarget, LeaseState, Record, Restored, Setting, SettingBack},
+        record::{Area, AreaGone, HeldTarget, Opened, Record, Restored, Setting, SettingBack},
         text, values,
         wire::{Afterwards, Back, FromKeeper, Level, Note, Phase, SwapBack},
     },
@@ -50,6 +50,14 @@ pub struct Restorer<'a> {
     pub tell: Tell<'a>,
 }
 
+/// A lease that has given back its targets and settings, and still has areas to remove.
+pub(super) struct Parting {
+    journal: Journal,
+    areas: Vec<Area>,
+    back: Back,
+    again: Vec<Again>,
+}
+
 impl Restorer<'_> {
     /// Gives back all that a lease has, and removes its journal when nothing is left.
     pub async fn release(&self, mut journal: Journal) -> Back {
@@ -61,14 +69,15 @@ impl Restorer<'_> {
         let lock = match self.state.lock_later(LOCK_PATIENCE).await {
             Ok(lock) => Some(lock),
             Err(error) => {
-                // Two releases at once can at worst both restore a target, which is idempotent.
+                // What others hold is read all the same. Of two releases at once each sees the other's mark or is seen
+                // with its own: at worst both restore a target, which is idempotent.
                 self.note(Note::new(Level::Warning, error.to_string()).hint(error.hint()));
                 None
             }
         };
+        self.mark(&mut journal);
         let leases = self.other_leases(lock.as_ref(), &own);
-        let (mut back, again) = self.targets_and_settings(&mut journal, &leases).await;
-        let areas = self.begin_removing(&mut journal, &leases, &mut back);
+        let Parting { mut journal, areas, mut back, again } = self.part(journal, &leases).await;
         drop((leases, lock));
         (self.tell)(FromKeeper::TargetsBack(back.clone()));
         let removing = async {
@@ -81,13 +90,27 @@ impl Restorer<'_> {
         back
     }
 
-    /// The same for the lease of a dead holder, under a lock that the caller holds.
-    pub async fn recover(&self, mut journal: Journal, leases: &Leases) -> Back {
-        let (mut back, _) = self.targets_and_settings(&mut journal, leases).await;
+    /// The part of a release that others have to wait for, under the lock: afterwards only areas are left, which
+    /// count as absent.
+    pub(super) async fn part(&self, mut journal: Journal, leases: &Leases) -> Parting {
+        let (mut back, again) = self.targets_and_settings(&mut journal, leases).await;
         let areas = self.begin_removing(&mut journal, leases, &mut back);
+        Parting { journal, areas, back, again }
+    }
+
+    /// The rest for the lease of a dead holder, without the lock.
+    pub(super) async fn finish_recovery(&self, parting: Parting) -> Back {
+        let Parting { mut journal, areas, mut back, .. } = parting;
         self.remove_areas(&mut journal, &areas, &mut back).await;
         self.finish(journal);
         back
+    }
+
+    /// Lets everybody know that nothing of this lease can be shared from here on.
+    pub(super) fn mark(&self, journal: &mut Journal) {
+        if let Some(opened) = journal.state().opened.clone().filter(|opened| !opened.releasing) {
+            self.check(journal.announce(&Record::Opened(Opened { releasing: true, ..opened })));
+        }
     }
 
     /// Only the targets: while a build is stopped, swap stays.
@@ -108,13 +131,14 @@ impl Restorer<'_> {
     }
 
     fn other_leases(&self, lock: Option<&StateLock>, own: &str) -> Leases {
-        lock.map(|lock| Leases::look(self.state, lock, Some(own)))
-            .transpose()
-            .unwrap_or_else(|error| {
-                self.note(Note::new(Level::Warning, format!("cannot list the leases: {error}")));
-                None
-            })
-            .unwrap_or_default()
+        let looked = match lock {
+            Some(lock) => Leases::look(self.state, lock, Some(own)),
+            None => Leases::peek(self.state, own),
+        };
+        looked.unwrap_or_else(|error| {
+            self.note(Note::new(Level::Warning, format!("cannot list the leases: {error}")));
+            Leases::default()
+        })
     }
 
     fn record(&self, journal: &mut Journal, record: &Record) {
@@ -288,32 +312,4 @@ fn outcome(held: &HeldTarget, result: Result<Restored, String>, back: &mut Back)
             Record::NotRestored { id, reason }
         }
     }
-}
-
-/// One line about a lease that was found without its holder, and what became of it.
-#[must_use]
-pub fn recovered(state: &LeaseState, back: &Back) -> Note {
-    let whose = state.opened.as_ref().map_or_else(String::new, |opened| {
-        let program = opened.program.as_deref().map_or_else(String::new, |program| format!(" of `{}`", text::printable(program)));
-        format!("{program} begun {}", opened.at.strftime("%F %T UTC"))
-    });
-    let held = text::names(state.targets.values().map(|held| held.target.name.as_str()), 5);
-    let mut said = format!("a lease{whose} had lost its holder");
-    if !state.targets.is_empty() {
-        said += &format!(" and still held {held}; {} running again", text::count(back.restored, "service"));
-    }
-    if !back.failed.is_empty() {
-        said += &format!(", {} not", back.failed.len());
-    }
-    match &back.swap {
-        Some(SwapBack::Removed) => said += "; its swap removed",
-        Some(SwapBack::Stays { path, reason }) => said += &format!("; its swap {} stays: {reason}", text::printable(path)),
-        Some(SwapBack::HandedOver) | None => {}
-    }
-    for (name, reason) in &back.settings_left {
-        said += &format!("; vm.{name} stays changed: {reason}");
-    }
-    let is_whole = back.failed.is_empty() && back.settings_left.is_empty() && !matches!(back.swap, Some(SwapBack::Stays { .. }));
-    let note = Note::new(if is_whole { Level::Info } else { Level::Warning }, said);
-    if is_whole { note } else { note.hint("makeroom recover") }
 }

@@ -19,7 +19,7 @@ use crate::{
 
 /// The services that leases have scaled to 0, or were about to.
 pub(super) fn scaled(own: &LeaseState, others: &Leases) -> Vec<Target> {
-    let states = std::iter::once(own).chain(others.live.iter().map(|(_, state)| state));
+    let states = std::iter::once(own).chain(others.holding().map(|(_, state)| state));
     let services = states.flat_map(|state| state.targets.values()).filter(|held| held.target.swarm.is_some());
     let by_id: BTreeMap<&str, &Target> = services.map(|held| (held.target.id.as_str(), &held.target)).collect();
     by_id.into_values().cloned().collect()

@@ -14,7 +14,7 @@ use crate::{
         text,
         wire::{FromKeeper, Level, Note, Room, RoomTarget, Step},
     },
-    lease::{journal::Journal, leases::Leases},
+    lease::journal::Journal,
 };
 
 /// What a step holds.
@@ -53,10 +53,7 @@ impl Acquirer<'_> {
 
     /// Makes more room with what this selector names and `is_meant`; `None` where that could not be tried.
     pub(super) async fn room_of(&self, journal: &mut Journal, selector: &str, is_meant: impl Fn(&Listed) -> bool) -> Option<Room> {
-        let lock = self.state.lock_later(super::acquire::LOCK_PATIENCE).await;
-        let lock = lock.map_err(|error| self.shortfall(error.to_string(), Some(error.hint()))).ok()?;
-        let leases = Leases::look(self.state, &lock, Some(&self.request.lease));
-        let leases = leases.map_err(|error| self.shortfall(format!("cannot list the leases: {error}"), None)).ok()?;
+        let (leases, lock) = self.look_at_leases().await?;
         let mut found = self.look_at_engine(&[selector.to_owned()], &scaled(journal.state(), &leases)).await?;
         // What a keeper before this one has only announced is taken in earnest.
         let is_held = |id: &String| journal.state().targets.get(id).is_some_and(|held| held.stage == Stage::Held);

@@ -89,6 +89,26 @@ impl Journal {
         }
     }
 
+    /// What a live holder's journal says, without the lock of the state directory: changes nothing and keeps no lock.
+    /// `None` where its holder is dead, or it was released while we looked.
+    ///
+    /// # Errors
+    /// [`JournalError`] where it cannot be read.
+    pub fn peek(path: &Path) -> Result<Option<LeaseState>, JournalError> {
+        let failed = |source| JournalError::Io { path: path.to_owned(), source };
+        let file = match options().open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            opened => opened.map_err(failed)?,
+        };
+        // Shared, and let go at once: whoever looks with the lock at this very moment takes a dead one for live, and
+        // leaves it to the next who looks.
+        match file.try_lock_shared() {
+            Ok(()) => Ok(None),
+            Err(TryLockError::WouldBlock) => Ok(Some(read_all(&file, path)?.0)),
+            Err(TryLockError::Error(source)) => Err(failed(source)),
+        }
+    }
+
     fn read_in(file: File, path: PathBuf) -> Result<Self, JournalError> {
         let (state, end) = read_all(&file, &path)?;
         // A line that was never finished would swallow the next one.

@@ -45,15 +45,40 @@ impl Leases {
         Ok(found)
     }
 
+    /// Looks at the live leases except `own` without the lock, which somebody else does not let go.
+    ///
+    /// # Errors
+    /// Where the directory cannot be listed.
+    pub fn peek(state: &StateDir, own: &str) -> io::Result<Self> {
+        let mut found = Self::default();
+        for path in journals(&state.leases())? {
+            let lease = id_of(&path);
+            if lease == own {
+                continue;
+            }
+            match Journal::peek(&path) {
+                Ok(state) => found.live.extend(state.map(|state| (lease, state))),
+                Err(error) => found.unreadable.push(error),
+            }
+        }
+        Ok(found)
+    }
+
+    /// The live leases that keep what they have. One whose release has begun is giving it back: nothing of it can be
+    /// shared, and nothing be left to it.
+    pub fn holding(&self) -> impl Iterator<Item = &(String, LeaseState)> {
+        self.live.iter().filter(|(_, state)| !state.is_releasing())
+    }
+
     /// The live lease that holds this container, with what it knows of it.
     #[must_use]
     pub fn holder_of(&self, container: &str) -> Option<(&str, &crate::core::record::HeldTarget)> {
-        self.live.iter().find_map(|(lease, state)| Some((lease.as_str(), state.targets.get(container)?)))
+        self.holding().find_map(|(lease, state)| Some((lease.as_str(), state.targets.get(container)?)))
     }
 
-    /// The live leases with this host; `None` is this machine. The same path is another area elsewhere.
+    /// The leases that keep what they have on this host; `None` is this machine. The same path is another area elsewhere.
     pub fn on_host(&self, host: Option<&Prefix>) -> impl Iterator<Item = &(String, LeaseState)> {
-        self.live.iter().filter(move |(_, state)| state.host() == host)
+        self.holding().filter(move |(_, state)| state.host() == host)
     }
 
     /// The live lease that needs this area of this host.

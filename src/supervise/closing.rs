@@ -117,8 +117,13 @@ impl Drive<'_> {
                 left.is_none()
             }
             None if self.plan.lease.is_some() && self.lingering.is_none() => {
-                let line = "the services are not known to run again yet; the keeper is still at it";
-                self.say.error(line, None, Some("`makeroom status` shows what is left, `makeroom recover` brings it back"));
+                let (line, hint) = if self.keeper.is_some() {
+                    let hint = "`makeroom status` shows what is left, `makeroom recover` brings it back";
+                    ("the services are not known to run again yet; the keeper is still at it", hint)
+                } else {
+                    ("the services are not known to run again, and no keeper is left that brings them back", "makeroom recover")
+                };
+                self.say.error(line, None, Some(hint));
                 false
             }
             None => true,

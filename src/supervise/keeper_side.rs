@@ -94,6 +94,8 @@ impl Drive<'_> {
             }
             FromKeeper::Covered => self.covered = true,
             FromKeeper::Suspended => {
+                // What was short of is for the next attempt to say.
+                self.shortfall = false;
                 self.steps.suspended(self.begun.elapsed().as_secs_f64());
                 self.queue.push_back(Event::Suspended);
             }
@@ -148,6 +150,8 @@ impl Drive<'_> {
         };
         let stage = self.session.stage();
         let adopt = !matches!(stage, Stage::MakingRoom | Stage::Resuming);
+        // One that makes room anew says itself what it is short of.
+        self.shortfall &= adopt;
         keeper.say(&ToKeeper::MakeRoom(Box::new(Request { adopt, ..request.clone() })));
         if let Some(process) = self.child {
             keeper.say(&ToKeeper::Child { process });

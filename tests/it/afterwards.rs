@@ -123,6 +123,30 @@ fn a_started_lease_waits_for_them_when_it_ends() {
     patients.site.makeroom(["stop", "ci"]).run().expect_code(0).expect_said("1 healthy after");
 }
 
+#[test]
+fn a_name_whose_lease_is_being_released_is_free_for_another_one() {
+    let patients = Patients::new(1);
+    let site = &patients.site;
+    let other = site.services(1);
+    let start = |services: &Services, wait: &str| {
+        let run = site.makeroom(["start", "--name", "ci", "--wait-healthy", wait, "--pause", &services.all()]).run();
+        run.expect_code(0).out.clone()
+    };
+    let first = start(&patients.services, "10s");
+    patients.make(false);
+    let mut stopping = site.makeroom(["stop", "ci"]).spawn();
+    wait_until("it runs again", || patients.services.are("running"));
+    // It has the lock only when everything is given back.
+    let status = site.makeroom(["status"]).run();
+    assert!(status.out.contains("started as `ci`") && status.out.contains("; being given back"), "{}", status.out);
+    assert_ne!(start(&other, "0s"), first);
+    assert!(stopping.is_running() && other.are("paused"), "{}", stopping.written("err"));
+    stopping.wait().expect_code(0).expect_said("not healthy in time");
+    assert!(other.are("paused") && site.journals().len() == 1, "{:?}", site.journals());
+    site.makeroom(["stop"]).run().expect_code(0).expect_said("1 service running again");
+    assert!(other.are("running") && site.journals().is_empty());
+}
+
 /// What these services' processes have in swap.
 fn swapped_kib(services: &Services) -> u64 {
     let of = |pid: i64| {

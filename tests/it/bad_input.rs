@@ -322,3 +322,19 @@ fn a_state_directory_that_cannot_be_used_means_that_nothing_is_changed_and_the_b
     // Where even root cannot write.
     changes_nothing(&site, &services, Path::new("/proc/makeroom"), "state directory");
 }
+
+#[test]
+fn a_thousand_long_selectors_reach_the_keeper_and_more_than_it_takes_are_refused_at_once() {
+    let site = nowhere();
+    let with = |count: usize| {
+        let keep: Vec<String> = (0..count).map(|number| format!("\"label:key={number:0>400}\"")).collect();
+        let file = site.path("makeroom.toml");
+        fs::write(&file, format!("keep = [{}]\n", keep.join(","))).expect("written");
+        site.makeroom(["--config"]).args([file]).args(["true"]).run()
+    };
+    let many = with(600);
+    assert_eq!(many.expect_code(0).err.matches("keeper").count(), 0, "{}", many.err);
+    let too_many = with(2700);
+    too_many.expect_code(0).expect_said("all selectors together are longer than 1.0 MiB; nothing is changed").expect_said("hint: a glob");
+    assert!(site.journals().is_empty());
+}

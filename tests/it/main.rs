@@ -11,6 +11,7 @@ mod support;
 mod afterwards;
 mod answers;
 mod bad_input;
+mod busy_lock;
 mod ci_container;
 mod config;
 mod dead_holder;

@@ -295,3 +295,26 @@ fn a_container_that_would_not_come_back_is_paused_though_stop_is_asked_for() {
     run.wait().expect_code(7);
     assert_eq!(services.states(), before);
 }
+
+#[test]
+fn where_no_keeper_is_left_the_last_line_says_so_and_names_the_command() {
+    let site = Site::new();
+    let services = site.services(1);
+    let run = site.makeroom(["--pause", &services.all(), "sh", "-c", UNTIL_GO]).spawn();
+    site.child();
+    let mut keeper = 0;
+    while !run.written("err").contains("there is no keeper any more: it died too often") {
+        let all = site.keepers();
+        if let Some(&next) = all.iter().find(|&&pid| pid != keeper) {
+            keeper = next;
+            process::signal(keeper, libc::SIGKILL);
+        }
+        std::thread::yield_now();
+    }
+    site.go();
+    let done = run.wait();
+    let last = done.expect_code(7).err.trim_end().rsplit_once("error: ").expect("an error").1.to_owned();
+    assert!(last.contains("no keeper is left") && last.contains("hint: makeroom recover"), "{last}");
+    site.makeroom(["recover"]).run().expect_code(0);
+    assert!(services.are("running") && site.journals().is_empty());
+}

@@ -89,3 +89,17 @@ fn a_name_that_leads_out_of_the_directory_is_refused_and_stays_recorded() {
     assert_eq!(now(), "7");
     assert!(journal.exists());
 }
+
+#[test]
+fn the_step_of_a_dead_keeper_is_ended_also_where_other_processes_end_while_it_is_looked_for() {
+    let (_interval, site) = (Interval::turn(), site());
+    abandoned(&site, "stat_interval", 3, 7);
+    fs::write(PATH, "7").expect("root sets it");
+    let step = site.command("sh").args(["-c", "while :; do sleep 0.1; done", "out-abcdefabcdef"]).spawn();
+    // As grep does where a file of its list is gone: with what it found in the others.
+    let grep = site.program("grep", "#!/bin/sh\n/bin/grep \"$@\"\nexit 2\n");
+    let path = format!("{}:/usr/sbin:/usr/bin:/sbin:/bin", grep.parent().expect("a directory").display());
+    site.makeroom(["recover"]).env("PATH", path).run().expect_code(0);
+    assert_eq!(step.wait().signal(), Some(libc::SIGKILL));
+    assert_eq!(now(), "3");
+}

@@ -3,16 +3,25 @@
 
 use std::{fs, path::PathBuf};
 
-use crate::support::{makeroom::Running, process, programs, site::Site, wait_for_line, wait_until};
+use crate::support::{
+    makeroom::{Run, Running},
+    process, programs,
+    proxy::{Deed, Moment, Proxy},
+    site::{Site, UNTIL_GO},
+    wait_for_line, wait_until,
+};
 
 /// Runs the tally under makeroom in a group of its own.
 fn tally() -> (Site, Running) {
     let site = Site::at(PathBuf::from("/nonexistent/docker.sock"));
-    let mut run = site.makeroom([programs::tally()]);
-    // SAFETY: a single system call.
-    let run = run.before_exec(|| if unsafe { libc::setpgid(0, 0) } == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }).spawn();
+    let run = in_a_group_of_its_own(&mut site.makeroom([programs::tally()]));
     site.child();
     (site, run)
+}
+
+fn in_a_group_of_its_own(run: &mut Run) -> Running {
+    // SAFETY: a single system call.
+    run.before_exec(|| if unsafe { libc::setpgid(0, 0) } == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }).spawn()
 }
 
 fn got(site: &Site) -> Vec<String> {
@@ -74,4 +83,27 @@ fn a_signal_that_was_ignored_at_the_start_does_not_reach_the_child() {
     site.go();
     run.wait().expect_code(9);
     assert_eq!(got(&site), ["USR1"]);
+}
+
+#[test]
+fn what_an_attempt_lacked_that_was_stopped_half_way_does_not_refuse_the_next_one() {
+    let proxy = Proxy::start();
+    let site = Site::behind(&proxy);
+    let services = site.services(2);
+    proxy.on("pause", Some(1), Deed::Answer(500, "{\"message\":\"not now\"}"));
+    let held = proxy.hold("pause", 2, Moment::Before);
+    let run = in_a_group_of_its_own(&mut site.makeroom(["--strict", "--pause", &services.all(), "sh", "-c", UNTIL_GO]));
+    held.wait();
+    wait_until("the first is refused", || run.written("err").contains("not now"));
+    run.signal(libc::SIGTSTP);
+    let is_stopped = || process::stat(run.pid()).is_some_and(|stat| stat.state == 'T');
+    wait_until("makeroom is stopped", is_stopped);
+    held.release();
+    services.wait_until_all("running");
+    run.signal(libc::SIGCONT);
+    site.child();
+    assert!(services.are("paused"), "{:?}", services.statuses());
+    site.go();
+    run.wait().expect_code(7);
+    assert!(services.are("running") && site.journals().is_empty());
 }

@@ -380,3 +380,15 @@ fn the_control_socket_and_the_journals_are_for_their_owner_alone() {
     }
     stop(&site, &[]).expect_code(0);
 }
+
+#[test]
+fn stop_ends_a_lease_from_a_directory_that_was_deleted() {
+    let site = Site::new();
+    let services = site.services(1);
+    start(&site, &services, &["--name", "ci"]);
+    let script = "mkdir gone && cd gone && rmdir ../gone && exec \"$0\" stop ci";
+    let done = site.command("sh").args(["-c", script, env!("CARGO_BIN_EXE_makeroom")]).run();
+    done.expect_code(0).expect_said("1 service running again");
+    assert!(services.are("running"));
+    assert_nothing_held(&site);
+}

@@ -5,7 +5,8 @@ changers() {
     printf '%s' "$changer" | grep -lsF -f - "$@"
 }
 waits=0
-while found=$(changers) && [ "$waits" -lt 50 ]; do
+# Not by its status: that is 2 where any process has ended meanwhile, whatever else was found.
+while found=$(changers); [ -n "$found" ] && [ "$waits" -lt 50 ]; do
     for file in $found; do
         pid=${file#/proc/}
         kill -9 "${pid%/cmdline}" || true
