@@ -327,10 +327,8 @@ fn a_state_directory_that_cannot_be_used_means_that_nothing_is_changed_and_the_b
 fn a_thousand_long_selectors_reach_the_keeper_and_more_than_it_takes_are_refused_at_once() {
     let site = nowhere();
     let with = |count: usize| {
-        let keep: Vec<String> = (0..count).map(|number| format!("\"label:key={number:0>400}\"")).collect();
-        let file = site.path("makeroom.toml");
-        fs::write(&file, format!("keep = [{}]\n", keep.join(","))).expect("written");
-        site.makeroom(["--config"]).args([file]).args(["true"]).run()
+        let keep = (0..count).map(|number| format!("--keep=label:key={number:0>400}"));
+        site.makeroom(keep.chain(["true".to_owned()])).run()
     };
     let many = with(600);
     assert_eq!(many.expect_code(0).err.matches("keeper").count(), 0, "{}", many.err);

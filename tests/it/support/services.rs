@@ -214,7 +214,15 @@ impl Services {
     /// `docker pause`, `unpause`, `stop`, `start`, `restart`, `kill?signal=…`.
     #[track_caller]
     pub fn tell(&self, index: usize, verb: &str) {
-        self.call("POST", &format!("/containers/{}/{verb}", self.names[index]), None);
+        let path = format!("/containers/{}/{verb}", self.names[index]);
+        // A busy machine's kernel can be unable to freeze one that has just begun.
+        let is_done = || match api::ask(&self.engine, "POST", &path, "application/json", b"") {
+            Ok(answer) if answer.status == 500 && answer.text().contains("unable to freeze") => false,
+            Ok(answer) if answer.status < 400 => true,
+            Ok(answer) => panic!("{verb}: {} {}", answer.status, answer.text()),
+            Err(error) => panic!("{verb}: {error}"),
+        };
+        wait_until(&format!("the engine has done `{verb}`"), is_done);
     }
 
     /// `docker rm -f`.
