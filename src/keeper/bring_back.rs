@@ -64,11 +64,16 @@ async fn check(engine: &Engine, held: &HeldTarget, before: Activity) -> Result<R
     if is_as_before { Err(EngineError::NotSeen) } else { Ok(Restored::Done) }
 }
 
-/// The target as it is; `None` where it was removed, which is believed only when it is said twice: what is taken for
-/// gone is never looked at again.
+/// The target as it is; `None` where it was removed.
 pub(super) async fn look(engine: &Engine, held: &HeldTarget) -> Result<Option<Inspected>, EngineError> {
+    unless_removed(async || engine.inspect(&held.target.id).await).await
+}
+
+/// What this asks for; `None` where it was removed, which is believed only when it is said twice: what is taken for
+/// gone is never looked at again.
+pub(super) async fn unless_removed<T>(ask: impl AsyncFn() -> Result<T, EngineError>) -> Result<Option<T>, EngineError> {
     for _ in 0..2 {
-        match engine.inspect(&held.target.id).await {
+        match ask().await {
             Err(error) if error.is_not_found() => {}
             looked => return looked.map(Some),
         }

@@ -25,10 +25,9 @@ const MOST_CONNECTIONS: u32 = 20;
 /// One that lasted so long was a good one: some ways cut what is idle.
 const LASTED: Duration = Duration::from_secs(30);
 /// An engine that stops a paused container, for somebody or because it ends itself, unpauses it first: only what runs on
-/// is somebody's.
-const BEFORE_IT_IS_BELIEVED: Duration = Duration::from_secs(1);
-/// Whoever unpauses a target may want to see it run; and who starts it at each look is not fought in its own pace.
-const BEFORE_TAKING_AGAIN: Duration = Duration::from_secs(1);
+/// is somebody's. And whoever unpauses a target may want to see it run, and who starts it at each look is not fought in its
+/// own pace. One time for both, so that what is asked for first is due first.
+const A_WHILE: Duration = Duration::from_secs(1);
 
 /// A reason to look.
 #[derive(Debug)]
@@ -96,12 +95,12 @@ impl<'a> Hands<'a> {
 
     /// Asks for another look at this one in a while, by an engine that still takes calls then.
     pub(super) fn confirm(&mut self, id: String) {
-        self.later.push_back((Instant::now() + BEFORE_IT_IS_BELIEVED, Sign::Confirm(id)));
+        self.later.push_back((Instant::now() + A_WHILE, Sign::Confirm(id)));
     }
 
     /// Asks for this one to be taken again in a while.
     pub(super) fn take_again(&mut self, target: Target) {
-        self.later.push_back((Instant::now() + BEFORE_TAKING_AGAIN, Sign::Again(target)));
+        self.later.push_back((Instant::now() + A_WHILE, Sign::Again(target)));
     }
 
     /// These need not be taken again any more.
@@ -132,8 +131,8 @@ impl<'a> Hands<'a> {
                 Following::Not => return future::pending().await,
                 Following::From(since) => match Box::pin(self.reach.engine()).await {
                     Ok(engine) => {
-                        self.connected = Instant::now();
-                        self.following = Following::Under(engine.events(*since));
+                        let events = engine.events(*since);
+                        self.begin(events);
                     }
                     Err(error) => self.broke(&error),
                 },
@@ -142,8 +141,7 @@ impl<'a> Hands<'a> {
                     tokio::time::sleep_until(*at).await;
                     match Box::pin(self.reach.engine()).await {
                         Ok(engine) => {
-                            self.connected = Instant::now();
-                            self.following = Following::Under(engine.events(Timestamp::now()));
+                            self.begin(engine.events(Timestamp::now()));
                             return Sign::Missed { engine_was_away };
                         }
                         Err(error) => self.broke(&error),
@@ -155,6 +153,11 @@ impl<'a> Hands<'a> {
                 },
             }
         }
+    }
+
+    fn begin(&mut self, events: Events) {
+        self.connected = Instant::now();
+        self.following = Following::Under(events);
     }
 
     fn broke(&mut self, error: &EngineError) {

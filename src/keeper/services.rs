@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{acquire::Acquirer, take::Candidate};
+use super::{acquire::Acquirer, bring_back::unless_removed, take::Candidate};
 use crate::{
     core::{
         record::{HeldTarget, LeaseState, Restored, Stage, Target},
@@ -143,13 +143,7 @@ pub(super) async fn scale_back(engine: &Engine, held: &HeldTarget, scaled: &Scal
     }
 }
 
-/// The service as it is; `None` where it was removed, which is believed only when it is said twice.
+/// The service as it is; `None` where it was removed.
 async fn look(engine: &Engine, held: &HeldTarget) -> Result<Option<Service>, EngineError> {
-    for _ in 0..2 {
-        match engine.service(&held.target.id).await {
-            Err(error) if error.is_not_found() => {}
-            looked => return looked.map(Some),
-        }
-    }
-    Ok(None)
+    unless_removed(async || engine.service(&held.target.id).await).await
 }
