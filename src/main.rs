@@ -40,9 +40,9 @@ fn main() -> ExitCode {
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::whole(), "makeroom", &mut script);
-            printed(io::stdout().write_all(&script))
+            commands::printed(io::stdout().write_all(&script), ExitCode::SUCCESS)
         }
-        Some(Command::Man) => printed(commands::man::print()),
+        Some(Command::Man) => commands::printed(commands::man::print(), ExitCode::SUCCESS),
     }
 }
 
@@ -56,23 +56,11 @@ fn run(args: makeroom::cli::RunArgs) -> ExitCode {
 /// Help and version go to stdout and are no error; everything else is one line and 125.
 fn refuse(error: &clap::Error, words: &[OsString]) -> ExitCode {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        return printed(error.print());
+        return commands::printed(error.print(), ExitCode::SUCCESS);
     }
     let whole = Cli::command();
     let meant = words.get(1).and_then(|word| whole.get_subcommands().find(|command| word == command.get_name()));
     usage(&commands::usage::one_line(error, meant.unwrap_or(&whole)))
-}
-
-fn printed(result: io::Result<()>) -> ExitCode {
-    match result.and_then(|()| io::stdout().flush()) {
-        Ok(()) => ExitCode::SUCCESS,
-        // A reader that has seen enough is no failure.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(error) => {
-            Say::new(ColorWish::Auto, false, false, false).error(format!("cannot write to stdout: {error}"), None, None);
-            commands::failed()
-        }
-    }
 }
 
 fn usage(message: &str) -> ExitCode {

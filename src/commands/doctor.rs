@@ -1,7 +1,6 @@
 //! `makeroom doctor`: checks what a run needs, a line each, with the mend. Changes nothing.
 
 use std::{
-    io::Write as _,
     path::Path,
     process::ExitCode,
     time::{Duration, Instant},
@@ -50,11 +49,7 @@ pub fn doctor(args: &DoctorArgs) -> ExitCode {
         }
     };
     let is_well = checks.iter().all(|check| check.mend.is_none());
-    match std::io::stdout().write_all(checks.iter().map(line).collect::<String>().as_bytes()) {
-        Ok(()) if is_well => ExitCode::SUCCESS,
-        Ok(()) => ExitCode::from(1),
-        Err(_) => super::failed(),
-    }
+    super::print(&checks.iter().map(line).collect::<String>(), if is_well { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
 async fn look(settings: &Settings) -> Result<Vec<Check>, String> {

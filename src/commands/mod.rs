@@ -14,14 +14,19 @@ pub mod swap;
 pub mod usage;
 mod wait;
 
-use std::{path::Path, process::ExitCode};
+use std::{
+    io::{self, Write as _},
+    path::Path,
+    process::ExitCode,
+};
 
 use crate::{
     config::{ConfigError, Settings},
     core::{
         exit::FAILED,
         text,
-        wire::{self, Afterwards, Request, Started, ToKeeper},
+        values::ColorWish,
+        wire::{self, Afterwards, Request, ToKeeper},
     },
     engine::endpoint::Wish,
     host::container::{Place, place_of},
@@ -36,14 +41,30 @@ pub fn failed() -> ExitCode {
     ExitCode::from(FAILED)
 }
 
+/// Prints to stdout what was asked for, and gives the exit code that is due then.
+#[must_use]
+pub fn print(shown: &str, due: ExitCode) -> ExitCode {
+    printed(io::stdout().write_all(shown.as_bytes()), due)
+}
+
+/// The exit code after printing to stdout: the one that is due, or 125 and a line where it could not be written to.
+#[must_use]
+pub fn printed(result: io::Result<()>, due: ExitCode) -> ExitCode {
+    match result.and_then(|()| io::stdout().flush()) {
+        Ok(()) => due,
+        // A reader that has seen enough is no failure.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => due,
+        Err(error) => {
+            Say::new(ColorWish::Auto, false, false, false).error(format!("cannot write to stdout: {error}"), None, None);
+            failed()
+        }
+    }
+}
+
 /// A usage error or a setting that cannot be used: one line, and nothing was done.
 #[must_use]
 pub fn refuse(error: &ConfigError) -> ExitCode {
-    Say::new(crate::core::values::ColorWish::Auto, false, false, false).error(
-        text::printable(&error.to_string()),
-        Some("nothing was changed"),
-        None,
-    );
+    Say::new(ColorWish::Auto, false, false, false).error(text::printable(&error.to_string()), Some("nothing was changed"), None);
     failed()
 }
 
@@ -53,16 +74,12 @@ pub fn voice(settings: &Settings) -> Say {
     Say::new(settings.color, settings.quiet, settings.verbose, settings.strict)
 }
 
-/// Begins a lease: its journal, and what its keeper is asked for. Where that is not possible,
-/// nothing may be changed; what is said then is the reason and the way out.
+/// Begins a lease: its journal, and what its keeper is asked for, which is the settings and what `complete` adds to
+/// them. Where that is not possible, nothing may be changed; what is said then is the reason and the way out.
 ///
 /// # Errors
 /// Reason and hint.
-pub fn begin_lease(
-    settings: &Settings,
-    program: Option<String>,
-    started: Option<Started>,
-) -> Result<(Request, Journal), (String, Option<String>)> {
+pub fn begin_lease(settings: &Settings, complete: impl FnOnce(&mut Request)) -> Result<(Request, Journal), (String, Option<String>)> {
     let dir = absolute(&settings.state_dir).map_err(|error| (error, None))?;
     let swap_file = settings.swap_file.as_deref().map(absolute).transpose().map_err(|error| (error, None))?;
     if place_of(Path::new(&dir)) == Place::Fleeting {
@@ -73,17 +90,13 @@ pub fn begin_lease(
     let state = StateDir::open(Path::new(&dir)).map_err(|error| (error.to_string(), Some(error.hint())))?;
     let lease = new_id().map_err(|error| (error.to_string(), None))?;
     let texts = |selectors: &[crate::core::selector::Selector]| selectors.iter().map(ToString::to_string).collect();
-    let request = Request {
+    let mut request = Request {
         lease: lease.clone(),
         state_dir: dir,
-        started,
-        program,
         pause: texts(&settings.pause),
         keep: texts(&settings.keep),
         method: settings.method,
         no_reclaim: settings.no_reclaim,
-        need_bytes: None,
-        expected_bytes: None,
         swap: settings.swap,
         swap_file,
         engine: settings.engine.clone(),
@@ -92,15 +105,11 @@ pub fn begin_lease(
         stop_timeout: settings.stop_timeout,
         restore_timeout: settings.restore_timeout,
         insist: settings.insist,
-        linger: None,
         hooks: settings.hooks.clone(),
         afterwards: Afterwards { wait_healthy: settings.wait_healthy, warm: settings.warm },
-        builds_in_engine: false,
-        guard: None,
-        inside: None,
-        timeout: None,
-        adopt: false,
+        ..Request::default()
     };
+    complete(&mut request);
     if wire::line(&ToKeeper::MakeRoom(Box::new(request.clone()))).len() > wire::LONGEST_BYTES {
         let reason = format!("all selectors together are longer than {}", text::size(wire::LONGEST_BYTES as u64));
         return Err((reason, Some("a glob, `label:` or `compose:` names many containers at once".to_owned())));

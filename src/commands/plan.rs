@@ -1,6 +1,6 @@
 //! `makeroom plan`: the audit of the host's memory and what a run would do. Changes nothing.
 
-use std::{collections::BTreeSet, ffi::OsString, io::Write as _, process::ExitCode};
+use std::{collections::BTreeSet, ffi::OsString, process::ExitCode};
 
 use futures_util::{StreamExt as _, future, stream};
 
@@ -41,11 +41,7 @@ pub fn plan(args: &PlanArgs) -> ExitCode {
     } else {
         plan_table::table(&audit)
     };
-    match std::io::stdout().write_all(shown.as_bytes()) {
-        Ok(()) if audit.fits == Some(false) => ExitCode::from(1),
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_) => super::failed(),
-    }
+    super::print(&shown, if audit.fits == Some(false) { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }
 
 async fn look(settings: &Settings, command: &[OsString], say: &mut Say) -> Result<Audit, String> {

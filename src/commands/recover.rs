@@ -9,11 +9,13 @@ use crate::{
     keeper::{hooks, recover::recover as recover_the_dead},
     lease::{leases::Leases, state_dir::StateDir},
     report::{say::Say, summary},
+    supervise::inherited::outlive_limits,
 };
 
 /// Puts back what dead holders left.
 #[must_use]
 pub fn recover(args: &RecoverArgs) -> ExitCode {
+    outlive_limits();
     let room = RoomArgs { restore_timeout: args.restore_timeout, ..RoomArgs::default() };
     let settings = match config::settle_apart(&room, &args.common) {
         Ok(settings) => settings,

@@ -1,6 +1,6 @@
 //! `makeroom report`: what a past run was like.
 
-use std::{fs, io::Write as _, path::Path, process::ExitCode};
+use std::{fs, path::Path, process::ExitCode};
 
 use crate::{
     cli::{ReportArgs, RoomArgs},
@@ -24,8 +24,7 @@ pub fn report(args: &ReportArgs) -> ExitCode {
         None => read(&json).map(|report| past_run::describe(&report)),
     });
     match shown {
-        Ok(shown) if std::io::stdout().write_all(shown.as_bytes()).is_ok() => ExitCode::SUCCESS,
-        Ok(_) => super::failed(),
+        Ok(shown) => super::print(&shown, ExitCode::SUCCESS),
         Err(error) => {
             say.error(text::printable(&error), None, Some("a run keeps its report in the state directory; `makeroom -- COMMAND` is one"));
             super::failed()

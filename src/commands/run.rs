@@ -20,7 +20,7 @@ use crate::{
     supervise::{
         drive::{Ended, LEASE, Plan, drive},
         ending::end_as,
-        inherited::Inherited,
+        inherited::{Inherited, outlive_limits},
         signals::Signals,
     },
 };
@@ -29,6 +29,7 @@ use crate::{
 #[must_use]
 pub fn run(args: RunArgs) -> ExitCode {
     let inherited = Inherited::look();
+    outlive_limits();
     let settings = match config::settle(&args.room, &args.child, &args.common) {
         Ok(settings) => settings,
         Err(error) => return super::refuse(&error),
@@ -64,17 +65,18 @@ pub fn run(args: RunArgs) -> ExitCode {
         Ok(turn) => turn,
         Err(exit) => return end_as(exit),
     };
-    let lease = match super::begin_lease(&settings, program, None) {
-        Ok((mut request, journal)) => {
-            request.need_bytes = need::of_run(&settings, expected, &mut say).map(|need| need.bytes);
-            request.expected_bytes = expected.map(|need| need.bytes);
-            request.linger = settings.linger;
-            request.builds_in_engine = site.is_in_engine();
-            request.guard = guard(&settings);
-            request.timeout = settings.timeout;
-            request.inside = env::var(LEASE).ok();
-            Some((request, journal))
-        }
+    let begun = super::begin_lease(&settings, |request| {
+        request.program = program;
+        request.need_bytes = need::of_run(&settings, expected, &mut say).map(|need| need.bytes);
+        request.expected_bytes = expected.map(|need| need.bytes);
+        request.linger = settings.linger;
+        request.builds_in_engine = site.is_in_engine();
+        request.guard = guard(&settings);
+        request.timeout = settings.timeout;
+        request.inside = env::var(LEASE).ok();
+    });
+    let lease = match begun {
+        Ok(begun) => Some(begun),
         Err((reason, hint)) if settings.strict => {
             say.error(text::printable(&reason), Some("nothing was changed; the command was not started"), hint.as_deref());
             return super::failed();
@@ -129,7 +131,8 @@ fn await_turn(
     signals: &mut Signals,
     say: &mut Say,
 ) -> Result<Option<StateLock>, Exit> {
-    let Some(limit) = settings.wait.filter(|_| env::var_os(LEASE).is_none()) else { return Ok(None) };
+    let is_inside = || env::var(LEASE).is_ok_and(|lease| wait::is_inside(&lease, settings));
+    let Some(limit) = settings.wait.filter(|_| !is_inside()) else { return Ok(None) };
     let Some(need) = expected else {
         say.info("what this build needs is not known (--need, or an earlier run): it does not wait");
         return Ok(None);

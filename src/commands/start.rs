@@ -18,7 +18,7 @@ use crate::{
     },
     host::process::identify,
     report::{say::Say, summary},
-    supervise::{keeper_link::KeeperLink, watch},
+    supervise::{inherited::outlive_limits, keeper_link::KeeperLink, watch},
 };
 
 /// Nobody waits longer for room; the keeper puts back what it has when we go.
@@ -28,6 +28,7 @@ const TICK_MILLIS: u8 = 100;
 /// Makes room and prints the lease's id.
 #[must_use]
 pub fn start(args: &StartArgs) -> ExitCode {
+    outlive_limits();
     let settings = match config::settle(&args.room, &ChildArgs::default(), &args.common) {
         Ok(settings) => settings,
         Err(error) => return super::refuse(&error),
@@ -42,12 +43,13 @@ pub fn start(args: &StartArgs) -> ExitCode {
         found => found.and_then(|(_, process)| process),
     };
     let started = Started { name: args.name.clone(), ttl: args.ttl.map(|span| span.0), while_process };
-    let (request, journal) = match super::begin_lease(&settings, None, Some(started)) {
-        Ok((mut request, journal)) => {
-            let expected = super::need::expected(&settings, &[], &mut say);
-            request.need_bytes = super::need::of_run(&settings, expected, &mut say).map(|need| need.bytes);
-            (request, journal)
-        }
+    let begun = super::begin_lease(&settings, |request| {
+        request.started = Some(started);
+        let expected = super::need::expected(&settings, &[], &mut say);
+        request.need_bytes = super::need::of_run(&settings, expected, &mut say).map(|need| need.bytes);
+    });
+    let (request, journal) = match begun {
+        Ok(begun) => begun,
         Err((reason, hint)) => {
             say.error(text::printable(&reason), nothing, hint.as_deref());
             return super::failed();

@@ -1,6 +1,6 @@
 //! `makeroom status`: leases, targets, swap and memory, for people and as JSON. Changes nothing.
 
-use std::{io::Write as _, process::ExitCode, time::Duration};
+use std::{process::ExitCode, time::Duration};
 
 use serde::Serialize;
 
@@ -84,10 +84,7 @@ pub fn status(args: &StatusArgs) -> ExitCode {
             return super::failed();
         }
     };
-    match std::io::stdout().write_all(shown.as_bytes()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(_) => super::failed(),
-    }
+    super::print(&shown, ExitCode::SUCCESS)
 }
 
 fn look(settings: &Settings) -> Result<Status, String> {

@@ -21,6 +21,7 @@ use crate::{
         state_dir::StateDir,
     },
     report::{say::Say, summary},
+    supervise::inherited::outlive_limits,
 };
 
 /// Beyond `--restore-timeout`: reading swapped pages back.
@@ -32,6 +33,7 @@ const ASK_AGAIN: Duration = Duration::from_millis(50);
 /// Puts back what `start` changed.
 #[must_use]
 pub fn stop(args: &StopArgs) -> ExitCode {
+    outlive_limits();
     let room = RoomArgs { restore_timeout: args.restore_timeout, ..RoomArgs::default() };
     let settings = match config::settle_apart(&room, &args.common) {
         Ok(settings) => settings,

@@ -1,6 +1,6 @@
 //! `makeroom swap on|off|status`: swap that stays, on the engine's host.
 
-use std::{io::Write as _, process::ExitCode};
+use std::process::ExitCode;
 
 use crate::{
     cli::{RoomArgs, SwapArgs, SwapCommand},
@@ -33,7 +33,7 @@ pub fn swap(command: &SwapCommand) -> ExitCode {
     };
     let mut say = super::voice(&settings);
     match super::block_on(async { Ok(act(command, args, &settings, &mut say).await) }) {
-        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Ok(code)) => code,
         Ok(Err(failed)) => {
             say.error(text::printable(&failed.what), Some(failed.state), failed.hint);
             super::failed()
@@ -65,7 +65,7 @@ impl From<SwapError> for Failed {
     }
 }
 
-async fn act(command: &SwapCommand, args: &SwapArgs, settings: &Settings, say: &mut Say) -> Result<(), Failed> {
+async fn act(command: &SwapCommand, args: &SwapArgs, settings: &Settings, say: &mut Say) -> Result<ExitCode, Failed> {
     let reach = super::reach(settings).map_err(|error| Failed::new(error, None))?;
     if let Err(error) = reach.endpoint() {
         return Err(Failed::new(error.to_string(), Some("`docker context ls` shows what there is")));
@@ -84,12 +84,9 @@ async fn act(command: &SwapCommand, args: &SwapArgs, settings: &Settings, say: &
     let shell = &reach.shell;
     let found = kept_swap::look(shell, &path).await?;
     match command {
-        SwapCommand::On { persist, .. } => on(shell, &path, &found, *persist, settings, say).await,
-        SwapCommand::Off { .. } => off(shell, &path, &found, say).await,
-        SwapCommand::Status { .. } => {
-            status(shell, &path, &found);
-            Ok(())
-        }
+        SwapCommand::On { persist, .. } => on(shell, &path, &found, *persist, settings, say).await.map(|()| ExitCode::SUCCESS),
+        SwapCommand::Off { .. } => off(shell, &path, &found, say).await.map(|()| ExitCode::SUCCESS),
+        SwapCommand::Status { .. } => Ok(super::print(&status(shell, &path, &found), ExitCode::SUCCESS)),
     }
 }
 
@@ -140,7 +137,7 @@ async fn off(shell: &Shell, path: &str, found: &Found, say: &mut Say) -> Result<
     Ok(())
 }
 
-fn status(shell: &Shell, path: &str, found: &Found) {
+fn status(shell: &Shell, path: &str, found: &Found) -> String {
     let mut lines = Vec::new();
     for ActiveSwap { path: active, size_bytes, used_bytes } in &found.measured.swaps {
         let whose = match (active == path, found.is_persistent) {
@@ -153,6 +150,5 @@ fn status(shell: &Shell, path: &str, found: &Found) {
     if lines.is_empty() {
         lines.push(format!("no swap is active{}", shell.place()));
     }
-    // Whoever closed stdout has read enough.
-    let _ = writeln!(std::io::stdout(), "{}", lines.join("\n"));
+    lines.join("\n") + "\n"
 }

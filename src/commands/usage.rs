@@ -15,6 +15,7 @@ pub fn one_line(error: &Error, command: &Command) -> String {
     };
     let argument = || text(ContextKind::InvalidArg);
     match error.kind() {
+        ErrorKind::UnknownArgument if !argument().starts_with('-') => format!("`{}` is one word too many", argument()),
         ErrorKind::UnknownArgument => format!("unknown option `{}`; allowed: {}", argument(), options(command)),
         ErrorKind::ValueValidation | ErrorKind::InvalidValue if text(ContextKind::InvalidValue).is_empty() => {
             format!("{}: a value is missing; allowed: anything but nothing", argument())
@@ -27,6 +28,13 @@ pub fn one_line(error: &Error, command: &Command) -> String {
             format!("{}: `{}` is not allowed; allowed: {}", argument(), text(ContextKind::InvalidValue), text(ContextKind::ValidValue))
         }
         ErrorKind::ArgumentConflict => format!("`{}` cannot be used with {}", argument(), text(ContextKind::PriorArg)),
+        ErrorKind::MissingRequiredArgument => format!("{} is missing", argument()),
+        ErrorKind::InvalidSubcommand => {
+            format!("`{}` is no subcommand; allowed: {}", text(ContextKind::InvalidSubcommand), subcommands(command))
+        }
+        ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            format!("a subcommand is missing; allowed: {}", subcommands(command))
+        }
         _ => first_line(error),
     }
 }
@@ -40,6 +48,10 @@ fn options(command: &Command) -> String {
     all.sort();
     all.dedup();
     all.join(" ")
+}
+
+fn subcommands(command: &Command) -> String {
+    command.get_subcommands().map(Command::get_name).collect::<Vec<_>>().join(", ")
 }
 
 fn first_line(error: &Error) -> String {

@@ -76,6 +76,12 @@ pub(super) fn for_turn(
     }
 }
 
+/// Whether a build runs in this lease. The variable that names it can be left over from one that has ended.
+pub(super) fn is_inside(lease: &str, settings: &Settings) -> bool {
+    let Ok(Some(state)) = StateDir::open_existing(&settings.state_dir) else { return false };
+    Leases::peek(&state, "").is_ok_and(|leases| leases.live.iter().any(|(id, state)| id == lease && state.is_of_a_build()))
+}
+
 fn look(state: &StateDir, need_bytes: u64, host: Option<&Prefix>) -> Result<(Turn, StateLock), StateDirError> {
     let lock = state.lock(Duration::ZERO)?;
     let leases = Leases::look(state, &lock, None).map_err(|source| StateDirError::Io { path: state.path().to_owned(), source })?;

@@ -28,16 +28,17 @@ const MOST_BYTES: u64 = 64 << 10;
 ///
 /// # Errors
 /// [`ConfigError`] for the first file that is there and cannot be used.
-pub(super) fn find(from: Option<&Path>, user: &Path, system: &Path) -> Result<Vec<Layer>, ConfigError> {
+pub(super) fn find(from: Option<&Path>, user: Option<&Path>, system: &Path) -> Result<Vec<Layer>, ConfigError> {
     let upwards = from.into_iter().flat_map(Path::ancestors).map(|dir| (dir.join("makeroom.toml"), Trust::Repository));
+    let trusted = user.into_iter().chain([system]).map(|path| (path.to_owned(), Trust::Full));
     let mut layers = Vec::new();
-    for (path, trust) in upwards.chain([(user.to_owned(), Trust::Full), (system.to_owned(), Trust::Full)]) {
+    for (path, trust) in upwards.chain(trusted) {
         match fs::symlink_metadata(&path) {
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
             _ => {
                 let text = open_found(&path).and_then(text_of);
                 let text = text.map_err(|source| ConfigError::Unreadable { path: path.clone(), source })?;
-                layers.push(parse_for(&path, &text, trust, user)?);
+                layers.push(parse_for(&path, &text, trust, user.unwrap_or(system))?);
             }
         }
     }
@@ -51,7 +52,7 @@ pub(super) fn find(from: Option<&Path>, user: &Path, system: &Path) -> Result<Ve
 pub(super) fn read(path: &Path) -> Result<Layer, ConfigError> {
     let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
     let text = OpenOptions::new().read(true).open(path).and_then(text_of).map_err(unreadable)?;
-    parse_for(path, &text, Trust::Full, &super::user_file())
+    parse_for(path, &text, Trust::Full, path)
 }
 
 /// Opens a file that nobody named: whoever put it there makes nobody wait for a FIFO, and nobody read a device.
@@ -74,7 +75,8 @@ pub(super) fn parse(path: &Path, text: &str, trust: Trust) -> Result<Layer, Conf
     parse_for(path, text, trust, Path::new("USER"))
 }
 
-fn parse_for(path: &Path, text: &str, trust: Trust, user: &Path) -> Result<Layer, ConfigError> {
+/// `trusted` is the file in which what this one may not say can be said.
+fn parse_for(path: &Path, text: &str, trust: Trust, trusted: &Path) -> Result<Layer, ConfigError> {
     let line_of = |offset: usize| text[..offset.min(text.len())].matches('\n').count() + 1;
     let failed = |error: &toml::de::Error| ConfigError::File {
         path: path.to_owned(),
@@ -88,7 +90,7 @@ fn parse_for(path: &Path, text: &str, trust: Trust, user: &Path) -> Result<Layer
         foreign.sort_by_key(|key| key.span().start);
         if let Some(key) = foreign.first() {
             let (line, key) = (line_of(key.span().start), key.get_ref().to_string());
-            return Err(ConfigError::NotTrusted { path: path.to_owned(), line, key, user: PathBuf::from(user) });
+            return Err(ConfigError::NotTrusted { path: path.to_owned(), line, key, user: PathBuf::from(trusted) });
         }
     }
     Ok(layer)
@@ -167,17 +169,17 @@ mod tests {
             fs::write(path, format!("keep = ['{name}']\n")).expect("a file");
         }
         let names = |layers: Vec<Layer>| layers.iter().map(|layer| layer.keep[0].to_string()).collect::<Vec<_>>();
-        assert_eq!(names(find(Some(&deep), &user, &system).expect("layers")), ["near", "top", "user", "system"]);
-        assert_eq!(names(find(None, &user, &system).expect("layers")), ["user", "system"]);
+        assert_eq!(names(find(Some(&deep), Some(&user), &system).expect("layers")), ["near", "top", "user", "system"]);
+        assert_eq!(names(find(None, Some(&user), &system).expect("layers")), ["user", "system"]);
         fs::write(&user, "keep = [").expect("a file");
-        assert!(matches!(find(Some(&deep), &user, &system), Err(ConfigError::File { line: 1, .. })));
+        assert!(matches!(find(Some(&deep), Some(&user), &system), Err(ConfigError::File { line: 1, .. })));
     }
 
     #[test]
     fn what_is_found_has_to_be_a_regular_file_of_64_kib_at_most() {
         let base = tempfile::tempdir().expect("a directory");
         let (file, nowhere) = (base.path().join("makeroom.toml"), base.path().join("none"));
-        let found = || find(Some(base.path()), &nowhere, &nowhere).map(|layers| layers.len()).map_err(|error| error.to_string());
+        let found = || find(Some(base.path()), None, &nowhere).map(|layers| layers.len()).map_err(|error| error.to_string());
         nix::unistd::mkfifo(&file, nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
         assert!(found().expect_err("a FIFO").ends_with("it is no regular file"));
         for device in ["/dev/zero", "/dev/null"] {

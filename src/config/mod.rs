@@ -101,7 +101,7 @@ fn settle_from(room: &RoomArgs, child: &ChildArgs, common: &CommonArgs, from: Op
     let named = layers[0].config.clone().or_else(|| layers[1].config.clone());
     layers.extend(match named {
         Some(path) => vec![file::read(&path)?],
-        None => file::find(from, &user_file(), Path::new("/etc/makeroom/makeroom.toml"))?,
+        None => file::find(from, user_file().as_deref(), Path::new("/etc/makeroom/makeroom.toml"))?,
     });
     let settings = merge(&layers, default_state_dir)?;
     must_be_text("state_dir", Some(&settings.state_dir))?;
@@ -167,11 +167,12 @@ fn merge(layers: &[Layer], state_dir: impl Fn() -> Result<PathBuf, ConfigError>)
 /// An XDG directory's variable, which counts only where it is an absolute path (XDG Base Directory Specification).
 fn xdg(variable: &str, below_home: &str) -> Option<PathBuf> {
     let named = env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
-    named.or_else(|| Some(PathBuf::from(env::var_os("HOME").filter(|home| !home.is_empty())?).join(below_home)))
+    // Without a HOME it is the one that the system knows of.
+    named.or_else(|| Some(env::home_dir().filter(|home| home.is_absolute())?.join(below_home)))
 }
 
-fn user_file() -> PathBuf {
-    xdg("XDG_CONFIG_HOME", ".config").unwrap_or_else(|| PathBuf::from("/root/.config")).join("makeroom/makeroom.toml")
+fn user_file() -> Option<PathBuf> {
+    Some(xdg("XDG_CONFIG_HOME", ".config")?.join("makeroom/makeroom.toml"))
 }
 
 fn default_state_dir() -> Result<PathBuf, ConfigError> {

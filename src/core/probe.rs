@@ -14,14 +14,20 @@ pub struct Probe {
     pub limit: Duration,
 }
 
+/// What runs a script where the image names no `SHELL` (moby, `daemon/health.go`, `getShell`).
+const DEFAULT_SHELL: [&str; 2] = ["/bin/sh", "-c"];
+
 /// The check of a container whose configuration has this `Healthcheck.Test` and `.Timeout` (in nanoseconds, 0: the
-/// default); `None` where it has none (Docker API, "Inspect a container").
+/// default) and this `Shell` (empty: the default); `None` where it has none (Docker API, "Inspect a container").
 #[must_use]
-pub fn probe(test: &[String], timeout_nanoseconds: Option<i64>) -> Option<Probe> {
+pub fn probe(test: &[String], shell: &[String], timeout_nanoseconds: Option<i64>) -> Option<Probe> {
     let (kind, words) = test.split_first()?;
     let command = match (kind.as_str(), words) {
         ("CMD", [_, ..]) => words.to_vec(),
-        ("CMD-SHELL", [script, ..]) => vec!["/bin/sh".to_owned(), "-c".to_owned(), script.clone()],
+        ("CMD-SHELL", [script, ..]) if shell.is_empty() => {
+            DEFAULT_SHELL.iter().copied().chain([script.as_str()]).map(str::to_owned).collect()
+        }
+        ("CMD-SHELL", [script, ..]) => shell.iter().chain([script]).cloned().collect(),
         _ => return None,
     };
     let limit = timeout_nanoseconds.and_then(|nanoseconds| u64::try_from(nanoseconds).ok()).filter(|nanoseconds| *nanoseconds > 0);
@@ -34,8 +40,9 @@ mod tests {
 
     #[test]
     fn a_check_is_a_command_or_a_script_and_anything_else_is_none() {
-        let of =
-            |test: &[&str]| probe(&test.iter().map(ToString::to_string).collect::<Vec<_>>(), None).map(|probe| probe.command.join(" "));
+        let of = |test: &[&str]| {
+            probe(&test.iter().map(ToString::to_string).collect::<Vec<_>>(), &[], None).map(|probe| probe.command.join(" "))
+        };
         for (test, expected) in [
             (&["CMD", "pg_isready", "-q"][..], Some("pg_isready -q")),
             (&["CMD-SHELL", "curl -f localhost || exit 1"], Some("/bin/sh -c curl -f localhost || exit 1")),
@@ -49,8 +56,16 @@ mod tests {
     }
 
     #[test]
+    fn a_script_is_run_by_the_images_shell() {
+        let words = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let of = |test: &[&str]| probe(&words(test), &words(&["/bin/bash", "-ec"]), None).map(|probe| probe.command);
+        assert_eq!(of(&["CMD-SHELL", "[[ -e x ]]"]), Some(words(&["/bin/bash", "-ec", "[[ -e x ]]"])));
+        assert_eq!(of(&["CMD", "x"]), Some(words(&["x"])));
+    }
+
+    #[test]
     fn a_check_without_a_limit_has_the_engines() {
-        let of = |nanoseconds| probe(&["CMD".to_owned(), "x".to_owned()], nanoseconds).map(|probe| probe.limit);
+        let of = |nanoseconds| probe(&["CMD".to_owned(), "x".to_owned()], &[], nanoseconds).map(|probe| probe.limit);
         assert_eq!(of(Some(1_500_000_000)), Some(Duration::from_millis(1500)));
         for none in [None, Some(0), Some(-1)] {
             assert_eq!(of(none), Some(DEFAULT_LIMIT));

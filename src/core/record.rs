@@ -274,6 +274,12 @@ impl LeaseState {
         self.opened.as_ref().is_some_and(|opened| opened.lingers_until.is_some())
     }
 
+    /// Whether a build runs in it, which its room outlasts. A started lease, as which one lingers, ends when it likes.
+    #[must_use]
+    pub fn is_of_a_build(&self) -> bool {
+        self.opened.as_ref().is_some_and(|opened| opened.kind == Kind::Run) && !self.is_releasing()
+    }
+
     /// Whether its release has begun.
     #[must_use]
     pub fn is_releasing(&self) -> bool {

@@ -5,7 +5,7 @@ use std::{fmt, future::Future, io, path::Path, time::Duration};
 
 use bollard::{
     ClientVersion, Docker,
-    models::{ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary, ContainerSummaryStateEnum, HealthStatusEnum},
+    models::{ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary, ContainerSummaryStateEnum, Health, HealthStatusEnum},
     query_parameters::{InspectContainerOptions, ListContainersOptions, StartContainerOptions, StopContainerOptionsBuilder},
 };
 use serde::de::DeserializeOwned;
@@ -313,6 +313,17 @@ fn is_being_removed(answer: &ContainerInspectResponse) -> bool {
     matches!(answer.state.as_ref().and_then(|state| state.status), Some(Status::REMOVING | Status::DEAD))
 }
 
+/// An engine that is paused a container for stops asking and calls that `unhealthy`, until it has asked again after
+/// (moby, `container/health.go`, `CloseMonitorChannel`): what was content when it was last asked is healthy.
+fn is_healthy(health: &Health) -> bool {
+    let was_content = || health.log.iter().flatten().next_back().is_some_and(|last| last.exit_code == Some(0));
+    match health.status {
+        Some(HealthStatusEnum::HEALTHY) => true,
+        Some(HealthStatusEnum::UNHEALTHY) => health.failing_streak == Some(0) && was_content(),
+        _ => false,
+    }
+}
+
 fn of_inspection(answer: &ContainerInspectResponse) -> Inspected {
     let state = answer.state.as_ref();
     let is = |flag: fn(&bollard::models::ContainerState) -> Option<bool>| state.and_then(flag).unwrap_or(false);
@@ -326,6 +337,7 @@ fn of_inspection(answer: &ContainerInspectResponse) -> Inspected {
     } else {
         Activity::Stopped
     };
+    let shell = answer.config.as_ref().and_then(|config| config.shell.as_deref()).unwrap_or_default();
     Inspected {
         activity,
         started_at: state.and_then(|state| state.started_at.clone()).unwrap_or_default(),
@@ -335,11 +347,11 @@ fn of_inspection(answer: &ContainerInspectResponse) -> Inspected {
             let options = log.config.iter().flatten().map(|(key, value)| (key.as_str(), value.as_str()));
             log_driver::port(log.typ.as_deref().unwrap_or_default(), options)
         }),
-        is_healthy: state.and_then(|state| state.health.as_ref()).and_then(|health| health.status) == Some(HealthStatusEnum::HEALTHY),
+        is_healthy: state.and_then(|state| state.health.as_ref()).is_some_and(is_healthy),
         probe: answer
             .config
             .as_ref()
             .and_then(|config| config.healthcheck.as_ref())
-            .and_then(|check| probe::probe(check.test.as_deref().unwrap_or_default(), check.timeout)),
+            .and_then(|check| probe::probe(check.test.as_deref().unwrap_or_default(), shell, check.timeout)),
     }
 }

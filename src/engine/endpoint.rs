@@ -82,7 +82,7 @@ impl Surroundings {
         let read = |name| env::var(name).ok().filter(|value| !value.is_empty());
         let path = |name| read(name).map(PathBuf::from);
         let homes = Homes {
-            home: path("HOME"),
+            home: env::home_dir().filter(|home| home.is_absolute()),
             config: path("XDG_CONFIG_HOME"),
             colima: path("COLIMA_HOME"),
             colima_profile: read("COLIMA_PROFILE"),

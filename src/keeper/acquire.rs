@@ -234,7 +234,7 @@ impl Acquirer<'_> {
     /// Whether the lease around this run has all that this one asks for. A limit or steps of its own need a supervisor
     /// and a keeper of its own.
     fn is_covered(&self, leases: &Leases, around: &str, chosen: &[Listed]) -> bool {
-        let Some((_, around)) = leases.holding().find(|(id, _)| id == around) else { return false };
+        let Some((_, around)) = leases.holding().find(|(id, state)| id == around && state.is_of_a_build()) else { return false };
         around.opened.as_ref().is_some_and(|opened| opened.sees_to(self.request.timeout, self.request.guard.as_ref()))
             && chosen.iter().all(|listed| around.targets.contains_key(&listed.id))
     }

@@ -19,6 +19,9 @@ use crate::{
 /// Between two questions to a service that does not answer yet: first as quickly as it might, then as a person would.
 const ASK: [Duration; 4] = [Duration::from_millis(20), Duration::from_millis(50), Duration::from_millis(200), Duration::from_millis(500)];
 
+/// Services that are waited for at once: one that hangs is no reason not to ask the others. A descriptor each.
+const WAITED_FOR: usize = 256;
+
 /// A target that runs again because of this lease.
 pub(super) struct Again {
     pub target: Target,
@@ -33,7 +36,7 @@ impl Restorer<'_> {
         let Some(limit) = self.afterwards.wait_healthy else { return Vec::new() };
         let asked: Vec<&Again> = again.iter().filter(|again| again.target.was_healthy).collect();
         let asking = asked.iter().map(|again| self.await_answer(again, limit));
-        let mut answering = stream::iter(asking).buffer_unordered(AT_ONCE);
+        let mut answering = stream::iter(asking).buffer_unordered(WAITED_FOR);
         let mut answers = Vec::with_capacity(asked.len());
         while let Some(answer) = answering.next().await {
             answers.push(answer);

@@ -28,6 +28,8 @@ pub fn settle() -> io::Result<()> {
         // SAFETY: the default action runs no code of ours.
         unsafe { nix::sys::signal::signal(signal, SigHandler::SigDfl) }?;
     }
+    // SAFETY: ignoring it runs no code of ours. RLIMIT_FSIZE is an error of the write that meets it.
+    unsafe { nix::sys::signal::signal(Signal::SIGXFSZ, SigHandler::SigIgn) }?;
     // Where that is not allowed the keeper is as likely a victim as any small process.
     set_oom_score("-1000");
     Ok(())

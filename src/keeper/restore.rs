@@ -32,6 +32,9 @@ use crate::{
 pub const AT_ONCE: usize = 16;
 /// Between two attempts; an engine that restarts takes seconds.
 const RETRY: [Duration; 4] = [Duration::from_millis(20), Duration::from_millis(100), Duration::from_millis(400), Duration::from_secs(1)];
+/// The first attempts at a lease's targets have at least this long, however short `--restore-timeout` is: that they are
+/// tried is no matter of taste, and a repository's file may set it.
+const FIRST: Duration = Duration::from_secs(5);
 /// Everybody who holds the state directory's lock longer than this is stuck; what is ours is given back all the same.
 const LOCK_PATIENCE: Duration = Duration::from_secs(20);
 
@@ -48,6 +51,15 @@ pub struct Restorer<'a> {
     pub afterwards: Afterwards,
     /// Where progress and notes go.
     pub tell: Tell<'a>,
+}
+
+/// Until when a target is tried.
+#[derive(Clone, Copy)]
+struct Deadlines {
+    /// For the first time.
+    first: Instant,
+    /// Again.
+    last: Instant,
 }
 
 /// A lease that has given back its targets and settings, and still has areas to remove.
@@ -199,14 +211,14 @@ impl Restorer<'_> {
             self.record(journal, &Record::Restored { id: held.target.id.clone(), how: Restored::HandedOver });
         }
         if !ours.is_empty() {
-            let deadline = values::deadline(begun, self.limit);
+            let deadlines = Deadlines { first: values::deadline(begun, self.limit.max(FIRST)), last: values::deadline(begun, self.limit) };
             let mut done = 0;
             (self.tell)(FromKeeper::Progress { phase: Phase::Restoring, done, total: ours.len() });
             let order = order::levels(&ours.iter().map(|held| &held.target).collect::<Vec<_>>());
             for level in order {
                 let restore = |held| async move {
                     let mut engine_lost = false;
-                    let result = self.restore(held, deadline, &mut engine_lost).await;
+                    let result = self.restore(held, deadlines, &mut engine_lost).await;
                     (held, result, engine_lost)
                 };
                 let restoring = level.iter().map(|&index| restore(&ours[index]));
@@ -266,10 +278,11 @@ impl Restorer<'_> {
         }
     }
 
-    async fn restore(&self, held: &HeldTarget, deadline: Instant, engine_lost: &mut bool) -> Result<Restored, String> {
+    async fn restore(&self, held: &HeldTarget, deadlines: Deadlines, engine_lost: &mut bool) -> Result<Restored, String> {
         let mut attempt = 0;
         let mut failed = "the engine has not answered until the deadline".to_owned();
         loop {
+            let deadline = if attempt == 0 { deadlines.first } else { deadlines.last };
             match tokio::time::timeout_at(deadline.into(), self.attempt(held)).await {
                 Ok(Ok(how)) => return Ok(how),
                 Ok(Err(error)) => {
@@ -280,7 +293,7 @@ impl Restorer<'_> {
                 Err(_) => return Err(failed),
             }
             let pause = RETRY[attempt.min(RETRY.len() - 1)];
-            if Instant::now() + pause >= deadline {
+            if Instant::now() + pause >= deadlines.last {
                 return Err(failed);
             }
             tokio::time::sleep(pause).await;

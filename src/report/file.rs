@@ -80,10 +80,15 @@ fn beside(path: &Path) -> io::Result<NamedTempFile> {
     tempfile::Builder::new().prefix(".makeroom-report-").permissions(Permissions::from_mode(0o666)).tempfile_in(dir)
 }
 
-/// A FIFO that nobody reads would make the build wait (fifo(7)).
-fn open_now(path: &Path) -> io::Result<File> {
+/// Opens a file to add to it, and makes one where there is none. A FIFO that nobody reads would make the build wait
+/// (fifo(7)), so it is an error.
+///
+/// # Errors
+/// Where it cannot be written.
+pub fn open_now(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new()
         .append(true)
+        .create(true)
         .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
         .open(path)
         .map_err(|error| if error.raw_os_error() == Some(libc::ENXIO) { io::Error::other("nobody reads from it") } else { error })?;

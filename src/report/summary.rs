@@ -125,7 +125,7 @@ pub fn all_back(back: &Back) -> Option<String> {
         parts.push(format!("{answered} healthy after {}", span(last)));
     }
     if back.handed_over > 0 {
-        parts.push(format!("{} left to another run that needs them paused", count(back.handed_over, "service")));
+        parts.push(format!("{} left to another run that needs them", count(back.handed_over, "service")));
     }
     match &back.swap {
         Some(SwapBack::Removed) => parts.push("swap removed".to_owned()),
@@ -137,7 +137,7 @@ pub fn all_back(back: &Back) -> Option<String> {
 
 /// The line when the room stays for the next build.
 #[must_use]
-pub fn lingering(lingering: &Lingering) -> String {
+pub fn lingering(lease: &str, lingering: &Lingering) -> String {
     let number = lingering.paused + lingering.stopped;
     let how = match (lingering.paused, lingering.stopped) {
         (_, 0) => "paused",
@@ -149,7 +149,7 @@ pub fn lingering(lingering: &Lingering) -> String {
         1 => format!("1 service stays {how}"),
         number => format!("{} stay {how}", count(number, "service")),
     };
-    format!("{what} for {} more (--linger); `makeroom stop` ends that now", span(lingering.time))
+    format!("{what} for {} more (--linger); `makeroom stop {lease}` ends that now", span(lingering.time))
 }
 
 /// What runs again and was not healthy in time; `None` where all were, or none was waited for.
@@ -251,8 +251,9 @@ mod tests {
 
     #[test]
     fn what_stays_for_the_next_build_is_said_with_how_it_is_ended() {
-        let line = |paused, stopped| lingering(&Lingering { paused, stopped, time: Duration::from_secs(90), ..Lingering::default() });
-        let end = "for 1m 30s more (--linger); `makeroom stop` ends that now";
+        let line =
+            |paused, stopped| lingering("0123abcd", &Lingering { paused, stopped, time: Duration::from_secs(90), ..Lingering::default() });
+        let end = "for 1m 30s more (--linger); `makeroom stop 0123abcd` ends that now";
         assert_eq!(line(3, 0), format!("3 services stay paused {end}"));
         assert_eq!(line(0, 1), format!("1 service stays stopped {end}"));
         assert_eq!(line(1, 2), format!("3 services stay paused or stopped {end}"));

@@ -1,7 +1,7 @@
 //! Owns what is said when the build has ended and when everything is back, and the run's report.
 //! Part of the supervisor's loop in `drive`.
 
-use std::{env, fs::File, io::Write as _, path::Path};
+use std::{env, io::Write as _, path::Path};
 
 use jiff::Timestamp;
 
@@ -18,8 +18,9 @@ use crate::{
         wire::Room,
     },
     host::kernel::IS_SAMPLED,
-    lease::{history::History, reports::Reports},
+    lease::{history::History, journal::Journal, reports::Reports},
     report::{
+        file::open_now,
         github,
         summary::{self, BuildFigures},
     },
@@ -90,7 +91,9 @@ impl Drive<'_> {
     pub(super) fn finish(&mut self, exit: Exit) -> Exit {
         self.say.settle();
         self.report_build();
-        let line = self.back.as_ref().map_or_else(|| self.lingering.as_ref().map(summary::lingering), summary::all_back);
+        let lease = self.plan.lease.as_ref().map_or("", |(request, _)| request.lease.as_str());
+        let lingering = || self.lingering.as_ref().map(|lingering| summary::lingering(lease, lingering));
+        let line = self.back.as_ref().map_or_else(lingering, summary::all_back);
         if let Some(line) = line {
             self.say.info(line);
         }
@@ -116,7 +119,7 @@ impl Drive<'_> {
                 }
                 left.is_none()
             }
-            None if self.plan.lease.is_some() && self.lingering.is_none() => {
+            None if self.plan.lease.is_some() && self.lingering.is_none() && !self.holds_nothing() => {
                 let (line, hint) = if self.keeper.is_some() {
                     let hint = "`makeroom status` shows what is left, `makeroom recover` brings it back";
                     ("the services are not known to run again yet; the keeper is still at it", hint)
@@ -128,6 +131,13 @@ impl Drive<'_> {
             }
             None => true,
         }
+    }
+
+    /// Whether nothing is left to bring back, by the journal that no keeper writes to any more.
+    fn holds_nothing(&self) -> bool {
+        let journal = self.plan.lease.as_ref().filter(|_| self.keeper.is_none()).map(|(_, journal)| journal);
+        // Without a name it never had a record, or was done with.
+        journal.is_some_and(|journal| Journal::peek(journal.path()).is_ok_and(|state| state.is_none_or(|state| state.is_empty())))
     }
 
     /// Writes the report to where it was asked for, and to the state directory; says what could not be.
@@ -147,7 +157,7 @@ impl Drive<'_> {
             check("the report", file.write(&json));
         }
         if let Some(path) = env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty()) {
-            let file = File::options().append(true).create(true).open(path);
+            let file = open_now(Path::new(&path));
             check("the job's summary", file.and_then(|mut file| file.write_all(github::markdown(&report).as_bytes())));
         }
         let Some((request, _)) = &self.plan.lease else { return };

@@ -27,6 +27,7 @@ pub struct Inherited {
     pub mask: SigSet,
     sigpipe_ignored: bool,
     sigchld_ignored: bool,
+    sigxfsz_ignored: bool,
 }
 
 impl Inherited {
@@ -36,7 +37,12 @@ impl Inherited {
         let mut mask = SigSet::empty();
         // Reading the mask cannot fail: the only errors are bad arguments (sigprocmask(2)).
         let _ = sigprocmask(SigmaskHow::SIG_BLOCK, None, Some(&mut mask));
-        Self { mask, sigpipe_ignored: SIGPIPE_WAS_IGNORED.load(Ordering::Relaxed), sigchld_ignored: is_ignored(libc::SIGCHLD) }
+        Self {
+            mask,
+            sigpipe_ignored: SIGPIPE_WAS_IGNORED.load(Ordering::Relaxed),
+            sigchld_ignored: is_ignored(libc::SIGCHLD),
+            sigxfsz_ignored: is_ignored(libc::SIGXFSZ),
+        }
     }
 
     /// Gives the dispositions back, between fork and exec or before an exec: what this process
@@ -47,12 +53,19 @@ impl Inherited {
         }
         dispose(libc::SIGPIPE, if self.sigpipe_ignored { libc::SIG_IGN } else { libc::SIG_DFL });
         dispose(libc::SIGCHLD, if self.sigchld_ignored { libc::SIG_IGN } else { libc::SIG_DFL });
+        dispose(libc::SIGXFSZ, if self.sigxfsz_ignored { libc::SIG_IGN } else { libc::SIG_DFL });
     }
 
     /// Gives the mask back. Async-signal-safe.
     pub fn give_back_mask(&self) {
         let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&self.mask), None);
     }
+}
+
+/// Ignores the signal of a limit on the size of files (RLIMIT_FSIZE): that is an error of the write that meets it, and
+/// no reason to die before everything is back.
+pub fn outlive_limits() {
+    dispose(libc::SIGXFSZ, libc::SIG_IGN);
 }
 
 /// Whether a signal is ignored now.

@@ -116,6 +116,28 @@ fn what_was_not_healthy_before_and_what_has_no_check_is_not_waited_for() {
 }
 
 #[test]
+fn one_that_the_engine_has_not_asked_since_it_was_paused_was_healthy_all_the_same() {
+    let patients = Patients::new(1);
+    patients.services.tell(0, "pause");
+    patients.services.tell(0, "unpause");
+    assert_eq!(patients.health(0), "unhealthy", "what the engine calls it until it asks again");
+    let done = patients.site.makeroom(["--wait-healthy", "15s", "--pause", &patients.services.all(), "true"]).run();
+    done.expect_code(0).expect_said("1 healthy after");
+}
+
+#[test]
+fn a_script_that_needs_its_images_shell_is_run_by_it() {
+    let site = Site::new();
+    let check = json!({ "Test": ["CMD-SHELL", "[ \"$OWN\" = shell ]"], "Interval": 100_000_000, "Timeout": 2_000_000_000 });
+    let shell = json!(["/bin/busybox", "env", "OWN=shell", "/bin/busybox", "sh", "-c"]);
+    let services = site.start(&Recipe::default().field("Healthcheck", check).field("Shell", shell), 1);
+    let state = || api::must(&engine().socket(), "GET", &format!("/containers/{}/json", services.name(0)), None).json();
+    wait_until("it is healthy", || state()["State"]["Health"]["Status"] == "healthy");
+    let done = site.makeroom(["--wait-healthy", "15s", "--pause", &services.all(), "true"]).run();
+    done.expect_code(0).expect_said("1 healthy after");
+}
+
+#[test]
 fn a_started_lease_waits_for_them_when_it_ends() {
     let patients = Patients::new(1);
     let mut start = patients.site.makeroom(["start", "--name", "ci", "--wait-healthy", "15s", "--pause", &patients.services.all()]);

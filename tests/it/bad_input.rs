@@ -98,6 +98,20 @@ fn an_option_of_another_subcommand_is_not_among_what_is_allowed() {
     }
 }
 
+#[test]
+fn a_word_that_is_missing_and_one_too_many_are_named() {
+    let site = nowhere();
+    for (args, says) in [
+        (&["swap"][..], "a subcommand is missing; allowed: on, off, status"),
+        (&["swap", "frob"], "`frob` is no subcommand; allowed: on, off, status"),
+        (&["completions"], "<SHELL> is missing"),
+        (&["man", "extra"], "`extra` is one word too many"),
+        (&["start", "x"], "`x` is one word too many"),
+    ] {
+        site.makeroom(args).run().expect_code(125).expect_said(&format!("error: {says}"));
+    }
+}
+
 /// A device without room in the place of stdout.
 fn into_a_full_device(run: &mut Run) -> &mut Run {
     let full = fs::File::options().write(true).open("/dev/full").expect("a device");
@@ -110,7 +124,9 @@ fn into_a_full_device(run: &mut Run) -> &mut Run {
 #[test]
 fn what_was_asked_for_and_cannot_be_written_is_an_error() {
     let site = nowhere();
-    for args in [&["--help"][..], &["--version"], &["man"], &["completions", "bash"]] {
+    let asked =
+        [&["--help"][..], &["--version"], &["man"], &["completions", "bash"], &["plan"], &["status"], &["doctor"], &["swap", "status"]];
+    for args in asked {
         let done = into_a_full_device(&mut site.makeroom(args)).run();
         done.expect_code(125).expect_said("cannot write to stdout: No space left on device");
     }
@@ -326,13 +342,16 @@ fn a_state_directory_that_cannot_be_used_means_that_nothing_is_changed_and_the_b
 #[test]
 fn a_thousand_long_selectors_reach_the_keeper_and_more_than_it_takes_are_refused_at_once() {
     let site = nowhere();
-    let with = |count: usize| {
-        let keep = (0..count).map(|number| format!("--keep=label:key={number:0>400}"));
-        site.makeroom(keep.chain(["true".to_owned()])).run()
+    let with = |option: &str, count: usize| {
+        let selectors = (0..count).map(|number| format!("{option}=label:key={number:0>400}"));
+        site.makeroom(selectors.chain(["true".to_owned()])).run()
     };
-    let many = with(600);
-    assert_eq!(many.expect_code(0).err.matches("keeper").count(), 0, "{}", many.err);
-    let too_many = with(2700);
-    too_many.expect_code(0).expect_said("all selectors together are longer than 1.0 MiB; nothing is changed").expect_said("hint: a glob");
+    for option in ["--keep", "--then"] {
+        let many = with(option, 600);
+        assert_eq!(many.expect_code(0).err.matches("keeper").count(), 0, "{}", many.err);
+        let too_many = with(option, 2700);
+        too_many.expect_code(0).expect_said("all selectors together are longer than 1.0 MiB; nothing is changed");
+        too_many.expect_said("hint: a glob");
+    }
     assert!(site.journals().is_empty());
 }

@@ -419,3 +419,10 @@ fn help_goes_to_stdout_and_fits_a_screen() {
         assert!(!done.out.contains("keeper") && !done.out.contains('\x1b'), "{words:?}:\n{}", done.out);
     }
 }
+
+#[test]
+fn a_user_without_a_home_has_no_settings_and_can_build() {
+    let site = Site::at(std::path::PathBuf::from("/nonexistent/docker.sock"));
+    let done = site.makeroom(["sh", "-c", "exit 7"]).user(65534).without_env("HOME").run();
+    assert!(!done.expect_code(7).err.contains("makeroom.toml"), "{}", done.err);
+}

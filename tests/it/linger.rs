@@ -102,6 +102,20 @@ fn a_next_run_joins_the_room_and_asks_the_engine_for_nothing() {
 }
 
 #[test]
+fn what_was_begun_in_the_ended_build_has_a_room_of_its_own() {
+    let site = Site::new();
+    let services = site.services(1);
+    let lease = build(&site, &services, "1h", &["sh", "-c", "echo $MAKEROOM_LEASE"]).expect_code(0).out.trim().to_owned();
+    let later = site.makeroom(["--pause", &services.all(), "sh", "-c", UNTIL_GO]).env("MAKEROOM_LEASE", &lease).spawn();
+    site.child();
+    site.makeroom(["stop", &lease]).run().expect_code(0);
+    assert!(services.are("paused"), "{:?}", services.statuses());
+    site.go();
+    later.wait().expect_code(7).expect_said("1 service running again");
+    assert_nothing_held(&site);
+}
+
+#[test]
 fn ten_builds_in_a_row_pause_once_and_the_last_ones_time_counts() {
     let proxy = Proxy::start();
     let site = Site::behind(&proxy);

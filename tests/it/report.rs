@@ -143,6 +143,15 @@ fn a_fifo_that_nobody_reads_does_not_keep_the_build_and_a_handed_file_gets_the_r
 }
 
 #[test]
+fn a_summary_that_nobody_reads_is_said_and_not_waited_for() {
+    let site = site();
+    let fifo = site.work().join("fifo");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
+    let done = site.makeroom(["sh", "-c", "exit 3"]).env("GITHUB_STEP_SUMMARY", &fifo).run();
+    done.expect_code(3).expect_said("the job's summary cannot be written: nobody reads from it");
+}
+
+#[test]
 fn the_last_run_and_each_by_its_lease_can_be_shown() {
     let site = site();
     site.makeroom(["report"]).run().expect_code(125).expect_said("there is no run yet");

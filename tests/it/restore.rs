@@ -1,10 +1,10 @@
 //! What a run changes is put back, and nothing else: after success, failure, every signal, and
 //! SIGKILL of one or both of makeroom's processes.
 
-use std::{fs, time::Duration};
+use std::{fs, io, time::Duration};
 
 use crate::support::{
-    makeroom::{Running, wait_until_gone},
+    makeroom::{Run, Running, wait_until_gone},
     process,
     services::{Recipe, Services},
     site::{STUBBORN, Site, UNTIL_GO},
@@ -317,4 +317,49 @@ fn where_no_keeper_is_left_the_last_line_says_so_and_names_the_command() {
     assert!(last.contains("no keeper is left") && last.contains("hint: makeroom recover"), "{last}");
     site.makeroom(["recover"]).run().expect_code(0);
     assert!(services.are("running") && site.journals().is_empty());
+}
+
+#[test]
+fn a_time_limit_of_nothing_is_no_reason_not_to_try() {
+    let site = Site::new();
+    let services = site.services(3);
+    for method in ["pause", "stop"] {
+        let done = site.makeroom(["--method", method, "--restore-timeout", "0s", "--pause", &services.all(), "sh", "-c", "exit 7"]).run();
+        done.expect_code(7).expect_said("3 services running again");
+        assert!(services.are("running") && site.journals().is_empty(), "{method}: {:?}", services.statuses());
+    }
+}
+
+/// Limits makeroom and all that it starts.
+fn limited(run: &mut Run, what: u32, to: u64) -> &mut Run {
+    let limit = libc::rlimit { rlim_cur: to, rlim_max: to };
+    // SAFETY: a system call that reads what is ours.
+    run.before_exec(move || if unsafe { libc::setrlimit(what, &raw const limit) } < 0 { Err(io::Error::last_os_error()) } else { Ok(()) })
+}
+
+#[test]
+fn a_limit_on_the_size_of_files_costs_neither_the_exit_code_nor_a_service() {
+    let site = Site::new();
+    let services = site.services(3);
+    for bytes in [0, 512, 1024, 2048, 4096] {
+        limited(&mut site.makeroom(["--pause", &services.all(), "sh", "-c", "exit 6"]), libc::RLIMIT_FSIZE, bytes).run().expect_code(6);
+        services.wait_until_all("running");
+        assert!(site.journals().is_empty(), "{bytes}: {:?}", site.journals());
+    }
+    // It gets the signal all the same.
+    let child = ["-c", "(ulimit -f 0; exec sh -c 'echo x >file') 2>/dev/null; echo $?"];
+    assert_eq!(site.makeroom(["sh"]).args(child).run().out, site.command("sh").args(child).run().out);
+}
+
+#[test]
+fn where_no_keeper_ever_began_nothing_is_said_to_be_left() {
+    let site = Site::new();
+    let services = site.services(1);
+    // Enough for a supervisor and its child, and too few for a keeper's runtime.
+    let mut run = site.makeroom(["--pause", &services.all(), "sh", "-c", "exit 6"]);
+    let done = limited(&mut run, libc::RLIMIT_NOFILE, 11).run();
+    done.expect_code(6).expect_said("there is no keeper any more");
+    assert!(!done.err.contains("not known to run again"), "{}", done.err);
+    assert!(services.are("running"));
+    assert_eq!(site.makeroom(["recover"]).run().expect_code(0).err.matches("nothing to recover").count(), 1);
 }

@@ -155,6 +155,17 @@ fn a_makeroom_inside_the_build_does_not_wait_for_it() {
 }
 
 #[test]
+fn what_is_left_of_an_ended_lease_in_the_environment_does_not_keep_a_build_from_waiting() {
+    let site = nowhere();
+    let holder = holder(&site);
+    let run = waiting(&site, "1h").args(["true"]).env("MAKEROOM_LEASE", "0123456789ab").spawn();
+    wait_until_it_waits(&run);
+    site.go();
+    holder.wait().expect_code(7);
+    run.wait().expect_code(0);
+}
+
+#[test]
 fn a_room_that_is_kept_after_its_build_is_not_waited_for() {
     let site = Site::new();
     let services = site.services(1);
