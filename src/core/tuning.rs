@@ -8,8 +8,9 @@ use super::record::Setting;
 /// The settings under `/proc/sys/vm`, each with the most that it is while a build runs
 /// (Documentation/admin-guide/sysctl/vm.rst).
 const LIMITS: [(&str, u64); 1] = [
-    // What can be spared was pushed out before: beyond it, file cache is cheaper than the build's own pages.
-    ("swappiness", 10),
+    // What can be spared was pushed out before: beyond it, file cache is cheaper than the build's own pages. Not 0: a cgroup
+    // at a limit of its own would meet the OOM killer before its swap (mm/vmscan.c, `get_scan_count`).
+    ("swappiness", 1),
 ];
 
 /// The names of all of them.
@@ -35,8 +36,8 @@ mod tests {
     #[test]
     fn only_what_is_higher_is_changed_and_what_is_not_known_stays() {
         let now = |swappiness| BTreeMap::from([("swappiness".to_owned(), swappiness), ("other".to_owned(), 99)]);
-        assert_eq!(changes(&now(60)), [Setting { name: "swappiness".to_owned(), was: 60, is: 10 }]);
-        for settings in [now(10), now(0), BTreeMap::new()] {
+        assert_eq!(changes(&now(60)), [Setting { name: "swappiness".to_owned(), was: 60, is: 1 }]);
+        for settings in [now(1), now(0), BTreeMap::new()] {
             assert_eq!(changes(&settings), []);
         }
     }

@@ -21,7 +21,7 @@ fn whole_job(place: &Place) {
     assert!(hogs.are("paused"), "{:?}", hogs.states());
     let left = hogs.memory();
     assert!(left <= held / 20, "{left} of {held} bytes are left");
-    assert_eq!((place.vm.areas(), place.swappiness()), (vec![AREA.to_owned()], 10));
+    assert_eq!((place.vm.areas(), place.swappiness()), (vec![AREA.to_owned()], 1));
     assert_eq!(place.vm.word(&format!("stat -c '%a %u' {AREA}")), "600 0");
     expect_no_swap_here();
     let grown = place.vm.disk_bytes().saturating_sub(disk);
@@ -62,7 +62,7 @@ fn swappiness_stays_low_until_the_last_run_ends_and_is_left_to_whoever_changes_i
     place.wait_for_build();
     let second = place.makeroom(["--pause", hogs.all(), "--", "true"]).run();
     second.expect_code(0).expect_said("2 services left to another run");
-    assert_eq!(place.swappiness(), 10, "the first run still needs it");
+    assert_eq!(place.swappiness(), 1, "the first run still needs it");
     place.vm.sh("echo 33 > /proc/sys/vm/swappiness");
     place.site.go();
     first.wait().expect_code(7).expect_said("2 services running again");
