@@ -5,7 +5,7 @@ Services in use are beside it; makeroom pauses the first of them at once, the ot
 100 %, which leaves all to the floor) and of --pressure (with a floor of 1 MiB, which leaves all to the pressure where the
 build grows slowly: it is another one, of twice the time). `thrash` leaks 100 MiB a second; earlyoom
 and systemd-oomd are as Debian ships them, with the swap that makeroom makes, 2 GiB, made by hand, and systemd-oomd is told
-to watch everything for pressure and for swap, which Debian leaves to whoever installs it; `oomctl` says whether it does.
+to watch everything for pressure and for swap (Debian has it watch what users run); `oomctl` says whether it does.
 
 Meanwhile the kernel's memory pressure is read in the VM once a second, over a connection of its own; the longest that it
 took counts, and the highest full avg10."""
