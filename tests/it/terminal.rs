@@ -146,7 +146,9 @@ fn number_in(site: &Site, name: &str) -> i32 {
 
 /// Whether it does nothing: stopped, or waiting in vfork(2) for a child that was stopped before its exec.
 fn stands_still(pid: i32) -> bool {
-    matches!(state(pid), Some('T' | 'D'))
+    let children = || fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    let is_stopped = |pid: &str| pid.parse().is_ok_and(|pid| state(pid) == Some('T'));
+    state(pid) == Some('T') || (state(pid) == Some('D') && children().split_whitespace().any(is_stopped))
 }
 
 /// How often the build has shown a sign of life.
