@@ -26,17 +26,22 @@ struct Patients {
 
 impl Patients {
     fn new(count: usize) -> Self {
+        Self::of(&Recipe::default(), count)
+    }
+
+    /// Each is well as well while there is a file `well-` with its host's name.
+    fn of(recipe: &Recipe, count: usize) -> Self {
         let site = Site::new();
         let dir = site.path("health");
         fs::create_dir(&dir).expect("a directory");
         fs::write(dir.join("well"), "").expect("a file");
         let check = json!({
-            "Test": ["CMD-SHELL", "test -e /health/well"],
+            "Test": ["CMD-SHELL", "test -e /health/well || test -e /health/well-$(hostname)"],
             "Interval": u64::try_from(INTERVAL.as_nanos()).expect("small"),
             "Timeout": 2_000_000_000,
             "Retries": 1,
         });
-        let recipe = Recipe::default().field("Healthcheck", check).host("Binds", json!([format!("{}:/health", dir.display())]));
+        let recipe = recipe.clone().field("Healthcheck", check).host("Binds", json!([format!("{}:/health", dir.display())]));
         let services = site.start(&recipe, count);
         let made = Self { site, services };
         wait_until("all are healthy", || (0..count).all(|index| made.health(index) == "healthy"));
@@ -101,6 +106,24 @@ fn the_end_of_a_run_waits_until_they_are_healthy() {
     wait_until("it runs again", || patients.services.are("running"));
     patients.make(true);
     run.wait().expect_code(7).expect_said("1 healthy after");
+}
+
+#[test]
+fn one_that_answers_is_asked_beside_however_many_that_do_not() {
+    // Each needs the one before, so the last runs again after all others.
+    let names: Vec<String> = (0..18).map(|index| format!("service{index}")).collect();
+    let chain = Recipe::default().compose("health", &names.iter().map(String::as_str).collect::<Vec<_>>());
+    let patients = Patients::of(&chain, names.len());
+    let well = patients.services.state(17).expect("a service").id;
+    let run = patients.site.makeroom(["--wait-healthy", "3s", "--pause", &patients.services.all(), "sh", "-c", UNTIL_GO]).spawn();
+    patients.site.child();
+    patients.make(false);
+    fs::write(patients.site.path("health").join(format!("well-{}", &well[..12])), "").expect("a file");
+    patients.site.go();
+    run.wait().expect_code(7).expect_said("1 healthy after");
+    for target in patients.report()["targets"].as_array().expect("targets") {
+        assert_eq!(target["answered_after_s"].is_null(), target["name"] != patients.services.name(17), "{target}");
+    }
 }
 
 #[test]
