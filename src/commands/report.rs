@@ -10,6 +10,9 @@ use crate::{
     report::{page, past_run},
 };
 
+/// What helps where there is none.
+const WHERE: &str = "a run keeps its report in the state directory; `makeroom -- COMMAND` is one";
+
 /// Shows it.
 #[must_use]
 pub fn report(args: &ReportArgs) -> ExitCode {
@@ -18,15 +21,15 @@ pub fn report(args: &ReportArgs) -> ExitCode {
         Err(error) => return super::refuse(&error),
     };
     let mut say = super::voice(&settings);
-    let shown = find(args, &settings).and_then(|json| match &args.html {
-        Some(path) => write_page(path, &json).map(|()| String::new()),
+    let shown = find(args, &settings).map_err(|error| (error, Some(WHERE))).and_then(|json| match &args.html {
+        Some(path) => write_page(path, &json).map(|()| String::new()).map_err(|error| (error, None)),
         None if args.json => Ok(json),
-        None => read(&json).map(|report| past_run::describe(&report)),
+        None => read(&json).map(|report| past_run::describe(&report)).map_err(|error| (error, Some(WHERE))),
     });
     match shown {
         Ok(shown) => super::print(&shown, ExitCode::SUCCESS),
-        Err(error) => {
-            say.error(text::printable(&error), None, Some("a run keeps its report in the state directory; `makeroom -- COMMAND` is one"));
+        Err((error, hint)) => {
+            say.error(text::printable(&error), None, hint);
             super::failed()
         }
     }

@@ -112,7 +112,7 @@ impl Facts {
     /// tells its own hook. `held` is what the lease had before.
     #[must_use]
     pub fn of_back(held: &LeaseState, back: &Back, exit: Option<Exit>) -> Option<Self> {
-        if back.handed_over > 0 && back.running.is_empty() && back.failed.is_empty() {
+        if !back.handed_over.is_empty() && back.running.is_empty() && back.failed.is_empty() {
             return None;
         }
         let name = |id: &String| Some(held.targets.get(id)?.target.name.clone());
@@ -215,7 +215,8 @@ mod tests {
     #[test]
     fn what_another_lease_still_needs_is_not_back() {
         let held = held(&["a", "b"]);
-        let facts = |handed_over, running: &[&str], failed: &[&str]| {
+        let facts = |handed_over: &[&str], running: &[&str], failed: &[&str]| {
+            let handed_over = handed_over.iter().map(ToString::to_string).collect();
             let running = running.iter().map(ToString::to_string).collect();
             let failed = failed.iter().map(|name| ((*name).to_owned(), "500".to_owned())).collect();
             Facts::of_back(&held, &Back { running, handed_over, failed, ..Back::default() }, None)
@@ -224,10 +225,10 @@ mod tests {
             let owned = |names: &[&str]| names.iter().map(ToString::to_string).collect();
             Some(Facts { services: owned(services), failed: owned(failed), ..Facts::default() })
         };
-        assert_eq!(facts(0, &["a", "b"], &[]), of(&["name-a", "name-b"], &[]));
-        assert_eq!(facts(1, &["b"], &[]), of(&["name-b"], &[]));
-        assert_eq!(facts(1, &[], &["name-b"]), of(&[], &["name-b"]));
-        assert_eq!(facts(0, &[], &[]), of(&[], &[]), "a build without targets has a beginning and an end as well");
-        assert_eq!(facts(2, &[], &[]), None);
+        assert_eq!(facts(&[], &["a", "b"], &[]), of(&["name-a", "name-b"], &[]));
+        assert_eq!(facts(&["a"], &["b"], &[]), of(&["name-b"], &[]));
+        assert_eq!(facts(&["a"], &[], &["name-b"]), of(&[], &["name-b"]));
+        assert_eq!(facts(&[], &[], &[]), of(&[], &[]), "a build without targets has a beginning and an end as well");
+        assert_eq!(facts(&["a", "b"], &[], &[]), None);
     }
 }

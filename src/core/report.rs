@@ -82,6 +82,9 @@ pub struct TargetReport {
     pub target: RoomTarget,
     /// Whether it runs again; false also where another run still needs it.
     pub restored: bool,
+    /// Whether it was left as it is to another run, which brings it back.
+    #[serde(default)]
+    pub handed_over: bool,
     /// From then until its own health check was content, in seconds; null where that was not waited for, or in vain.
     #[serde(default)]
     pub answered_after_s: Option<f64>,
@@ -93,7 +96,7 @@ pub struct TargetReport {
 impl TargetReport {
     /// Of a target of which nothing was heard yet.
     fn of(target: &RoomTarget) -> Self {
-        Self { target: target.clone(), restored: false, answered_after_s: None, theirs: None }
+        Self { target: target.clone(), restored: false, handed_over: false, answered_after_s: None, theirs: None }
     }
 }
 
@@ -237,6 +240,7 @@ pub fn targets(room: &Room, steps: &Steps, back: Option<&Back>, theirs: &BTreeMa
     let first = room.targets.iter().map(TargetReport::of);
     let of = |known: TargetReport| TargetReport {
         restored: known.restored || runs(&known.target.id),
+        handed_over: back.is_some_and(|back| back.handed_over.contains(&known.target.id)),
         answered_after_s: answered(&known.target.id).map(|after| after.as_secs_f64()),
         theirs: theirs.get(&known.target.id).copied(),
         ..known
@@ -280,6 +284,8 @@ mod tests {
         let restored = |back| targets(&room, &none, back, &nobody).iter().map(|target| target.restored).collect::<Vec<_>>();
         assert_eq!(restored(Some(&back)), [false, true]);
         assert_eq!(restored(None), [false, false]);
+        let left = Back { handed_over: vec!["a".to_owned()], ..back.clone() };
+        assert_eq!(targets(&room, &none, Some(&left), &nobody).iter().map(|target| target.handed_over).collect::<Vec<_>>(), [true, false]);
         let theirs = BTreeMap::from([("a".to_owned(), Deed::Removed)]);
         let told = targets(&room, &none, Some(&back), &theirs).iter().map(|target| target.theirs).collect::<Vec<_>>();
         assert_eq!(told, [Some(Deed::Removed), None]);

@@ -295,8 +295,8 @@ pub struct Back {
     pub running: Vec<String>,
     /// How long those that were healthy before took to answer again, where that was waited for.
     pub answers: Vec<Answer>,
-    /// Targets that another live lease still needs.
-    pub handed_over: usize,
+    /// The ids of targets that another live lease still needs.
+    pub handed_over: Vec<String>,
     /// Targets that could not be restored: name and reason.
     pub failed: Vec<(String, String)>,
     /// The engine did not answer at first, or went away meanwhile.
@@ -319,11 +319,12 @@ impl Back {
     pub fn taking_over(mut self, before: Option<Self>) -> Self {
         let Some(before) = before else { return self };
         self.restored = self.restored.max(before.restored);
-        self.handed_over = self.handed_over.max(before.handed_over);
         self.took = self.took.max(before.took);
         self.engine_lost |= before.engine_lost;
-        let missing: Vec<String> = before.running.into_iter().filter(|id| !self.running.contains(id)).collect();
-        self.running.extend(missing);
+        for (ids, before) in [(&mut self.running, before.running), (&mut self.handed_over, before.handed_over)] {
+            let missing: Vec<String> = before.into_iter().filter(|id| !ids.contains(id)).collect();
+            ids.extend(missing);
+        }
         self
     }
 }

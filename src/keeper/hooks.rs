@@ -118,7 +118,8 @@ async fn run(name: &str, command: Command) -> Vec<Note> {
         Err(error) => Some(format!("{name} cannot be run: {error}")),
     };
     let said = String::from_utf8_lossy(&said).into_owned();
-    let lines = said.lines().map(|line| Note::new(Level::Info, format!("{name}: {}", printable(line))));
+    let lines =
+        said.lines().filter(|line| !line.trim().is_empty()).map(|line| Note::new(Level::Info, format!("{name}: {}", printable(line))));
     lines.chain(failed.map(|failed| Note::new(Level::Warning, failed))).collect()
 }
 

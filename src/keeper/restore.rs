@@ -206,7 +206,7 @@ impl Restorer<'_> {
         let (mut back, mut again) = (Back::default(), Vec::new());
         let all: Vec<HeldTarget> = journal.state().targets.values().filter(|held| is_meant(held)).cloned().collect();
         let (handed_over, ours): (Vec<_>, Vec<_>) = all.into_iter().partition(|held| leases.holder_of(&held.target.id).is_some());
-        back.handed_over = handed_over.len();
+        back.handed_over = handed_over.iter().map(|held| held.target.id.clone()).collect();
         for held in &handed_over {
             self.record(journal, &Record::Restored { id: held.target.id.clone(), how: Restored::HandedOver });
         }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{hands::by_somebody, summary::ended};
+use super::{hands::whether_it_runs, summary::ended};
 use crate::core::{
     report::RunReport,
     target::Method,
@@ -52,7 +52,10 @@ pub fn markdown(report: &RunReport) -> String {
                 if target.target.method == Method::Pause { "paused" } else { "stopped" },
                 figure(target.target.memory_bytes),
                 figure(target.target.given_back_bytes),
-                target.theirs.map_or(if target.restored { "yes" } else { "**no**" }, by_somebody),
+                match whether_it_runs(target) {
+                    "no" => "**no**",
+                    words => words,
+                },
             );
         }
     }

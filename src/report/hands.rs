@@ -2,6 +2,7 @@
 
 use crate::core::{
     hand::{Deed, MOST_TIMES, Reply},
+    report::TargetReport,
     target::Method,
     text::{printable, size},
     wire::RoomTarget,
@@ -15,6 +16,17 @@ pub fn by_somebody(deed: Deed) -> &'static str {
         Deed::Started => "started by somebody else",
         Deed::Removed => "removed by somebody else",
         Deed::Recreated => "recreated by somebody else",
+    }
+}
+
+/// Whether it runs again, and if not, whose it is.
+#[must_use]
+pub fn whether_it_runs(target: &TargetReport) -> &'static str {
+    match target.theirs {
+        Some(deed) => by_somebody(deed),
+        None if target.handed_over => "left to another run",
+        None if target.restored => "yes",
+        None => "no",
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{chart, hands::by_somebody, summary::ended};
+use super::{chart, hands::whether_it_runs, summary::ended};
 use crate::core::{
     report::{RunReport, TargetReport},
     target::Method,
@@ -92,15 +92,16 @@ fn targets(targets: &[TargetReport]) -> String {
     let figure = |bytes: Option<u64>| bytes.map_or_else(|| "not known".to_owned(), size);
     let answered =
         |after_s: Option<f64>| after_s.map_or_else(String::new, |after_s| span(Duration::try_from_secs_f64(after_s).unwrap_or_default()));
-    let row = |TargetReport { target, restored, answered_after_s, theirs }: &TargetReport| {
+    let row = |report: &TargetReport| {
+        let target = &report.target;
         format!(
             "<tr><td>{}</td><td>{}</td><td class=\"figure\">{}</td><td class=\"figure\">{}</td><td>{}</td><td class=\"figure\">{}</td></tr>\n",
             text(&target.name),
             if target.method == Method::Pause { "paused" } else { "stopped" },
             figure(target.memory_bytes),
             figure(target.given_back_bytes),
-            theirs.map_or(if *restored { "yes" } else { "no" }, by_somebody),
-            answered(*answered_after_s),
+            whether_it_runs(report),
+            answered(report.answered_after_s),
         )
     };
     let head = "<tr><th>Service</th><th>How</th><th class=\"figure\">Memory</th><th class=\"figure\">Given back</th><th>Runs again</th>\
@@ -138,7 +139,7 @@ mod tests {
             elapsed_s: 61.0,
             host: Some(hostile.to_owned()),
             steps: vec![],
-            targets: vec![TargetReport { target, restored: false, answered_after_s: None, theirs: None }],
+            targets: vec![TargetReport { target, restored: false, handed_over: false, answered_after_s: None, theirs: None }],
             swap: SwapReport::default(),
             memory: MemoryReport::default(),
             verdict: Verdict { kind: Kind::Killed, cause: Some(hostile.to_owned()), remedy: None },

@@ -43,7 +43,11 @@ pub fn describe(report: &RunReport) -> String {
     }
     let theirs = report.targets.iter().filter_map(|target| Some((target.target.name.as_str(), target.theirs?)));
     lines.extend(theirs.map(|(name, deed)| format!("theirs      `{}`, {}", printable(name), by_somebody(deed))));
-    let is_missing = |target: &&TargetReport| !target.restored && target.theirs.is_none();
+    let left: Vec<&str> = report.targets.iter().filter(|target| target.handed_over).map(|target| target.target.name.as_str()).collect();
+    if !left.is_empty() {
+        lines.push(format!("left        to another run that needs them: {}", names(left, 8)));
+    }
+    let is_missing = |target: &&TargetReport| !target.restored && !target.handed_over && target.theirs.is_none();
     let not_back: Vec<&str> = report.targets.iter().filter(is_missing).map(|target| target.target.name.as_str()).collect();
     if !not_back.is_empty() {
         lines.push(format!("not back    {}", names(not_back, 8)));

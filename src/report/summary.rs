@@ -124,8 +124,8 @@ pub fn all_back(back: &Back) -> Option<String> {
         let answered = back.answers.iter().filter(|answer| answer.after.is_some()).count();
         parts.push(format!("{answered} healthy after {}", span(last)));
     }
-    if back.handed_over > 0 {
-        parts.push(format!("{} left to another run that needs them", count(back.handed_over, "service")));
+    if !back.handed_over.is_empty() {
+        parts.push(format!("{} left to another run that needs them", count(back.handed_over.len(), "service")));
     }
     match &back.swap {
         Some(SwapBack::Removed) => parts.push("swap removed".to_owned()),

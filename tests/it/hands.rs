@@ -305,6 +305,8 @@ fn a_run_that_shares_a_target_and_ends_is_nobody_else() {
     let first = build(&site, &services, &["--method", "pause"]);
     let second = site.makeroom(["--method", "pause", "--pause", &services.all(), "true"]).run();
     second.expect_code(0).expect_said("2 services left to another run");
+    let report = site.makeroom(["report"]).run().out;
+    assert!(report.contains("left        to another run that needs them: ") && !report.contains("not back"), "{report}");
     services.tell(0, "unpause");
     wait_until_said(&first, &unpaused(&services, 0));
     site.go();

@@ -137,7 +137,9 @@ fn a_hook_that_says_much_says_some_of_it_and_holds_nothing_up() {
     let services = site.services(1);
     let done = with_hooks(&site, &services, "yes | head -c 1000000", "(while :; do echo; done) & echo $! >&2").args(["true"]).run();
     done.expect_code(0);
-    assert!(done.err.len() < 200_000 && !done.err.contains("warning"), "{} bytes", done.err.len());
+    assert!(done.err.len() < 150_000 && !done.err.contains("warning"), "{} bytes", done.err.len());
+    // Blank lines say nothing; the pid comes late, or not at all.
+    assert!(done.err.contains("on_room_made: y\n") && done.err.matches("on_restored: ").count() <= 1, "{} bytes", done.err.len());
 }
 
 #[test]

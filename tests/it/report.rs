@@ -170,8 +170,10 @@ fn the_last_run_and_each_by_its_lease_can_be_shown() {
 #[cfg_attr(makeroom_portable, ignore = "memory is sampled on Linux only")]
 fn the_peak_of_eight_processes_at_once_is_what_they_hold_together() {
     let site = site();
-    // Each holds 64 MiB of its own for a second and says so by its exit code alone.
-    let hold = "a = bytearray(64 << 20); a[::4096] = b'x' * (len(a) // 4096); import time; time.sleep(1.5)";
+    // Each holds 64 MiB of its own, and goes on doing so for some samples once all do.
+    let fill = "a = bytearray(64 << 20); a[::4096] = b'x' * (len(a) // 4096); import glob, os, time; open(f'held-{os.getpid()}', 'w')";
+    let all_hold = "[time.sleep(0.02) for _ in iter(lambda: len(glob.glob('held-*')) < 8, False)]; time.sleep(1.5)";
+    let hold = format!("{fill}; {all_hold}");
     let script = format!("for i in 1 2 3 4 5 6 7 8; do python3 -c \"{hold}\" & done; wait");
     let (done, told) = reported(&site, &["sh", "-c", &script]);
     done.expect_code(0);
@@ -248,7 +250,9 @@ fn the_page_is_one_file_without_a_script_and_tells_the_run() {
     for foreign in ["<script", "http://", "https://", "@import", "url("] {
         assert!(!page.contains(foreign), "{foreign} in {page}");
     }
-    site.makeroom(["report", "--html", "/nonexistent/page.html"]).run().expect_code(125).expect_said("the page cannot be written");
+    let refused = site.makeroom(["report", "--html", "/nonexistent/page.html"]).run();
+    refused.expect_code(125).expect_said("the page cannot be written to /nonexistent/page.html: ");
+    assert!(!refused.err.contains("hint"), "there is a report: {}", refused.err);
 }
 
 #[test]
