@@ -9,7 +9,7 @@ use crate::{
     config::{self, Settings},
     core::{
         memory::{ActiveSwap, Memory},
-        record::{Kind, LeaseState, Setting},
+        record::{Kind, LeaseState},
         target::Method,
         text,
     },
@@ -50,7 +50,6 @@ struct Lease {
     alive: bool,
     targets: Vec<Target>,
     areas: Vec<String>,
-    settings: Vec<Setting>,
 }
 
 #[derive(Debug, Serialize)]
@@ -134,7 +133,6 @@ fn of_state(lease: &str, state: &LeaseState, alive: bool) -> Lease {
             })
             .collect(),
         areas: state.areas.keys().cloned().collect(),
-        settings: state.settings.values().cloned().collect(),
     }
 }
 
@@ -165,9 +163,6 @@ fn describe(status: &Status) -> String {
             lines.push(format!("    {how:<8} {}{back}", text::printable(&target.name)));
         }
         lines.extend(lease.areas.iter().map(|path| format!("    swap     {}", text::printable(path))));
-        let changed =
-            |setting: &Setting| format!("    setting  vm.{} is {}, was {}", text::printable(&setting.name), setting.is, setting.was);
-        lines.extend(lease.settings.iter().map(changed));
     }
     lines.extend(status.unreadable.iter().map(|error| format!("unreadable: {}", text::printable(error))));
     if let Some(host) = &status.host {

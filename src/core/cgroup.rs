@@ -1,12 +1,9 @@
 //! Owns the reading of the host's measuring step: memory, swap, and each target's cgroup; and
 //! what a reclaim gave back. Pure.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
-use super::{
-    memory::{self, ActiveSwap, Memory},
-    tuning,
-};
+use super::memory::{self, ActiveSwap, Memory};
 
 /// One target's memory cgroup, in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,8 +35,6 @@ pub struct Measured {
     pub elsewhere: usize,
     /// Disks for data beside the system's own.
     pub disks: Vec<String>,
-    /// The kernel's settings that matter here, by their name under `/proc/sys/vm`.
-    pub settings: BTreeMap<String, u64>,
 }
 
 impl Measured {
@@ -77,9 +72,6 @@ pub fn read(output: &str) -> Measured {
         zram_bytes: text("mm_stat").lines().filter_map(|line| line.split_ascii_whitespace().nth(2)?.parse::<u64>().ok()).sum(),
         targets: text("targets").lines().filter_map(target).collect(),
         elsewhere: text("targets").lines().filter(|line| line.split(' ').nth(2) == Some("-")).count(),
-        settings: tuning::names()
-            .filter_map(|name| Some((name.to_owned(), sections.get(&*format!("/proc/sys/vm/{name}"))?.trim().parse().ok()?)))
-            .collect(),
         disks: text("disks").lines().filter(|line| line.starts_with('/')).map(memory::unescape).collect(),
     }
 }
@@ -174,12 +166,11 @@ mod tests {
     #[test]
     fn the_steps_output_is_read_section_by_section() {
         let read = read(&format!(
-            "{MEMINFO}\n==> /proc/swaps <==\nFilename Type Size Used Priority\n/swap file 100 10 -2\n\n==> /proc/sys/vm/swappiness <==\n60\n\n==> /sys/block/zram0/mm_stat <==\n1 2 300 4\n\n==> /sys/block/zram1/mm_stat <==\n1 2 400 4\n==> targets <==\n\
+            "{MEMINFO}\n==> /proc/swaps <==\nFilename Type Size Used Priority\n/swap file 100 10 -2\n\n==> /sys/block/zram0/mm_stat <==\n1 2 300 4\n\n==> /sys/block/zram1/mm_stat <==\n1 2 400 4\n==> targets <==\n\
              target a 1 4096 0 7 - 60 /sys/x y\ntarget b 2 8192 100 - 0 - /z\ntarget c 2 8192 100 0 max - /z\ntarget d - - - - - - -\n"
         ));
         assert_eq!(read.memory.expect("memory").available_bytes, 500 * 1024);
         assert_eq!(read.swaps.len(), 1);
-        assert_eq!(read.settings, BTreeMap::from([("swappiness".to_owned(), 60)]));
         assert_eq!(read.zram_bytes, 700);
         assert_eq!(read.targets["a"], Cgroup { cache_bytes: 7, swappiness: Some(60), ..cgroup(4096) });
         assert_eq!(read.targets["b"], Cgroup { unevictable_bytes: 100, swap_limit_bytes: Some(0), ..cgroup(8192) });

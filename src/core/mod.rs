@@ -30,7 +30,6 @@ pub mod swarm;
 pub mod target;
 pub mod text;
 pub mod timeline;
-pub mod tuning;
 pub mod turn;
 pub mod values;
 pub mod verdict;

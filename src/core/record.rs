@@ -127,17 +127,6 @@ pub struct Area {
     pub label: String,
 }
 
-/// A setting of the host's kernel that makeroom changed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Setting {
-    /// Its name under `/proc/sys/vm`.
-    pub name: String,
-    /// As it was.
-    pub was: u64,
-    /// As it is while the lease is held.
-    pub is: u64,
-}
-
 /// One line of a journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "record", rename_all = "snake_case")]
@@ -168,11 +157,6 @@ pub enum Record {
     AreaGone { path: String, how: AreaGone },
     /// Outcome: it could not be removed and stays this lease's.
     AreaStays { path: String, reason: String },
-    /// Intent: the setting is about to be changed, or a live lease changed it and this one needs it too.
-    /// Since version 3.
-    SettingChanging { setting: Setting },
-    /// Outcome: this lease has nothing left to do for it.
-    SettingBack { name: String, how: SettingBack },
 }
 
 /// How restoring a target ended well.
@@ -200,18 +184,6 @@ pub enum AreaGone {
     /// It was never made, or is gone already.
     AlreadySo,
     /// Another live lease has it and removes it.
-    HandedOver,
-}
-
-/// How a setting left a lease.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SettingBack {
-    /// It is as it was.
-    Done,
-    /// It was never changed, or somebody else changed it since.
-    AlreadySo,
-    /// Another live lease has it and puts it back.
     HandedOver,
 }
 
@@ -255,8 +227,6 @@ pub struct LeaseState {
     pub targets: BTreeMap<String, HeldTarget>,
     /// By path.
     pub areas: BTreeMap<String, HeldArea>,
-    /// By name.
-    pub settings: BTreeMap<String, Setting>,
     /// The ids of targets that became somebody else's; nothing is owed to them.
     pub theirs: BTreeSet<String>,
 }
@@ -289,7 +259,7 @@ impl LeaseState {
     /// Whether nothing is left to give back.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.targets.is_empty() && self.areas.is_empty() && self.settings.is_empty()
+        self.targets.is_empty() && self.areas.is_empty()
     }
 
     /// Takes one more record into account.
@@ -326,12 +296,6 @@ impl LeaseState {
             }
             Record::AreaGone { path, .. } => {
                 self.areas.remove(path);
-            }
-            Record::SettingChanging { setting } => {
-                self.settings.insert(setting.name.clone(), setting.clone());
-            }
-            Record::SettingBack { name, .. } => {
-                self.settings.remove(name);
             }
             Record::NotRestored { .. } | Record::AreaMade { .. } | Record::AreaStays { .. } => {}
         }

@@ -303,8 +303,6 @@ pub struct Back {
     pub engine_lost: bool,
     /// How long the targets took.
     pub took: Duration,
-    /// Settings of the host's kernel that could not be put back: each, and why.
-    pub settings_left: Vec<(String, String)>,
     /// What became of swap; `None` where this lease had none.
     pub swap: Option<SwapBack>,
     /// Who else could have made room, where that was asked for.

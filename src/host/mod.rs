@@ -9,7 +9,6 @@ pub mod kernel;
 pub mod process;
 pub mod reclaim;
 pub mod sample;
-pub mod settings;
 pub mod shell;
 pub mod swap;
 pub mod tunnel;

@@ -3,21 +3,15 @@
 
 use std::time::Duration;
 
-use super::{
-    settings::{self, SETTINGS},
-    shell::{Shell, ShellError},
-};
+use super::shell::{Shell, ShellError};
 use crate::core::{
     cgroup::{self, GivenBack, Measured},
-    record::Setting,
     route::Route,
 };
 
 /// The measuring step's functions: `memory`, `cgroups`, `disks`.
 pub(super) const MEASURE: &str = include_str!("steps/measure.sh");
 const RECLAIM: &str = include_str!("steps/reclaim.sh");
-/// What the step says before it changes settings.
-const QUESTION: &str = "==> settings <==";
 const MEASURE_LIMIT: Duration = Duration::from_secs(15);
 /// At 700 MiB/s the largest machines need seconds; a slow disk needs minutes, and then room is worth it.
 const RECLAIM_LIMIT: Duration = Duration::from_mins(5);
@@ -47,15 +41,13 @@ pub async fn measure(shell: &Shell) -> Result<Measured, ShellError> {
     Ok(cgroup::read(&shell.run(&script, MEASURE_LIMIT).await?))
 }
 
-/// Pushes these targets' memory out, measures what that gave back, and changes these settings. One that
-/// cannot be changed stays as it is: putting it back finds that out. `lease` is whose they are.
+/// Pushes these targets' memory out, and measures what that gave back.
 ///
 /// # Errors
 /// [`ShellError`].
-pub async fn reclaim(shell: &Shell, lease: &str, targets: &[PidAndId], changes: &[Setting]) -> Result<(GivenBack, Measured), ShellError> {
-    let changes = settings::lines(changes.iter().map(|Setting { name, was, is }| (name, was, is)));
-    let script = [&list(targets), &changes, &super::shell::variable("question", QUESTION), MEASURE, SETTINGS, RECLAIM].concat();
-    let output = shell.ask_as_root(&script, &settings::changer(lease), &format!("{QUESTION}\n"), RECLAIM_LIMIT).await?;
+pub async fn reclaim(shell: &Shell, targets: &[PidAndId]) -> Result<(GivenBack, Measured), ShellError> {
+    let script = [&list(targets), MEASURE, RECLAIM].concat();
+    let output = shell.run_as_root(&script, None, RECLAIM_LIMIT).await?;
     let (before, after) = output.split_once("==> after <==\n").unwrap_or((&output, ""));
     let (before, after) = (cgroup::read(before), cgroup::read(after));
     Ok((cgroup::given_back(&before, &after), after))

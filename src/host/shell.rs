@@ -15,7 +15,7 @@ use nix::{
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     process::{Child, Command},
-    sync::{OnceCell, oneshot},
+    sync::OnceCell,
 };
 
 use crate::core::{route::Route, text};
@@ -153,7 +153,7 @@ impl Shell {
     /// # Errors
     /// [`ShellError`].
     pub async fn run(&self, script: &str, limit: Duration) -> Result<String, ShellError> {
-        self.step(&["-s"], None, script, limit, None).await
+        self.step(&["-s"], None, script, limit).await
     }
 
     /// Runs a step as root. What it works on is named to the kernel as an argument of the shell, so
@@ -162,24 +162,11 @@ impl Shell {
     /// # Errors
     /// [`ShellError::NoRoot`] where we cannot be.
     pub async fn run_as_root(&self, script: &str, subject: Option<&str>, limit: Duration) -> Result<String, ShellError> {
-        self.as_root(script, subject, limit, None).await
-    }
-
-    /// The same for a step that asks: once it has printed `question` it gets a line. One that is not wanted any more
-    /// by then gets the end of its input instead, however late it began.
-    ///
-    /// # Errors
-    /// [`ShellError`].
-    pub async fn ask_as_root(&self, script: &str, subject: &str, question: &str, limit: Duration) -> Result<String, ShellError> {
-        self.as_root(script, Some(subject), limit, Some(question)).await
-    }
-
-    async fn as_root(&self, script: &str, subject: Option<&str>, limit: Duration, question: Option<&str>) -> Result<String, ShellError> {
         let Some(root) = self.root().await else {
             return Err(ShellError::NoRoot { place: self.place() });
         };
         let words: Vec<&str> = ["-s"].into_iter().chain(subject).collect();
-        self.step(&words, Some(root), script, limit, question).await
+        self.step(&words, Some(root), script, limit).await
     }
 
     /// Starts a step that goes on until it is dropped; its streams are the caller's. `name` shows in lists of processes.
@@ -226,28 +213,15 @@ impl Shell {
         Ok(command)
     }
 
-    async fn step(
-        &self,
-        arguments: &[&str],
-        root: Option<Root>,
-        script: &str,
-        limit: Duration,
-        question: Option<&str>,
-    ) -> Result<String, ShellError> {
+    async fn step(&self, arguments: &[&str], root: Option<Root>, script: &str, limit: Duration) -> Result<String, ShellError> {
         let failed = |source| ShellError::Io { program: self.program(), source };
         let mut step = Step(self.command(root, arguments)?.spawn().map_err(failed)?);
         let (mut input, mut stdout, mut stderr) = (step.0.stdin.take(), step.0.stdout.take(), step.0.stderr.take());
         let whole = whole(script);
-        let (asked, answers) = oneshot::channel();
-        // Nothing is asked: the end of the input comes at once.
-        let mut asked = Some(asked).filter(|_| question.is_some());
         let write = async {
             if let Some(input) = input.as_mut() {
                 // A step that ends before it has read all of itself says why on its own stderr.
                 let _ = input.write_all(whole.as_bytes()).await;
-                if answers.await.is_ok() {
-                    let _ = input.write_all(b"go\n").await;
-                }
             }
             drop(input);
             Ok(())
@@ -265,11 +239,7 @@ impl Shell {
                 if is_from_terminal(&answer) {
                     return Err(ShellError::Terminal { program: self.program() });
                 }
-                if question.is_some_and(|question| answer.ends_with(question.as_bytes())) {
-                    asked.take().map(|asked| asked.send(()));
-                }
             }
-            drop(asked);
             Ok(answer)
         };
         let talk = async {

@@ -15,13 +15,12 @@ use super::{
     restore::AT_ONCE,
     services::{scaled, with_scaled},
     take::Taken,
-    tune::tune,
 };
 use crate::{
     core::{
         cgroup::Measured,
         memory::meminfo,
-        record::{Opened, Record, Setting, Target, VERSION},
+        record::{Opened, Record, Target, VERSION},
         route::Route,
         selector::Selector,
         target::{Activity, Listed, choose},
@@ -146,16 +145,11 @@ impl Acquirer<'_> {
         let taken = self.claim_all(&engine, journal, &leases, chosen, sizes, measured).await;
         let taken = self.take_all(&engine, journal, taken, room).await;
         room.memory = measured.and_then(|measured| measured.memory);
-        let is_pushed_out = self.is_pushed_out(&taken, room);
-        if is_pushed_out || room.joined > 0 {
-            self.share_settings(journal, &leases);
-        }
-        let changes = measured.filter(|_| is_pushed_out).map(|measured| tune(journal, measured));
         self.carry_on(journal, &leases);
         // Whoever waits for the lock does not need the memory to be out.
         drop((leases, lock));
-        if let Some(changes) = changes {
-            self.push_out(&taken, &changes, room).await;
+        if self.is_pushed_out(&taken, room) {
+            self.push_out(&taken, room).await;
         }
     }
 
@@ -348,10 +342,10 @@ impl Acquirer<'_> {
         !taken.reclaimable.is_empty() && !self.request.no_reclaim && has_swap && !self.cancel.is_said()
     }
 
-    async fn push_out(&self, taken: &Taken, changes: &[Setting], room: &mut Room) {
+    async fn push_out(&self, taken: &Taken, room: &mut Room) {
         (self.tell)(FromKeeper::Progress { phase: Phase::Reclaiming, done: 0, total: taken.reclaimable.len() });
         let result = tokio::select! {
-            result = reclaim::reclaim(&self.reach.shell, &self.request.lease, &taken.reclaimable, changes) => result,
+            result = reclaim::reclaim(&self.reach.shell, &taken.reclaimable) => result,
             () = self.cancel.wait() => return,
         };
         match result {

@@ -84,32 +84,25 @@ impl Acquirer<'_> {
 /// Whether nothing of `other` has to be given back while `own` is held.
 fn has_all(own: &LeaseState, other: &LeaseState) -> bool {
     let has_area = |path: &String| own.areas.get(path).is_some_and(|held| !held.removing);
-    other.host() == own.host()
-        && other.targets.keys().all(|id| own.targets.contains_key(id))
-        && other.areas.keys().all(has_area)
-        && other.settings.keys().all(|name| own.settings.contains_key(name))
+    other.host() == own.host() && other.targets.keys().all(|id| own.targets.contains_key(id)) && other.areas.keys().all(has_area)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::record::{Area, HeldArea, Setting};
+    use crate::core::record::{Area, HeldArea};
 
     #[test]
     fn a_lease_is_carried_on_only_where_nothing_of_it_would_be_given_back() {
         let area = |removing| HeldArea { area: Area { path: "/s".to_owned(), size_bytes: 1, label: "l".to_owned() }, removing };
         let with_area = |removing| LeaseState { areas: [("/s".to_owned(), area(removing))].into(), ..LeaseState::default() };
-        let setting = Setting { name: "swappiness".to_owned(), was: 60, is: 10 };
-        let with_setting = LeaseState { settings: [("swappiness".to_owned(), setting)].into(), ..LeaseState::default() };
         let nothing = LeaseState::default();
         for (own, other, expected) in [
             (&nothing, &nothing, true),
             (&nothing, &with_area(false), false),
             (&with_area(false), &with_area(false), true),
             (&with_area(true), &with_area(false), false),
-            (&nothing, &with_setting, false),
-            (&with_setting, &with_setting, true),
-            (&with_setting, &nothing, true),
+            (&with_area(false), &nothing, true),
         ] {
             assert_eq!(has_all(own, other), expected, "{own:?} of {other:?}");
         }

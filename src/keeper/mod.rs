@@ -28,7 +28,6 @@ pub mod services;
 mod step;
 mod take;
 mod theirs;
-mod tune;
 mod watch_host;
 
 /// How a keeper's or a command's code says what happens.

@@ -66,10 +66,7 @@ pub fn recovered(state: &LeaseState, back: &Back) -> Note {
         Some(SwapBack::Stays { path, reason }) => said += &format!("; its swap {} stays: {reason}", text::printable(path)),
         Some(SwapBack::HandedOver) | None => {}
     }
-    for (name, reason) in &back.settings_left {
-        said += &format!("; vm.{name} stays changed: {reason}");
-    }
-    let is_whole = back.failed.is_empty() && back.settings_left.is_empty() && !matches!(back.swap, Some(SwapBack::Stays { .. }));
+    let is_whole = back.failed.is_empty() && !matches!(back.swap, Some(SwapBack::Stays { .. }));
     let note = Note::new(if is_whole { Level::Info } else { Level::Warning }, said);
     if is_whole { note } else { note.hint("makeroom recover") }
 }

@@ -11,16 +11,12 @@ use super::{Tell, afterwards::Again, bring_back::bring_back, control, reach::Rea
 use crate::{
     core::{
         order,
-        record::{Area, AreaGone, HeldTarget, Opened, Record, Restored, Setting, SettingBack},
+        record::{Area, AreaGone, HeldTarget, Opened, Record, Restored},
         text, values,
         wire::{Afterwards, Back, FromKeeper, Level, Note, Phase, SwapBack},
     },
     engine::client::EngineError,
-    host::{
-        settings,
-        shell::ShellError,
-        swap::{self, Removal},
-    },
+    host::swap::{self, Removal},
     lease::{
         journal::{Journal, JournalError},
         leases::{Leases, id_of},
@@ -62,7 +58,7 @@ struct Deadlines {
     last: Instant,
 }
 
-/// A lease that has given back its targets and settings, and still has areas to remove.
+/// A lease that has given back its targets, and still has areas to remove.
 pub(super) struct Parting {
     journal: Journal,
     areas: Vec<Area>,
@@ -105,7 +101,7 @@ impl Restorer<'_> {
     /// The part of a release that others have to wait for, under the lock: afterwards only areas are left, which
     /// count as absent.
     pub(super) async fn part(&self, mut journal: Journal, leases: &Leases) -> Parting {
-        let (mut back, again) = self.targets_and_settings(&mut journal, leases).await;
+        let (mut back, again) = self.targets(&mut journal, leases, |_| true).await;
         let areas = self.begin_removing(&mut journal, leases, &mut back);
         Parting { journal, areas, back, again }
     }
@@ -173,32 +169,6 @@ impl Restorer<'_> {
                 self.note(Note::new(Level::Detail, format!("a socket is left behind: {error}")));
             }
         }
-    }
-
-    /// Both at once: no service waits for a setting.
-    async fn targets_and_settings(&self, journal: &mut Journal, leases: &Leases) -> (Back, Vec<Again>) {
-        let host = journal.state().host().cloned();
-        let all: Vec<Setting> = journal.state().settings.values().cloned().collect();
-        let is_held = |setting: &Setting| leases.on_host(host.as_ref()).any(|(_, state)| state.settings.contains_key(&setting.name));
-        let (handed_over, ours): (Vec<_>, Vec<_>) = all.into_iter().partition(is_held);
-        for Setting { name, .. } in handed_over {
-            self.record(journal, &Record::SettingBack { name, how: SettingBack::HandedOver });
-        }
-        let lease = id_of(journal.path());
-        let put_back = async { if ours.is_empty() { Ok(Vec::new()) } else { settings::put_back(&self.reach.shell, &lease, &ours).await } };
-        let ((mut back, again), put_back) = future::join(self.targets(journal, leases, |_| true), put_back).await;
-        let whole = |error: ShellError| ours.iter().map(|setting| (setting.name.clone(), Err(error.to_string()))).collect();
-        let outcomes: Vec<(String, Result<SettingBack, String>)> = put_back.map_or_else(whole, |outcomes| {
-            let refused = || "the kernel refuses it".to_owned();
-            outcomes.into_iter().map(|(name, how)| (name, how.ok_or_else(refused))).collect()
-        });
-        for (name, outcome) in outcomes {
-            match outcome {
-                Ok(how) => self.record(journal, &Record::SettingBack { name, how }),
-                Err(reason) => back.settings_left.push((name, reason)),
-            }
-        }
-        (back, again)
     }
 
     async fn targets(&self, journal: &mut Journal, leases: &Leases, is_meant: impl Fn(&HeldTarget) -> bool) -> (Back, Vec<Again>) {

@@ -170,7 +170,6 @@ pub fn not_back(back: &Back) -> Option<String> {
     if let Some(SwapBack::Stays { path, reason }) = &back.swap {
         parts.push(format!("the swap area {} stays: {}", printable(path), printable(reason)));
     }
-    parts.extend(back.settings_left.iter().map(|(name, reason)| format!("vm.{name} stays changed: {}", printable(reason))));
     (!parts.is_empty()).then(|| parts.join("; "))
 }
 

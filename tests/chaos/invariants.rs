@@ -1,5 +1,4 @@
-//! Owns what must hold after a round, whatever happened in it: everything as it was before. What is the whole
-//! machine's (`vm.swappiness`) is judged by `scripts/chaos` when all rounds have ended.
+//! Owns what must hold after a round, whatever happened in it: everything as it was before.
 
 use std::{
     fs, thread,

@@ -49,10 +49,9 @@ fn the_journal_names_the_program_and_none_of_its_arguments() {
     run.wait().expect_code(7);
 }
 
-/// A lease that lost both its processes, and its journal. No setting of this machine is in it: nobody could put
-/// that back once the journal is damaged.
+/// A lease that lost both its processes, and its journal.
 fn abandoned(site: &Site, services: &Services) -> PathBuf {
-    let mut run = site.makeroom(["--no-reclaim", "--pause", &services.all(), "sh", "-c", UNTIL_GO]).spawn();
+    let mut run = site.makeroom(["--pause", &services.all(), "sh", "-c", UNTIL_GO]).spawn();
     site.child();
     run.kill_with_keeper();
     site.again();

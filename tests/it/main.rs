@@ -37,7 +37,6 @@ mod restore;
 mod rootless;
 mod route;
 mod runners;
-mod settings;
 mod signals;
 mod steps;
 mod strangers;

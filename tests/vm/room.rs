@@ -21,7 +21,7 @@ fn whole_job(place: &Place) {
     assert!(hogs.are("paused"), "{:?}", hogs.states());
     let left = hogs.memory();
     assert!(left <= held / 20, "{left} of {held} bytes are left");
-    assert_eq!((place.vm.areas(), place.swappiness()), (vec![AREA.to_owned()], 1));
+    assert_eq!(place.vm.areas(), [AREA]);
     assert_eq!(place.vm.word(&format!("stat -c '%a %u' {AREA}")), "600 0");
     expect_no_swap_here();
     let grown = place.vm.disk_bytes().saturating_sub(disk);
@@ -52,23 +52,6 @@ fn the_whole_job_is_done_also_where_the_shell_and_every_tool_in_the_vm_are_busyb
     place.vm.sh("busybox --install -s /usr/local/sbin");
     assert_eq!(place.vm.word("readlink -f /usr/local/sbin/sh /usr/local/sbin/swapon | sort -u"), "/usr/bin/busybox");
     whole_job(&place);
-}
-
-#[test]
-fn swappiness_stays_low_until_the_last_run_ends_and_is_left_to_whoever_changes_it() {
-    let place = Place::colima();
-    let hogs = place.hogs(2, 60);
-    let first = place.makeroom(["--pause", hogs.all(), "--", "sh", "-c", UNTIL_GO]).spawn();
-    place.wait_for_build();
-    let second = place.makeroom(["--pause", hogs.all(), "--", "true"]).run();
-    second.expect_code(0).expect_said("2 services left to another run");
-    assert_eq!(place.swappiness(), 1, "the first run still needs it");
-    place.vm.sh("echo 33 > /proc/sys/vm/swappiness");
-    place.site.go();
-    first.wait().expect_code(7).expect_said("2 services running again");
-    assert_eq!(place.swappiness(), 33, "somebody else's by now");
-    place.vm.sh("echo 60 > /proc/sys/vm/swappiness");
-    place.expect_nothing_left();
 }
 
 #[test]

@@ -60,12 +60,8 @@ fn path() -> String {
     "/s".to_owned()
 }
 
-fn setting() -> Setting {
-    Setting { name: "swappiness".to_owned(), was: 60, is: 10 }
-}
-
 /// Sequences as runs write them, each record with what the lease has after it:
-/// targets that are intended (`a?`), of unknown outcome (`a!`), held (`a`), areas (`/s`, `/s-` while being removed), settings (`=60`);
+/// targets that are intended (`a?`), of unknown outcome (`a!`), held (`a`), areas (`/s`, `/s-` while being removed);
 /// `<` where its release has begun.
 fn sequences() -> Vec<Vec<(Record, &'static str)>> {
     vec![
@@ -77,11 +73,9 @@ fn sequences() -> Vec<Vec<(Record, &'static str)>> {
             (taking("b"), "a? b? /s"),
             (taken("b"), "a? b /s"),
             (taken("a"), "a b /s"),
-            (Record::SettingChanging { setting: setting() }, "a b /s =60"),
-            (opened_as(true), "a b /s =60 <"),
-            (restored("a"), "b /s =60 <"),
-            (restored("b"), "/s =60 <"),
-            (Record::SettingBack { name: setting().name, how: SettingBack::Done }, "/s <"),
+            (opened_as(true), "a b /s <"),
+            (restored("a"), "b /s <"),
+            (restored("b"), "/s <"),
             (Record::AreaRemoving { path: path() }, "/s- <"),
             (Record::AreaGone { path: path(), how: AreaGone::Removed }, "<"),
         ],
@@ -121,9 +115,8 @@ fn summary(state: &LeaseState) -> String {
         Stage::Unknown => format!("{id}!"),
     });
     let areas = state.areas.iter().map(|(path, held)| if held.removing { format!("{path}-") } else { path.clone() });
-    let settings = state.settings.values().map(|setting| format!("={}", setting.was));
     let releasing = state.is_releasing().then(|| "<".to_owned());
-    targets.chain(areas).chain(settings).chain(releasing).collect::<Vec<_>>().join(" ")
+    targets.chain(areas).chain(releasing).collect::<Vec<_>>().join(" ")
 }
 
 #[test]

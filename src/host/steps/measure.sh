@@ -5,7 +5,7 @@
 memory() {
     # One process for all: head names each file in a line of its own, "==> FILE <==". The third field of
     # mm_stat is the memory that a zram device occupies (Documentation/admin-guide/blockdev/zram.rst).
-    head -n 1000 /proc/meminfo /proc/swaps /proc/sys/vm/swappiness /sys/block/zram*/mm_stat 2>/dev/null
+    head -n 1000 /proc/meminfo /proc/swaps /sys/block/zram*/mm_stat 2>/dev/null
     return 0
 }
 # The disks that Lima adds to a VM beside its system's own; Colima's has the engine's data.

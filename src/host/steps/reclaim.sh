@@ -1,4 +1,4 @@
-# Needs: measure.sh, settings.sh. Pushes each target's memory out, all at once; prints the figures before and after.
+# Needs: measure.sh. Pushes each target's memory out, all at once; prints the figures before and after.
 used() { read -r bytes < "$1/$2" && echo "$bytes"; }
 # push DIRECTORY FIGURE FILE: asks until little is left, or nothing has moved twice. What the kernel
 # gives back in part it reports as an error (EAGAIN), so only the figure tells. Once is not enough: while another
@@ -33,9 +33,3 @@ printf '%s\n' "$figures" | {
 echo "==> after <=="
 memory
 cgroups
-[ -n "$settings" ] || exit 0
-# Not before: with these settings the kernel would rather keep what is pushed out. And not without being told: a
-# step can begin so late that its keeper has put everything back.
-echo "$question"
-read -r word && [ "$word" = go ] || exit 0
-set_settings
