@@ -427,11 +427,15 @@ mod tests {
 
     #[test]
     fn a_keeper_that_took_over_tells_what_the_one_before_it_had_done() {
-        let before = Back { restored: 2, running: vec!["a".to_owned(), "b".to_owned()], took: Duration::from_secs(1), ..Back::default() };
-        let later = Back { running: vec!["b".to_owned()], swap: Some(SwapBack::Removed), ..Back::default() };
+        let ids = |ids: [&str; 2]| ids.map(str::to_owned).to_vec();
+        let before =
+            Back { restored: 2, running: ids(["a", "b"]), handed_over: ids(["c", "d"]), took: Duration::from_secs(1), ..Back::default() };
+        let (running, handed_over) = (vec!["b".to_owned()], vec!["d".to_owned()]);
+        let later = Back { running, handed_over, swap: Some(SwapBack::Removed), ..Back::default() };
         let told = later.taking_over(Some(before.clone()));
         assert_eq!((told.restored, told.took, told.swap), (2, Duration::from_secs(1), Some(SwapBack::Removed)));
         assert_eq!(told.running, ["b", "a"]);
+        assert_eq!(told.handed_over, ["d", "c"]);
         assert_eq!(before.clone().taking_over(Some(before.clone())), before);
     }
 
