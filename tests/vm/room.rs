@@ -1,5 +1,7 @@
 //! The whole job in a VM: services paused, their memory in the VM's swap, and everything as before.
 
+use std::collections::BTreeMap;
+
 use crate::{
     place::{AREA, Place, expect_no_swap_here},
     support::site::UNTIL_GO,
@@ -43,6 +45,31 @@ fn whole_job(place: &Place) {
 #[test]
 fn through_colima_memory_of_services_makes_room_in_the_vm_and_everything_comes_back() {
     whole_job(&Place::colima());
+}
+
+/// The newest generation of pages in each cgroup and node; the kernel remembers some that are gone.
+fn generations(place: &Place) -> BTreeMap<String, u64> {
+    let read = r#"awk '$1 == "memcg" { path = $3 } $1 == "node" { node = $2 } $1 ~ /^[0-9]+$/ { newest[path " " node] = $1 }
+        END { for (at in newest) print at, newest[at] }' /sys/kernel/debug/lru_gen |
+        while read -r path rest; do [ ! -d "/sys/fs/cgroup$path" ] || echo "$path $rest"; done"#;
+    let lines = place.vm.sh(read);
+    lines.lines().filter_map(|line| line.rsplit_once(' ')).map(|(at, newest)| (at.to_owned(), newest.parse().expect("a generation is a number"))).collect()
+}
+
+#[test]
+fn what_is_idle_in_the_vm_is_older_to_the_kernel_than_what_the_build_takes_once_room_is_made() {
+    let place = Place::colima();
+    let hogs = place.hogs(1, 90);
+    let before = generations(&place);
+    let run = place.makeroom(["--pause", hogs.all(), "--", "sh", "-c", UNTIL_GO]).spawn();
+    place.wait_for_build();
+    let made = generations(&place);
+    place.site.go();
+    run.wait().expect_code(7);
+    let stayed: Vec<_> = before.iter().filter_map(|(at, newest)| made.get(at).map(|now| (at, *newest, *now))).collect();
+    assert!(stayed.iter().any(|(at, ..)| at.starts_with("/system.slice/ssh.service ")), "{before:#?}");
+    let young: Vec<_> = stayed.iter().filter(|(_, before, now)| now - before < 2).collect();
+    assert!(young.is_empty(), "newest generations before and now: {young:#?}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-# Needs: measure.sh. Pushes each target's memory out, all at once; prints the figures before and after.
+# Needs: measure.sh, age.sh. Pushes each target's memory out, all at once; prints the figures before and after.
 used() { read -r bytes < "$1/$2" && echo "$bytes"; }
 # push DIRECTORY FIGURE FILE: asks until little is left, or nothing has moved twice. What the kernel
 # gives back in part it reports as an error (EAGAIN), so only the figure tells. Once is not enough: while another
@@ -20,6 +20,8 @@ push() {
 }
 figures=$(cgroups)
 memory
+# Before and after: what runs here touches its memory in between.
+age
 printf '%s\n' "$figures"
 printf '%s\n' "$figures" | {
     while read -r word _ version _ _ _ _ _ dir; do
@@ -30,6 +32,7 @@ printf '%s\n' "$figures" | {
     done
     wait
 } 2>&1 | head -c 2000 >&2
+age
 echo "==> after <=="
 memory
 cgroups
