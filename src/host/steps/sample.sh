@@ -42,8 +42,9 @@ look_at_steps() {
         volunteer "$dir"
     done
 }
+before=none calm=0
 while :; do
-    available=- swap=- some=- full=- kills=- build=- total=-
+    available=- swap=- some=- full=- build=- total=-
     while read -r name value _; do
         case $name in
             MemTotal:) total=$value ;;
@@ -58,9 +59,17 @@ while :; do
             full) full=${value#total=} ;;
         esac
     done < /proc/pressure/memory
-    while read -r name value; do
-        case $name in oom_kill) kills=$value && break ;; esac
-    done < /proc/vmstat
+    # This file is longer than all the others, and a shell reads byte by byte. The kernel kills nothing before something
+    # was stalled on memory; once more after that, for a kill between the two looks.
+    [ "$some" = "$before" ] || calm=0
+    if [ "$calm" -lt 2 ]; then
+        kills=-
+        while read -r name value; do
+            case $name in oom_kill) kills=$value && break ;; esac
+        done < /proc/vmstat
+        calm=$((calm + 1))
+    fi
+    case $some in -) before=none ;; *) before=$some ;; esac
     [ -z "$root" ] || look_at_steps
     echo "makeroom-sample $available $swap $some $full $kills $build $total"
     read -r _ || exit 0
