@@ -1,6 +1,7 @@
 """Owns a VM of tests/vm as scripts/lib/bench_vm uses it: booting it, reaching it, its services, its swap and its
 counters. Each look at it has a time limit: one that is out of memory may not answer for minutes."""
 import json, os, re, shutil, subprocess, sys, time
+from concurrent.futures import ThreadPoolExecutor
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 TOOLS = f"{ROOT}/tests/vm"
@@ -95,23 +96,27 @@ class Vm:
                 network, work = "host" if port else "none", [str(work_every)] if work_every else []
                 self.docker("run", "-d", "--name", name, "--network", network, "makeroom-test", "/bin/hog", str(size), str(port or 0), *work)
             self.services = wanted
-        self.sums()
+            self.sums()
 
     def stop_services(self):
         self.docker("stop", *self.services)
 
-    def start_services(self):
-        self.docker("start", *self.services)
+    def start_services(self, how=("start",)):
+        # All at once: the client does one after the other.
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(lambda name: self.docker(*how, name), self.services))
         self.sums()
 
     def sums(self):
         """Has each service read all its memory; gives what it found there since it started."""
         if not self.services:
             return {}
-        started = {name: json.loads(self.docker("inspect", "-f", "{{json .State.StartedAt}}", name)) for name in self.services}
+        # A quick service has printed its first sum before the engine writes down that it has started.
+        ended = dict(row.split() for row in self.docker("inspect", "-f", "{{slice .Name 1}} {{json .State.FinishedAt}}", *self.services).splitlines())
 
         def printed(name):
-            return [row for row in self.docker("logs", "--since", started[name], name).splitlines() if row.startswith("sum ")]
+            since = [] if "0001-01-01" in ended[name] else ["--since", json.loads(ended[name])]
+            return [row for row in self.docker("logs", *since, name).splitlines() if row.startswith("sum ")]
 
         before = {name: self.until(lambda: printed(name), 120) for name in self.services}
         self.docker("kill", "-s", "USR1", *self.services)
@@ -148,9 +153,11 @@ class Vm:
         self.root(f"fallocate -l 2G {SWAP}; chmod 600 {SWAP}; mkswap {SWAP} > /dev/null; swapon {SWAP}")
 
     def settle(self):
-        """The same start for all: nothing left of the last build, no swap, no cache, all services at home."""
+        """The same start for all: nothing left of the last build, no swap, no cache, all services at home and started anew:
+        what had been swapped out once would be known to the kernel as idle, and make it easier for whoever comes next."""
         self.root(f"pkill -x grower || true; pkill -x node || true; swapoff -a; rm -f {SWAP}", 180)
         self.serve(*self.wanted)
+        self.start_services(("restart", "-t", "0"))
         self.root("sync; echo 3 > /proc/sys/vm/drop_caches")
 
     def processes_started(self, seconds):
