@@ -53,7 +53,11 @@ fn generations(place: &Place) -> BTreeMap<String, u64> {
         END { for (at in newest) print at, newest[at] }' /sys/kernel/debug/lru_gen |
         while read -r path rest; do [ ! -d "/sys/fs/cgroup$path" ] || echo "$path $rest"; done"#;
     let lines = place.vm.sh(read);
-    lines.lines().filter_map(|line| line.rsplit_once(' ')).map(|(at, newest)| (at.to_owned(), newest.parse().expect("a generation is a number"))).collect()
+    lines
+        .lines()
+        .filter_map(|line| line.rsplit_once(' '))
+        .map(|(at, newest)| (at.to_owned(), newest.parse().expect("a generation is a number")))
+        .collect()
 }
 
 #[test]
