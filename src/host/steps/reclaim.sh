@@ -1,4 +1,4 @@
-# Needs: measure.sh, age.sh, shims.sh. Pushes each target's memory out, all at once; prints the figures before and after.
+# Needs: measure.sh, age.sh. Pushes each target's memory out, all at once; prints the figures before and after.
 used() { read -r bytes < "$1/$2" && echo "$bytes"; }
 # push DIRECTORY FIGURE FILE: asks until little is left, or nothing has moved twice. What the kernel
 # gives back in part it reports as an error (EAGAIN), so only the figure tells. Once is not enough: while another
@@ -24,7 +24,6 @@ memory
 age
 printf '%s\n' "$figures"
 printf '%s\n' "$figures" | {
-    shims &
     while read -r word _ version _ _ _ _ _ dir; do
         case "$word:$version" in
             target:1) push "$dir" memory.usage_in_bytes memory.force_empty & ;;
