@@ -1,6 +1,6 @@
 """Owns a VM of tests/vm as scripts/lib/bench_vm uses it: booting it, reaching it, its services, its swap and its
 counters. Each look at it has a time limit: one that is out of memory may not answer for minutes."""
-import json, os, re, shutil, subprocess, sys, time
+import os, re, shutil, subprocess, sys, time
 from concurrent.futures import ThreadPoolExecutor
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -112,10 +112,10 @@ class Vm:
         if not self.services:
             return {}
         # A quick service has printed its first sum before the engine writes down that it has started.
-        ended = dict(row.split() for row in self.docker("inspect", "-f", "{{slice .Name 1}} {{json .State.FinishedAt}}", *self.services).splitlines())
+        ended = dict(row.split() for row in self.docker("inspect", "-f", "{{slice .Name 1}} {{.State.FinishedAt}}", *self.services).splitlines())
 
         def printed(name):
-            since = [] if "0001-01-01" in ended[name] else ["--since", json.loads(ended[name])]
+            since = [] if "0001-01-01" in ended[name] else ["--since", ended[name]]
             return [row for row in self.docker("logs", *since, name).splitlines() if row.startswith("sum ")]
 
         before = {name: self.until(lambda: printed(name), 120) for name in self.services}
@@ -145,6 +145,9 @@ class Vm:
         if not all(reply.startswith("pid ") for reply in told):
             raise Silent(f"a service does not answer at its port: {told}")
         return told
+
+    def engine_says(self):
+        return self.ssh("sudo journalctl --boot --no-pager --lines=60 --unit=docker --unit=containerd; sudo dmesg | tail -n 30")
 
     def swaps(self):
         return [row.split()[0] for row in self.ssh("cat /proc/swaps").splitlines()[1:]]
