@@ -98,14 +98,18 @@ class Vm:
             self.services = wanted
             self.sums()
 
-    def stop_services(self):
-        self.docker("stop", *self.services)
-
-    def start_services(self, how=("start",)):
-        # All at once: the client does one after the other.
+    def all_at_once(self, *command):
+        """Seconds that it took; the client itself does one service after the other."""
+        begun = time.monotonic()
         with ThreadPoolExecutor() as pool:
-            list(pool.map(lambda name: self.docker(*how, name), self.services))
-        self.sums()
+            list(pool.map(lambda name: self.docker(*command, name), self.services))
+        return time.monotonic() - begun
+
+    def stop_services(self):
+        return self.all_at_once("stop")
+
+    def start_services(self):
+        return self.all_at_once("start")
 
     def sums(self):
         """Has each service read all its memory; gives what it found there since it started."""
@@ -160,7 +164,8 @@ class Vm:
         what had been swapped out once would be known to the kernel as idle, and make it easier for whoever comes next."""
         self.root(f"pkill -x grower || true; pkill -x node || true; swapoff -a; rm -f {SWAP}", 180)
         self.serve(*self.wanted)
-        self.start_services(("restart", "-t", "0"))
+        self.all_at_once("restart", "-t", "0")
+        self.sums()
         self.root("sync; echo 3 > /proc/sys/vm/drop_caches")
 
     def processes_started(self, seconds):
