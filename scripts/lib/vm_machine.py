@@ -99,17 +99,11 @@ class Vm:
             self.sums()
 
     def all_at_once(self, *command):
-        """Seconds that it took; the client itself does one service after the other."""
+        """Has the client do this to each service, and gives the seconds that it took; by itself it does one after the other."""
         begun = time.monotonic()
         with ThreadPoolExecutor() as pool:
             list(pool.map(lambda name: self.docker(*command, name), self.services))
         return time.monotonic() - begun
-
-    def stop_services(self):
-        return self.all_at_once("stop")
-
-    def start_services(self):
-        return self.all_at_once("start")
 
     def sums(self):
         """Has each service read all its memory; gives what it found there since it started."""
