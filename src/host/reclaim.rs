@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use super::shell::{Shell, ShellError};
+use super::{
+    sample,
+    shell::{Shell, ShellError},
+};
 use crate::core::{
     cgroup::{self, GivenBack, Measured},
     route::Route,
@@ -50,7 +53,7 @@ pub async fn measure(shell: &Shell) -> Result<Measured, ShellError> {
 /// [`ShellError`].
 pub async fn reclaim(shell: &Shell, targets: &[PidAndId]) -> Result<(GivenBack, Measured), ShellError> {
     let script = [&list(targets), MEASURE, AGE, SHIMS, RECLAIM].concat();
-    let output = shell.run_as_root(&script, None, RECLAIM_LIMIT).await?;
+    let output = shell.run_as_root_and_stay(sample::NAME, &script, RECLAIM_LIMIT).await?;
     let (before, after) = output.split_once("==> after <==\n").unwrap_or((&output, ""));
     let (before, after) = (cgroup::read(before), cgroup::read(after));
     Ok((cgroup::given_back(&before, &after), after))

@@ -20,7 +20,7 @@ use crate::core::{
 };
 
 /// What a sampling step is called in a list of processes.
-const NAME: &str = "makeroom-sample";
+pub(super) const NAME: &str = "makeroom-sample";
 const SAMPLE: &str = include_str!("steps/sample.sh");
 /// Once a second.
 const EVERY: Duration = Duration::from_secs(1);

@@ -163,6 +163,9 @@ impl<'a> Life<'a> {
         let Self { request, state, reach, tell, .. } = *self;
         let restorer = Restorer { state, reach, limit: request.restore_timeout, afterwards: request.afterwards, tell };
         let watch = HostWatch::new(&reach.shell, request.builds_in_engine);
+        if request.started.is_none() && !request.adopt {
+            watch.expect_child();
+        }
         let guarding = Guarding::new(request.guard.as_ref(), reach.shell.route(), tell);
         let mut senses = Senses { ears, watch, guarding, hands: Hands::new(reach, tell), hooks: hooks_of(request), tell };
         if request.adopt && !journal.state().targets.is_empty() {

@@ -1,5 +1,5 @@
 //! Owns watching the host during a build where that takes more than the supervisor can see: the host
-//! is another machine, or the build runs in the engine. One connection that is begun with the child,
+//! is another machine, or the build runs in the engine. One connection, which has pushed memory out or is begun with the child,
 //! and a last look when the build is over. Runs in the keeper.
 
 use std::{future, time::Duration};
@@ -37,6 +37,13 @@ impl<'a> HostWatch<'a> {
             Route::NoWay { .. } => false,
         };
         Self { shell, is_needed, builds_in_engine, sampler: Sampling::NotBegun, has_heard: false }
+    }
+
+    /// A build is to follow: the way that memory is pushed out by stays open for the samples.
+    pub(super) fn expect_child(&self) {
+        if self.is_needed {
+            self.shell.stay();
+        }
     }
 
     /// The next sample, once there is a build; waits for ever where there is nothing to watch.
