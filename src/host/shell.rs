@@ -5,7 +5,7 @@
 use std::{
     io,
     process::{Output, Stdio},
-    sync::{Mutex, PoisonError},
+    sync::Mutex,
     time::Duration,
 };
 
@@ -19,13 +19,12 @@ use tokio::{
     sync::OnceCell,
 };
 
+mod stay;
+
+use self::stay::Stay;
 use crate::core::{route::Route, text};
 
 const MARKER: &str = "makeroom-step-output";
-/// After the output of a step whose shell stays.
-const END: &str = "makeroom-step-end";
-/// A way that has not brought the marker by then may hold back what goes through it for as long as its input is open.
-const OPEN_FOR: Duration = Duration::from_secs(2);
 /// The sudo check does nothing; an answer that takes longer waits for a password or a directory service.
 const SUDO_CHECK: Duration = Duration::from_secs(5);
 /// The same behind a prefix, where a connection may have to be made first.
@@ -43,14 +42,6 @@ pub struct Shell {
     route: Route,
     root: OnceCell<Option<Root>>,
     stay: Mutex<Stay>,
-}
-
-/// Whether a step's shell stays when the step is done, for [`Shell::stream`] to go on in.
-#[derive(Debug)]
-enum Stay {
-    Unwanted,
-    Wanted,
-    Here(Step),
 }
 
 /// How a step becomes root.
@@ -183,41 +174,13 @@ impl Shell {
         self.step(&words, Some(root), script, limit).await
     }
 
-    /// Has the shell of the next [`Self::run_as_root_and_stay`] stay for [`Self::stream`], which then needs no way of its own.
-    pub fn stay(&self) {
-        self.swap_stay(Stay::Wanted);
-    }
-
-    /// As [`Self::run_as_root`]; where a shell is wanted that stays, it is this one. `name`: as in [`Self::stream`].
-    ///
-    /// # Errors
-    /// [`ShellError::NoRoot`] where we cannot be.
-    pub async fn run_as_root_and_stay(&self, name: &str, script: &str, limit: Duration) -> Result<String, ShellError> {
-        if let Stay::Unwanted = self.swap_stay(Stay::Unwanted) {
-            return self.run_as_root(script, None, limit).await;
-        }
-        let Some(root) = self.root().await else {
-            return Err(ShellError::NoRoot { place: self.place() });
-        };
-        let (output, left) = self.staying_step(&["-s", name], root, script, limit).await?;
-        self.swap_stay(left.map_or(Stay::Wanted, Stay::Here));
-        Ok(output)
-    }
-
-    fn swap_stay(&self, stay: Stay) -> Stay {
-        std::mem::replace(&mut *self.stay.lock().unwrap_or_else(PoisonError::into_inner), stay)
-    }
-
     /// Starts a step that goes on until it is dropped, in the shell that stayed where there is one; its streams are the
     /// caller's. `name` shows in lists of processes.
     ///
     /// # Errors
     /// [`ShellError`].
     pub async fn stream(&self, name: &str, script: &str) -> Result<Step, ShellError> {
-        if let Stay::Here(mut step) = self.swap_stay(Stay::Unwanted)
-            && let Some(input) = step.0.stdin.as_mut()
-            && input.write_all(script.as_bytes()).await.is_ok()
-        {
+        if let Some(step) = self.go_on(script).await {
             return Ok(step);
         }
         let root = self.root().await;
@@ -279,41 +242,6 @@ impl Shell {
         };
         let status = tokio::time::timeout(limit, talk).await.map_err(|_| self.silent(limit))??;
         read(&Output { status, stdout: answer, stderr: said }, &self.program())
-    }
-
-    /// What a step printed, and its shell, which reads on; none where the way lets nothing through while its input is open.
-    async fn staying_step(
-        &self,
-        arguments: &[&str],
-        root: Root,
-        script: &str,
-        limit: Duration,
-    ) -> Result<(String, Option<Step>), ShellError> {
-        let mut step = self.spawn(Some(root), arguments)?;
-        let (mut input, mut stdout, mut stderr) = (step.0.stdin.take(), step.0.stdout.take(), step.0.stderr.take());
-        let (mut answer, mut said) = (Vec::new(), Vec::new());
-        let talk = async {
-            if let Some(input) = input.as_mut() {
-                let _ = input.write_all(staying(script).as_bytes()).await;
-            }
-            let begins = self.read_until(Some(MARKER), &mut stdout, &mut answer);
-            match tokio::time::timeout(OPEN_FOR, begins).await {
-                Ok(begun) => begun?,
-                Err(_) => input.take().is_none(),
-            };
-            if self.read_until(Some(END), &mut stdout, &mut answer).await? && input.is_some() {
-                return Ok(None);
-            }
-            drop(input.take());
-            self.read_to_end(&mut stderr, &mut said).await?;
-            step.0.wait().await.map(Some).map_err(|source| self.failed(source))
-        };
-        let ended = tokio::time::timeout(limit, talk).await.map_err(|_| self.silent(limit))??;
-        let output = Output { status: ended.unwrap_or_default(), stdout: answer, stderr: said };
-        let mut text = read(&output, &self.program())?;
-        text.truncate(text.find(END).unwrap_or(text.len()));
-        (step.0.stdin, step.0.stdout) = (input, stdout);
-        Ok((text, ended.is_none().then_some(step)))
     }
 
     fn spawn(&self, root: Option<Root>, arguments: &[&str]) -> Result<Step, ShellError> {
@@ -379,11 +307,6 @@ fn whole(script: &str) -> String {
     format!("{{\n{}{script}\nexit\n}}\n", head())
 }
 
-/// As [`whole`], of a step whose shell reads on once it has succeeded. Nobody listens to its stderr then.
-fn staying(script: &str) -> String {
-    format!("{{\n{}{{\n{script}\n}} || exit\n{}exec 2> /dev/null\n}}\n", head(), echo(END))
-}
-
 fn head() -> String {
     // A step that was begun tidies up after itself, also where nobody reads what it says any more.
     format!("trap '' PIPE; PATH={PATH}; export PATH; LC_ALL=C; export LC_ALL; set -u; {}", echo(MARKER))
@@ -434,16 +357,14 @@ pub fn variable(name: &str, value: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncBufReadExt as _, BufReader};
-
     use super::*;
     use crate::core::route::Prefix;
 
-    fn behind(words: &[&str]) -> Shell {
+    pub(super) fn behind(words: &[&str]) -> Shell {
         Shell::new(Route::Behind(Prefix { name: "vm".to_owned(), words: words.iter().map(ToString::to_string).collect() }))
     }
 
-    const SOON: Duration = Duration::from_secs(5);
+    pub(super) const SOON: Duration = Duration::from_secs(5);
 
     #[tokio::test(flavor = "current_thread")]
     async fn nothing_in_a_value_is_interpreted() {
@@ -493,78 +414,6 @@ mod tests {
         let script = format!("echo x > {}/a\n{}", dir.path().display(), "# filler\n".repeat(100));
         behind(&["sh", "-c", "head -c 600 | sh -s"]).run(&script, SOON).await.expect_err("no marker");
         assert_eq!(std::fs::read_dir(dir.path()).expect("a directory").count(), 0);
-    }
-
-    /// A way that counts its uses, and passes on what it gets by this command.
-    fn counting(dir: &std::path::Path, command: &str) -> (Shell, impl Fn() -> usize) {
-        let asked = dir.join("asked");
-        let shell = behind(&["sh", "-c", &format!("echo x >> {}; {command}", asked.display())]);
-        shell.learn("who root");
-        (shell, move || std::fs::read_to_string(&asked).unwrap_or_default().lines().count())
-    }
-
-    /// The first line that this script prints as a stream.
-    async fn first_line(shell: &Shell, script: &str) -> String {
-        let mut step = shell.stream("name", script).await.expect("a stream");
-        let mut line = String::new();
-        BufReader::new(step.0.stdout.take().expect("its output")).read_line(&mut line).await.expect("a line");
-        line
-    }
-
-    #[tokio::test(flavor = "current_thread")]
-    async fn the_shell_of_a_step_stays_for_one_stream_where_that_is_wanted() {
-        for (is_wanted, line, uses) in [(true, "7 name\n", 1), (false, "none\n", 2)] {
-            let dir = tempfile::tempdir().expect("a directory");
-            let (shell, asked) = counting(dir.path(), "exec \"$0\" \"$@\"");
-            if is_wanted {
-                shell.stay();
-            }
-            assert_eq!(
-                shell.run_as_root_and_stay("name", "kept=\"7 ${1-}\"; echo out; echo err >&2", SOON).await.expect("a step"),
-                "out\n"
-            );
-            assert_eq!(first_line(&shell, "echo \"${kept-none}\"\n").await, line);
-            assert_eq!(asked(), uses);
-            assert_eq!(first_line(&shell, "echo \"${kept-none}\"\n").await, "none\n", "nothing stays twice");
-        }
-    }
-
-    #[tokio::test(flavor = "current_thread")]
-    async fn a_way_that_lets_nothing_through_while_it_is_open_is_closed_and_does_the_step() {
-        // What it gets, and what it gives.
-        for command in [r#"script=$(cat); printf '%s\n' "$script" | sh -s"#, r#"answer=$(sh -s); printf '%s\n' "$answer""#] {
-            let dir = tempfile::tempdir().expect("a directory");
-            let (shell, asked) = counting(dir.path(), command);
-            shell.stay();
-            assert_eq!(shell.run_as_root_and_stay("name", "echo out", SOON).await.expect("a step"), "out\n", "{command}");
-            assert_eq!(asked(), 1);
-        }
-    }
-
-    #[tokio::test(flavor = "current_thread")]
-    async fn a_step_that_fails_or_hangs_does_so_as_well_where_its_shell_is_to_stay() {
-        for (script, expected) in [
-            ("echo oops >&2; exit 3", "the step failed: oops"),
-            ("echo oops >&2; false", "the step failed: oops"),
-            ("exec sleep 60", "vm has not answered for 3 s"),
-        ] {
-            let shell = behind(&["env"]);
-            shell.learn("who root");
-            shell.stay();
-            let error = shell.run_as_root_and_stay("name", script, Duration::from_secs(3)).await.expect_err(script);
-            assert_eq!(error.to_string(), expected);
-        }
-    }
-
-    #[tokio::test(flavor = "current_thread")]
-    async fn a_shell_that_stayed_and_ended_meanwhile_is_replaced() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let (shell, asked) = counting(dir.path(), "exec \"$0\" \"$@\"");
-        shell.stay();
-        // From here on nobody reads what is written to it.
-        shell.run_as_root_and_stay("name", "exec < /dev/null", SOON).await.expect("a step");
-        assert_eq!(first_line(&shell, "echo new\n").await, "new\n");
-        assert_eq!(asked(), 2);
     }
 
     #[tokio::test(flavor = "current_thread")]
