@@ -20,6 +20,8 @@ case "$undo:$whole" in
     *:yes) grep -vxF -e "$line" "$fstab" > "$new" || [ ! -s "$new" ] ;;
     *) printf '%s' "$(grep -vxF -e "$line" "$fstab")" > "$new" ;;
 esac || { rm -f "$new"; echo "no $new cannot be written"; exit 0; }
+# Not every file system writes what is in a file before its new name, and without power in between this one would be empty.
+sync "$new" 2> /dev/null || sync
 mv -f "$new" "$fstab" || { rm -f "$new"; echo "no $fstab cannot be replaced"; exit 0; }
 # systemd makes its units from this file.
 if [ -d /run/systemd/system ]; then systemctl daemon-reload > /dev/null 2>&1; fi

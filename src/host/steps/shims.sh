@@ -12,12 +12,12 @@ shims() {
             my ($shim) = <$stat> =~ /.*\) \S (\d+)/ or next;
             open(my $arguments, "<", "/proc/$shim/cmdline") or next;
             index(<$arguments> // "", $id) >= 0 or next;
-            my $descriptor = syscall(434, $shim + 0, 0);
+            open(my $process, "<&=", syscall(434, $shim + 0, 0)) or next;
             open(my $mappings, "<", "/proc/$shim/smaps") or next;
             my $range;
             while (<$mappings>) {
                 $range = pack("JJ", hex($1), hex($2) - hex($1)) if /^([0-9a-f]+)-([0-9a-f]+) /;
-                syscall(440, $descriptor, $range, 1, 21, 0) if /^Anonymous: +[1-9]/;
+                syscall(440, fileno($process), $range, 1, 21, 0) if /^Anonymous: +[1-9]/;
             }
         }'
     return 0
