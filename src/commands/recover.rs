@@ -6,7 +6,10 @@ use crate::{
     cli::{RecoverArgs, RoomArgs},
     config::{self, Settings},
     core::{text, wire::FromKeeper},
-    keeper::{hooks, recover::recover as recover_the_dead},
+    keeper::{
+        hooks,
+        recover::{Effort, recover as recover_the_dead},
+    },
     lease::{leases::Leases, state_dir::StateDir},
     report::{say::Say, summary},
     supervise::inherited::outlive_limits,
@@ -60,7 +63,7 @@ async fn recover_all(state: &StateDir, settings: &Settings, say: &mut Say) -> Re
             say.borrow_mut().note(&note);
         }
     };
-    let restored = recover_the_dead(state, (leases, lock), settings.restore_timeout, &tell).await;
+    let restored = recover_the_dead(state, (leases, lock), Effort::Full(settings.restore_timeout), &tell).await;
     for (before, back) in &restored {
         hooks::after_the_dead(&settings.hooks, state.path(), before, back, &tell).await;
         if let Some(line) = summary::not_back(back) {

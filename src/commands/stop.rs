@@ -6,15 +6,23 @@ use std::{
     time::{Duration, Instant},
 };
 
+use jiff::Timestamp;
+
 use crate::{
     cli::{RoomArgs, StopArgs},
     config::{self, Settings},
     core::{
+        call::awaited,
         record::{Kind, LeaseState, Opened},
         text, values,
         wire::{self, Afterwards, Back, FromKeeper, Inbox, ToKeeper},
     },
-    keeper::{control, hooks, reach::Reach, recover::recovered, restore::Restorer},
+    keeper::{
+        control, hooks,
+        reach::Reach,
+        recover::{came, recovered},
+        restore::Restorer,
+    },
     lease::{
         journal::{Journal, Looked},
         leases::{Leases, id_of},
@@ -72,6 +80,10 @@ fn stop_all(args: &StopArgs, settings: &Settings, say: &mut Say) -> Result<bool,
                 }
                 if let Some(line) = summary::not_healthy(&back) {
                     say.warning(line, Some("`docker ps` shows their health, `docker logs` what they say"));
+                }
+                if let Some(line) = awaited(&back.late) {
+                    is_whole = false;
+                    say.warning(format!("{line}; the keeper waits for that"), Some("`makeroom status` shows it"));
                 }
                 if let Some(line) = summary::not_back(&back) {
                     is_whole = false;
@@ -150,21 +162,35 @@ fn end(state: &StateDir, lease: &str, settings: &Settings, say: &mut Say) -> Res
                 drop(lock);
                 std::thread::sleep(ASK_AGAIN);
             }
+            // Nothing is left but what may still come, and its keeper waits for that.
+            Looked::Live(held) if held.is_releasing() && !held.late_calls(Timestamp::now()).is_empty() => {
+                let back = Back { late: held.late_calls(Timestamp::now()), ..Back::default() };
+                return Ok(Some(Ended { back, abandoned: None }));
+            }
             Looked::Live(_) => return Err(format!("its keeper does not answer: {silent}")),
             Looked::Dead(journal) => {
                 drop(lock);
                 debug_assert_eq!(id_of(journal.path()), lease);
-                return super::block_on(async { Ok(Some(restore(state, *journal, settings).await)) });
+                return super::block_on(async { Ok(Some(restore(state, *journal, settings, say).await)) });
             }
         }
     }
 }
 
-async fn restore(state: &StateDir, journal: Journal, settings: &Settings) -> Ended {
+async fn restore(state: &StateDir, journal: Journal, settings: &Settings, say: &mut Say) -> Ended {
     let abandoned = journal.state().clone();
     let reach = Reach::recorded(abandoned.opened.as_ref(), &id_of(journal.path()));
     let restorer = Restorer { state, reach: &reach, limit: settings.restore_timeout, afterwards: Afterwards::default(), tell: &|_| {} };
-    Ended { back: restorer.release(journal).await, abandoned: Some(abandoned) }
+    let (mut back, waiting) = restorer.release(journal).await;
+    if let (Some(waiting), Some(late)) = (waiting, awaited(&back.late)) {
+        say.warning(format!("{late}: waiting for that"), None);
+        let late = restorer.wait_for(waiting).await;
+        say.note(&came(&late));
+        back.late.clear();
+        back.restored += late.restored;
+        back.failed.extend(late.failed);
+    }
+    Ended { back, abandoned: Some(abandoned) }
 }
 
 /// Asks the lease's keeper, and waits until it has put everything back.

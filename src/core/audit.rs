@@ -271,6 +271,7 @@ mod tests {
             started_at: String::new(),
             pid: 7,
             auto_remove: false,
+            stop_patience: None,
             log_port: None,
             is_healthy: false,
             probe: None,

@@ -14,6 +14,8 @@ pub enum Claim {
     Ours(Method),
     /// A live lease has it: copy its original state.
     Join(Method),
+    /// It runs, and a call of another lease may still come: it is that one's.
+    Awaited,
     /// Somebody else paused it: it is not ours to thaw later.
     PausedByOther,
     /// It does not run: there is nothing to take.
@@ -23,7 +25,7 @@ pub enum Claim {
 /// Decides for one container, from what it does, what this lease's journal says of it, and what
 /// a live lease's journal says of it.
 #[must_use]
-pub fn claim(now: &Inspected, own: Option<&HeldTarget>, other: Option<&HeldTarget>) -> Claim {
+pub fn claim(now: &Inspected, own: Option<&HeldTarget>, other: Option<&HeldTarget>, is_awaited: bool) -> Claim {
     let is_as_left = |held: &HeldTarget| {
         held.target.started_at == now.started_at
             && match held.method {
@@ -40,6 +42,7 @@ pub fn claim(now: &Inspected, own: Option<&HeldTarget>, other: Option<&HeldTarge
         return Claim::Join(held.method);
     }
     match now.activity {
+        Activity::Running | Activity::Restarting if is_awaited && own.is_none() => Claim::Awaited,
         // The engine decides about one that is restarting, and says why not.
         Activity::Running | Activity::Restarting => Claim::Take,
         Activity::Paused => Claim::PausedByOther,
@@ -50,7 +53,7 @@ pub fn claim(now: &Inspected, own: Option<&HeldTarget>, other: Option<&HeldTarge
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::record::{Stage, Target};
+    use crate::core::record::Target;
 
     fn held(method: Method, started_at: &str) -> HeldTarget {
         let target = Target {
@@ -63,7 +66,7 @@ mod tests {
             was_healthy: false,
             swarm: None,
         };
-        HeldTarget { target, method, stage: Stage::Held }
+        HeldTarget::held(target, method)
     }
 
     #[test]
@@ -89,9 +92,19 @@ mod tests {
             (Paused, None, Some(&stop), PausedByOther),
             (Paused, Some(&pause), Some(&pause), Ours(Method::Pause)),
         ] {
-            let now =
-                Inspected { activity, started_at: "t1".into(), pid: 1, auto_remove: false, log_port: None, is_healthy: false, probe: None };
-            assert_eq!(claim(&now, own, other), expected, "{activity:?}, own {own:?}, other {other:?}");
+            let now = Inspected {
+                activity,
+                started_at: "t1".into(),
+                pid: 1,
+                auto_remove: false,
+                stop_patience: None,
+                log_port: None,
+                is_healthy: false,
+                probe: None,
+            };
+            assert_eq!(claim(&now, own, other, false), expected, "{activity:?}, own {own:?}, other {other:?}");
+            let is_left = own.is_none() && expected == Take;
+            assert_eq!(claim(&now, own, other, true), if is_left { Claim::Awaited } else { expected }, "{activity:?}, awaited");
         }
     }
 }

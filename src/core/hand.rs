@@ -124,7 +124,7 @@ mod tests {
     }
 
     fn held(method: Method, stage: Stage) -> HeldTarget {
-        HeldTarget { target: target("a"), method, stage }
+        HeldTarget { stage, ..HeldTarget::held(target("a"), method) }
     }
 
     fn now(activity: Activity, started_at: &str) -> Inspected {
@@ -133,6 +133,7 @@ mod tests {
             started_at: started_at.to_owned(),
             pid: 1,
             auto_remove: false,
+            stop_patience: None,
             log_port: None,
             is_healthy: false,
             probe: None,

@@ -154,7 +154,7 @@ impl Facts {
 mod tests {
     use super::*;
     use crate::core::{
-        record::{HeldTarget, Stage, Target},
+        record::{HeldTarget, Target},
         target::Method,
     };
 
@@ -173,7 +173,7 @@ mod tests {
             was_healthy: false,
             swarm: None,
         };
-        let targets = ids.iter().map(|id| ((*id).to_owned(), HeldTarget { target: target(id), method: Method::Pause, stage: Stage::Held }));
+        let targets = ids.iter().map(|id| ((*id).to_owned(), HeldTarget::held(target(id), Method::Pause)));
         LeaseState { targets: targets.collect(), ..LeaseState::default() }
     }
 

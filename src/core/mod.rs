@@ -4,6 +4,7 @@
 pub mod address;
 pub mod audit;
 pub mod build_site;
+pub mod call;
 pub mod cgroup;
 pub mod claim;
 pub mod exit;

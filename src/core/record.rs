@@ -12,10 +12,16 @@ use std::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{guard, route::Prefix, swarm::Scaled, target::Method};
+use super::{
+    call::{Call, LateCall},
+    guard,
+    route::Prefix,
+    swarm::Scaled,
+    target::Method,
+};
 
 /// The version of the records that this makeroom writes and understands.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// A process that cannot be mistaken for another one that got its pid later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -133,10 +139,22 @@ pub struct Area {
 pub enum Record {
     /// Always the first.
     Opened(Opened),
-    /// Intent: the target is about to be paused or stopped.
-    Taking { target: Target, method: Method },
-    /// Outcome: it is. Also written where the outcome is not known, with the reason.
-    Taken { id: String, unknown: Option<String> },
+    /// Intent: the target is about to be paused or stopped, by a call that may take effect so long. Since version 5:
+    /// a makeroom that does not know it would take a stop that is slow for one that never came.
+    Taking {
+        target: Target,
+        method: Method,
+        #[serde(default)]
+        call: Option<Call>,
+    },
+    /// Outcome: it is. Also written where the outcome is not known, with the reason, and with what is left of the call
+    /// where that has changed.
+    Taken {
+        id: String,
+        unknown: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        call: Option<Call>,
+    },
     /// Outcome: the engine refused, nothing was changed.
     NotTaken { id: String, reason: String },
     /// Another live lease has it already; its original state is copied.
@@ -207,6 +225,32 @@ pub struct HeldTarget {
     pub method: Method,
     /// How far.
     pub stage: Stage,
+    /// The call that was announced and whose outcome is not known; `None` also where a journal before version 5 has it.
+    pub call: Option<Call>,
+    /// What may still come of calls before that one.
+    pub earlier: Option<Call>,
+}
+
+impl HeldTarget {
+    /// One whose outcome is known.
+    #[must_use]
+    pub fn held(target: Target, method: Method) -> Self {
+        Self { target, method, stage: Stage::Held, call: None, earlier: None }
+    }
+
+    /// What may still come of all that was sent, though the target looks as it did before. Where the journal does not
+    /// tell, the call counts as sent when that was `seen`, to a container that is given `patience` to stop.
+    #[must_use]
+    pub fn open_call(&self, seen: Timestamp, patience: Option<Duration>) -> Option<Call> {
+        let untold = || match self.method {
+            Method::Pause => Call::pause(seen, Duration::ZERO),
+            Method::Stop => Call::stop(seen, patience, Duration::ZERO),
+        };
+        match self.stage {
+            Stage::Held => self.earlier,
+            Stage::Intended | Stage::Unknown => Some(self.call.unwrap_or_else(untold).later(self.earlier)),
+        }
+    }
 }
 
 /// An area that a lease still has.
@@ -262,28 +306,50 @@ impl LeaseState {
         self.targets.is_empty() && self.areas.is_empty()
     }
 
+    /// The calls of this lease that may still take effect after this moment, by what is recorded.
+    #[must_use]
+    pub fn late_calls(&self, now: Timestamp) -> Vec<LateCall> {
+        let late = |held: &HeldTarget| {
+            let call = held.open_call(now, None).filter(|call| !call.left(now).is_zero() && held.target.swarm.is_none())?;
+            let HeldTarget { target, method, .. } = held;
+            Some(LateCall { id: target.id.clone(), name: target.name.clone(), method: *method, until: call.until() })
+        };
+        self.targets.values().filter_map(late).collect()
+    }
+
     /// Takes one more record into account.
     pub fn apply(&mut self, record: &Record) {
-        let mut hold = |target: &Target, method: Method, stage: Stage| {
-            self.targets.insert(target.id.clone(), HeldTarget { target: target.clone(), method, stage });
-        };
         match record {
             Record::Opened(opened) => self.opened = Some(opened.clone()),
-            Record::Taking { target, method } => {
-                hold(target, *method, Stage::Intended);
+            Record::Taking { target, method, call } => {
+                // A keeper before this one can have died over a call that is still on its way.
+                let before = self.targets.remove(&target.id);
+                let earlier = before.and_then(|before| before.call.map_or(before.earlier, |call| Some(call.later(before.earlier))));
+                let held = HeldTarget { target: target.clone(), method: *method, stage: Stage::Intended, call: *call, earlier };
+                self.targets.insert(target.id.clone(), held);
                 self.theirs.remove(&target.id);
             }
-            Record::Joined { target, method } => hold(target, *method, Stage::Held),
-            Record::Taken { id, unknown } => {
+            Record::Joined { target, method } => {
+                self.targets.insert(target.id.clone(), HeldTarget::held(target.clone(), *method));
+            }
+            Record::Taken { id, unknown, call } => {
                 if let Some(held) = self.targets.get_mut(id) {
-                    held.stage = if unknown.is_some() { Stage::Unknown } else { Stage::Held };
+                    (held.stage, held.call) = match unknown {
+                        Some(_) => (Stage::Unknown, call.or(held.call)),
+                        None => (Stage::Held, None),
+                    };
                 }
             }
             Record::Restored { id, how: Restored::Theirs } => {
                 self.targets.remove(id);
                 self.theirs.insert(id.clone());
             }
-            Record::NotTaken { id, .. } | Record::Restored { id, .. } => {
+            Record::NotTaken { id, .. } => match self.targets.get_mut(id) {
+                // This call did nothing, and one before it may still come.
+                Some(held) if held.earlier.is_some() => (held.stage, held.call, held.earlier) = (Stage::Unknown, held.earlier, None),
+                _ => drop(self.targets.remove(id)),
+            },
+            Record::Restored { id, .. } => {
                 self.targets.remove(id);
             }
             Record::AreaMaking { area } | Record::AreaJoined { area } => {

@@ -107,6 +107,7 @@ pub fn inspected(listed: &Listed) -> Option<Inspected> {
         started_at: String::new(),
         pid: 0,
         auto_remove: false,
+        stop_patience: None,
         log_port: None,
         is_healthy: false,
         probe: None,

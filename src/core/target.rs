@@ -1,6 +1,6 @@
 //! Owns which containers become targets and by which method. Pure.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -68,6 +68,8 @@ pub struct Inspected {
     pub pid: i32,
     /// It disappears when it stops (`--rm`).
     pub auto_remove: bool,
+    /// How long it is given to stop; `None`: for ever.
+    pub stop_patience: Option<Duration>,
     /// The port that its log driver sends to.
     pub log_port: Option<u16>,
     /// Its health check was content when it was last asked.
@@ -212,6 +214,7 @@ mod tests {
             started_at: String::new(),
             pid: 1,
             auto_remove,
+            stop_patience: Some(Duration::from_secs(10)),
             log_port: None,
             is_healthy: false,
             probe: None,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{
+    call::LateCall,
     exit::Exit,
     guard::{self, Cause, Figures},
     hand::{Deed, Reply},
@@ -299,6 +300,8 @@ pub struct Back {
     pub handed_over: Vec<String>,
     /// Targets that could not be restored: name and reason.
     pub failed: Vec<(String, String)>,
+    /// Targets that run, and may still be paused or stopped by a call that was sent: they stay the lease's.
+    pub late: Vec<LateCall>,
     /// The engine did not answer at first, or went away meanwhile.
     pub engine_lost: bool,
     /// How long the targets took.

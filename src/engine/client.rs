@@ -25,11 +25,11 @@ use crate::core::{
 /// Questions are answered in milliseconds by an engine that is well.
 pub(super) const QUESTION: Duration = Duration::from_secs(10);
 /// Freezing waits for nothing but the kernel.
-const PAUSE: Duration = Duration::from_secs(10);
+pub const PAUSE: Duration = Duration::from_secs(10);
 /// Starting runs hooks, mounts and networks.
 const START: Duration = Duration::from_secs(30);
 /// What the engine adds to the time a container is given to stop.
-pub(super) const STOP_MARGIN: Duration = Duration::from_secs(15);
+pub const STOP_MARGIN: Duration = Duration::from_secs(15);
 /// The engine's own default for a container without a stop timeout (moby, `container.DefaultStopTimeout`).
 const DEFAULT_STOP: Duration = Duration::from_secs(10);
 
@@ -165,12 +165,13 @@ impl Engine {
         if is_being_removed(&answer) { Err(EngineError::Removing) } else { Ok(of_inspection(&answer)) }
     }
 
-    /// Freezes a running container. 409 where it is paused, stopped or restarting.
+    /// Freezes a running container. 409 where it is paused, stopped or restarting. Takes as long as the engine does:
+    /// whoever waits for it sets the limit.
     ///
     /// # Errors
     /// [`EngineError`].
     pub async fn pause(&self, id: &str) -> Result<(), EngineError> {
-        bounded(PAUSE, self.docker.pause_container(id)).await
+        self.docker.pause_container(id).await.map_err(refusal)
     }
 
     /// Thaws a paused container. 500 where it is not paused (moby, `daemon/unpause.go`).
@@ -181,27 +182,17 @@ impl Engine {
         bounded(PAUSE, self.docker.unpause_container(id)).await
     }
 
-    /// Stops a container; stopped already is fine. `patience` is the container's own where `None`.
+    /// Stops a container; stopped already is fine. `patience` is the container's own where `None`. Takes as long as the
+    /// engine does, as [`Self::pause`].
     ///
     /// # Errors
     /// [`EngineError`]. The engine goes on stopping though nobody waits.
     pub async fn stop(&self, id: &str, patience: Option<Duration>) -> Result<(), EngineError> {
-        let own = match patience {
-            Some(patience) => patience,
-            None => self.own_stop_timeout(id).await?,
-        };
         let options = patience.map(|patience| {
             let seconds = i32::try_from(patience.as_millis().div_ceil(1000)).unwrap_or(i32::MAX);
             StopContainerOptionsBuilder::default().t(seconds).build()
         });
-        bounded(own.saturating_add(STOP_MARGIN), self.docker.stop_container(id, options)).await
-    }
-
-    async fn own_stop_timeout(&self, id: &str) -> Result<Duration, EngineError> {
-        let answer = bounded(QUESTION, self.docker.inspect_container(id, None::<InspectContainerOptions>)).await?;
-        let seconds = answer.config.and_then(|config| config.stop_timeout);
-        // A negative timeout means for ever; an hour is as good, and ends.
-        Ok(seconds.map_or(DEFAULT_STOP, |seconds| u64::try_from(seconds).map_or(Duration::from_hours(1), Duration::from_secs)))
+        self.docker.stop_container(id, options).await.map_err(refusal)
     }
 
     /// Starts a stopped container; running already is fine.
@@ -324,6 +315,11 @@ fn is_healthy(health: &Health) -> bool {
     }
 }
 
+/// How long a container is given to stop that has this timeout of its own, in seconds: a negative one means for ever.
+fn stop_patience(own: Option<i64>) -> Option<Duration> {
+    own.map_or(Some(DEFAULT_STOP), |seconds| u64::try_from(seconds).ok().map(Duration::from_secs))
+}
+
 fn of_inspection(answer: &ContainerInspectResponse) -> Inspected {
     let state = answer.state.as_ref();
     let is = |flag: fn(&bollard::models::ContainerState) -> Option<bool>| state.and_then(flag).unwrap_or(false);
@@ -342,6 +338,7 @@ fn of_inspection(answer: &ContainerInspectResponse) -> Inspected {
         activity,
         started_at: state.and_then(|state| state.started_at.clone()).unwrap_or_default(),
         pid: state.and_then(|state| state.pid).and_then(|pid| i32::try_from(pid).ok()).unwrap_or(0),
+        stop_patience: stop_patience(answer.config.as_ref().and_then(|config| config.stop_timeout)),
         auto_remove: answer.host_config.as_ref().and_then(|config| config.auto_remove).unwrap_or(false),
         log_port: answer.host_config.as_ref().and_then(|config| config.log_config.as_ref()).and_then(|log| {
             let options = log.config.iter().flatten().map(|(key, value)| (key.as_str(), value.as_str()));

@@ -8,7 +8,7 @@ use futures_util::{Stream, StreamExt as _};
 use jiff::Timestamp;
 
 use super::client::{Engine, EngineError, refusal};
-use crate::core::hand::{ACTIONS, Happening};
+use crate::core::hand::Happening;
 
 /// What the engine tells as it happens.
 pub struct Events {
@@ -23,11 +23,12 @@ impl fmt::Debug for Events {
 
 impl Engine {
     /// Follows what happens to containers from this time of the engine's clock on. An engine keeps its last 256
-    /// events (moby, `daemon/events/events.go`). The call itself is made when the first one is asked for.
+    /// events (moby, `daemon/events/events.go`). Only these actions are told. The call itself is made when the first one
+    /// is asked for.
     #[must_use]
-    pub fn events(&self, since: Timestamp) -> Events {
+    pub fn events(&self, since: Timestamp, actions: &[&str]) -> Events {
         let only = |key: &str, values: &[&str]| (key.to_owned(), values.iter().map(ToString::to_string).collect());
-        let filters = HashMap::from([only("type", &["container"]), only("event", &ACTIONS)]);
+        let filters = HashMap::from([only("type", &["container"]), only("event", actions)]);
         let since = format!("{}.{:09}", since.as_second(), since.subsec_nanosecond());
         let docker = self.docker.clone();
         let options = EventsOptions { since: Some(since), until: None, filters: Some(filters) };

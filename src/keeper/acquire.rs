@@ -11,7 +11,7 @@ use super::{
     Tell,
     cancel::Cancel,
     reach::Reach,
-    recover::recover,
+    recover::{Effort, recover},
     restore::AT_ONCE,
     services::{scaled, with_scaled},
     take::Taken,
@@ -180,7 +180,7 @@ impl Acquirer<'_> {
         if leases.dead.is_empty() {
             return Some((leases, lock));
         }
-        recover(self.state, (leases, lock), self.request.restore_timeout, self.tell).await;
+        recover(self.state, (leases, lock), Effort::Brief, self.tell).await;
         // What could not be put back stays dead, and is the next one's to try.
         self.look_at_leases().await
     }

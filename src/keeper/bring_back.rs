@@ -4,43 +4,88 @@
 
 use std::time::{Duration, Instant};
 
-use super::services::scale_back;
+use jiff::Timestamp;
+
+use super::{
+    calls::{Calls, Sent},
+    services::scale_back,
+};
 use crate::{
     core::{
-        record::{HeldTarget, Restored, Stage},
+        call::Call,
+        record::{HeldTarget, Restored},
         target::{Activity, Inspected, Method},
     },
     engine::client::{Engine, EngineError},
 };
 
-/// A stop that was announced and perhaps sent may still end the container: this is how long the
-/// engine's own default lets it (10 s), and a little.
-const STOP_UNDER_WAY: Duration = Duration::from_secs(11);
-/// The same for a pause that a keeper died over: freezing waits for nothing but the kernel.
-const PAUSE_UNDER_WAY: Duration = Duration::from_secs(1);
-/// And for one whose answer was lost: an engine that died over it leaves it to a runtime of its own, and one that
-/// answers again has the calls that it was sent before in its hands.
-const PAUSE_UNKNOWN: Duration = Duration::from_secs(5);
+/// So long a call that may still come is waited for at once: most come within moments, or not at all.
+const AT_ONCE: Duration = Duration::from_secs(1);
+/// Between two looks meanwhile.
+const LOOK: Duration = Duration::from_millis(50);
 
-/// Brings it back, as far as one attempt gets: looks, acts where that is needed, and looks again.
+/// How far an attempt got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Brought {
+    /// There is nothing left to do.
+    Back(Restored),
+    /// It runs, and a call that was sent may still come.
+    Late(Late),
+}
+
+/// What may still come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Late {
+    /// How it came to run.
+    pub(super) how: Restored,
+    /// Until when, by what is recorded; `None`: nobody knows.
+    pub(super) until: Option<Timestamp>,
+    /// How long from now on.
+    pub(super) left: Duration,
+}
+
+/// Brings it back, as far as one attempt gets: looks, acts where that is needed, and looks again. `seen` is when the
+/// journal was read.
 ///
 /// # Errors
 /// [`EngineError`] where another attempt may get further.
-pub(super) async fn bring_back(engine: &Engine, held: &HeldTarget) -> Result<Restored, EngineError> {
+pub(super) async fn bring_back(engine: &Engine, calls: &Calls, held: &HeldTarget, seen: Timestamp) -> Result<Brought, EngineError> {
     if let Some(scaled) = &held.target.swarm {
-        return scale_back(engine, held, scaled).await;
+        return scale_back(engine, held, scaled).await.map(Brought::Back);
     }
-    let Some(now) = look(engine, held).await? else { return Ok(Restored::Removed) };
-    if now.started_at != held.target.started_at {
-        return Ok(Restored::Theirs);
+    let begun = Instant::now();
+    loop {
+        let Some(now) = look(engine, held).await? else { return Ok(Brought::Back(Restored::Removed)) };
+        if now.started_at != held.target.started_at {
+            return Ok(Brought::Back(Restored::Theirs));
+        }
+        let (how, open) = match (held.method, now.activity) {
+            (Method::Pause, Activity::Paused) => (thaw(engine, held).await?, held.earlier),
+            // Paused containers are stopped when the engine restarts without live-restore: it ran
+            // before, so it runs again.
+            (Method::Pause | Method::Stop, Activity::Stopped) => (start(engine, held).await?, held.earlier),
+            (_, Activity::Running) => (Restored::AlreadySo, open_call(held, &now, calls, seen)),
+            (_, Activity::Restarting) | (Method::Stop, Activity::Paused) => return Ok(Brought::Back(Restored::Theirs)),
+        };
+        let is_under_way = how == Restored::AlreadySo && calls.of(&held.target.id) == Some(Sent::UnderWay);
+        let left = if is_under_way { Duration::MAX } else { open.map_or(Duration::ZERO, |call| call.left(Timestamp::now())) };
+        if left.is_zero() {
+            return Ok(Brought::Back(how));
+        }
+        // The engine goes on with a call though nobody waits for it any more: a pause that it was too busy for comes
+        // late, a stop takes its time, and a start in the meantime does nothing (304: it still runs).
+        if how == Restored::Done || begun.elapsed() >= AT_ONCE {
+            return Ok(Brought::Late(Late { how, until: open.and_then(|call| call.until()), left }));
+        }
+        tokio::time::sleep(LOOK).await;
     }
-    match (held.method, now.activity) {
-        (Method::Pause, Activity::Paused) => thaw(engine, held).await,
-        // Paused containers are stopped when the engine restarts without live-restore: it ran
-        // before, so it runs again.
-        (Method::Pause | Method::Stop, Activity::Stopped) => start(engine, held).await,
-        (_, Activity::Running) => await_call_under_way(engine, held).await,
-        (_, Activity::Restarting) | (Method::Stop, Activity::Paused) => Ok(Restored::Theirs),
+}
+
+/// What may still come to a target that runs.
+fn open_call(held: &HeldTarget, now: &Inspected, calls: &Calls, seen: Timestamp) -> Option<Call> {
+    match calls.of(&held.target.id) {
+        Some(Sent::Answered) => held.earlier,
+        Some(Sent::UnderWay | Sent::Broken) | None => held.open_call(seen, now.stop_patience),
     }
 }
 
@@ -79,34 +124,4 @@ pub(super) async fn unless_removed<T>(ask: impl AsyncFn() -> Result<T, EngineErr
         }
     }
     Ok(None)
-}
-
-/// How long a call that may still be under way is waited for, while the target runs.
-fn under_way(held: &HeldTarget) -> Duration {
-    match (held.method, held.stage) {
-        (_, Stage::Held) => Duration::ZERO,
-        (Method::Stop, Stage::Intended | Stage::Unknown) => STOP_UNDER_WAY,
-        (Method::Pause, Stage::Intended) => PAUSE_UNDER_WAY,
-        (Method::Pause, Stage::Unknown) => PAUSE_UNKNOWN,
-    }
-}
-
-/// The engine goes on with a call though nobody waits for it any more: a pause that it was too busy
-/// for comes late, a stop takes its time, and a start in the meantime does nothing (304: it still
-/// runs). So this waits until it is known which of the two it is.
-async fn await_call_under_way(engine: &Engine, held: &HeldTarget) -> Result<Restored, EngineError> {
-    let (begun, patience) = (Instant::now(), under_way(held));
-    while begun.elapsed() < patience {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        let Some(now) = look(engine, held).await? else { return Ok(Restored::Removed) };
-        if now.started_at != held.target.started_at {
-            return Ok(Restored::Theirs);
-        }
-        match now.activity {
-            Activity::Stopped => return start(engine, held).await,
-            Activity::Paused if held.method == Method::Pause => return thaw(engine, held).await,
-            Activity::Paused | Activity::Running | Activity::Restarting => {}
-        }
-    }
-    Ok(Restored::AlreadySo)
 }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::{Tell, reach::Reach};
 use crate::{
     core::{
-        hand::Happening,
+        hand::{ACTIONS, Happening},
         record::Target,
         wire::{FromKeeper, Level, Note},
     },
@@ -131,7 +131,7 @@ impl<'a> Hands<'a> {
                 Following::Not => return future::pending().await,
                 Following::From(since) => match Box::pin(self.reach.engine()).await {
                     Ok(engine) => {
-                        let events = engine.events(*since);
+                        let events = engine.events(*since, &ACTIONS);
                         self.begin(events);
                     }
                     Err(error) => self.broke(&error),
@@ -141,7 +141,7 @@ impl<'a> Hands<'a> {
                     tokio::time::sleep_until(*at).await;
                     match Box::pin(self.reach.engine()).await {
                         Ok(engine) => {
-                            self.begin(engine.events(Timestamp::now()));
+                            self.begin(engine.events(Timestamp::now(), &ACTIONS));
                             return Sign::Missed { engine_was_away };
                         }
                         Err(error) => self.broke(&error),

@@ -250,7 +250,7 @@ impl<'a> Life<'a> {
         // The last figures are looked at while everything is put back, and cost it nothing.
         let restoring = Restorer { tell: &also, ..restorer };
         let held = journal.state().clone();
-        let (mut back, last) = future::join(restoring.release(journal), senses.watch.last()).await;
+        let ((mut back, waiting), last) = future::join(restoring.release(journal), senses.watch.last()).await;
         (back.spare, back.killed) = self.look_around(&held).await;
         if let Some(sample) = last {
             tell(FromKeeper::Sample(sample));
@@ -262,6 +262,10 @@ impl<'a> Life<'a> {
         also(FromKeeper::Released(back));
         if let Some(control) = &control {
             control.finish().await;
+        }
+        if let Some(waiting) = waiting {
+            // Told to end, it leaves that recorded, for `recover`.
+            tokio::select! { _ = restorer.wait_for(waiting) => {}, _ = senses.ears.signal() => {} }
         }
     }
 

@@ -8,6 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::calls::Calls;
 use crate::{
     core::{
         address::Address,
@@ -31,6 +32,8 @@ pub struct Reach {
     /// The way to the host.
     pub shell: Shell,
     engine: RefCell<Option<Engine>>,
+    /// What was sent over it and may still be under way.
+    pub(super) calls: Calls,
 }
 
 impl Reach {
@@ -75,7 +78,7 @@ impl Reach {
             }
             tunnel = Some(opened);
         }
-        Self { endpoint, route, tunnel, shell: Shell::new(through), engine: RefCell::default() }
+        Self { endpoint, route, tunnel, shell: Shell::new(through), engine: RefCell::default(), calls: Calls::default() }
     }
 
     /// The engine's address.

@@ -6,8 +6,16 @@
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt as _, future, stream};
+use jiff::Timestamp;
 
-use super::{Tell, afterwards::Again, bring_back::bring_back, control, reach::Reach};
+use super::{
+    Tell,
+    afterwards::Again,
+    bring_back::{Brought, bring_back},
+    control,
+    late_calls::{LateTarget, Waiting},
+    reach::Reach,
+};
 use crate::{
     core::{
         order,
@@ -27,7 +35,8 @@ use crate::{
 /// Calls to the engine that are under way at once.
 pub const AT_ONCE: usize = 16;
 /// Between two attempts; an engine that restarts takes seconds.
-const RETRY: [Duration; 4] = [Duration::from_millis(20), Duration::from_millis(100), Duration::from_millis(400), Duration::from_secs(1)];
+pub(super) const RETRY: [Duration; 4] =
+    [Duration::from_millis(20), Duration::from_millis(100), Duration::from_millis(400), Duration::from_secs(1)];
 /// The first attempts at a lease's targets have at least this long, however short `--restore-timeout` is: that they are
 /// tried is no matter of taste, and a repository's file may set it.
 const FIRST: Duration = Duration::from_secs(5);
@@ -62,17 +71,28 @@ struct Deadlines {
 pub(super) struct Parting {
     journal: Journal,
     areas: Vec<Area>,
-    back: Back,
+    pub(super) back: Back,
     again: Vec<Again>,
+    late: Vec<LateTarget>,
+}
+
+/// What became of a lease's targets.
+#[derive(Default)]
+pub(super) struct Targets {
+    pub(super) back: Back,
+    again: Vec<Again>,
+    late: Vec<LateTarget>,
 }
 
 impl Restorer<'_> {
-    /// Gives back all that a lease has, and removes its journal when nothing is left.
-    pub async fn release(&self, mut journal: Journal) -> Back {
-        let own = id_of(journal.path());
+    /// Gives back all that a lease has, and removes its journal when nothing is left. Where a call may still come that
+    /// was sent, within the time limit it is waited for; what is left of that is the caller's to wait for, or to leave
+    /// recorded.
+    pub async fn release(&self, mut journal: Journal) -> (Back, Option<Waiting>) {
+        let (own, begun) = (id_of(journal.path()), Instant::now());
         if journal.state().is_empty() {
             self.finish(journal);
-            return Back::default();
+            return (Back::default(), None);
         }
         let lock = match self.state.lock_later(LOCK_PATIENCE).await {
             Ok(lock) => Some(lock),
@@ -85,7 +105,7 @@ impl Restorer<'_> {
         };
         self.mark(&mut journal);
         let leases = self.other_leases(lock.as_ref(), &own);
-        let Parting { mut journal, areas, mut back, again } = self.part(journal, &leases).await;
+        let Parting { mut journal, areas, mut back, again, late } = self.part(journal, &leases, |_| true, true).await;
         drop((leases, lock));
         (self.tell)(FromKeeper::TargetsBack(back.clone()));
         let removing = async {
@@ -94,24 +114,39 @@ impl Restorer<'_> {
         };
         let (answers, ()) = future::join(self.await_answers(&again), removing).await;
         back.answers = answers;
-        self.finish(journal);
-        back
+        self.end(journal, late, back, values::deadline(begun, self.limit)).await
+    }
+
+    /// The end of a release, which waits until this time for calls that may still come.
+    async fn end(&self, journal: Journal, late: Vec<LateTarget>, mut back: Back, deadline: Instant) -> (Back, Option<Waiting>) {
+        let mut waiting = Waiting { journal, late };
+        self.wait_until(deadline, &mut waiting, &mut back).await;
+        if waiting.late.is_empty() {
+            self.finish(waiting.journal);
+            return (back, None);
+        }
+        (back, Some(waiting))
     }
 
     /// The part of a release that others have to wait for, under the lock: afterwards only areas are left, which
-    /// count as absent.
-    pub(super) async fn part(&self, mut journal: Journal, leases: &Leases) -> Parting {
-        let (mut back, again) = self.targets(&mut journal, leases, |_| true).await;
-        let areas = self.begin_removing(&mut journal, leases, &mut back);
-        Parting { journal, areas, back, again }
+    /// count as absent. Only the targets that are meant, and areas where `has_host`.
+    pub(super) async fn part(
+        &self,
+        mut journal: Journal,
+        leases: &Leases,
+        is_meant: impl Fn(&HeldTarget) -> bool,
+        has_host: bool,
+    ) -> Parting {
+        let Targets { mut back, again, late } = self.targets(&mut journal, leases, is_meant).await;
+        let areas = if has_host { self.begin_removing(&mut journal, leases, &mut back) } else { Vec::new() };
+        Parting { journal, areas, back, again, late }
     }
 
     /// The rest for the lease of a dead holder, without the lock.
-    pub(super) async fn finish_recovery(&self, parting: Parting) -> Back {
-        let Parting { mut journal, areas, mut back, .. } = parting;
+    pub(super) async fn finish_recovery(&self, parting: Parting) -> (Back, Option<Waiting>) {
+        let Parting { mut journal, areas, mut back, late, .. } = parting;
         self.remove_areas(&mut journal, &areas, &mut back).await;
-        self.finish(journal);
-        back
+        self.end(journal, late, back, Instant::now()).await
     }
 
     /// Lets everybody know that nothing of this lease can be shared from here on.
@@ -131,7 +166,7 @@ impl Restorer<'_> {
         let own = id_of(journal.path());
         let lock = self.state.lock_later(LOCK_PATIENCE).await.ok();
         let leases = self.other_leases(lock.as_ref(), &own);
-        self.targets(journal, &leases, is_meant).await.0
+        self.targets(journal, &leases, is_meant).await.back
     }
 
     pub(super) fn note(&self, note: Note) {
@@ -149,7 +184,7 @@ impl Restorer<'_> {
         })
     }
 
-    fn record(&self, journal: &mut Journal, record: &Record) {
+    pub(super) fn record(&self, journal: &mut Journal, record: &Record) {
         self.check(journal.note(record));
     }
 
@@ -160,7 +195,7 @@ impl Restorer<'_> {
         }
     }
 
-    fn finish(&self, journal: Journal) {
+    pub(super) fn finish(&self, journal: Journal) {
         if journal.state().is_empty() {
             // Without its journal a dead keeper's socket is never looked at again.
             let socket = control::remove(&self.state.leases(), &id_of(journal.path()));
@@ -171,9 +206,9 @@ impl Restorer<'_> {
         }
     }
 
-    async fn targets(&self, journal: &mut Journal, leases: &Leases, is_meant: impl Fn(&HeldTarget) -> bool) -> (Back, Vec<Again>) {
-        let begun = Instant::now();
-        let (mut back, mut again) = (Back::default(), Vec::new());
+    async fn targets(&self, journal: &mut Journal, leases: &Leases, is_meant: impl Fn(&HeldTarget) -> bool) -> Targets {
+        let (begun, seen) = (Instant::now(), Timestamp::now());
+        let Targets { mut back, mut again, mut late } = Targets::default();
         let all: Vec<HeldTarget> = journal.state().targets.values().filter(|held| is_meant(held)).cloned().collect();
         let (handed_over, ours): (Vec<_>, Vec<_>) = all.into_iter().partition(|held| leases.holder_of(&held.target.id).is_some());
         back.handed_over = handed_over.iter().map(|held| held.target.id.clone()).collect();
@@ -188,7 +223,7 @@ impl Restorer<'_> {
             for level in order {
                 let restore = |held| async move {
                     let mut engine_lost = false;
-                    let result = self.restore(held, deadlines, &mut engine_lost).await;
+                    let result = self.restore(held, seen, deadlines, &mut engine_lost).await;
                     (held, result, engine_lost)
                 };
                 let restoring = level.iter().map(|&index| restore(&ours[index]));
@@ -197,6 +232,14 @@ impl Restorer<'_> {
                     done += 1;
                     back.engine_lost |= engine_lost;
                     (self.tell)(FromKeeper::Progress { phase: Phase::Restoring, done, total: ours.len() });
+                    let result = match result {
+                        Ok(Brought::Late(what)) => {
+                            late.push(LateTarget::new(held.clone(), what, seen));
+                            continue;
+                        }
+                        Ok(Brought::Back(how)) => Ok(how),
+                        Err(reason) => Err(reason),
+                    };
                     again.extend((result == Ok(Restored::Done)).then(|| Again { target: held.target.clone(), since: Instant::now() }));
                     if result == Ok(Restored::Theirs) && held.target.swarm.is_some() {
                         let text = format!("`{}` was scaled by somebody else and stays so", text::printable(&held.target.name));
@@ -207,7 +250,8 @@ impl Restorer<'_> {
             }
         }
         back.took = begun.elapsed();
-        (back, again)
+        back.late = late.iter().map(LateTarget::call).collect();
+        Targets { back, again, late }
     }
 
     /// Announces the removals, so that the areas count as absent for everybody else.
@@ -248,12 +292,12 @@ impl Restorer<'_> {
         }
     }
 
-    async fn restore(&self, held: &HeldTarget, deadlines: Deadlines, engine_lost: &mut bool) -> Result<Restored, String> {
+    async fn restore(&self, held: &HeldTarget, seen: Timestamp, deadlines: Deadlines, engine_lost: &mut bool) -> Result<Brought, String> {
         let mut attempt = 0;
         let mut failed = "the engine has not answered until the deadline".to_owned();
         loop {
             let deadline = if attempt == 0 { deadlines.first } else { deadlines.last };
-            match tokio::time::timeout_at(deadline.into(), self.attempt(held)).await {
+            match tokio::time::timeout_at(deadline.into(), self.attempt(held, seen)).await {
                 Ok(Ok(how)) => return Ok(how),
                 Ok(Err(error)) => {
                     *engine_lost |= error.is_engine_gone();
@@ -271,8 +315,8 @@ impl Restorer<'_> {
         }
     }
 
-    async fn attempt(&self, held: &HeldTarget) -> Result<Restored, EngineError> {
-        match bring_back(&self.reach.engine().await?, held).await {
+    pub(super) async fn attempt(&self, held: &HeldTarget, seen: Timestamp) -> Result<Brought, EngineError> {
+        match bring_back(&self.reach.engine().await?, &self.reach.calls, held, seen).await {
             Err(error) if error.is_engine_gone() => {
                 self.reach.forget_engine();
                 Err(error)
@@ -282,7 +326,7 @@ impl Restorer<'_> {
     }
 }
 
-fn outcome(held: &HeldTarget, result: Result<Restored, String>, back: &mut Back) -> Record {
+pub(super) fn outcome(held: &HeldTarget, result: Result<Restored, String>, back: &mut Back) -> Record {
     let id = held.target.id.clone();
     match result {
         Ok(how) => {

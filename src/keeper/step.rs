@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::{acquire::Acquirer, restore::Restorer, services::scaled};
 use crate::{
     core::{
+        call::awaited,
         guard::{Cause, Figures},
         hook::Facts,
         record::Stage,
@@ -77,6 +78,9 @@ impl Restorer<'_> {
         if let Some((name, reason)) = back.failed.first() {
             let text = format!("`{}` cannot be given back yet: {}", text::printable(name), text::printable(reason));
             (self.tell)(FromKeeper::Note(Note::new(Level::Warning, text)));
+        }
+        if let Some(late) = awaited(&back.late) {
+            (self.tell)(FromKeeper::Note(Note::new(Level::Warning, format!("{late}: that is waited for at the end"))));
         }
         (self.tell)(FromKeeper::StepUndone { running: back.running, restored: back.restored, took: back.took });
     }

@@ -1,13 +1,15 @@
 //! Owns taking the targets: which of the chosen containers, by which method, all at once, each
 //! intent on disk before its act. Runs in the keeper.
 
-use std::{collections::HashMap, time::Duration};
+use std::{cell::Cell, collections::HashMap, time::Duration};
 
 use futures_util::{StreamExt as _, stream};
+use jiff::Timestamp;
 
 use super::{acquire::Acquirer, restore::AT_ONCE};
 use crate::{
     core::{
+        call::{Call, awaited},
         cgroup::Measured,
         claim::{Claim, claim},
         order,
@@ -18,13 +20,16 @@ use crate::{
         text,
         wire::{FromKeeper, Level, Note, Phase, Room, RoomTarget},
     },
-    engine::client::{Engine, EngineError},
+    engine::client::{Engine, EngineError, PAUSE, STOP_MARGIN},
     host::reclaim::PidAndId,
     lease::{journal::Journal, leases::Leases},
 };
 
 /// Between two attempts to freeze what the kernel could not freeze; the runtime itself has tried for a second or more.
 const BUSY_RETRY: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(500)];
+
+/// A container that may take for ever to stop (a stop timeout of -1) is waited for no longer; its stop goes on.
+const ENDLESS_STOP: Duration = Duration::from_mins(1);
 
 /// A container that is ours to take, as it is now.
 pub(super) struct Candidate {
@@ -66,7 +71,7 @@ impl Acquirer<'_> {
             (now, listed)
         });
         let inspected: Vec<_> = stream::iter(inspecting).buffered(AT_ONCE).collect().await;
-        let mut taken = Taken::default();
+        let (mut taken, at) = (Taken::default(), Timestamp::now());
         let mut candidates = Vec::with_capacity(total);
         for (now, listed) in inspected {
             let now = match now {
@@ -87,7 +92,8 @@ impl Acquirer<'_> {
             let other = leases.holder_of(&target.id).map(|(_, held)| held);
             let original = own.or(other).map_or(&target, |held| &held.target).clone();
             let held = |method| room_target(&original, memory_bytes, method);
-            match claim(&now, own, other) {
+            let late = leases.late_call(&target.id, at);
+            match claim(&now, own, other, late.is_some()) {
                 Claim::Take => {
                     let announced = own.is_some();
                     let comes_back = comes_back(&listed, &now, |_| true);
@@ -96,7 +102,7 @@ impl Acquirer<'_> {
                 }
                 Claim::Ours(method) => {
                     taken.joined.push(held(method));
-                    self.record(journal, &Record::Taken { id: target.id, unknown: None });
+                    self.record(journal, &Record::Taken { id: target.id, unknown: None, call: None });
                     taken.reclaimable.push(pid_and_id);
                 }
                 Claim::Join(method) => {
@@ -107,6 +113,10 @@ impl Acquirer<'_> {
                         Ok(()) => taken.joined.push(held),
                         Err(error) => self.note(Note::new(Level::Warning, format!("`{name}` is not shared: {error}"))),
                     }
+                }
+                Claim::Awaited => {
+                    let why = awaited(late.as_slice()).unwrap_or_default();
+                    self.note(Note::new(Level::Warning, format!("{why}, by another run: it is left to that one")));
                 }
                 Claim::PausedByOther => self.note(Note::new(Level::Info, format!("`{name}` was paused by somebody else and stays so"))),
                 Claim::NotRunning => self.note(Note::new(Level::Detail, format!("`{name}` does not run"))),
@@ -135,20 +145,34 @@ impl Acquirer<'_> {
 
     pub(super) async fn take_all(&self, engine: &Engine, journal: &mut Journal, mut taken: Taken, room: &mut Room) -> Taken {
         let candidates = std::mem::take(&mut taken.candidates);
-        let intent = |(candidate, method): &(Candidate, Method)| Record::Taking { target: candidate.target.clone(), method: *method };
-        let intents: Vec<_> = candidates.iter().map(intent).collect();
+        let (at, longest) = (Timestamp::now(), candidates.iter().map(|(one, method)| self.waits_for(one, *method)).max());
+        let intent = |(index, (candidate, method)): (usize, &(Candidate, Method))| {
+            // So many rounds of calls come first.
+            let behind = longest.unwrap_or_default().saturating_mul(u32::try_from(index / AT_ONCE).unwrap_or(u32::MAX));
+            let call = match method {
+                Method::Pause => Call::pause(at, behind),
+                Method::Stop => Call::stop(at, self.stop_patience(candidate), behind),
+            };
+            Record::Taking { target: candidate.target.clone(), method: *method, call: Some(call) }
+        };
+        let intents: Vec<_> = candidates.iter().enumerate().map(intent).collect();
         let total = candidates.len();
         if !intents.is_empty() && !self.cancel.is_said() {
             if let Err(error) = journal.intend(&intents) {
                 self.shortfall(format!("no container is paused: {error}"), None);
             } else {
-                let taking = candidates.into_iter().map(|(candidate, method)| self.take(engine, candidate, method));
+                let is_begun: Vec<_> = candidates.iter().map(|(one, _)| (one.target.id.clone(), Cell::new(false))).collect();
+                let taking = candidates.into_iter().zip(&is_begun).map(|((candidate, method), (_, is_begun))| async move {
+                    is_begun.set(true);
+                    self.take(engine, candidate, method).await
+                });
                 let mut results = stream::iter(taking).buffer_unordered(AT_ONCE);
                 let mut done = 0;
                 (self.tell)(FromKeeper::Progress { phase: Phase::Pausing, done, total });
                 let patience = self.cancel.patience();
                 tokio::pin!(patience);
-                // What is not known after the patience stays announced in the journal: restoring looks at it.
+                // What is not known after the patience stays announced in the journal, and its call goes on: restoring
+                // looks at it.
                 while let Some((candidate, method, result)) =
                     tokio::select! { result = results.next() => result, () = &mut patience => None }
                 {
@@ -161,6 +185,10 @@ impl Acquirer<'_> {
                         taken.reclaimable.extend((method == Method::Pause).then(|| pid_and_id(&candidate)));
                         room.targets.push(room_target(&candidate.target, candidate.memory_bytes, method));
                     }
+                }
+                drop(results);
+                for (id, _) in is_begun.into_iter().filter(|(_, is_begun)| !is_begun.get()) {
+                    self.record(journal, &Record::NotTaken { id, reason: CANCELLED.to_owned() });
                 }
             }
         }
@@ -180,7 +208,7 @@ impl Acquirer<'_> {
                 Method::Pause => self.pause(engine, id).await,
                 Method::Stop => match &candidate.target.swarm {
                     Some(scaled) => engine.scale_to_zero(id, scaled, self.request.stop_timeout).await,
-                    None => engine.stop(id, self.request.stop_timeout).await,
+                    None => self.stop(engine, &candidate).await,
                 },
             };
             act.map_err(NotTaken::Engine)
@@ -190,35 +218,77 @@ impl Acquirer<'_> {
 
     /// A busy machine's freezer is asked again.
     async fn pause(&self, engine: &Engine, id: &str) -> Result<(), EngineError> {
-        for pause in BUSY_RETRY {
-            match engine.pause(id).await {
-                Err(error) if error.is_freezer_busy() && !self.cancel.is_said() => tokio::time::sleep(pause).await,
-                done => return done,
+        for pause in BUSY_RETRY.map(Some).into_iter().chain([None]) {
+            let (engine, own) = (engine.clone(), id.to_owned());
+            let done = self.send(id, PAUSE, async move { engine.pause(&own).await }).await;
+            match (done, pause) {
+                (Err(error), Some(pause)) if error.is_freezer_busy() && !self.cancel.is_said() => tokio::time::sleep(pause).await,
+                (done, _) => return done,
             }
         }
-        engine.pause(id).await
+        Ok(())
+    }
+
+    async fn stop(&self, engine: &Engine, candidate: &Candidate) -> Result<(), EngineError> {
+        let (engine, id, patience) = (engine.clone(), candidate.target.id.clone(), self.request.stop_timeout);
+        let limit = self.waits_for(candidate, Method::Stop);
+        self.send(&candidate.target.id, limit, async move { engine.stop(&id, patience).await }).await
+    }
+
+    /// Sends a call and waits so long for its answer; it goes on after that.
+    async fn send(
+        &self,
+        id: &str,
+        limit: Duration,
+        call: impl Future<Output = Result<(), EngineError>> + Send + 'static,
+    ) -> Result<(), EngineError> {
+        match tokio::time::timeout(limit, self.reach.calls.send(id, call)).await {
+            Ok(answered) => answered.unwrap_or_else(|_| Err(EngineError::Lost { cause: "the call was given up".to_owned() })),
+            Err(_) => Err(EngineError::Silent { after: limit }),
+        }
+    }
+
+    /// How long the container is given to stop; `None`: for ever.
+    fn stop_patience(&self, candidate: &Candidate) -> Option<Duration> {
+        self.request.stop_timeout.or(candidate.now.stop_patience)
+    }
+
+    /// How long the answer to its call is waited for.
+    fn waits_for(&self, candidate: &Candidate, method: Method) -> Duration {
+        match method {
+            Method::Pause => PAUSE,
+            Method::Stop => self.stop_patience(candidate).unwrap_or(ENDLESS_STOP).saturating_add(STOP_MARGIN),
+        }
     }
 
     fn outcome(&self, candidate: &Candidate, method: Method, result: Result<(), NotTaken>) -> Record {
         let id = candidate.target.id.clone();
         let error = match result {
-            Ok(()) => return Record::Taken { id, unknown: None },
-            Err(NotTaken::Cancelled) => return Record::NotTaken { id, reason: "cancelled".to_owned() },
+            Ok(()) => return Record::Taken { id, unknown: None, call: None },
+            Err(NotTaken::Cancelled) => return Record::NotTaken { id, reason: CANCELLED.to_owned() },
             Err(NotTaken::Engine(error)) => error,
         };
         let verb = if method == Method::Pause { "pause" } else { "stop" };
         let reason = text::printable(&error.to_string());
         // Paused already, by the late call of a keeper before this one: ours all the same.
         if candidate.announced && error.is_conflict() {
-            return Record::Taken { id, unknown: Some(reason) };
+            return Record::Taken { id, unknown: Some(reason), call: None };
         }
         if !error.is_not_found() {
             let hint = "wait until it is up, or leave it out with --keep".to_owned();
             self.shortfall(format!("cannot {verb} `{}`: {reason}", text::printable(&candidate.target.name)), Some(hint));
         }
-        if error.is_outcome_unknown() { Record::Taken { id, unknown: Some(reason) } } else { Record::NotTaken { id, reason } }
+        if !error.is_outcome_unknown() {
+            return Record::NotTaken { id, reason };
+        }
+        // One that is not answered is under way still; of the others this much may be left.
+        let is_broken = method == Method::Pause && !matches!(error, EngineError::Silent { .. });
+        Record::Taken { id, unknown: Some(reason), call: is_broken.then(|| Call::broken_pause(Timestamp::now())) }
     }
 }
+
+/// Why an announced target was not taken, in the journal.
+const CANCELLED: &str = "cancelled";
 
 enum NotTaken {
     Cancelled,

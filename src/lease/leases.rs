@@ -10,7 +10,9 @@ use super::{
     journal::{Journal, JournalError, Looked},
     state_dir::{StateDir, StateLock},
 };
-use crate::core::{record::LeaseState, route::Prefix};
+use jiff::Timestamp;
+
+use crate::core::{call::LateCall, record::LeaseState, route::Prefix};
 
 /// Everything that is recorded in a state directory.
 #[derive(Debug, Default)]
@@ -74,6 +76,13 @@ impl Leases {
     #[must_use]
     pub fn holder_of(&self, container: &str) -> Option<(&str, &crate::core::record::HeldTarget)> {
         self.holding().find_map(|(lease, state)| Some((lease.as_str(), state.targets.get(container)?)))
+    }
+
+    /// The call of any other lease, whatever becomes of it, that may still pause or stop this container after this moment.
+    #[must_use]
+    pub fn late_call(&self, container: &str, now: Timestamp) -> Option<LateCall> {
+        let states = self.live.iter().map(|(_, state)| state).chain(self.dead.iter().map(Journal::state));
+        states.flat_map(|state| state.late_calls(now)).find(|call| call.id == container)
     }
 
     /// The leases that keep what they have on this host; `None` is this machine. The same path is another area elsewhere.

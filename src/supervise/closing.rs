@@ -9,6 +9,7 @@ use super::{drive::Drive, watch::Seen};
 use crate::{
     core::{
         build_site::BuildSite,
+        call::awaited,
         exit::{self, Exit},
         history::Past,
         killed::Killed,
@@ -113,11 +114,14 @@ impl Drive<'_> {
     fn say_what_is_left(&mut self) -> bool {
         match &self.back {
             Some(back) => {
-                let left = summary::not_back(back);
+                let (late, left) = (awaited(&back.late), summary::not_back(back));
+                if let Some(line) = &late {
+                    self.say.warning(format!("{line}; the keeper waits for that"), Some("`makeroom status` shows it"));
+                }
                 if let Some(line) = &left {
                     self.say.error(line, None, Some("makeroom recover"));
                 }
-                left.is_none()
+                late.is_none() && left.is_none()
             }
             None if self.plan.lease.is_some() && self.lingering.is_none() && !self.holds_nothing() => {
                 let (line, hint) = if self.keeper.is_some() {

@@ -25,6 +25,7 @@ mod hooks;
 mod inherit;
 mod journal;
 mod kills;
+mod late_calls;
 mod leases;
 mod linger;
 mod plan;

@@ -1,6 +1,7 @@
 //! Every prefix of every sequence of records, by record and by byte.
 
 use super::*;
+use crate::core::call;
 
 fn target(id: &str) -> Target {
     Target {
@@ -41,11 +42,11 @@ fn opened_as(releasing: bool) -> Record {
 }
 
 fn taking(id: &str) -> Record {
-    Record::Taking { target: target(id), method: Method::Pause }
+    Record::Taking { target: target(id), method: Method::Pause, call: Some(Call::pause(Timestamp::UNIX_EPOCH, Duration::ZERO)) }
 }
 
 fn taken(id: &str) -> Record {
-    Record::Taken { id: id.to_owned(), unknown: None }
+    Record::Taken { id: id.to_owned(), unknown: None, call: None }
 }
 
 fn restored(id: &str) -> Record {
@@ -91,7 +92,7 @@ fn sequences() -> Vec<Vec<(Record, &'static str)>> {
         vec![
             (opened(), ""),
             (taking("a"), "a?"),
-            (Record::Taken { id: "a".to_owned(), unknown: Some("timed out".to_owned()) }, "a!"),
+            (Record::Taken { id: "a".to_owned(), unknown: Some("timed out".to_owned()), call: None }, "a!"),
             (Record::NotRestored { id: "a".to_owned(), reason: "500".to_owned() }, "a!"),
             (restored("a"), ""),
             // Stopped with Ctrl-Z and continued: the same target is taken again.
@@ -160,9 +161,9 @@ fn a_changed_byte_anywhere_in_a_finished_line_is_noticed() {
 
 #[test]
 fn a_journal_of_a_newer_makeroom_is_refused_even_with_records_that_are_unknown() {
-    for json in [r#"{"record":"opened","version":5,"lease":"l"}"#, r#"{"record":"blessed","version":7}"#] {
+    for json in [r#"{"record":"opened","version":6,"lease":"l"}"#, r#"{"record":"blessed","version":7}"#] {
         let journal = format!("{:08x} {json}\n", crc32fast::hash(json.as_bytes()));
-        assert!(matches!(read(journal.as_bytes()), Err(Unreadable::Newer { version: 5 | 7 })), "{json}");
+        assert!(matches!(read(journal.as_bytes()), Err(Unreadable::Newer { version: 6 | 7 })), "{json}");
     }
     let unknown = r#"{"record":"blessed"}"#;
     let journal = format!("{:08x} {unknown}\n", crc32fast::hash(unknown.as_bytes()));
@@ -173,7 +174,7 @@ fn a_journal_of_a_newer_makeroom_is_refused_even_with_records_that_are_unknown()
 fn nothing_that_a_record_holds_can_break_its_line() {
     let mut hostile = target("a");
     hostile.name = "web\n00000000 {}\u{1b}[31m\"".to_owned();
-    let text = line(&Record::Taking { target: hostile.clone(), method: Method::Stop });
+    let text = line(&Record::Taking { target: hostile.clone(), method: Method::Stop, call: None });
     assert_eq!(text.matches('\n').count(), 1);
     assert_eq!(read(text.as_bytes()).expect("readable").targets["a"].target, hostile);
 }
@@ -200,7 +201,7 @@ fn a_target_of_the_version_before_services_were_scaled_is_a_container() {
 fn a_scaled_service_is_read_as_it_was_written() {
     let swarm = Some(Scaled { replicas: 2, tasks: vec!["web.1.t".to_owned()] });
     let service = Target { swarm, ..target("s") };
-    let journal = line(&Record::Taking { target: service.clone(), method: Method::Stop });
+    let journal = line(&Record::Taking { target: service.clone(), method: Method::Stop, call: None });
     assert_eq!(read(journal.as_bytes()).expect("readable").targets["s"].target, service);
 }
 
@@ -224,4 +225,46 @@ fn a_run_inside_has_what_the_one_around_it_sees_to() {
         let has = (plain.sees_to(timeout, guard.as_ref()), around.sees_to(timeout, guard.as_ref()));
         assert_eq!(has, (without, with), "{timeout:?} {guard:?}");
     }
+}
+
+#[test]
+fn a_call_that_was_announced_stays_open_until_its_outcome_is_known_whatever_is_sent_after_it() {
+    let at = |second| Timestamp::from_second(second).expect("a time");
+    let taking =
+        |second| Record::Taking { target: target("a"), method: Method::Pause, call: Some(Call::pause(at(second), Duration::ZERO)) };
+    let not_taken = || Record::NotTaken { id: "a".to_owned(), reason: "cancelled".to_owned() };
+    let unknown = |call| Record::Taken { id: "a".to_owned(), unknown: Some("lost".to_owned()), call };
+    let short = Call { at: at(7), limit: Some(Duration::from_secs(5)) };
+    for (records, open) in [
+        (vec![taking(1)], Some(Some(Call::pause(at(1), Duration::ZERO)))),
+        (vec![taking(1), taken("a")], Some(None)),
+        (vec![taking(1), not_taken()], None),
+        (vec![taking(1), unknown(None)], Some(Some(Call::pause(at(1), Duration::ZERO)))),
+        (vec![taking(1), unknown(Some(short))], Some(Some(short))),
+        // Its keeper died, and the next one sent another.
+        (vec![taking(1), taking(2)], Some(Some(Call::pause(at(2), Duration::ZERO)))),
+        (vec![taking(2), taking(1)], Some(Some(Call::pause(at(2), Duration::ZERO)))),
+        (vec![taking(1), taking(2), taken("a")], Some(Some(Call::pause(at(1), Duration::ZERO)))),
+        (vec![taking(1), taking(2), taking(3), taken("a")], Some(Some(Call::pause(at(2), Duration::ZERO)))),
+        (vec![taking(1), taking(2), not_taken()], Some(Some(Call::pause(at(1), Duration::ZERO)))),
+        (vec![taking(1), taking(2), not_taken(), not_taken()], None),
+        (vec![taking(1), taking(2), restored("a")], None),
+        (vec![taking(1), restored("a"), taking(2), taken("a")], Some(None)),
+    ] {
+        let mut state = LeaseState::default();
+        records.iter().for_each(|record| state.apply(record));
+        assert_eq!(state.targets.get("a").map(|held| held.open_call(at(99), None)), open, "{records:?}");
+    }
+}
+
+#[test]
+fn a_call_of_a_journal_that_does_not_tell_counts_from_when_it_was_seen() {
+    let seen = Timestamp::from_second(50).expect("a time");
+    let open = |method| {
+        let mut state = LeaseState::default();
+        state.apply(&Record::Taking { target: target("a"), method, call: None });
+        state.targets["a"].open_call(seen, Some(Duration::from_secs(60))).map(|call| call.left(seen))
+    };
+    assert_eq!(open(Method::Pause), Some(call::MARGIN));
+    assert_eq!(open(Method::Stop), Some(call::MARGIN + Duration::from_secs(60)));
 }
