@@ -11,8 +11,8 @@ use super::{target::Method, text};
 
 /// How late a call may come, beyond what the engine may take for it.
 pub const MARGIN: Duration = Duration::from_secs(30);
-/// The same for one that the engine has answered with an error of its own, or whose connection broke: an engine that
-/// died over a pause leaves it to a runtime that goes on alone.
+/// The same for one that the engine has answered with an error of its own, and for a pause whose connection broke: an
+/// engine that died over it leaves it to a runtime that goes on alone.
 const AFTERMATH: Duration = Duration::from_secs(5);
 
 /// A call that may still take effect.
@@ -38,11 +38,17 @@ impl Call {
         Self { at, limit: patience.map(|patience| patience.saturating_add(behind).saturating_add(MARGIN)) }
     }
 
-    /// What is left of a pause when its connection broke, or the engine has answered with an error of its own, now.
-    /// A stop is not shortened by that: the engine gives the container its time all the same.
+    /// What is left of a call that the engine has answered now, with an error of its own; and of a pause whose
+    /// connection broke. A stop's goes on: the engine gives the container its time all the same.
     #[must_use]
-    pub fn broken_pause(at: Timestamp) -> Self {
+    pub fn broken(at: Timestamp) -> Self {
         Self { at, limit: Some(AFTERMATH) }
+    }
+
+    /// One that did nothing, and comes no more.
+    #[must_use]
+    pub fn over(at: Timestamp) -> Self {
+        Self { at, limit: Some(Duration::ZERO) }
     }
 
     /// Until when it may come; `None`: for ever.
@@ -148,9 +154,10 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_whose_connection_broke_comes_soon_or_never() {
-        assert_eq!(Call::broken_pause(at(110)).left(at(110)), seconds(5));
-        assert_eq!(Call::broken_pause(at(110)).left(at(115)), Duration::ZERO);
+    fn a_call_that_was_answered_with_an_error_comes_soon_or_never() {
+        assert_eq!(Call::broken(at(110)).left(at(110)), seconds(5));
+        assert_eq!(Call::broken(at(110)).left(at(115)), Duration::ZERO);
+        assert_eq!(Call::over(at(110)).left(at(110)), Duration::ZERO);
     }
 
     #[test]

@@ -40,6 +40,8 @@ pub(super) const RETRY: [Duration; 4] =
 /// The first attempts at a lease's targets have at least this long, however short `--restore-timeout` is: that they are
 /// tried is no matter of taste, and a repository's file may set it.
 const FIRST: Duration = Duration::from_secs(5);
+/// A call that may still come is waited for so long before a release counts as done; then its keeper goes on alone.
+const LATE: Duration = Duration::from_secs(6);
 /// Everybody who holds the state directory's lock longer than this is stuck; what is ours is given back all the same.
 const LOCK_PATIENCE: Duration = Duration::from_secs(20);
 
@@ -114,7 +116,7 @@ impl Restorer<'_> {
         };
         let (answers, ()) = future::join(self.await_answers(&again), removing).await;
         back.answers = answers;
-        self.end(journal, late, back, values::deadline(begun, self.limit)).await
+        self.end(journal, late, back, values::deadline(begun, self.limit.min(LATE))).await
     }
 
     /// The end of a release, which waits until this time for calls that may still come.

@@ -272,7 +272,7 @@ impl Acquirer<'_> {
         let reason = text::printable(&error.to_string());
         // Paused already, by the late call of a keeper before this one: ours all the same.
         if candidate.announced && error.is_conflict() {
-            return Record::Taken { id, unknown: Some(reason), call: None };
+            return Record::Taken { id, unknown: Some(reason), call: Some(Call::over(Timestamp::now())) };
         }
         if !error.is_not_found() {
             let hint = "wait until it is up, or leave it out with --keep".to_owned();
@@ -282,8 +282,12 @@ impl Acquirer<'_> {
             return Record::NotTaken { id, reason };
         }
         // One that is not answered is under way still; of the others this much may be left.
-        let is_broken = method == Method::Pause && !matches!(error, EngineError::Silent { .. });
-        Record::Taken { id, unknown: Some(reason), call: is_broken.then(|| Call::broken_pause(Timestamp::now())) }
+        let is_short = match &error {
+            EngineError::Refused { .. } => true,
+            EngineError::Lost { .. } => method == Method::Pause,
+            _ => false,
+        };
+        Record::Taken { id, unknown: Some(reason), call: is_short.then(|| Call::broken(Timestamp::now())) }
     }
 }
 

@@ -15,6 +15,7 @@ use crate::support::{
     proxy::{Deed, Moment, Proxy},
     services::Services,
     site::Site,
+    wait_within,
 };
 
 const MESSAGE: &str = "{\"message\":\"said the proxy\"}";
@@ -125,9 +126,9 @@ fn play_one(services: &Services, (call, nth, method, reply): &Row) -> Came {
         let _ = site.makeroom(["recover"]).limit(Duration::from_secs(50)).run();
         return Came::NotToIt(format!("the call was never made\n{}", done.err));
     }
-    if nth.is_none() {
-        proxy.forget();
-    }
+    proxy.forget();
+    // What may still come is waited for by the keeper.
+    wait_within(Duration::from_mins(1), "the keeper is done", || site.keepers().is_empty());
     if !site.journals().is_empty() {
         let recover = site.makeroom(["recover"]).limit(Duration::from_secs(50)).run();
         if recover.code() != Some(0) {
@@ -225,7 +226,8 @@ fn an_engine_that_does_not_answer_a_pause_holds_the_build_up_for_seconds_only() 
         let site = Site::behind(&proxy);
         let services = site.services(1);
         proxy.on("pause", Some(1), Deed::Silence(moment));
-        site.makeroom(["--pause", &services.all(), "sh", "-c", "exit 3"]).run().expect_code(3).expect_said("cannot pause");
+        let run = site.makeroom(["--pause", &services.all(), "sh", "-c", "exit 3"]).limit(Duration::from_secs(30)).run();
+        run.expect_code(3).expect_said("cannot pause");
         assert!(services.are("running"), "{moment:?}: {:?}", services.statuses());
     }
 }

@@ -68,6 +68,8 @@ struct Shared {
     hangs: Mutex<Vec<String>>,
     seen: Mutex<HashMap<String, usize>>,
     ended: Mutex<bool>,
+    /// How often everything was let through: whoever is kept in silence since before is cut.
+    forgotten: Mutex<usize>,
     end: Condvar,
 }
 
@@ -89,6 +91,7 @@ impl Proxy {
             hangs: Mutex::default(),
             seen: Mutex::default(),
             ended: Mutex::default(),
+            forgotten: Mutex::default(),
             end: Condvar::new(),
         });
         let all = Arc::clone(&shared);
@@ -131,10 +134,12 @@ impl Proxy {
         self.shared.hangs.lock().expect("unpoisoned").push(about.to_owned());
     }
 
-    /// Lets everything through from now on.
+    /// Lets everything through from now on, and cuts the calls that are kept in silence.
     pub fn forget(&self) {
         self.shared.hangs.lock().expect("unpoisoned").clear();
         self.shared.rules.lock().expect("unpoisoned").clear();
+        *self.shared.forgotten.lock().expect("unpoisoned") += 1;
+        self.shared.end.notify_all();
     }
 
     /// How many calls of this kind came.
@@ -147,6 +152,7 @@ impl Proxy {
 impl Drop for Proxy {
     fn drop(&mut self) {
         *self.shared.ended.lock().expect("unpoisoned") = true;
+        *self.shared.forgotten.lock().expect("unpoisoned") += 1;
         self.shared.end.notify_all();
         for (_, _, deed) in &*self.shared.rules.lock().expect("unpoisoned") {
             if let Deed::Hold(_, gate) = deed {
@@ -216,8 +222,9 @@ impl Shared {
     }
 
     fn wait_for_the_end(&self) {
-        let ended = self.ended.lock().expect("unpoisoned");
-        drop(self.end.wait_while(ended, |ended| !*ended).expect("unpoisoned"));
+        let forgotten = self.forgotten.lock().expect("unpoisoned");
+        let before = *forgotten;
+        drop(self.end.wait_while(forgotten, |forgotten| *forgotten == before).expect("unpoisoned"));
     }
 }
 
