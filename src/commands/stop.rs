@@ -143,7 +143,7 @@ fn end(state: &StateDir, lease: &str, settings: &Settings, say: &mut Say) -> Res
             Err(silent) => silent,
         };
         let lock = state.lock(settings.restore_timeout).map_err(|error| error.to_string())?;
-        match Journal::look(&state.leases().join(format!("{lease}.journal"))).map_err(|error| error.to_string())? {
+        match Journal::look(state, lease).map_err(|error| error.to_string())? {
             Looked::Gone => return Ok(None),
             // Its `start` still makes room, and its keeper listens when that is done.
             Looked::Live(_) if Instant::now() < deadline => {
@@ -169,7 +169,7 @@ async fn restore(state: &StateDir, journal: Journal, settings: &Settings) -> End
 
 /// Asks the lease's keeper, and waits until it has put everything back.
 fn ask(state: &StateDir, lease: &str, patience: Duration, say: &mut Say) -> io::Result<Back> {
-    let mut stream = control::connect(&state.leases(), lease)?;
+    let mut stream = control::connect(state.leases(), lease)?;
     stream.set_read_timeout(Some(patience))?;
     stream.write_all(wire::line(&ToKeeper::Release).as_bytes())?;
     let mut inbox = Inbox::default();

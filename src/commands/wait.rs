@@ -84,7 +84,11 @@ pub(super) fn is_inside(lease: &str, settings: &Settings) -> bool {
 
 fn look(state: &StateDir, need_bytes: u64, host: Option<&Prefix>) -> Result<(Turn, StateLock), StateDirError> {
     let lock = state.lock(Duration::ZERO)?;
-    let leases = Leases::look(state, &lock, None).map_err(|source| StateDirError::Io { path: state.path().to_owned(), source })?;
+    let leases = Leases::look(state, &lock, None).unwrap_or_else(Leases::unseen);
+    // A build that cannot be seen may hold the machine: whether it does is known in a moment, or when the wait is over.
+    if leases.why_unseen().is_some() {
+        return Ok((Turn::Soon, lock));
+    }
     // One that is just begun may be of this host.
     let beside = leases.live.iter().map(|(_, state)| state).filter(|state| state.opened.is_none() || state.host() == host);
     Ok((turn::turn(need_bytes, beside), lock))

@@ -308,6 +308,9 @@ pub enum Unreadable {
     /// A finished line does not hold what was written.
     #[error("line {line} is damaged")]
     Damaged { line: usize },
+    /// It is more than was ever written.
+    #[error("it has {bytes} bytes, and none of ours has more than {most}")]
+    Large { bytes: u64, most: u64 },
     /// Written by a makeroom that knows more.
     #[error("it was written in version {version}, and this makeroom reads up to {VERSION}")]
     Newer { version: u32 },
