@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    cli::{RoomArgs, StopArgs},
+    cli::{HostArgs, RoomArgs, StopArgs},
     config::{self, Settings},
     core::{
         record::{Kind, LeaseState, Opened},
@@ -34,7 +34,8 @@ const ASK_AGAIN: Duration = Duration::from_millis(50);
 #[must_use]
 pub fn stop(args: &StopArgs) -> ExitCode {
     outlive_limits();
-    let room = RoomArgs { restore_timeout: args.restore_timeout, ..RoomArgs::default() };
+    let host = HostArgs { vm_shell: args.vm_shell.clone(), ..HostArgs::default() };
+    let room = RoomArgs { restore_timeout: args.restore_timeout, host, ..RoomArgs::default() };
     let settings = match config::settle_apart(&room, &args.common) {
         Ok(settings) => settings,
         Err(error) => return super::refuse(&error),
@@ -154,15 +155,18 @@ fn end(state: &StateDir, lease: &str, settings: &Settings, say: &mut Say) -> Res
             Looked::Dead(journal) => {
                 drop(lock);
                 debug_assert_eq!(id_of(journal.path()), lease);
-                return super::block_on(async { Ok(Some(restore(state, *journal, settings).await)) });
+                return super::block_on(async { Ok(Some(restore(state, *journal, settings, say).await)) });
             }
         }
     }
 }
 
-async fn restore(state: &StateDir, journal: Journal, settings: &Settings) -> Ended {
+async fn restore(state: &StateDir, journal: Journal, settings: &Settings, say: &mut Say) -> Ended {
     let abandoned = journal.state().clone();
-    let reach = Reach::recorded(abandoned.opened.as_ref(), &id_of(journal.path()));
+    let reach = Reach::recorded(abandoned.opened.as_ref(), settings.vm_shell.as_ref(), &id_of(journal.path()));
+    if let Some(note) = reach.refusal(&abandoned) {
+        say.note(&note);
+    }
     let restorer = Restorer { state, reach: &reach, limit: settings.restore_timeout, afterwards: Afterwards::default(), tell: &|_| {} };
     Ended { back: restorer.release(journal).await, abandoned: Some(abandoned) }
 }

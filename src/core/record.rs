@@ -12,10 +12,15 @@ use std::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{guard, route::Prefix, swarm::Scaled, target::Method};
+use super::{
+    guard,
+    swarm::Scaled,
+    target::Method,
+    way::{self, Way},
+};
 
 /// The version of the records that this makeroom writes and understands.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// A process that cannot be mistaken for another one that got its pid later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,9 +61,9 @@ pub struct Opened {
     #[serde(default)]
     pub certificates: Option<String>,
     /// The way to the host; `None` where that is this machine. Since version 2: a makeroom that does
-    /// not know it would look for the swap on the wrong machine.
-    #[serde(default)]
-    pub host: Option<Prefix>,
+    /// not know it would look for the swap on the wrong machine. Since version 5 by its parts: what is run is not read.
+    #[serde(default, deserialize_with = "way::read")]
+    pub host: Option<Way>,
     /// Until when the lease of a run is kept after its build, by this clock; it is of [`Kind::Start`] from then on.
     #[serde(default)]
     pub lingers_until: Option<Timestamp>,
@@ -234,7 +239,7 @@ pub struct LeaseState {
 impl LeaseState {
     /// The way to the host that its areas are on; `None` for this machine.
     #[must_use]
-    pub fn host(&self) -> Option<&Prefix> {
+    pub fn host(&self) -> Option<&Way> {
         self.opened.as_ref()?.host.as_ref()
     }
 
@@ -362,3 +367,5 @@ fn version_of(json: &[u8]) -> Option<u32> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod version_4;

@@ -105,7 +105,7 @@ impl Acquirer<'_> {
             return Acquired::Covered;
         }
         let looked = self.look_at_host(found.as_ref()).await;
-        room.host = self.reach.host().map(|host| host.name);
+        room.host = self.reach.host().map(|host| host.prefix().name);
         room.need_bytes = self.request.need_bytes;
         room.available_before_bytes = looked.as_ref().and_then(|looked| Some(looked.memory?.available_bytes));
         let gap_bytes = self.gap_bytes(looked.as_ref());
@@ -180,7 +180,7 @@ impl Acquirer<'_> {
         if leases.dead.is_empty() {
             return Some((leases, lock));
         }
-        recover(self.state, (leases, lock), self.request.restore_timeout, self.tell).await;
+        recover(self.state, (leases, lock), self.request.restore_timeout, None, self.tell).await;
         // What could not be put back stays dead, and is the next one's to try.
         self.look_at_leases().await
     }

@@ -99,7 +99,7 @@ async fn live() -> io::Result<()> {
     let journal = Journal::inherited(file, &state, &request.lease).map_err(io::Error::other)?;
     // One that takes over restores what is recorded, whatever names an engine by now.
     let reach = if request.adopt {
-        Reach::recorded(journal.state().opened.as_ref(), &request.lease)
+        Reach::recorded(journal.state().opened.as_ref(), request.vm_shell.as_ref(), &request.lease)
     } else {
         let wish = Wish { engine: request.engine.clone(), context: request.context.clone() };
         Reach::find(&wish, request.vm_shell.as_ref(), &request.lease)

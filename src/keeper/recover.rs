@@ -6,9 +6,11 @@ use crate::{
     core::{
         record::LeaseState,
         text,
+        way::Prefix,
         wire::{Afterwards, Back, FromKeeper, Level, Note, SwapBack},
     },
     lease::{
+        journal::Journal,
         leases::{Leases, id_of},
         state_dir::{StateDir, StateLock},
     },
@@ -16,20 +18,25 @@ use crate::{
 
 /// Restores all dead leases that were found, tells of each, and gives what those that had anything were like before.
 /// `limit` is `--restore-timeout`. Their journals stay locked until they are gone, so nobody else recovers them, and
-/// marked, so nobody takes them for leases that hold something.
+/// marked, so nobody takes them for leases that hold something. `vm_shell` is gone where a recorded way cannot be.
 pub async fn recover(
     state: &StateDir,
     (mut leases, lock): (Leases, StateLock),
     limit: std::time::Duration,
+    vm_shell: Option<&Prefix>,
     tell: Tell<'_>,
 ) -> Vec<(LeaseState, Back)> {
     let dead = std::mem::take(&mut leases.dead);
-    let reaches: Vec<Reach> = dead.iter().map(|journal| Reach::recorded(journal.state().opened.as_ref(), &id_of(journal.path()))).collect();
+    let reach = |journal: &Journal| Reach::recorded(journal.state().opened.as_ref(), vm_shell, &id_of(journal.path()));
+    let reaches: Vec<Reach> = dead.iter().map(reach).collect();
     let mut partings = Vec::with_capacity(dead.len());
     for (mut journal, reach) in dead.into_iter().zip(&reaches) {
         let before = journal.state().clone();
         let restorer = Restorer { state, reach, limit, afterwards: Afterwards::default(), tell };
         if !before.is_empty() {
+            if let Some(note) = reach.refusal(&before) {
+                tell(FromKeeper::Note(note));
+            }
             restorer.mark(&mut journal);
         }
         partings.push((before, restorer, restorer.part(journal, &leases).await));

@@ -11,7 +11,7 @@ use super::{
     journal::{Journal, JournalError, Looked},
     state_dir::{StateDir, StateLock},
 };
-use crate::core::{record::LeaseState, route::Prefix};
+use crate::core::{record::LeaseState, way::Way};
 
 /// Everything that is recorded in a state directory.
 #[derive(Debug, Default)]
@@ -83,13 +83,13 @@ impl Leases {
     }
 
     /// The leases that keep what they have on this host; `None` is this machine. The same path is another area elsewhere.
-    pub fn on_host(&self, host: Option<&Prefix>) -> impl Iterator<Item = &(String, LeaseState)> {
+    pub fn on_host(&self, host: Option<&Way>) -> impl Iterator<Item = &(String, LeaseState)> {
         self.holding().filter(move |(_, state)| state.host() == host)
     }
 
     /// The live lease that needs this area of this host.
     #[must_use]
-    pub fn holder_of_area(&self, path: &str, host: Option<&Prefix>) -> Option<&str> {
+    pub fn holder_of_area(&self, path: &str, host: Option<&Way>) -> Option<&str> {
         let needs = |state: &LeaseState| state.areas.get(path).is_some_and(|held| !held.removing);
         self.on_host(host).find(|(_, state)| needs(state)).map(|(lease, _)| lease.as_str())
     }

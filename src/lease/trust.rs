@@ -222,3 +222,81 @@ fn judge(found: &FileStat, path: &Path) -> Result<(), Distrust> {
     let is_sticky = kind(found) == SFlag::S_IFDIR && mode & STICKY != 0;
     if mode & BY_OTHERS != 0 && !is_sticky { Err(Distrust::Wide { path: path.to_owned(), mode: mode & 0o7777 }) } else { Ok(()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs,
+        os::unix::fs::{PermissionsExt as _, symlink},
+    };
+
+    use super::*;
+
+    fn dir(path: &Path, mode: u32) {
+        fs::create_dir(path).expect("a directory");
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("a mode");
+    }
+
+    #[test]
+    fn a_parent_that_others_write_to_is_refused_and_a_sticky_one_is_not() {
+        let base = tempfile::tempdir().expect("a directory");
+        for (mode, is_trusted) in [(0o755, true), (0o1777, true), (0o775, false), (0o757, false), (0o777, false), (0o711, true)] {
+            let parent = base.path().join(format!("{mode:o}"));
+            dir(&parent, mode);
+            for below in [parent.join("x"), parent.join("a/../x"), parent.join("a/b")] {
+                let found = find(&below, true);
+                assert_eq!(found.is_ok(), is_trusted, "{}: {found:?}", below.display());
+                if let Err(error) = found {
+                    assert_eq!(error.hint(), Some(format!("chmod go-w {}", parent.display())));
+                }
+            }
+            assert_eq!(parent.join("a").exists(), is_trusted);
+        }
+    }
+
+    #[test]
+    fn links_are_followed_to_what_they_are_and_it_is_judged() {
+        let base = tempfile::tempdir().expect("a directory");
+        let path = |name: &str| base.path().join(name);
+        dir(&path("well"), 0o700);
+        dir(&path("wide"), 0o777);
+        dir(&path("wide/in"), 0o700);
+        for (name, target) in [
+            ("absolute", path("well")),
+            ("relative", "well".into()),
+            ("up", "well/../well".into()),
+            ("through", path("absolute")),
+            ("bad", "wide/in".into()),
+            ("bad-up", "wide/in/../../well".into()),
+            ("loop", "loop".into()),
+        ] {
+            symlink(target, path(name)).expect("a link");
+        }
+        for (name, is_trusted) in
+            [("absolute", true), ("relative", true), ("up", true), ("through", true), ("bad", false), ("bad-up", false), ("loop", false)]
+        {
+            assert_eq!(check(&path(name)).is_ok(), is_trusted, "{name}");
+            assert_eq!(find(&path(name).join("x"), false).is_ok(), is_trusted, "{name}");
+            // The last one is not looked at: whoever opens it does not follow it.
+            assert!(find(&path(name), false).is_ok(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_file_and_a_directory_to_be_used_are_nobody_elses_to_change() {
+        let base = tempfile::tempdir().expect("a directory");
+        let path = |name: &str| base.path().join(name);
+        for (name, mode) in [("program", 0o755), ("group", 0o775), ("world", 0o757)] {
+            fs::write(path(name), "").expect("a file");
+            fs::set_permissions(path(name), fs::Permissions::from_mode(mode)).expect("a mode");
+        }
+        dir(&path("sticky"), 0o1777);
+        fs::write(path("sticky/program"), "").expect("a file");
+        for (name, is_trusted) in
+            [("program", true), ("group", false), ("world", false), ("sticky", false), ("sticky/program", true), ("none", false)]
+        {
+            assert_eq!(check(&path(name)).is_ok(), is_trusted, "{name}");
+        }
+        assert!(matches!(check(&path("program/x")), Err(Distrust::NotADirectory { .. })));
+    }
+}

@@ -28,7 +28,7 @@ fn opened_as(releasing: bool) -> Record {
         program: None,
         engine: None,
         certificates: None,
-        host: Some(Prefix { name: "colima".to_owned(), words: vec!["colima".to_owned(), "ssh".to_owned()] }),
+        host: Some(Way::Own { words: vec!["colima".to_owned(), "ssh".to_owned()] }),
         lingers_until: None,
         releasing,
         need_bytes: None,
@@ -160,9 +160,9 @@ fn a_changed_byte_anywhere_in_a_finished_line_is_noticed() {
 
 #[test]
 fn a_journal_of_a_newer_makeroom_is_refused_even_with_records_that_are_unknown() {
-    for json in [r#"{"record":"opened","version":5,"lease":"l"}"#, r#"{"record":"blessed","version":7}"#] {
+    for json in [r#"{"record":"opened","version":6,"lease":"l"}"#, r#"{"record":"blessed","version":7}"#] {
         let journal = format!("{:08x} {json}\n", crc32fast::hash(json.as_bytes()));
-        assert!(matches!(read(journal.as_bytes()), Err(Unreadable::Newer { version: 5 | 7 })), "{json}");
+        assert!(matches!(read(journal.as_bytes()), Err(Unreadable::Newer { version: 6 | 7 })), "{json}");
     }
     let unknown = r#"{"record":"blessed"}"#;
     let journal = format!("{:08x} {unknown}\n", crc32fast::hash(unknown.as_bytes()));
