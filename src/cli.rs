@@ -5,9 +5,9 @@ use std::{ffi::OsString, path::PathBuf};
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueHint};
 
 use crate::core::{
-    route::Prefix,
     selector::Selector,
     values::{ColorWish, MethodWish, NeedWish, Percent, Size, Span, SwapWish},
+    way::Prefix,
 };
 
 const EXAMPLES: &str = "\
@@ -263,6 +263,9 @@ pub struct StopArgs {
     /// For putting back [default: 30s]
     #[arg(long, value_name = "DUR")]
     pub restore_timeout: Option<Span>,
+    /// Runs a command on the VM of a lease whose recorded way is not gone
+    #[arg(long, value_name = "COMMAND")]
+    pub vm_shell: Option<Prefix>,
     /// Where things are, and how much is said.
     #[command(flatten)]
     pub common: CommonArgs,
@@ -376,6 +379,9 @@ pub struct RecoverArgs {
     /// For putting back [default: 30s]
     #[arg(long, value_name = "DUR")]
     pub restore_timeout: Option<Span>,
+    /// Runs a command on the VM of a lease whose recorded way is not gone
+    #[arg(long, value_name = "COMMAND")]
+    pub vm_shell: Option<Prefix>,
     /// Where things are, and how much is said.
     #[command(flatten)]
     pub common: CommonArgs,

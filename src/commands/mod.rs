@@ -114,7 +114,7 @@ pub fn begin_lease(settings: &Settings, complete: impl FnOnce(&mut Request)) -> 
         let reason = format!("all selectors together are longer than {}", text::size(wire::LONGEST_BYTES as u64));
         return Err((reason, Some("a glob, `label:` or `compose:` names many containers at once".to_owned())));
     }
-    let journal = Journal::create(&state.leases(), &lease).map_err(|error| (error.to_string(), None))?;
+    let journal = Journal::create(&state, &lease).map_err(|error| (error.to_string(), None))?;
     Ok((request, journal))
 }
 

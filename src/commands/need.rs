@@ -12,9 +12,10 @@ use crate::{
     core::{
         history,
         plan::{self, Need, NeedSource},
+        text,
         values::NeedWish,
     },
-    lease::history::History,
+    lease::{history::History, state_dir::StateDir},
     report::say::Say,
 };
 
@@ -43,8 +44,13 @@ pub(super) fn of_plan(settings: &Settings, command: &[OsString], say: &mut Say) 
 }
 
 fn of_history(settings: &Settings, command: &[OsString], say: &mut Say) -> Option<Need> {
-    let text = History::of(&settings.state_dir).read().unwrap_or_else(|error| {
-        say.warning(format!("the history cannot be read: {error}"), None);
+    let read = |state: &StateDir| History::of(state).read().map_err(|error| error.to_string());
+    let text = match StateDir::open_existing(&settings.state_dir) {
+        Ok(state) => state.as_ref().map_or(Ok(String::new()), read),
+        Err(error) => Err(error.to_string()),
+    };
+    let text = text.unwrap_or_else(|error| {
+        say.warning(format!("the history cannot be read: {}", text::printable(&error)), None);
         String::new()
     });
     history::need(&text, &key(command))

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use crate::{
-    cli::{RecoverArgs, RoomArgs},
+    cli::{HostArgs, RecoverArgs, RoomArgs},
     config::{self, Settings},
     core::{text, wire::FromKeeper},
     keeper::{
@@ -19,7 +19,8 @@ use crate::{
 #[must_use]
 pub fn recover(args: &RecoverArgs) -> ExitCode {
     outlive_limits();
-    let room = RoomArgs { restore_timeout: args.restore_timeout, ..RoomArgs::default() };
+    let host = HostArgs { vm_shell: args.vm_shell.clone(), ..HostArgs::default() };
+    let room = RoomArgs { restore_timeout: args.restore_timeout, host, ..RoomArgs::default() };
     let settings = match config::settle_apart(&room, &args.common) {
         Ok(settings) => settings,
         Err(error) => return super::refuse(&error),
@@ -63,7 +64,8 @@ async fn recover_all(state: &StateDir, settings: &Settings, say: &mut Say) -> Re
             say.borrow_mut().note(&note);
         }
     };
-    let restored = recover_the_dead(state, (leases, lock), Effort::Full(settings.restore_timeout), &tell).await;
+    let effort = Effort::Full(settings.restore_timeout);
+    let restored = recover_the_dead(state, (leases, lock), effort, settings.vm_shell.as_ref(), &tell).await;
     for (before, back) in &restored {
         hooks::after_the_dead(&settings.hooks, state.path(), before, back, &tell).await;
         if let Some(line) = summary::not_back(back) {

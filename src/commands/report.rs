@@ -38,7 +38,7 @@ pub fn report(args: &ReportArgs) -> ExitCode {
 fn find(args: &ReportArgs, settings: &config::Settings) -> Result<String, String> {
     let none = || args.lease.as_ref().map_or_else(|| "there is no run yet".to_owned(), |lease| format!("there is no report of {lease}"));
     let state = StateDir::open_existing(&settings.state_dir).map_err(|error| error.to_string())?.ok_or_else(none)?;
-    let found = Reports::of(state.path()).find(args.lease.as_deref()).map_err(|error| format!("cannot read the report: {error}"))?;
+    let found = Reports::of(&state).find(args.lease.as_deref()).map_err(|error| format!("cannot read the report: {error}"))?;
     found.ok_or_else(none)
 }
 

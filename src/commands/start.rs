@@ -56,7 +56,7 @@ pub fn start(args: &StartArgs) -> ExitCode {
         }
     };
     let lease = request.lease.clone();
-    let mut keeper = match KeeperLink::start(journal.as_fd()) {
+    let mut keeper = match KeeperLink::start(&journal) {
         Ok(keeper) => keeper,
         Err(error) => {
             say.error(format!("cannot start the keeper: {error}"), nothing, None);

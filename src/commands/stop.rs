@@ -9,7 +9,7 @@ use std::{
 use jiff::Timestamp;
 
 use crate::{
-    cli::{RoomArgs, StopArgs},
+    cli::{HostArgs, RoomArgs, StopArgs},
     config::{self, Settings},
     core::{
         call::awaited,
@@ -42,7 +42,8 @@ const ASK_AGAIN: Duration = Duration::from_millis(50);
 #[must_use]
 pub fn stop(args: &StopArgs) -> ExitCode {
     outlive_limits();
-    let room = RoomArgs { restore_timeout: args.restore_timeout, ..RoomArgs::default() };
+    let host = HostArgs { vm_shell: args.vm_shell.clone(), ..HostArgs::default() };
+    let room = RoomArgs { restore_timeout: args.restore_timeout, host, ..RoomArgs::default() };
     let settings = match config::settle_apart(&room, &args.common) {
         Ok(settings) => settings,
         Err(error) => return super::refuse(&error),
@@ -155,7 +156,7 @@ fn end(state: &StateDir, lease: &str, settings: &Settings, say: &mut Say) -> Res
             Err(silent) => silent,
         };
         let lock = state.lock(settings.restore_timeout).map_err(|error| error.to_string())?;
-        match Journal::look(&state.leases().join(format!("{lease}.journal"))).map_err(|error| error.to_string())? {
+        match Journal::look(state, lease).map_err(|error| error.to_string())? {
             Looked::Gone => return Ok(None),
             // Its `start` still makes room, and its keeper listens when that is done.
             Looked::Live(_) if Instant::now() < deadline => {
@@ -179,7 +180,10 @@ fn end(state: &StateDir, lease: &str, settings: &Settings, say: &mut Say) -> Res
 
 async fn restore(state: &StateDir, journal: Journal, settings: &Settings, say: &mut Say) -> Ended {
     let abandoned = journal.state().clone();
-    let reach = Reach::recorded(abandoned.opened.as_ref(), &id_of(journal.path()));
+    let reach = Reach::recorded(abandoned.opened.as_ref(), settings.vm_shell.as_ref(), &id_of(journal.path()));
+    if let Some(note) = reach.refusal(&abandoned) {
+        say.note(&note);
+    }
     let restorer = Restorer { state, reach: &reach, limit: settings.restore_timeout, afterwards: Afterwards::default(), tell: &|_| {} };
     let (mut back, waiting) = restorer.release(journal).await;
     if let (Some(waiting), Some(late)) = (waiting, awaited(&back.late)) {
@@ -195,7 +199,7 @@ async fn restore(state: &StateDir, journal: Journal, settings: &Settings, say: &
 
 /// Asks the lease's keeper, and waits until it has put everything back.
 fn ask(state: &StateDir, lease: &str, patience: Duration, say: &mut Say) -> io::Result<Back> {
-    let mut stream = control::connect(&state.leases(), lease)?;
+    let mut stream = control::connect(state.leases(), lease)?;
     stream.set_read_timeout(Some(patience))?;
     stream.write_all(wire::line(&ToKeeper::Release).as_bytes())?;
     let mut inbox = Inbox::default();

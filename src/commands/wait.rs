@@ -14,10 +14,10 @@ use crate::{
     config::Settings,
     core::{
         exit::{Exit, FAILED},
-        route::Prefix,
         session::TERMINATING,
         text::span,
         turn::{self, Turn, Waiting},
+        way::Way,
     },
     lease::{
         leases::Leases,
@@ -38,7 +38,7 @@ const LOOK: Duration = Duration::from_millis(200);
 pub(super) fn for_turn(
     limit: Duration,
     need_bytes: u64,
-    host: Option<&Prefix>,
+    host: Option<&Way>,
     settings: &Settings,
     signals: &mut Signals,
     say: &mut Say,
@@ -82,9 +82,13 @@ pub(super) fn is_inside(lease: &str, settings: &Settings) -> bool {
     Leases::peek(&state, "").is_ok_and(|leases| leases.live.iter().any(|(id, state)| id == lease && state.is_of_a_build()))
 }
 
-fn look(state: &StateDir, need_bytes: u64, host: Option<&Prefix>) -> Result<(Turn, StateLock), StateDirError> {
+fn look(state: &StateDir, need_bytes: u64, host: Option<&Way>) -> Result<(Turn, StateLock), StateDirError> {
     let lock = state.lock(Duration::ZERO)?;
-    let leases = Leases::look(state, &lock, None).map_err(|source| StateDirError::Io { path: state.path().to_owned(), source })?;
+    let leases = Leases::look(state, &lock, None).unwrap_or_else(Leases::unseen);
+    // A build that cannot be seen may hold the machine: whether it does is known in a moment, or when the wait is over.
+    if leases.why_unseen().is_some() {
+        return Ok((Turn::Soon, lock));
+    }
     // One that is just begun may be of this host.
     let beside = leases.live.iter().map(|(_, state)| state).filter(|state| state.opened.is_none() || state.host() == host);
     Ok((turn::turn(need_bytes, beside), lock))

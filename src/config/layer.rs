@@ -8,9 +8,9 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 use crate::{
     cli::{ChildArgs, CommonArgs, RoomArgs},
     core::{
-        route::Prefix,
         selector::Selector,
         values::{ColorWish, MethodWish, NeedWish, Percent, Size, Span, SwapWish},
+        way::Prefix,
     },
 };
 

@@ -18,9 +18,9 @@ use crate::{
     cli::{ChildArgs, CommonArgs, RoomArgs},
     core::{
         guard, hook,
-        route::Prefix,
         selector::Selector,
         values::{ColorWish, MethodWish, NeedWish, Percent, Size, SwapWish},
+        way::Prefix,
     },
     host::swap::OWN_DIR,
 };

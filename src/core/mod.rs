@@ -34,4 +34,5 @@ pub mod timeline;
 pub mod turn;
 pub mod values;
 pub mod verdict;
+pub mod way;
 pub mod wire;

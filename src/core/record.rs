@@ -15,9 +15,9 @@ use serde::{Deserialize, Serialize};
 use super::{
     call::{Call, LateCall},
     guard,
-    route::Prefix,
     swarm::Scaled,
     target::Method,
+    way::{self, Way},
 };
 
 /// The version of the records that this makeroom writes and understands.
@@ -62,9 +62,9 @@ pub struct Opened {
     #[serde(default)]
     pub certificates: Option<String>,
     /// The way to the host; `None` where that is this machine. Since version 2: a makeroom that does
-    /// not know it would look for the swap on the wrong machine.
-    #[serde(default)]
-    pub host: Option<Prefix>,
+    /// not know it would look for the swap on the wrong machine. Since version 5 by its parts: what is run is not read.
+    #[serde(default, deserialize_with = "way::read")]
+    pub host: Option<Way>,
     /// Until when the lease of a run is kept after its build, by this clock; it is of [`Kind::Start`] from then on.
     #[serde(default)]
     pub lingers_until: Option<Timestamp>,
@@ -278,7 +278,7 @@ pub struct LeaseState {
 impl LeaseState {
     /// The way to the host that its areas are on; `None` for this machine.
     #[must_use]
-    pub fn host(&self) -> Option<&Prefix> {
+    pub fn host(&self) -> Option<&Way> {
         self.opened.as_ref()?.host.as_ref()
     }
 
@@ -374,6 +374,9 @@ pub enum Unreadable {
     /// A finished line does not hold what was written.
     #[error("line {line} is damaged")]
     Damaged { line: usize },
+    /// It is more than was ever written.
+    #[error("it has {bytes} bytes, and none of ours has more than {most}")]
+    Large { bytes: u64, most: u64 },
     /// Written by a makeroom that knows more.
     #[error("it was written in version {version}, and this makeroom reads up to {VERSION}")]
     Newer { version: u32 },
@@ -425,3 +428,5 @@ fn version_of(json: &[u8]) -> Option<u32> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod version_4;

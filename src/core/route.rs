@@ -1,51 +1,33 @@
 //! Owns which machine is the host and how a command gets there, told from the engine's address,
 //! its context and the places where the makers of VMs put their sockets. Pure: paths, no files.
 
-use std::{
-    path::{Path, PathBuf},
-    str::FromStr,
+use std::path::{Path, PathBuf};
+
+use super::{
+    address::Address,
+    way::{Prefix, Way},
 };
 
-use serde::{Deserialize, Serialize};
-
-use super::address::Address;
-
-/// The way to the host.
+/// The way to the host: as it is kept, or as the command that it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Route {
+pub enum Route<To = Prefix> {
     /// The host is this machine.
     Here,
     /// The host is reached by a command.
-    Behind(Prefix),
+    Behind(To),
     /// The engine runs on another kernel, and no command is known that reaches it.
     NoWay { engine: String },
 }
 
-/// A command that runs the command behind it on the host.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Prefix {
-    /// What a person calls the host.
-    pub name: String,
-    /// The words, the program first.
-    pub words: Vec<String>,
-}
-
-impl Prefix {
-    fn new(name: impl Into<String>, words: &[&str]) -> Self {
-        Self { name: name.into(), words: words.iter().map(ToString::to_string).collect() }
-    }
-}
-
-/// As a person types it: `colima ssh --`.
-impl FromStr for Prefix {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let words =
-            shlex::split(text).ok_or_else(|| format!("`{text}` has a quote without its end; allowed: a command, as \"colima ssh --\""))?;
-        let program = words.first().ok_or_else(|| "it is empty; allowed: a command, as \"colima ssh --\"".to_owned())?;
-        let name = Path::new(program).file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Self { name, words })
+impl Route<Way> {
+    /// With the command in place of the way that it is.
+    #[must_use]
+    pub fn command(&self) -> Route {
+        match self {
+            Self::Here => Route::Here,
+            Self::Behind(way) => Route::Behind(way.prefix()),
+            Self::NoWay { engine } => Route::NoWay { engine: engine.clone() },
+        }
     }
 }
 
@@ -98,9 +80,9 @@ impl Homes {
 /// Finds the way to the host of an engine. `socket` is the address's own path with its links
 /// followed: `/var/run/docker.sock` is often a link into a VM's directory.
 #[must_use]
-pub fn find(address: &Address, socket: Option<&Path>, context: Option<&str>, homes: &Homes) -> Route {
+pub fn find(address: &Address, socket: Option<&Path>, context: Option<&str>, homes: &Homes) -> Route<Way> {
     match address {
-        Address::Ssh { destination, port, .. } => Route::Behind(ssh(destination, *port)),
+        Address::Ssh { destination, port, .. } => Route::Behind(Way::ssh(destination, *port)),
         // This machine's own engine can listen there; whether it does is seen from its containers.
         Address::Tcp { host, .. } if matches!(host.as_str(), "localhost" | "127.0.0.1" | "[::1]") => Route::Here,
         Address::Tcp { host, .. } => Route::NoWay { engine: host.clone() },
@@ -113,12 +95,12 @@ pub fn find(address: &Address, socket: Option<&Path>, context: Option<&str>, hom
 }
 
 /// A socket that belongs to no maker of VMs that is known.
-fn unknown() -> Route {
+fn unknown() -> Route<Way> {
     // The other systems have no containers of their own.
     if cfg!(target_os = "linux") { Route::Here } else { Route::NoWay { engine: "the engine's VM".to_owned() } }
 }
 
-fn of_socket(socket: &Path, homes: &Homes) -> Option<Route> {
+fn of_socket(socket: &Path, homes: &Homes) -> Option<Route<Way>> {
     let below = |dir: Option<PathBuf>| socket.strip_prefix(dir?).ok()?.iter().map(|part| part.to_str()).collect::<Option<Vec<_>>>();
     for dir in homes.of_colima() {
         match below(Some(dir)).as_deref() {
@@ -131,20 +113,20 @@ fn of_socket(socket: &Path, homes: &Homes) -> Option<Route> {
         return Some(Route::Behind(lima(instance, homes)));
     }
     if below(homes.below_home(".rd")).is_some() {
-        return Some(Route::Behind(Prefix::new("Rancher Desktop", &["rdctl", "shell"])));
+        return Some(Route::Behind(Way::RancherDesktop));
     }
     if let Some(machine) = podman_machine(socket) {
-        return Some(Route::Behind(Prefix::new(format!("podman machine {machine}"), &["podman", "machine", "ssh", &machine])));
+        return Some(Route::Behind(Way::PodmanMachine { name: machine }.sound()));
     }
     let foreign = [(".docker/run", "Docker Desktop"), (".docker/desktop", "Docker Desktop"), (".orbstack/run", "OrbStack")];
     let maker = foreign.into_iter().find(|(dir, _)| below(homes.below_home(dir)).is_some())?.1;
     Some(Route::NoWay { engine: maker.to_owned() })
 }
 
-fn of_context(context: &str, homes: &Homes) -> Option<Route> {
+fn of_context(context: &str, homes: &Homes) -> Option<Route<Way>> {
     match context {
         "colima" => Some(Route::Behind(colima("default", homes))),
-        "rancher-desktop" => Some(Route::Behind(Prefix::new("Rancher Desktop", &["rdctl", "shell"]))),
+        "rancher-desktop" => Some(Route::Behind(Way::RancherDesktop)),
         "desktop-linux" => Some(Route::NoWay { engine: "Docker Desktop".to_owned() }),
         "orbstack" => Some(Route::NoWay { engine: "OrbStack".to_owned() }),
         _ => {
@@ -155,32 +137,16 @@ fn of_context(context: &str, homes: &Homes) -> Option<Route> {
     }
 }
 
-/// The variables go with the words: whoever recovers later may not have them.
-fn colima(profile: &str, homes: &Homes) -> Prefix {
-    let name = if profile == "default" { "colima".to_owned() } else { format!("colima-{profile}") };
-    with_variable("COLIMA_HOME", homes.colima.as_deref(), Prefix::new(name, &["colima", "--profile", profile, "ssh", "--"]))
+fn colima(profile: &str, homes: &Homes) -> Way {
+    Way::Colima { profile: profile.to_owned(), home: text(homes.colima.as_ref()) }.sound()
 }
 
-fn lima(instance: &str, homes: &Homes) -> Prefix {
-    // Without a directory of its own, it would look for ours in the VM, and complain.
-    let prefix = Prefix::new(format!("lima {instance}"), &["limactl", "shell", "--workdir", "/", instance]);
-    with_variable("LIMA_HOME", homes.lima.as_deref(), prefix)
+fn lima(instance: &str, homes: &Homes) -> Way {
+    Way::Lima { instance: instance.to_owned(), home: text(homes.lima.as_ref()) }.sound()
 }
 
-fn with_variable(name: &str, value: Option<&Path>, prefix: Prefix) -> Prefix {
-    let Some(value) = value else { return prefix };
-    let set = ["env".to_owned(), format!("{name}={}", value.display())];
-    Prefix { words: set.into_iter().chain(prefix.words).collect(), ..prefix }
-}
-
-/// The way over ssh, which asks nothing: there is nobody to answer.
-#[must_use]
-pub fn ssh(destination: &str, port: Option<u16>) -> Prefix {
-    let port = port.map(|port| port.to_string());
-    let mut words = vec!["ssh", "-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10"];
-    words.extend(port.iter().flat_map(|port| ["-p", port]));
-    words.extend(["--", destination]);
-    Prefix::new(destination, &words)
+fn text(home: Option<&PathBuf>) -> Option<String> {
+    home.map(|home| home.to_string_lossy().into_owned())
 }
 
 /// `…/podman/machine/NAME/podman.sock`, or the API's own `…/podman/NAME-api.sock`.
@@ -202,7 +168,7 @@ mod tests {
     }
 
     fn told(url: &str, real: Option<&str>, context: Option<&str>, homes: &Homes) -> String {
-        match find(&url.parse().expect("an address"), real.map(Path::new), context, homes) {
+        match find(&url.parse().expect("an address"), real.map(Path::new), context, homes).command() {
             Route::Here => "here".to_owned(),
             Route::Behind(prefix) => format!("{}: {}", prefix.name, prefix.words.join(" ")),
             Route::NoWay { engine } => format!("no way into {engine}"),
@@ -267,15 +233,5 @@ mod tests {
         let rootless = Homes { runtime: Some(PathBuf::from("/run/user/7")), ..Homes::default() };
         let expected = ["/run/user/7/docker.sock", "/run/user/7/podman/podman.sock", "/run/podman/podman.sock"];
         assert_eq!(rootless.usual_sockets(), expected.map(PathBuf::from));
-    }
-
-    #[test]
-    fn a_typed_prefix_is_split_as_a_shell_would_and_not_interpreted() {
-        let prefix = "/opt/bin/vm 'a b' $(id) ; x".parse::<Prefix>().expect("a command");
-        assert_eq!((prefix.name.as_str(), prefix.words.len()), ("vm", 5));
-        assert_eq!(prefix.words[1..3], ["a b", "$(id)"]);
-        for none in ["", "  ", "x 'y"] {
-            assert!(none.parse::<Prefix>().expect_err(none).contains("allowed: "), "{none}");
-        }
     }
 }

@@ -14,11 +14,11 @@ use super::{
     killed::Killed,
     memory::Memory,
     record::{Kind, ProcessId},
-    route::Prefix,
     sample::HostSample,
     target::Method,
     values::{MethodWish, SwapWish},
     verdict::Spare,
+    way::Prefix,
 };
 
 /// What the keeper is to make room with, and for whom.

@@ -358,7 +358,7 @@ pub fn variable(name: &str, value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::route::Prefix;
+    use crate::core::way::Prefix;
 
     pub(super) fn behind(words: &[&str]) -> Shell {
         Shell::new(Route::Behind(Prefix { name: "vm".to_owned(), words: words.iter().map(ToString::to_string).collect() }))

@@ -18,7 +18,7 @@ use tokio::{
     process::{Child, Command},
 };
 
-use crate::core::{route::Prefix, text};
+use crate::core::{text, way::Prefix};
 
 /// A connection that is not made within this is not going to be.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -105,7 +105,7 @@ impl Acquirer<'_> {
             return Acquired::Covered;
         }
         let looked = self.look_at_host(found.as_ref()).await;
-        room.host = self.reach.host().map(|host| host.name);
+        room.host = self.reach.host().map(|host| host.prefix().name);
         room.need_bytes = self.request.need_bytes;
         room.available_before_bytes = looked.as_ref().and_then(|looked| Some(looked.memory?.available_bytes));
         let gap_bytes = self.gap_bytes(looked.as_ref());
@@ -180,7 +180,7 @@ impl Acquirer<'_> {
         if leases.dead.is_empty() {
             return Some((leases, lock));
         }
-        recover(self.state, (leases, lock), Effort::Brief, self.tell).await;
+        recover(self.state, (leases, lock), Effort::Brief, None, self.tell).await;
         // What could not be put back stays dead, and is the next one's to try.
         self.look_at_leases().await
     }
@@ -188,8 +188,13 @@ impl Acquirer<'_> {
     pub(super) async fn look_at_leases(&self) -> Option<(Leases, StateLock)> {
         let lock = self.state.lock_later(LOCK_PATIENCE).await;
         let lock = lock.map_err(|error| self.shortfall(error.to_string(), Some(error.hint()))).ok()?;
-        let leases = Leases::look(self.state, &lock, Some(&self.request.lease));
-        let leases = leases.map_err(|error| self.shortfall(format!("cannot list the leases: {error}"), None)).ok()?;
+        let leases = Leases::look(self.state, &lock, Some(&self.request.lease)).unwrap_or_else(Leases::unseen);
+        // What another lease holds must not be taken for free.
+        if let Some(error) = leases.why_unseen() {
+            let text = format!("{}; another lease may hold something: nothing is changed", text::printable(&error.to_string()));
+            self.shortfall(text, Some("`makeroom status` shows what is held; `ulimit -n` how many files may be open".to_owned()));
+            return None;
+        }
         Some((leases, lock))
     }
 

@@ -1,17 +1,8 @@
 //! Owns how a started lease ends: through its control socket beside the journal, at the end of its
 //! `--ttl`, or with the process of `--while-pid`. Runs in the keeper; `connect` in `stop`.
 
-use std::{
-    cell::OnceCell,
-    env,
-    fs::{self, File},
-    io,
-    os::unix::net::{UnixListener as StdListener, UnixStream as StdStream},
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{cell::OnceCell, io, os::unix::net::UnixStream as StdStream, time::Duration};
 
-use nix::unistd::fchdir;
 use tokio::{
     io::AsyncReadExt as _,
     net::{UnixListener, UnixStream},
@@ -24,6 +15,7 @@ use crate::{
         wire::{FromKeeper, Inbox, Started, ToKeeper},
     },
     host::{kernel::time_since_boot, process::is_alive},
+    lease::dir::Dir,
 };
 
 /// How often the boot-time clock and the watched process are looked at. A machine that slept wakes up late anyway.
@@ -34,7 +26,8 @@ const LISTEN: Duration = Duration::from_secs(2);
 /// A started lease's end.
 pub struct Control {
     listener: UnixListener,
-    path: PathBuf,
+    leases: Dir,
+    name: String,
     expires: Option<Duration>,
     while_process: Option<ProcessId>,
     /// Whoever asked for the end, and is told how it goes.
@@ -46,17 +39,16 @@ impl Control {
     ///
     /// # Errors
     /// Where the socket cannot be made.
-    pub fn open(leases: &Path, lease: &str, started: &Started) -> io::Result<Self> {
+    pub fn open(leases: &Dir, lease: &str, started: &Started) -> io::Result<Self> {
         let name = socket_name(lease);
-        let path = leases.join(&name);
         // Only a keeper of this very lease, which died, can have left one.
         remove(leases, lease)?;
-        let listener = within(leases, || StdListener::bind(&name))?;
+        let listener = leases.listen(&name)?;
         listener.set_nonblocking(true)?;
         // Sleep counts: a `--ttl` is over though the laptop slept through it.
         let expires = started.ttl.map(|ttl| time_since_boot().saturating_add(ttl));
         let listener = UnixListener::from_std(listener)?;
-        Ok(Self { listener, path, expires, while_process: started.while_process, asker: OnceCell::new() })
+        Ok(Self { listener, leases: leases.clone(), name, expires, while_process: started.while_process, asker: OnceCell::new() })
     }
 
     /// Waits for the end, whichever comes first.
@@ -93,7 +85,7 @@ impl Control {
 impl Drop for Control {
     fn drop(&mut self) {
         // A socket without a journal is a leftover that nothing reads; the next keeper removes its own.
-        let _ = fs::remove_file(&self.path);
+        let _ = self.leases.remove(&self.name);
     }
 }
 
@@ -119,35 +111,18 @@ async fn asked_to_release(mut stream: UnixStream) -> Option<UnixStream> {
 ///
 /// # Errors
 /// The socket's own error where nobody answers.
-pub fn connect(leases: &Path, lease: &str) -> io::Result<StdStream> {
-    within(leases, || StdStream::connect(socket_name(lease)))
+pub fn connect(leases: &Dir, lease: &str) -> io::Result<StdStream> {
+    leases.connect(&socket_name(lease))
 }
 
 /// Removes the socket that a keeper which died may have left.
 ///
 /// # Errors
 /// Where it is there and cannot be removed.
-pub fn remove(leases: &Path, lease: &str) -> io::Result<()> {
-    match fs::remove_file(leases.join(socket_name(lease))) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
+pub fn remove(leases: &Dir, lease: &str) -> io::Result<()> {
+    leases.remove(&socket_name(lease))
 }
 
 fn socket_name(lease: &str) -> String {
     format!("{lease}.sock")
-}
-
-/// A socket's address holds 104 bytes on macOS, 108 on Linux, and a state directory's path can be
-/// longer: so it is named from inside the directory.
-fn within<T>(dir: &Path, act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-    // A descriptor leads back also where the directory was renamed or deleted meanwhile.
-    let before = File::open(".");
-    env::set_current_dir(dir)?;
-    let done = act();
-    // What is done is done, and no relative path means anything where there is no way back.
-    if before.and_then(|before| fchdir(before).map_err(io::Error::from)).is_err() {
-        env::set_current_dir("/")?;
-    }
-    done
 }

@@ -7,16 +7,13 @@ use super::acquire::Acquirer;
 use crate::{
     core::{
         cgroup::Measured,
-        record::{self, Area, AreaGone, LeaseState, Record},
+        record::{Area, AreaGone, LeaseState, Record},
         swap as sums, text,
         values::{Size, SwapWish},
         wire::{Level, Note, Room},
     },
     host::swap,
-    lease::{
-        journal::Journal,
-        leases::{Leases, journals},
-    },
+    lease::{journal::Journal, leases::Leases},
 };
 
 impl Acquirer<'_> {
@@ -53,7 +50,7 @@ impl Acquirer<'_> {
             );
             return Some(measured);
         }
-        let area = self.area(wished, size_bytes);
+        let area = self.area(journal, leases, wished, size_bytes);
         if let Err(error) = journal.intend(&[Record::AreaMaking { area: area.clone() }]) {
             self.shortfall(format!("no swap is made: {error}"), None);
             return Some(measured);
@@ -117,19 +114,19 @@ impl Acquirer<'_> {
         kept.map(|swap| swap.used_bytes).sum()
     }
 
-    fn area(&self, wished: &str, size_bytes: u64) -> Area {
+    fn area(&self, journal: &Journal, leases: &Leases, wished: &str, size_bytes: u64) -> Area {
         let label = swap::label_of(&self.request.lease);
-        let path = if self.is_recorded(wished) { format!("{wished}-{}", self.request.lease) } else { wished.to_owned() };
+        let path = if self.is_recorded(journal, leases, wished) { format!("{wished}-{}", self.request.lease) } else { wished.to_owned() };
         Area { path, size_bytes, label }
     }
 
     /// A path that any lease has is not free: also one on its way out, and one without a holder whose removal failed.
-    fn is_recorded(&self, path: &str) -> bool {
+    /// What an unreadable journal names is not known: no path is free then.
+    fn is_recorded(&self, journal: &Journal, leases: &Leases, path: &str) -> bool {
         let host = self.reach.host();
-        journals(&self.state.leases()).into_iter().flatten().any(|journal| {
-            let read = std::fs::read(&journal).ok().and_then(|bytes| record::read(&bytes).ok());
-            read.is_some_and(|state| state.host() == host.as_ref() && state.areas.contains_key(path))
-        })
+        let others = leases.live.iter().map(|(_, state)| state).chain(leases.dead.iter().map(Journal::state));
+        let has = |state: &LeaseState| state.host() == host.as_ref() && state.areas.contains_key(path);
+        !leases.unreadable.is_empty() || others.chain([journal.state()]).any(has)
     }
 }
 

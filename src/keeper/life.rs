@@ -93,11 +93,13 @@ async fn live() -> io::Result<()> {
     };
     // SAFETY: whoever started this process gave it the journal as this descriptor, and nothing else here owns it.
     let file = File::from(unsafe { OwnedFd::from_raw_fd(process::JOURNAL_FD) });
-    let state = StateDir::open(Path::new(&request.state_dir)).map_err(io::Error::other)?;
-    let journal = Journal::inherited(file, &state.leases(), &request.lease).map_err(io::Error::other)?;
+    // SAFETY: the same.
+    let dir = unsafe { OwnedFd::from_raw_fd(process::STATE_DIR_FD) };
+    let state = StateDir::inherited(dir, Path::new(&request.state_dir)).map_err(io::Error::other)?;
+    let journal = Journal::inherited(file, &state, &request.lease).map_err(io::Error::other)?;
     // One that takes over restores what is recorded, whatever names an engine by now.
     let reach = if request.adopt {
-        Reach::recorded(journal.state().opened.as_ref(), &request.lease)
+        Reach::recorded(journal.state().opened.as_ref(), request.vm_shell.as_ref(), &request.lease)
     } else {
         let wish = Wish { engine: request.engine.clone(), context: request.context.clone() };
         Reach::find(&wish, request.vm_shell.as_ref(), &request.lease)
@@ -302,7 +304,7 @@ impl<'a> Life<'a> {
 
     fn hold(&mut self) -> Option<Control> {
         let started = self.request.started.clone().unwrap_or_default();
-        match Control::open(&self.state.leases(), &self.request.lease, &started) {
+        match Control::open(self.state.leases(), &self.request.lease, &started) {
             Ok(control) => {
                 (self.tell)(FromKeeper::Holding);
                 Some(control)

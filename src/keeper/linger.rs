@@ -4,7 +4,6 @@
 
 use std::{
     io::{self, Write as _},
-    path::Path,
     time::Duration,
 };
 
@@ -28,9 +27,9 @@ use crate::{
 };
 
 /// Lets the lease outlive its build: `stop` ends it, or its clock, and `status` shows until when it is held.
-fn begin(leases: &Path, journal: &mut Journal, time: Duration) -> io::Result<Control> {
+fn begin(journal: &mut Journal, time: Duration) -> io::Result<Control> {
     let clock = Started { ttl: Some(time), ..Started::default() };
-    let control = Control::open(leases, &id_of(journal.path()), &clock)?;
+    let control = Control::open(journal.state_dir().leases(), &id_of(journal.path()), &clock)?;
     if let Some(opened) = journal.state().opened.clone() {
         // For people: the clock that counts is the one since boot. A time beyond the calendar is for ever.
         let until = Span::try_from(time).ok().and_then(|span| Timestamp::now().checked_add(span).ok()).unwrap_or(Timestamp::MAX);
@@ -46,7 +45,7 @@ impl Life<'_> {
         self.wanted = Wanted::Release;
         let time = self.request.linger.filter(|_| !journal.state().is_empty())?;
         let (spare, killed) = self.look_around(&journal.state().clone()).await;
-        match begin(&self.state.leases(), journal, time) {
+        match begin(journal, time) {
             Ok(control) => {
                 (self.wanted, self.holding) = (Wanted::Room, true);
                 let with = |method| journal.state().targets.values().filter(|held| held.method == method).count();
@@ -71,7 +70,7 @@ impl Acquirer<'_> {
         }
         let ours = leases.holding().filter(|(_, state)| state.lingers() && has_all(journal.state(), state));
         for (lease, _) in ours {
-            let told = control::connect(&self.state.leases(), lease)
+            let told = control::connect(self.state.leases(), lease)
                 .and_then(|mut stream| stream.write_all(wire::line(&ToKeeper::Release).as_bytes()));
             if let Err(error) = told {
                 // It ends by its own clock then.

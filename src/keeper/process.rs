@@ -1,4 +1,4 @@
-//! Owns what makes the keeper hard to kill by accident: no inherited descriptors but its two, no
+//! Owns what makes the keeper hard to kill by accident: no inherited descriptors but its three, no
 //! working directory, no blocked or ignored signals, last in line for the OOM killer. Its own
 //! session and environment are given to it by whoever starts it (`supervise::keeper_link`).
 
@@ -10,6 +10,8 @@ use crate::host::kernel::set_oom_score;
 
 /// The journal's descriptor: after standard input, output and error.
 pub const JOURNAL_FD: RawFd = 3;
+/// The state directory's: the very one that was checked, whatever its path leads to by now.
+pub const STATE_DIR_FD: RawFd = 4;
 
 /// Settles the process.
 ///
@@ -18,9 +20,11 @@ pub const JOURNAL_FD: RawFd = 3;
 pub fn settle() -> io::Result<()> {
     close_all_but_ours()?;
     // A step's shell that outlived us would hold the lease's lock with it.
-    // SAFETY: sets a flag of a descriptor; whether it is open is in the result.
-    if unsafe { libc::fcntl(JOURNAL_FD, libc::F_SETFD, libc::FD_CLOEXEC) } < 0 {
-        return Err(io::Error::last_os_error());
+    for fd in [JOURNAL_FD, STATE_DIR_FD] {
+        // SAFETY: sets a flag of a descriptor; whether it is open is in the result.
+        if unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) } < 0 {
+            return Err(io::Error::last_os_error());
+        }
     }
     std::env::set_current_dir("/")?;
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
@@ -37,7 +41,7 @@ pub fn settle() -> io::Result<()> {
 
 fn close_all_but_ours() -> io::Result<()> {
     let open: Vec<RawFd> = fs::read_dir("/dev/fd")?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
-    for fd in open.into_iter().filter(|&fd| fd > JOURNAL_FD) {
+    for fd in open.into_iter().filter(|&fd| fd > STATE_DIR_FD) {
         // The descriptor of the listing itself is among them and closed by now: EBADF is fine.
         let _ = nix::unistd::close(fd);
     }

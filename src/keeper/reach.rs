@@ -4,7 +4,8 @@
 
 use std::{
     cell::RefCell,
-    fs, io,
+    env, fs, io,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -12,22 +13,28 @@ use super::calls::Calls;
 use crate::{
     core::{
         address::Address,
-        record::Opened,
-        route::{self, Homes, Prefix, Route},
+        record::{LeaseState, Opened},
+        route::{self, Homes, Route},
+        text,
+        way::{Prefix, Way},
+        wire::{Level, Note},
     },
     engine::{
         client::{Engine, EngineError},
         endpoint::{self, Endpoint, EndpointError, Surroundings, Wish},
     },
     host::{shell::Shell, tunnel::Tunnel},
+    lease::trust,
 };
 
 /// The way to an engine and its host.
 #[derive(Debug)]
 pub struct Reach {
     endpoint: Result<Endpoint, EndpointError>,
-    /// The way as others can go it as well, without the tunnel.
-    route: Route,
+    /// The way to the host as others can go it as well, without the tunnel; `None` for this machine.
+    host: Option<Way>,
+    /// Why the recorded way is not gone.
+    refused: Option<String>,
     tunnel: Option<Tunnel>,
     /// The way to the host.
     pub shell: Shell,
@@ -43,16 +50,16 @@ impl Reach {
         let surroundings = Surroundings::of_this_process();
         let endpoint = endpoint::find(wish, &surroundings);
         let route = match (vm_shell, &endpoint) {
-            (Some(prefix), _) => Route::Behind(prefix.clone()),
+            (Some(prefix), _) => Route::Behind(Way::of_words(&prefix.words)),
             (None, Ok(endpoint)) => route_of(endpoint, &surroundings.homes),
             (None, Err(_)) => Route::Here,
         };
         Self::at(endpoint, route, name)
     }
 
-    /// The way that a journal tells.
+    /// The way that a journal tells. `given` is gone where that cannot be.
     #[must_use]
-    pub fn recorded(opened: Option<&Opened>, name: &str) -> Self {
+    pub fn recorded(opened: Option<&Opened>, given: Option<&Prefix>, name: &str) -> Self {
         let named_by = "the lease's journal".to_owned();
         let url = opened.and_then(|opened| opened.engine.as_deref()).unwrap_or_default();
         let endpoint = match url.parse::<Address>() {
@@ -62,23 +69,32 @@ impl Reach {
             }
             Err(reason) => Err(EndpointError::NotAnAddress { reason, named_by }),
         };
-        let route = opened.and_then(|opened| opened.host.clone()).map_or(Route::Here, Route::Behind);
-        Self::at(endpoint, route, name)
+        let host = opened.and_then(|opened| opened.host.clone());
+        let refused = host.as_ref().and_then(|way| check(way).err());
+        let route = match (&host, &refused, given) {
+            (None, ..) => Route::Here,
+            (Some(way), None, _) => Route::Behind(way.clone()),
+            (Some(_), Some(_), Some(given)) => Route::Behind(Way::of_words(&given.words)),
+            (Some(way), Some(_), None) => Route::NoWay { engine: way.prefix().name },
+        };
+        Self { host, refused: refused.filter(|_| given.is_none()), ..Self::at(endpoint, route, name) }
     }
 
-    fn at(endpoint: Result<Endpoint, EndpointError>, route: Route, name: &str) -> Self {
+    fn at(endpoint: Result<Endpoint, EndpointError>, route: Route<Way>, name: &str) -> Self {
         let mut tunnel = None;
-        let mut through = route.clone();
+        let mut through = route.command();
         if let Ok(Endpoint { address: Address::Ssh { destination, port, socket }, .. }) = &endpoint {
-            let plain = route::ssh(destination, *port);
-            let opened = Tunnel::new(plain.clone(), socket, name);
+            let plain = Way::ssh(destination, *port);
+            let opened = Tunnel::new(plain.prefix(), socket, name);
             // Steps go through it as well, unless another way was named.
             if route == Route::Behind(plain) {
                 through = Route::Behind(opened.prefix());
             }
             tunnel = Some(opened);
         }
-        Self { endpoint, route, tunnel, shell: Shell::new(through), engine: RefCell::default(), calls: Calls::default() }
+        let host = if let Route::Behind(way) = route { Some(to_find_again(way)) } else { None };
+        let shell = Shell::new(through);
+        Self { endpoint, host, refused: None, tunnel, shell, engine: RefCell::default(), calls: Calls::default() }
     }
 
     /// The engine's address.
@@ -91,8 +107,19 @@ impl Reach {
 
     /// The way to the host as the journal keeps it; `None` for this machine, and where there is none.
     #[must_use]
-    pub fn host(&self) -> Option<Prefix> {
-        if let Route::Behind(prefix) = &self.route { Some(prefix.clone()) } else { None }
+    pub fn host(&self) -> Option<Way> {
+        self.host.clone()
+    }
+
+    /// What is to be said where this lease needs its host, and the recorded way is not gone.
+    #[must_use]
+    pub fn refusal(&self, lease: &LeaseState) -> Option<Note> {
+        let why = self.refused.as_ref().filter(|_| !lease.areas.is_empty())?;
+        let Prefix { name, words } = self.host.as_ref()?.prefix();
+        let text = format!("the recorded way into {} is not gone: {}", text::printable(&name), text::printable(why));
+        let words = words.iter().map(|word| text::shell_word(word)).collect::<Vec<_>>().join(" ");
+        let hint = format!("where it is right: makeroom recover --vm-shell {}", text::shell_word(&text::printable(&words)));
+        Some(Note::new(Level::Warning, text).hint(hint))
     }
 
     /// The engine, connected.
@@ -127,7 +154,33 @@ impl Reach {
     }
 }
 
-fn route_of(endpoint: &Endpoint, homes: &Homes) -> Route {
+/// Whether a way that a journal tells can be gone by whoever reads it: what it runs is what was recorded, or known.
+fn check(way: &Way) -> Result<(), String> {
+    let program = match way {
+        Way::Own { words } => words.first().map(Path::new),
+        _ => None,
+    };
+    if let Some(program) = program.filter(|program| !program.is_absolute()) {
+        return Err(format!("`{}` is not an absolute path", program.display()));
+    }
+    [way.home(), program].into_iter().flatten().try_for_each(|path| trust::check(path).map_err(|error| error.to_string()))
+}
+
+/// One's own words with the program's path: whoever goes the way later may have another PATH.
+fn to_find_again(way: Way) -> Way {
+    let Way::Own { mut words } = way else { return way };
+    if let Some(program) = words.first_mut().filter(|program| !program.contains('/')) {
+        let is_program = |path: &PathBuf| fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0);
+        let dirs = env::var_os("PATH").unwrap_or_default();
+        let found = env::split_paths(&dirs).filter(|dir| dir.is_absolute()).map(|dir| dir.join(&*program)).find(is_program);
+        if let Some(path) = found.as_ref().and_then(|path| path.to_str()) {
+            path.clone_into(program);
+        }
+    }
+    Way::Own { words }
+}
+
+fn route_of(endpoint: &Endpoint, homes: &Homes) -> Route<Way> {
     let real = match &endpoint.address {
         // A socket that is not there yet has no links to follow.
         Address::Unix(path) => fs::canonicalize(path).ok(),

@@ -18,6 +18,7 @@ use crate::{
         record::LeaseState,
         route::Route,
         text, values,
+        way::Prefix,
         wire::{Afterwards, Back, FromKeeper, Level, Note, SwapBack},
     },
     lease::{
@@ -60,11 +61,19 @@ struct Walls {
 /// Restores all dead leases that were found, tells of each, and gives what those that had anything were like before.
 /// Their journals stay locked until they are gone, so nobody else recovers them, and are marked, so nobody takes them
 /// for leases that hold something. What cannot be put back stays recorded.
-pub async fn recover(state: &StateDir, (mut leases, lock): (Leases, StateLock), effort: Effort, tell: Tell<'_>) -> Vec<(LeaseState, Back)> {
+/// `vm_shell` is gone where a recorded way cannot be.
+pub async fn recover(
+    state: &StateDir,
+    (mut leases, lock): (Leases, StateLock),
+    effort: Effort,
+    vm_shell: Option<&Prefix>,
+    tell: Tell<'_>,
+) -> Vec<(LeaseState, Back)> {
     let dead = std::mem::take(&mut leases.dead);
     drop((leases, lock));
     let ids: Vec<String> = dead.iter().map(|journal| id_of(journal.path())).collect();
-    let reaches: Vec<Reach> = dead.iter().zip(&ids).map(|(journal, id)| Reach::recorded(journal.state().opened.as_ref(), id)).collect();
+    let reach = |(journal, id): (&Journal, &String)| Reach::recorded(journal.state().opened.as_ref(), vm_shell, id);
+    let reaches: Vec<Reach> = dead.iter().zip(&ids).map(reach).collect();
     let limit = effort.limit();
     let walls = join_all(dead.iter().zip(&reaches).map(|(journal, reach)| walls(journal.state(), reach, limit))).await;
     let note = |note| tell(FromKeeper::Note(note));
@@ -78,7 +87,7 @@ pub async fn recover(state: &StateDir, (mut leases, lock): (Leases, StateLock), 
     let mut leases = match Leases::look(state, &lock, None) {
         Ok(leases) => leases,
         Err(error) => {
-            note(Note::new(Level::Warning, format!("cannot list the leases: {error}; leases without a holder are left alone")));
+            note(Note::new(Level::Warning, format!("{error}; leases without a holder are left alone")));
             return Vec::new();
         }
     };
@@ -154,8 +163,11 @@ async fn walls(state: &LeaseState, reach: &Reach, limit: Duration) -> Walls {
     let deadline = values::deadline(Instant::now(), limit);
     let engine = async { if state.targets.is_empty() { None } else { wall(deadline, async || reach.engine().await.map(drop)).await } };
     let host = async {
-        let is_behind = matches!(reach.shell.route(), Route::Behind(_)) && !state.areas.is_empty();
-        if is_behind { wall(deadline, async || reach.shell.run("", limit).await.map(drop)).await } else { None }
+        match reach.shell.route() {
+            Route::Behind(_) if !state.areas.is_empty() => wall(deadline, async || reach.shell.run("", limit).await.map(drop)).await,
+            Route::NoWay { engine } if !state.areas.is_empty() => Some(format!("no way into {} is known", text::printable(engine))),
+            _ => None,
+        }
     };
     let (engine, host) = futures_util::future::join(engine, host).await;
     Walls { engine, host }
@@ -184,6 +196,9 @@ async fn part(restorer: Restorer<'_>, mut journal: Journal, leases: &Leases, wal
     let before = journal.state().clone();
     if !before.is_empty() {
         restorer.mark(&mut journal);
+    }
+    if let Some(note) = restorer.reach.refusal(&before) {
+        restorer.note(note);
     }
     let (has_engine, has_host) = (walls.engine.is_none(), walls.host.is_none());
     let mut parting = restorer.part(journal, leases, |_| has_engine, has_host).await;

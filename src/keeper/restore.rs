@@ -44,6 +44,8 @@ const FIRST: Duration = Duration::from_secs(5);
 const LATE: Duration = Duration::from_secs(6);
 /// Everybody who holds the state directory's lock longer than this is stuck; what is ours is given back all the same.
 const LOCK_PATIENCE: Duration = Duration::from_secs(20);
+/// Others wait for the lock meanwhile, and have less patience than [`LOCK_PATIENCE`].
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
 /// What restoring needs.
 #[derive(Clone, Copy)]
@@ -106,7 +108,7 @@ impl Restorer<'_> {
             }
         };
         self.mark(&mut journal);
-        let leases = self.other_leases(lock.as_ref(), &own);
+        let leases = self.other_leases(lock.as_ref(), &own).await;
         let Parting { mut journal, areas, mut back, again, late } = self.part(journal, &leases, |_| true, true).await;
         drop((leases, lock));
         (self.tell)(FromKeeper::TargetsBack(back.clone()));
@@ -167,7 +169,7 @@ impl Restorer<'_> {
     pub async fn give_back(&self, journal: &mut Journal, is_meant: impl Fn(&HeldTarget) -> bool) -> Back {
         let own = id_of(journal.path());
         let lock = self.state.lock_later(LOCK_PATIENCE).await.ok();
-        let leases = self.other_leases(lock.as_ref(), &own);
+        let leases = self.other_leases(lock.as_ref(), &own).await;
         self.targets(journal, &leases, is_meant).await.back
     }
 
@@ -175,15 +177,24 @@ impl Restorer<'_> {
         (self.tell)(FromKeeper::Note(note));
     }
 
-    fn other_leases(&self, lock: Option<&StateLock>, own: &str) -> Leases {
-        let looked = match lock {
-            Some(lock) => Leases::look(self.state, lock, Some(own)),
-            None => Leases::peek(self.state, own),
-        };
-        looked.unwrap_or_else(|error| {
-            self.note(Note::new(Level::Warning, format!("cannot list the leases: {error}")));
-            Leases::default()
-        })
+    /// The other leases, looked at again where some could not be seen for want of something that others give back.
+    async fn other_leases(&self, lock: Option<&StateLock>, own: &str) -> Leases {
+        let deadline = values::deadline(Instant::now(), self.limit.min(LOOK_AGAIN));
+        let mut attempt = 0;
+        loop {
+            let looked = match lock {
+                Some(lock) => Leases::look(self.state, lock, Some(own)),
+                None => Leases::peek(self.state, own),
+            };
+            let leases = looked.unwrap_or_else(Leases::unseen);
+            let Some(error) = leases.why_unseen() else { return leases };
+            if !error.may_pass() || Instant::now() >= deadline {
+                self.note(Note::new(Level::Warning, format!("{}; its swap is left alone", text::printable(&error.to_string()))));
+                return leases;
+            }
+            tokio::time::sleep(RETRY[attempt.min(RETRY.len() - 1)]).await;
+            attempt += 1;
+        }
     }
 
     pub(super) fn record(&self, journal: &mut Journal, record: &Record) {
@@ -200,7 +211,7 @@ impl Restorer<'_> {
     pub(super) fn finish(&self, journal: Journal) {
         if journal.state().is_empty() {
             // Without its journal a dead keeper's socket is never looked at again.
-            let socket = control::remove(&self.state.leases(), &id_of(journal.path()));
+            let socket = control::remove(self.state.leases(), &id_of(journal.path()));
             self.check(journal.remove());
             if let Err(error) = socket {
                 self.note(Note::new(Level::Detail, format!("a socket is left behind: {error}")));
@@ -265,6 +276,15 @@ impl Restorer<'_> {
         for area in handed_over {
             back.swap = Some(SwapBack::HandedOver);
             self.record(journal, &Record::AreaGone { path: area.path, how: AreaGone::HandedOver });
+        }
+        if let Some(error) = leases.why_unseen() {
+            // Another lease may need them.
+            for Area { path, .. } in ours {
+                let reason = text::printable(&error.to_string());
+                back.swap = Some(SwapBack::Stays { path: path.clone(), reason: reason.clone() });
+                self.record(journal, &Record::AreaStays { path, reason });
+            }
+            return Vec::new();
         }
         let intents: Vec<_> = ours.iter().map(|area| Record::AreaRemoving { path: area.path.clone() }).collect();
         if !intents.is_empty() {

@@ -2,28 +2,30 @@
 //! run. A history that cannot be used costs nothing but itself.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::File,
     io::{self, Read as _, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
-    path::{Path, PathBuf},
 };
 
+use nix::fcntl::OFlag;
+
+use super::{dir::Dir, state_dir::StateDir};
 use crate::core::history::{self, Past};
 
 /// No history that we wrote is larger.
 const LARGEST_BYTES: u64 = 1 << 20;
+const NAME: &str = "history";
 
 /// The history of a state directory.
 #[derive(Clone, Debug)]
 pub struct History {
-    path: PathBuf,
+    dir: Dir,
 }
 
 impl History {
-    /// That of this state directory, which was checked.
+    /// That of this state directory.
     #[must_use]
-    pub fn of(state_dir: &Path) -> Self {
-        Self { path: state_dir.join("history") }
+    pub fn of(state: &StateDir) -> Self {
+        Self { dir: state.dir().clone() }
     }
 
     /// All of it; empty where there is none.
@@ -31,7 +33,7 @@ impl History {
     /// # Errors
     /// Where it is there and cannot be read.
     pub fn read(&self) -> io::Result<String> {
-        let file = match self.open(OpenOptions::new().read(true)) {
+        let file = match self.open(OFlag::O_RDONLY) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(String::new()),
             file => file?,
         };
@@ -48,31 +50,30 @@ impl History {
     pub fn add(&self, past: &Past) -> io::Result<()> {
         // A line that a crash cut off must not swallow this one: empty lines are passed over.
         let line = format!("\n{}", past.line());
-        self.open(OpenOptions::new().append(true).create(true).mode(0o600))?.write_all(line.as_bytes())?;
+        self.open(OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_CREAT)?.write_all(line.as_bytes())?;
         let text = self.read()?;
         if let Some(short) = history::shortened(&text) {
             // Another one's file would be replaced by two that shorten at once, each with the same.
-            let anew = self.path.with_extension(std::process::id().to_string());
-            let mut file = Self::open_at(&anew, OpenOptions::new().write(true).create_new(true).mode(0o600))?;
+            let anew = format!("{NAME}.{}", std::process::id());
+            let mut file = self.dir.open_file(&anew, OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL)?;
             file.write_all(short.as_bytes())?;
-            fs::rename(&anew, &self.path)?;
+            self.dir.rename(&anew, NAME)?;
         }
         Ok(())
     }
 
-    fn open(&self, options: &mut OpenOptions) -> io::Result<File> {
-        Self::open_at(&self.path, options)
-    }
-
-    fn open_at(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
-        let file = options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)?;
-        if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is no file")) }
+    fn open(&self, flags: OFlag) -> io::Result<File> {
+        self.dir.open_file(NAME, flags)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    use std::{
+        fs::{self, OpenOptions},
+        os::unix::fs::{PermissionsExt as _, symlink},
+        path::Path,
+    };
 
     use jiff::Timestamp;
 
@@ -83,6 +84,10 @@ mod tests {
         Past::new("k".to_owned(), "sh".to_owned(), Timestamp::UNIX_EPOCH, 1.0, peak_bytes, Kind::Ok)
     }
 
+    fn of(path: &Path) -> History {
+        History::of(&StateDir::open(path).expect("a state directory"))
+    }
+
     fn peaks(history: &History) -> Vec<u64> {
         history::read(&history.read().expect("read")).map(|past| past.peak_bytes).collect()
     }
@@ -90,7 +95,7 @@ mod tests {
     #[test]
     fn runs_are_added_and_read_in_their_order_also_after_a_line_that_was_cut_off() {
         let base = tempfile::tempdir().expect("a directory");
-        let history = History::of(base.path());
+        let history = of(base.path());
         assert_eq!(history.read().expect("none yet"), "");
         history.add(&past(1)).expect("added");
         let mut file = OpenOptions::new().append(true).open(base.path().join("history")).expect("there");
@@ -103,12 +108,12 @@ mod tests {
     #[test]
     fn it_does_not_grow_for_ever_and_the_newest_stay() {
         let base = tempfile::tempdir().expect("a directory");
-        let history = History::of(base.path());
+        let history = of(base.path());
         (0..3000).try_for_each(|peak| history.add(&past(peak))).expect("added");
         let kept = peaks(&history);
         assert_eq!(kept.last(), Some(&2999));
         assert!(kept.len() < 1500 && fs::metadata(base.path().join("history")).expect("there").len() <= 128 << 10);
-        assert_eq!(fs::read_dir(base.path()).expect("there").count(), 1, "nothing beside it");
+        assert_eq!(fs::read_dir(base.path()).expect("there").count(), 3, "nothing beside it, the lock and the leases");
     }
 
     #[test]
@@ -116,12 +121,13 @@ mod tests {
         let base = tempfile::tempdir().expect("a directory");
         let elsewhere = base.path().join("elsewhere");
         symlink(&elsewhere, base.path().join("history")).expect("a link");
-        History::of(base.path()).add(&past(1)).expect_err("a link");
+        of(base.path()).add(&past(1)).expect_err("a link");
         assert!(!elsewhere.exists());
         let fifo = base.path().join("b");
         fs::create_dir(&fifo).expect("a directory");
+        fs::set_permissions(&fifo, fs::Permissions::from_mode(0o700)).expect("a mode");
         nix::unistd::mkfifo(&fifo.join("history"), nix::sys::stat::Mode::S_IRWXU).expect("a fifo");
-        History::of(&fifo).read().expect_err("a fifo");
-        History::of(&fifo).add(&past(1)).expect_err("a fifo");
+        of(&fifo).read().expect_err("a fifo");
+        of(&fifo).add(&past(1)).expect_err("a fifo");
     }
 }

@@ -2,20 +2,31 @@
 //! one open file description, shared by supervisor and keeper, free only when both are gone.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{File, TryLockError},
     io::{self, Write as _},
     os::{
         fd::{AsFd, BorrowedFd},
-        unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _},
+        unix::fs::{FileExt as _, MetadataExt as _},
     },
     path::{Path, PathBuf},
 };
 
+use nix::fcntl::OFlag;
+
+use super::{
+    dir::{self, Dir},
+    state_dir::StateDir,
+};
 use crate::core::record::{self, LeaseState, Record, Unreadable};
+
+/// No journal that we wrote is larger: a run with thousands of targets needs a few megabytes.
+pub const LARGEST_BYTES: u64 = 16 << 20;
 
 /// A locked journal and what it says so far.
 #[derive(Debug)]
 pub struct Journal {
+    state_dir: StateDir,
+    name: String,
     path: PathBuf,
     file: File,
     state: LeaseState,
@@ -29,8 +40,37 @@ pub struct Journal {
 pub enum JournalError {
     #[error("cannot write the journal {}: {source}", path.display())]
     Io { path: PathBuf, source: io::Error },
+    /// Whose lease it is, and whether that lives, is not known: nothing may be done that another lease could forbid.
+    #[error("cannot look at the journal {}: {source}", path.display())]
+    Unseen { path: PathBuf, source: io::Error },
+    #[error("the journal {} is not used: {source}", path.display())]
+    Misfit { path: PathBuf, source: io::Error },
     #[error("cannot read the journal {}: {source}", path.display())]
     Unreadable { path: PathBuf, source: Unreadable },
+}
+
+impl JournalError {
+    /// Whether there may be a lease that lives behind it, of which nothing is known.
+    #[must_use]
+    pub fn is_unseen(&self) -> bool {
+        matches!(self, Self::Unseen { .. })
+    }
+
+    /// Whether it may be otherwise in a moment.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Unseen { source, .. } if may_pass(source))
+    }
+
+    fn looking(path: PathBuf, source: io::Error) -> Self {
+        if dir::is_misfit(&source) { Self::Misfit { path, source } } else { Self::Unseen { path, source } }
+    }
+}
+
+/// Whether this is a want of something that others give back: descriptors or memory (open(2)).
+#[must_use]
+pub fn may_pass(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::EINTR | libc::EAGAIN))
 }
 
 /// What a look at a journal found.
@@ -49,15 +89,17 @@ impl Journal {
     ///
     /// # Errors
     /// The file's own error; nothing may be changed then.
-    pub fn create(leases: &Path, lease: &str) -> Result<Self, JournalError> {
-        let path = path_of(leases, lease);
+    pub fn create(state_dir: &StateDir, lease: &str) -> Result<Self, JournalError> {
+        let (leases, name) = (state_dir.leases(), name_of(lease));
+        let path = leases.path_of(&name);
         let failed = |source| JournalError::Io { path: path.clone(), source };
         loop {
-            let file = options().create_new(true).open(&path).map_err(failed)?;
+            let file = leases.open_file(&name, flags() | OFlag::O_CREAT | OFlag::O_EXCL).map_err(failed)?;
             file.lock().map_err(failed)?;
             // Between the two, a `recover` can have found it unlocked and empty, and removed it.
-            if is_still_at(&file, &path).map_err(failed)? {
-                return Ok(Self { path, file, state: LeaseState::default(), end: 0, is_named: false });
+            if is_still_at(&file, leases, &name).map_err(failed)? {
+                let state_dir = state_dir.clone();
+                return Ok(Self { state_dir, name, path, file, state: LeaseState::default(), end: 0, is_named: false });
             }
         }
     }
@@ -66,25 +108,28 @@ impl Journal {
     ///
     /// # Errors
     /// [`JournalError`] where it cannot be read.
-    pub fn inherited(file: File, leases: &Path, lease: &str) -> Result<Self, JournalError> {
-        Self::read_in(file, path_of(leases, lease))
+    pub fn inherited(file: File, state_dir: &StateDir, lease: &str) -> Result<Self, JournalError> {
+        let name = name_of(lease);
+        dir::check_file(&file).map_err(|source| JournalError::looking(state_dir.leases().path_of(&name), source))?;
+        Self::read_in(file, state_dir, name)
     }
 
-    /// Looks at a journal: locks it where nobody holds it, reads it otherwise. The caller holds
+    /// Looks at a lease's journal: locks it where nobody holds it, reads it otherwise. The caller holds
     /// the lock of the state directory, so that no two look at once.
     ///
     /// # Errors
     /// [`JournalError`] where it cannot be read.
-    pub fn look(path: &Path) -> Result<Looked, JournalError> {
-        let failed = |source| JournalError::Io { path: path.to_owned(), source };
-        let file = match options().open(path) {
+    pub fn look(state_dir: &StateDir, lease: &str) -> Result<Looked, JournalError> {
+        let (leases, name) = (state_dir.leases(), name_of(lease));
+        let failed = |source| JournalError::looking(leases.path_of(&name), source);
+        let file = match leases.open_file(&name, flags()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Looked::Gone),
             opened => opened.map_err(failed)?,
         };
         match file.try_lock() {
-            Ok(()) if !is_still_at(&file, path).map_err(failed)? => Ok(Looked::Gone),
-            Ok(()) => Ok(Looked::Dead(Box::new(Self::read_in(file, path.to_owned())?))),
-            Err(TryLockError::WouldBlock) => Ok(Looked::Live(Box::new(read_all(&file, path)?.0))),
+            Ok(()) if !is_still_at(&file, leases, &name).map_err(failed)? => Ok(Looked::Gone),
+            Ok(()) => Ok(Looked::Dead(Box::new(Self::read_in(file, state_dir, name)?))),
+            Err(TryLockError::WouldBlock) => Ok(Looked::Live(Box::new(read_all(&file, &leases.path_of(&name))?.0))),
             Err(TryLockError::Error(source)) => Err(failed(source)),
         }
     }
@@ -94,9 +139,10 @@ impl Journal {
     ///
     /// # Errors
     /// [`JournalError`] where it cannot be read.
-    pub fn peek(path: &Path) -> Result<Option<LeaseState>, JournalError> {
-        let failed = |source| JournalError::Io { path: path.to_owned(), source };
-        let file = match options().open(path) {
+    pub fn peek(state_dir: &StateDir, lease: &str) -> Result<Option<LeaseState>, JournalError> {
+        let (leases, name) = (state_dir.leases(), name_of(lease));
+        let failed = |source| JournalError::looking(leases.path_of(&name), source);
+        let file = match leases.open_file(&name, flags()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             opened => opened.map_err(failed)?,
         };
@@ -104,16 +150,27 @@ impl Journal {
         // leaves it to the next who looks.
         match file.try_lock_shared() {
             Ok(()) => Ok(None),
-            Err(TryLockError::WouldBlock) => Ok(Some(read_all(&file, path)?.0)),
+            Err(TryLockError::WouldBlock) => Ok(Some(read_all(&file, &leases.path_of(&name))?.0)),
             Err(TryLockError::Error(source)) => Err(failed(source)),
         }
     }
 
-    fn read_in(file: File, path: PathBuf) -> Result<Self, JournalError> {
+    /// What it says by now, where another process that shares it has written to it; `None` where it was removed.
+    ///
+    /// # Errors
+    /// [`JournalError`] where it cannot be read.
+    pub fn reread(&self) -> Result<Option<LeaseState>, JournalError> {
+        let failed = |source| JournalError::looking(self.path.clone(), source);
+        let is_there = is_still_at(&self.file, self.state_dir.leases(), &self.name).map_err(failed)?;
+        is_there.then(|| Ok(read_all(&self.file, &self.path)?.0)).transpose()
+    }
+
+    fn read_in(file: File, state_dir: &StateDir, name: String) -> Result<Self, JournalError> {
+        let path = state_dir.leases().path_of(&name);
         let (state, end) = read_all(&file, &path)?;
         // A line that was never finished would swallow the next one.
         file.set_len(end).map_err(|source| JournalError::Io { path: path.clone(), source })?;
-        Ok(Self { path, file, state, end, is_named: false })
+        Ok(Self { state_dir: state_dir.clone(), name, path, file, state, end, is_named: false })
     }
 
     /// What the lease has.
@@ -122,7 +179,13 @@ impl Journal {
         &self.state
     }
 
-    /// Its path.
+    /// The state directory that it is in.
+    #[must_use]
+    pub fn state_dir(&self) -> &StateDir {
+        &self.state_dir
+    }
+
+    /// Its path, for messages.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -174,6 +237,9 @@ impl Journal {
 
     fn append(&mut self, records: &[Record]) -> Result<(), JournalError> {
         let lines: String = records.iter().map(record::line).collect();
+        if self.end + lines.len() as u64 > LARGEST_BYTES {
+            return Err(self.failed(io::ErrorKind::FileTooLarge.into()));
+        }
         if let Err(source) = self.file.write_all(lines.as_bytes()) {
             // Half a line in the middle would make the whole journal unreadable.
             self.file.set_len(self.end).map_err(|source| self.failed(source))?;
@@ -186,7 +252,7 @@ impl Journal {
     fn sync(&mut self) -> io::Result<()> {
         self.file.sync_data()?;
         if !self.is_named {
-            File::open(self.path.parent().unwrap_or(Path::new("/")))?.sync_all()?;
+            self.state_dir.leases().sync()?;
             self.is_named = true;
         }
         Ok(())
@@ -201,10 +267,7 @@ impl Journal {
     /// # Errors
     /// The file's own error.
     pub fn remove(self) -> Result<(), JournalError> {
-        match fs::remove_file(&self.path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.failed(error)),
-            _ => Ok(()),
-        }
+        self.state_dir.leases().remove(&self.name).map_err(|source| self.failed(source))
     }
 }
 
@@ -214,21 +277,19 @@ impl AsFd for Journal {
     }
 }
 
-fn path_of(leases: &Path, lease: &str) -> PathBuf {
-    leases.join(format!("{lease}.journal"))
+fn name_of(lease: &str) -> String {
+    format!("{lease}.journal")
 }
 
-fn options() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    // Without O_NONBLOCK a FIFO in place of a journal would hold us for ever.
-    options.read(true).append(true).mode(0o600).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
-    options
+fn flags() -> OFlag {
+    OFlag::O_RDWR | OFlag::O_APPEND
 }
 
-fn is_still_at(file: &File, path: &Path) -> io::Result<bool> {
+fn is_still_at(file: &File, leases: &Dir, name: &str) -> io::Result<bool> {
     let ours = file.metadata()?;
-    match fs::symlink_metadata(path) {
-        Ok(there) => Ok((there.dev(), there.ino()) == (ours.dev(), ours.ino())),
+    match leases.stat(name) {
+        #[allow(clippy::cast_sign_loss, clippy::unnecessary_cast, reason = "of another type on other systems")]
+        Ok(there) => Ok((there.st_dev as u64, there.st_ino as u64) == (ours.dev(), ours.ino())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
     }
@@ -236,15 +297,16 @@ fn is_still_at(file: &File, path: &Path) -> io::Result<bool> {
 
 /// What the journal says, and where its last whole line ends.
 fn read_all(file: &File, path: &Path) -> Result<(LeaseState, u64), JournalError> {
-    let failed = |source| JournalError::Io { path: path.to_owned(), source };
-    let metadata = file.metadata().map_err(failed)?;
-    if !metadata.is_file() {
-        return Err(failed(io::Error::new(io::ErrorKind::InvalidData, "it is not a file")));
+    let failed = |source| JournalError::looking(path.to_owned(), source);
+    let unreadable = |source| JournalError::Unreadable { path: path.to_owned(), source };
+    let length = file.metadata().map_err(failed)?.len();
+    if length > LARGEST_BYTES {
+        return Err(unreadable(Unreadable::Large { bytes: length, most: LARGEST_BYTES }));
     }
     // The offset is shared with the other holder, so it is not used.
-    let mut bytes = vec![0; usize::try_from(metadata.len()).unwrap_or(0)];
+    let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
     file.read_exact_at(&mut bytes, 0).map_err(failed)?;
     let end = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |last| last + 1);
-    let state = record::read(&bytes[..end]).map_err(|source| JournalError::Unreadable { path: path.to_owned(), source })?;
+    let state = record::read(&bytes[..end]).map_err(unreadable)?;
     Ok((state, end as u64))
 }

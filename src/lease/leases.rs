@@ -3,16 +3,17 @@
 use std::{
     fs,
     io::{self, Read as _},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
+use jiff::Timestamp;
+
 use super::{
+    dir::Dir,
     journal::{Journal, JournalError, Looked},
     state_dir::{StateDir, StateLock},
 };
-use jiff::Timestamp;
-
-use crate::core::{call::LateCall, record::LeaseState, route::Prefix};
+use crate::core::{call::LateCall, record::LeaseState, way::Way};
 
 /// Everything that is recorded in a state directory.
 #[derive(Debug, Default)]
@@ -30,14 +31,10 @@ impl Leases {
     ///
     /// # Errors
     /// Where the directory cannot be listed.
-    pub fn look(state: &StateDir, _lock: &StateLock, own: Option<&str>) -> io::Result<Self> {
+    pub fn look(state: &StateDir, _lock: &StateLock, own: Option<&str>) -> Result<Self, JournalError> {
         let mut found = Self::default();
-        for path in journals(&state.leases())? {
-            let lease = id_of(&path);
-            if own == Some(lease.as_str()) {
-                continue;
-            }
-            match Journal::look(&path) {
+        for lease in ids(state.leases())?.into_iter().filter(|lease| own != Some(lease.as_str())) {
+            match Journal::look(state, &lease) {
                 Ok(Looked::Dead(journal)) => found.dead.push(*journal),
                 Ok(Looked::Live(state)) => found.live.push((lease, *state)),
                 Ok(Looked::Gone) => {}
@@ -51,19 +48,28 @@ impl Leases {
     ///
     /// # Errors
     /// Where the directory cannot be listed.
-    pub fn peek(state: &StateDir, own: &str) -> io::Result<Self> {
+    pub fn peek(state: &StateDir, own: &str) -> Result<Self, JournalError> {
         let mut found = Self::default();
-        for path in journals(&state.leases())? {
-            let lease = id_of(&path);
-            if lease == own {
-                continue;
-            }
-            match Journal::peek(&path) {
+        for lease in ids(state.leases())?.into_iter().filter(|lease| lease != own) {
+            match Journal::peek(state, &lease) {
                 Ok(state) => found.live.extend(state.map(|state| (lease, state))),
                 Err(error) => found.unreadable.push(error),
             }
         }
         Ok(found)
+    }
+
+    /// Where nothing could be looked at.
+    #[must_use]
+    pub fn unseen(why: JournalError) -> Self {
+        Self { unreadable: vec![why], ..Self::default() }
+    }
+
+    /// Why there may be leases that were not seen: what these hold is not known, so that it is nobody's to take, to
+    /// hand over or to remove.
+    #[must_use]
+    pub fn why_unseen(&self) -> Option<&JournalError> {
+        self.unreadable.iter().find(|error| error.is_unseen())
     }
 
     /// The live leases that keep what they have. One whose release has begun is giving it back: nothing of it can be
@@ -86,13 +92,13 @@ impl Leases {
     }
 
     /// The leases that keep what they have on this host; `None` is this machine. The same path is another area elsewhere.
-    pub fn on_host(&self, host: Option<&Prefix>) -> impl Iterator<Item = &(String, LeaseState)> {
+    pub fn on_host(&self, host: Option<&Way>) -> impl Iterator<Item = &(String, LeaseState)> {
         self.holding().filter(move |(_, state)| state.host() == host)
     }
 
     /// The live lease that needs this area of this host.
     #[must_use]
-    pub fn holder_of_area(&self, path: &str, host: Option<&Prefix>) -> Option<&str> {
+    pub fn holder_of_area(&self, path: &str, host: Option<&Way>) -> Option<&str> {
         let needs = |state: &LeaseState| state.areas.get(path).is_some_and(|held| !held.removing);
         self.on_host(host).find(|(_, state)| needs(state)).map(|(lease, _)| lease.as_str())
     }
@@ -114,13 +120,11 @@ pub fn id_of(journal: &Path) -> String {
     journal.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-/// The journals of a state directory, whoever holds them.
-///
-/// # Errors
-/// Where the directory cannot be listed.
-pub fn journals(leases: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut paths: Vec<_> = fs::read_dir(leases)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "journal"));
-    paths.sort();
-    Ok(paths)
+/// The leases that have a journal in this directory, whoever holds them.
+fn ids(leases: &Dir) -> Result<Vec<String>, JournalError> {
+    let unseen = |source| JournalError::Unseen { path: leases.path().to_owned(), source };
+    let names = leases.names().map_err(unseen)?;
+    let mut ids: Vec<String> = names.iter().filter_map(|name| Some(name.to_str()?.strip_suffix(".journal")?.to_owned())).collect();
+    ids.sort();
+    Ok(ids)
 }

@@ -2,8 +2,10 @@
 //! Used by the supervisor (which creates and locks a journal), the keeper (which writes it) and
 //! the short commands.
 
+pub mod dir;
 pub mod history;
 pub mod journal;
 pub mod leases;
 pub mod reports;
 pub mod state_dir;
+pub mod trust;

@@ -2,46 +2,47 @@
 //! Files 0600, created anew, no link followed.
 
 use std::{
-    fs::{self, DirBuilder, OpenOptions},
     io::{self, Read as _, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
-    path::{Path, PathBuf},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
+
+use nix::fcntl::OFlag;
+
+use super::{dir::Dir, state_dir::StateDir};
 
 /// More are looked at by nobody, and a report can have half a thousand moments.
 const MOST: usize = 32;
 /// No report is larger.
 const LARGEST_BYTES: u64 = 1 << 20;
+const NAME: &str = "reports";
 
 /// The reports of a state directory.
 #[derive(Clone, Debug)]
 pub struct Reports {
-    dir: PathBuf,
+    dir: Dir,
 }
 
 impl Reports {
-    /// Those of this state directory, which was checked.
+    /// Those of this state directory.
     #[must_use]
-    pub fn of(state_dir: &Path) -> Self {
-        Self { dir: state_dir.join("reports") }
+    pub fn of(state: &StateDir) -> Self {
+        Self { dir: state.dir().clone() }
     }
 
     /// Keeps a run's report, and as many before it as are worth keeping.
     ///
     /// # Errors
-    /// Where it cannot be written.
+    /// Where it cannot be written, or would be larger than one that is read.
     pub fn keep(&self, lease: &str, json: &str) -> io::Result<()> {
-        match DirBuilder::new().mode(0o700).create(&self.dir) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            _ if !fs::symlink_metadata(&self.dir)?.is_dir() => return Err(io::ErrorKind::NotADirectory.into()),
-            _ => {}
+        if json.len() as u64 > LARGEST_BYTES {
+            return Err(io::ErrorKind::FileTooLarge.into());
         }
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
-        options.open(self.dir.join(format!("{lease}.json")))?.write_all(json.as_bytes())?;
-        for (_, path) in self.newest_first()?.into_iter().skip(MOST) {
-            fs::remove_file(path)?;
+        self.dir.make_dir(NAME)?;
+        let reports = self.dir.open_dir(NAME)?;
+        let mut file = reports.open_file(&format!("{lease}.json"), OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL)?;
+        file.write_all(json.as_bytes())?;
+        for (_, name) in newest_first(&reports)?.into_iter().skip(MOST) {
+            reports.remove(&name)?;
         }
         Ok(())
     }
@@ -51,43 +52,50 @@ impl Reports {
     /// # Errors
     /// Where it cannot be read.
     pub fn find(&self, lease: Option<&str>) -> io::Result<Option<String>> {
-        let found = self.newest_first()?.into_iter().map(|(_, path)| path);
-        let is_meant = |path: &PathBuf| lease.is_none_or(|lease| path.file_stem().is_some_and(|stem| stem == lease));
-        let Some(path) = found.into_iter().find(is_meant) else { return Ok(None) };
-        let file = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)?;
+        let reports = match self.dir.open_dir(NAME) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            reports => reports?,
+        };
+        let is_meant = |name: &String| lease.is_none_or(|lease| name.strip_suffix(".json") == Some(lease));
+        let Some(name) = newest_first(&reports)?.into_iter().map(|(_, name)| name).find(is_meant) else { return Ok(None) };
         let mut text = String::new();
-        file.take(LARGEST_BYTES).read_to_string(&mut text)?;
+        reports.open_file(&name, OFlag::O_RDONLY)?.take(LARGEST_BYTES).read_to_string(&mut text)?;
         Ok(Some(text))
     }
+}
 
-    fn newest_first(&self) -> io::Result<Vec<(SystemTime, PathBuf)>> {
-        let entries = match fs::read_dir(&self.dir) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            entries => entries?,
-        };
-        let mut found = Vec::new();
-        for entry in entries {
-            let entry = entry?;
-            if entry.path().extension().is_some_and(|extension| extension == "json") {
-                found.push((entry.metadata()?.modified()?, entry.path()));
-            }
+fn newest_first(reports: &Dir) -> io::Result<Vec<(SystemTime, String)>> {
+    let mut found = Vec::new();
+    for name in reports.names()? {
+        if let Some(name) = name.to_str().filter(|name| name.strip_suffix(".json").is_some()) {
+            let stat = reports.stat(name)?;
+            let since = Duration::new(u64::try_from(stat.st_mtime).unwrap_or(0), u32::try_from(stat.st_mtime_nsec).unwrap_or(0));
+            found.push((SystemTime::UNIX_EPOCH + since, name.to_owned()));
         }
-        found.sort();
-        found.reverse();
-        Ok(found)
     }
+    found.sort();
+    found.reverse();
+    Ok(found)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    use std::{
+        fs,
+        os::unix::fs::{PermissionsExt as _, symlink},
+        path::Path,
+    };
 
     use super::*;
+
+    fn of(path: &Path) -> Reports {
+        Reports::of(&StateDir::open(path).expect("a state directory"))
+    }
 
     #[test]
     fn the_last_report_is_found_and_each_by_its_lease() {
         let base = tempfile::tempdir().expect("a directory");
-        let reports = Reports::of(base.path());
+        let reports = of(base.path());
         assert_eq!(reports.find(None).expect("none yet"), None);
         for lease in ["a", "b"] {
             reports.keep(lease, &format!("of {lease}")).expect("kept");
@@ -106,7 +114,7 @@ mod tests {
     #[test]
     fn only_so_many_are_kept() {
         let base = tempfile::tempdir().expect("a directory");
-        let reports = Reports::of(base.path());
+        let reports = of(base.path());
         (0..MOST + 5).try_for_each(|number| reports.keep(&format!("{number:03}"), "x")).expect("kept");
         assert_eq!(fs::read_dir(base.path().join("reports")).expect("there").count(), MOST);
     }
@@ -117,7 +125,7 @@ mod tests {
         let elsewhere = base.path().join("elsewhere");
         fs::create_dir(&elsewhere).expect("a directory");
         symlink(&elsewhere, base.path().join("reports")).expect("a link");
-        Reports::of(base.path()).keep("a", "x").expect_err("a link");
+        of(base.path()).keep("a", "x").expect_err("a link");
         assert_eq!(fs::read_dir(&elsewhere).expect("there").count(), 0);
     }
 }

@@ -1,13 +1,22 @@
 //! Owns the state directory: that it exists, is ours alone, and its lock, which orders every
-//! acquire and every release. Knows nothing of what the journals say.
+//! acquire and every release. It is opened once; all that is in it is named below its descriptor.
+//! Knows nothing of what the journals say.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    fs::{File, TryLockError},
     io,
-    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
+
+use nix::fcntl::OFlag;
+
+use super::{
+    dir::{Dir, Misfit},
+    trust::{self, Distrust},
+};
+use crate::core::text;
 
 /// How often a taken lock is asked for again.
 const LOCK_POLL: Duration = Duration::from_millis(5);
@@ -15,7 +24,8 @@ const LOCK_POLL: Duration = Duration::from_millis(5);
 /// A state directory that was checked.
 #[derive(Clone, Debug)]
 pub struct StateDir {
-    path: PathBuf,
+    dir: Dir,
+    leases: Dir,
 }
 
 /// Why a state directory cannot be used. Nothing may be changed without one.
@@ -29,6 +39,8 @@ pub enum StateDirError {
     Foreign { path: PathBuf, owner: u32, ours: u32 },
     #[error("the state directory {} can be written by others (mode {mode:03o})", path.display())]
     Wide { path: PathBuf, mode: u32 },
+    #[error("the state directory {} is not safe: {source}", path.display())]
+    Unsafe { path: PathBuf, source: Distrust },
     #[error("the lock of the state directory {} is busy for {} s", path.display(), after.as_secs())]
     Busy { path: PathBuf, after: Duration },
 }
@@ -37,10 +49,21 @@ impl StateDirError {
     /// The command that mends it, where there is one.
     #[must_use]
     pub fn hint(&self) -> String {
+        const ANOTHER: &str = "name another one with --state-dir DIR";
         match self {
-            Self::Wide { path, .. } => format!("chmod 700 {}", crate::core::text::shell_word(&path.to_string_lossy())),
+            Self::Wide { path, .. } => format!("chmod 700 {}", text::shell_word(&path.to_string_lossy())),
+            Self::Unsafe { source, .. } => source.hint().map_or(ANOTHER.to_owned(), |hint| format!("{hint}, or {ANOTHER}")),
             Self::Busy { .. } => "`makeroom status` shows who holds it".to_owned(),
-            _ => "name another one with --state-dir DIR".to_owned(),
+            _ => ANOTHER.to_owned(),
+        }
+    }
+
+    fn of(path: PathBuf, source: io::Error) -> Self {
+        match source.get_ref().and_then(|inner| inner.downcast_ref::<Misfit>()) {
+            Some(Misfit::Kind { .. }) => Self::NotADirectory { path },
+            Some(&Misfit::Foreign { owner, ours }) => Self::Foreign { path, owner, ours },
+            Some(&Misfit::Wide { mode }) => Self::Wide { path, mode },
+            Some(Misfit::Linked { .. }) | None => Self::Io { path, source },
         }
     }
 }
@@ -55,39 +78,75 @@ impl StateDir {
     /// Opens a state directory, making what is missing of it with mode 0700.
     ///
     /// # Errors
-    /// [`StateDirError`] where it is not ours alone.
+    /// [`StateDirError`] where it is not ours alone, or somebody else could put another one in its place.
     pub fn open(path: &Path) -> Result<Self, StateDirError> {
-        for dir in [path.to_owned(), path.join("leases")] {
-            let failed = |source| StateDirError::Io { path: dir.clone(), source };
-            match DirBuilder::new().recursive(dir == path).mode(0o700).create(&dir) {
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
-                _ => check(&dir)?,
-            }
+        let failed = |source| StateDirError::of(path.to_owned(), source);
+        let (place, name) = find(path, true)?;
+        match nix::sys::stat::mkdirat(&place, name.as_os_str(), nix::sys::stat::Mode::S_IRWXU) {
+            Err(errno) if errno != nix::errno::Errno::EEXIST => return Err(failed(errno.into())),
+            _ => {}
         }
-        let made = Self { path: path.to_owned() };
-        // A lease that cannot be recorded must not be begun: find out now, not in the middle of it.
-        made.lock_file().map_err(|source| StateDirError::Io { path: path.to_owned(), source })?;
-        Ok(made)
+        Self::complete(Dir::open_in(place.as_fd(), &name, path.to_owned()).map_err(failed)?)
     }
 
     /// The same, but without making anything: `None` where there is none yet.
     ///
     /// # Errors
-    /// [`StateDirError`] where it is not ours alone.
+    /// [`StateDirError`] where it is not ours alone, or somebody else could put another one in its place.
     pub fn open_existing(path: &Path) -> Result<Option<Self>, StateDirError> {
-        if path.join("leases").symlink_metadata().is_err() { Ok(None) } else { Self::open(path).map(Some) }
+        let dir = match find(path, false) {
+            Err(StateDirError::Unsafe { source: Distrust::Io { source, .. }, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                return Ok(None);
+            }
+            place => {
+                let (place, name) = place?;
+                Dir::open_in(place.as_fd(), &name, path.to_owned())
+            }
+        };
+        let dir = match dir {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            dir => dir.map_err(|source| StateDirError::of(path.to_owned(), source))?,
+        };
+        match dir.stat("leases") {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            _ => Self::complete(dir).map(Some),
+        }
     }
 
-    /// Its path.
+    /// The one that this descriptor is, in the keeper; `path` is what it is called in messages.
+    ///
+    /// # Errors
+    /// [`StateDirError`] where it is not ours alone.
+    pub fn inherited(fd: OwnedFd, path: &Path) -> Result<Self, StateDirError> {
+        Self::complete(Dir::of(fd, path.to_owned()).map_err(|source| StateDirError::of(path.to_owned(), source))?)
+    }
+
+    fn complete(dir: Dir) -> Result<Self, StateDirError> {
+        let failed = |source| StateDirError::of(dir.path_of("leases"), source);
+        dir.make_dir("leases").map_err(failed)?;
+        let leases = dir.open_dir("leases").map_err(failed)?;
+        let made = Self { dir, leases };
+        // A lease that cannot be recorded must not be begun: find out now, not in the middle of it.
+        made.lock_file().map_err(|source| made.failed(source))?;
+        Ok(made)
+    }
+
+    /// Its path as it was named, for messages and for the processes that are told of it.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.path
+        self.dir.path()
+    }
+
+    /// Itself.
+    #[must_use]
+    pub fn dir(&self) -> &Dir {
+        &self.dir
     }
 
     /// Where the journals are.
     #[must_use]
-    pub fn leases(&self) -> PathBuf {
-        self.path.join("leases")
+    pub fn leases(&self) -> &Dir {
+        &self.leases
     }
 
     /// Takes the lock, waiting for at most `patience`. Blocks: for the short commands.
@@ -121,44 +180,46 @@ impl StateDir {
     }
 
     fn busy(&self, after: Duration) -> StateDirError {
-        StateDirError::Busy { path: self.path.clone(), after }
+        StateDirError::Busy { path: self.path().to_owned(), after }
+    }
+
+    fn failed(&self, source: io::Error) -> StateDirError {
+        StateDirError::Io { path: self.dir.path_of("lock"), source }
     }
 
     fn try_lock(&self) -> Result<Option<StateLock>, StateDirError> {
-        let failed = |source| StateDirError::Io { path: self.path.join("lock"), source };
-        let file = self.lock_file().map_err(failed)?;
+        let file = self.lock_file().map_err(|source| self.failed(source))?;
         match file.try_lock() {
             Ok(()) => Ok(Some(StateLock { _file: file })),
             Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(source)) => Err(failed(source)),
+            Err(TryLockError::Error(source)) => Err(self.failed(source)),
         }
     }
 
     fn lock_file(&self) -> io::Result<File> {
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
-        options.open(self.path.join("lock"))
+        self.dir.open_file("lock", OFlag::O_RDWR | OFlag::O_CREAT)
     }
 }
 
-fn check(dir: &Path) -> Result<(), StateDirError> {
-    let path = || dir.to_owned();
-    let found = fs::symlink_metadata(dir).map_err(|source| StateDirError::Io { path: path(), source })?;
-    let ours = nix::unistd::geteuid().as_raw();
-    if !found.is_dir() {
-        Err(StateDirError::NotADirectory { path: path() })
-    } else if found.uid() != ours {
-        Err(StateDirError::Foreign { path: path(), owner: found.uid(), ours })
-    } else if found.mode() & 0o022 != 0 {
-        Err(StateDirError::Wide { path: path(), mode: found.mode() & 0o7777 })
-    } else {
-        Ok(())
+impl AsFd for StateDir {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.dir.as_fd()
     }
+}
+
+fn find(path: &Path, makes: bool) -> Result<(OwnedFd, std::ffi::OsString), StateDirError> {
+    let place = trust::find(path, makes).map_err(|source| StateDirError::Unsafe { path: path.to_owned(), source })?;
+    // The root of a file system, or what a `..` leads to, is no directory of ours alone.
+    let name = place.name.ok_or_else(|| StateDirError::NotADirectory { path: path.to_owned() })?;
+    Ok((place.above, name))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    use std::{
+        fs::{self, DirBuilder},
+        os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _, symlink},
+    };
 
     use super::*;
 
@@ -166,7 +227,7 @@ mod tests {
     fn what_is_made_is_ours_alone() {
         let base = tempfile::tempdir().expect("a directory");
         let state = StateDir::open(&base.path().join("a/b")).expect("a state directory");
-        for path in [state.path().to_owned(), state.leases()] {
+        for path in [state.path().to_owned(), state.leases().path().to_owned()] {
             assert_eq!(fs::metadata(&path).expect("made").mode() & 0o777, 0o700, "{}", path.display());
         }
         assert_eq!(fs::metadata(state.path().join("lock")).expect("made").mode() & 0o777, 0o600);

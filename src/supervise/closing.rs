@@ -19,7 +19,7 @@ use crate::{
         wire::Room,
     },
     host::kernel::IS_SAMPLED,
-    lease::{history::History, journal::Journal, reports::Reports},
+    lease::{history::History, reports::Reports},
     report::{
         file::open_now,
         github,
@@ -141,7 +141,7 @@ impl Drive<'_> {
     fn holds_nothing(&self) -> bool {
         let journal = self.plan.lease.as_ref().filter(|_| self.keeper.is_none()).map(|(_, journal)| journal);
         // Without a name it never had a record, or was done with.
-        journal.is_some_and(|journal| Journal::peek(journal.path()).is_ok_and(|state| state.is_none_or(|state| state.is_empty())))
+        journal.is_some_and(|journal| journal.reread().is_ok_and(|state| state.is_none_or(|state| state.is_empty())))
     }
 
     /// Writes the report to where it was asked for, and to the state directory; says what could not be.
@@ -164,8 +164,8 @@ impl Drive<'_> {
             let file = open_now(Path::new(&path));
             check("the job's summary", file.and_then(|mut file| file.write_all(github::markdown(&report).as_bytes())));
         }
-        let Some((request, _)) = &self.plan.lease else { return };
-        let state_dir = Path::new(&request.state_dir);
+        let Some((request, journal)) = &self.plan.lease else { return };
+        let state_dir = journal.state_dir();
         // A build that was ended from outside tells nothing of what it would have needed.
         if !matches!(report.verdict.kind, Kind::Cancelled | Kind::Timeout | Kind::Thrash) {
             let program = request.program.clone().unwrap_or_default();

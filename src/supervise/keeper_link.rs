@@ -6,19 +6,23 @@ use std::{
     io::{Read as _, Write as _},
     net::Shutdown,
     os::{
-        fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd},
+        fd::{AsFd, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd},
         unix::{net::UnixStream, process::CommandExt as _},
     },
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::{
+    fcntl::{FcntlArg, fcntl},
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+};
 
 use crate::{
     core::wire::{self, FromKeeper, Inbox, ToKeeper},
     host::kernel::own_program,
-    keeper::process::JOURNAL_FD,
+    keeper::process::{JOURNAL_FD, STATE_DIR_FD},
+    lease::journal::Journal,
 };
 
 /// All that a keeper and the way to its host need of the environment. CI runners find what they kill at a job's end by
@@ -55,23 +59,32 @@ pub struct KeeperLink {
 }
 
 impl KeeperLink {
-    /// Starts a keeper that shares the journal's lock.
+    /// Starts a keeper that shares the journal's lock and has the state directory that the journal is in.
     ///
     /// # Errors
     /// Where no process can be started.
-    pub fn start(journal: BorrowedFd<'_>) -> io::Result<Self> {
+    pub fn start(journal: &Journal) -> io::Result<Self> {
         let (stream, its) = UnixStream::pair()?;
         stream.set_nonblocking(true)?;
         let mut command = Command::new(own_program()?);
         command.arg0("makeroom").arg("keeper").env_clear().envs(ENVIRONMENT.iter().filter_map(|name| Some((name, env::var_os(name)?))));
         command.stdin(Stdio::from(OwnedFd::from(its))).stdout(Stdio::null()).stderr(Stdio::null());
-        let journal = journal.as_raw_fd();
-        // SAFETY: setsid, dup2 and fcntl are async-signal-safe (signal-safety(7)); nothing is allocated.
+        // Above those that they become, so that none is overwritten by the other.
+        // SAFETY: a descriptor that was made just now and that nothing else owns.
+        let given =
+            |fd: BorrowedFd<'_>| fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(STATE_DIR_FD + 1)).map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
+        let (file, dir) = (given(journal.as_fd())?, given(journal.state_dir().as_fd())?);
+        let given = [(file.as_raw_fd(), JOURNAL_FD), (dir.as_raw_fd(), STATE_DIR_FD)];
+        // SAFETY: setsid and dup2 are async-signal-safe (signal-safety(7)); nothing is allocated.
         unsafe {
             command.pre_exec(move || {
                 nix::unistd::setsid()?;
-                let given = if journal == JOURNAL_FD { libc::fcntl(journal, libc::F_SETFD, 0) } else { libc::dup2(journal, JOURNAL_FD) };
-                if given < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+                for (from, to) in given {
+                    if libc::dup2(from, to) < 0 {
+                        return Err(io::Error::last_os_error());
+                    }
+                }
+                Ok(())
             });
         }
         let pid = command.spawn()?.id().cast_signed();

@@ -1,8 +1,6 @@
 //! Owns the loop's side towards the keeper: what is heard from it, and another one for one that died.
 //! Part of the supervisor's loop in `drive`.
 
-use std::os::fd::AsFd as _;
-
 use nix::{sys::wait::waitpid, unistd::Pid};
 
 use super::{drive::Drive, keeper_link::KeeperLink};
@@ -138,7 +136,7 @@ impl Drive<'_> {
         };
         self.keepers += 1;
         let started =
-            if self.keepers > MOST_KEEPERS { Err(std::io::Error::other("it died too often")) } else { KeeperLink::start(journal.as_fd()) };
+            if self.keepers > MOST_KEEPERS { Err(std::io::Error::other("it died too often")) } else { KeeperLink::start(journal) };
         let mut keeper = match started {
             Ok(keeper) => keeper,
             Err(error) => {

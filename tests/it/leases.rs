@@ -1,7 +1,11 @@
 //! More than one who has a say: two builds with the same targets, a makeroom inside a makeroom,
 //! people who change containers in mid-build; and the keeper, which nobody else may hold or end.
 
-use std::{fs, io, path::PathBuf, time::Duration};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use crate::support::{
     makeroom::{Run, Running, wait_until_gone},
@@ -267,7 +271,7 @@ fn nowhere() -> Site {
 }
 
 #[test]
-fn the_keeper_has_its_socket_and_its_journal_open_and_nothing_else_of_its_callers() {
+fn the_keeper_has_its_socket_its_journal_and_its_state_directory_open_and_nothing_else_of_its_callers() {
     let site = nowhere();
     let (run, keeper) = burdened(&site);
     let open = process::descriptors(keeper);
@@ -276,13 +280,15 @@ fn the_keeper_has_its_socket_and_its_journal_open_and_nothing_else_of_its_caller
         let is_its_own = match number {
             0 => what.starts_with("socket:"),
             1 | 2 => what == "/dev/null",
-            3 => what.starts_with(&*leases.to_string_lossy()),
+            3 => what.starts_with(&format!("{}/", leases.display())),
+            4 => Path::new(what) == site.state(),
             // tokio's: epoll, its waker, and the pair that signals arrive on.
+            _ if Path::new(what) == leases => true,
             _ => what.starts_with("anon_inode:") || what.starts_with("socket:"),
         };
         assert!(is_its_own, "{number}: {what} in {open:?}");
     }
-    assert!((0..4).all(|number| open.contains_key(&number)), "{open:?}");
+    assert!((0..5).all(|number| open.contains_key(&number)), "{open:?}");
     site.go();
     run.wait().expect_code(7);
 }

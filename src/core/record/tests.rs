@@ -29,7 +29,7 @@ fn opened_as(releasing: bool) -> Record {
         program: None,
         engine: None,
         certificates: None,
-        host: Some(Prefix { name: "colima".to_owned(), words: vec!["colima".to_owned(), "ssh".to_owned()] }),
+        host: Some(Way::Own { words: vec!["colima".to_owned(), "ssh".to_owned()] }),
         lingers_until: None,
         releasing,
         need_bytes: None,
