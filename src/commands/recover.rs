@@ -68,6 +68,8 @@ async fn recover_all(state: &StateDir, settings: &Settings, say: &mut Say) -> Re
     let restored = recover_the_dead(state, (leases, lock), effort, settings.vm_shell.as_ref(), &tell).await;
     for (before, back) in &restored {
         hooks::after_the_dead(&settings.hooks, state.path(), before, back, &tell).await;
+        // What a damaged line held is not known.
+        is_whole &= before.damaged_line.is_none();
         if let Some(line) = summary::not_back(back) {
             is_whole = false;
             say.borrow_mut().error(line, None, Some("mend the cause, then `makeroom recover` again"));

@@ -74,7 +74,7 @@ fn stop_all(args: &StopArgs, settings: &Settings, say: &mut Say) -> Result<bool,
             Ok(Some(Ended { back, abandoned })) => {
                 match abandoned {
                     Some(before) => {
-                        say.note(&recovered(&before, &back));
+                        say.note(&recovered(&lease, &before, &back));
                         tell_hook(&state, settings, &before, &back, say)?;
                     }
                     None => say.info(summary::all_back(&back).unwrap_or_else(|| format!("lease {lease} ended"))),

@@ -2,7 +2,8 @@
 //! has to give back. Pure; `lease::journal` reads and writes the bytes.
 //!
 //! A line is eight hexadecimal digits of CRC-32, a space, and the record as JSON. A last line
-//! that is torn never existed; damage anywhere else makes the whole journal unreadable.
+//! that is torn never existed. A line that is damaged is passed over and said: what the others tell still holds, because
+//! restoring looks before it acts.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -273,6 +274,8 @@ pub struct LeaseState {
     pub areas: BTreeMap<String, HeldArea>,
     /// The ids of targets that became somebody else's; nothing is owed to them.
     pub theirs: BTreeSet<String>,
+    /// The first line of the journal that does not hold what was written, if there is one: it may have had more.
+    pub damaged_line: Option<usize>,
 }
 
 impl LeaseState {
@@ -371,9 +374,6 @@ impl LeaseState {
 /// Why a journal cannot be read.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
-    /// A finished line does not hold what was written.
-    #[error("line {line} is damaged")]
-    Damaged { line: usize },
     /// It is more than was ever written.
     #[error("it has {bytes} bytes, and none of ours has more than {most}")]
     Large { bytes: u64, most: u64 },
@@ -390,24 +390,23 @@ pub fn line(record: &Record) -> String {
     format!("{:08x} {json}\n", crc32fast::hash(json.as_bytes()))
 }
 
-/// Reads a whole journal.
+/// Reads a whole journal, as far as it can be read.
 ///
 /// # Errors
-/// [`Unreadable`] where a line other than an unfinished last one is not what was written.
+/// [`Unreadable::Newer`] where a line that can be read is of a makeroom that knows more.
 pub fn read(journal: &[u8]) -> Result<LeaseState, Unreadable> {
     let mut state = LeaseState::default();
     // What follows the last newline was being written when the holder died: it never existed.
     let finished = journal.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
     for (index, line) in journal[..finished].split_inclusive(|&byte| byte == b'\n').enumerate() {
-        let damaged = Unreadable::Damaged { line: index + 1 };
-        let Some(json) = checked(line) else { return Err(damaged) };
-        if let Some(version) = version_of(json)
-            && version > VERSION
-        {
+        let json = checked(line);
+        if let Some(version) = json.and_then(version_of).filter(|version| *version > VERSION) {
             return Err(Unreadable::Newer { version });
         }
-        let Ok(record) = serde_json::from_slice(json) else { return Err(damaged) };
-        state.apply(&record);
+        match json.and_then(|json| serde_json::from_slice(json).ok()) {
+            Some(record) => state.apply(&record),
+            None => drop(state.damaged_line.get_or_insert(index + 1)),
+        }
     }
     Ok(state)
 }

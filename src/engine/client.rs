@@ -52,6 +52,8 @@ pub enum EngineError {
     Silent { after: Duration },
     #[error("the engine's answer was lost: {cause}")]
     Lost { cause: String },
+    #[error("the engine at {url} does not know it, and the journal does not tell of another one")]
+    Unknown { url: String },
     #[error("the container is being removed")]
     Removing,
     #[error("the engine says that it is done, and nothing has changed")]

@@ -33,6 +33,8 @@ pub struct Reach {
     endpoint: Result<Endpoint, EndpointError>,
     /// The way to the host as others can go it as well, without the tunnel; `None` for this machine.
     host: Option<Way>,
+    /// No journal tells which engine it is: an engine that does not know a target is another one.
+    pub(super) is_guessed: bool,
     /// Why the recorded way is not gone.
     refused: Option<String>,
     tunnel: Option<Tunnel>,
@@ -57,19 +59,23 @@ impl Reach {
         Self::at(endpoint, route, name)
     }
 
-    /// The way that a journal tells. `given` is gone where that cannot be.
+    /// The way that a journal tells. `given` is gone where that cannot be. Where the first record is lost, it is the way
+    /// that this process would find.
     #[must_use]
     pub fn recorded(opened: Option<&Opened>, given: Option<&Prefix>, name: &str) -> Self {
+        let Some(opened) = opened else {
+            return Self { is_guessed: true, ..Self::find(&Wish::default(), given, name) };
+        };
         let named_by = "the lease's journal".to_owned();
-        let url = opened.and_then(|opened| opened.engine.as_deref()).unwrap_or_default();
+        let url = opened.engine.as_deref().unwrap_or_default();
         let endpoint = match url.parse::<Address>() {
             Ok(address) => {
-                let certificates = opened.and_then(|opened| opened.certificates.as_ref()).map(PathBuf::from);
+                let certificates = opened.certificates.as_ref().map(PathBuf::from);
                 Ok(Endpoint { address, certificates, context: None, named_by })
             }
             Err(reason) => Err(EndpointError::NotAnAddress { reason, named_by }),
         };
-        let host = opened.and_then(|opened| opened.host.clone());
+        let host = opened.host.clone();
         let refused = host.as_ref().and_then(|way| check(way).err());
         let route = match (&host, &refused, given) {
             (None, ..) => Route::Here,
@@ -94,7 +100,7 @@ impl Reach {
         }
         let host = if let Route::Behind(way) = route { Some(to_find_again(way)) } else { None };
         let shell = Shell::new(through);
-        Self { endpoint, host, refused: None, tunnel, shell, engine: RefCell::default(), calls: Calls::default() }
+        Self { endpoint, host, is_guessed: false, refused: None, tunnel, shell, engine: RefCell::default(), calls: Calls::default() }
     }
 
     /// The engine's address.
@@ -103,6 +109,11 @@ impl Reach {
     /// [`EndpointError`] where what was named is none.
     pub fn endpoint(&self) -> Result<&Endpoint, &EndpointError> {
         self.endpoint.as_ref()
+    }
+
+    /// The same for messages.
+    pub(super) fn url(&self) -> String {
+        self.endpoint.as_ref().map_or_else(ToString::to_string, Endpoint::url)
     }
 
     /// The way to the host as the journal keeps it; `None` for this machine, and where there is none.

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     core::{
         call::awaited,
-        record::LeaseState,
+        record::{AreaGone, LeaseState, Record},
         route::Route,
         text, values,
         way::Prefix,
@@ -102,13 +102,13 @@ pub async fn recover(
     let partings = join_all(parting).await;
     drop((leases, lock));
     let (mut restored, mut waiting) = (Vec::new(), Vec::new());
-    for (before, restorer, parting) in partings {
+    for (id, (before, restorer, parting)) in ids.into_iter().zip(partings) {
         let (back, late) = match parting {
             Some(parting) => restorer.finish_recovery(parting).await,
             None => (left(&before, &format!("the engine has not answered for {} s", limit.as_secs())), None),
         };
-        if !before.is_empty() {
-            let line = recovered(&before, &back);
+        if !before.is_empty() || before.damaged_line.is_some() {
+            let line = recovered(&id, &before, &back);
             note(match effort {
                 Effort::Brief if !back.late.is_empty() && line.hint.is_none() => line.hint("`makeroom recover` waits for it"),
                 _ => line,
@@ -200,6 +200,12 @@ async fn part(restorer: Restorer<'_>, mut journal: Journal, leases: &Leases, wal
     if let Some(note) = restorer.reach.refusal(&before) {
         restorer.note(note);
     }
+    if before.damaged_line.is_some() {
+        // What it was about to do to them is not known: whoever can be read comes first.
+        for path in before.areas.keys().filter(|path| leases.has_area(path, before.host())) {
+            restorer.record(&mut journal, &Record::AreaGone { path: path.clone(), how: AreaGone::HandedOver });
+        }
+    }
     let (has_engine, has_host) = (walls.engine.is_none(), walls.host.is_none());
     let mut parting = restorer.part(journal, leases, |_| has_engine, has_host).await;
     if let Some(reason) = walls.engine {
@@ -218,7 +224,7 @@ fn left(state: &LeaseState, reason: &str) -> Back {
 
 /// One line about a lease that was found without its holder, and what became of it.
 #[must_use]
-pub fn recovered(state: &LeaseState, back: &Back) -> Note {
+pub fn recovered(lease: &str, state: &LeaseState, back: &Back) -> Note {
     let opened = state.opened.as_ref();
     let whose = opened.map_or_else(String::new, |opened| {
         let program = opened.program.as_deref().map_or_else(String::new, |program| format!(" of `{}`", text::printable(program)));
@@ -242,10 +248,17 @@ pub fn recovered(state: &LeaseState, back: &Back) -> Note {
     if let Some(late) = awaited(&back.late) {
         said += &format!("; {late}");
     }
-    if !back.failed.is_empty() || matches!(back.swap, Some(SwapBack::Stays { .. })) {
-        let lease = opened.map_or("LEASE", |opened| &opened.lease);
+    let is_whole = back.failed.is_empty() && !matches!(back.swap, Some(SwapBack::Stays { .. }));
+    if let Some(line) = state.damaged_line {
+        let kept = if is_whole { format!("set aside as {lease}.damaged") } else { "kept".to_owned() };
+        said += &format!("; line {line} of its journal is damaged and may have held more: it is {kept}");
+    }
+    if !is_whole {
         let hint = format!("`makeroom recover` tries for longer; `makeroom recover --forget {}` gives it up", text::printable(lease));
         return Note::new(Level::Warning, said).hint(hint);
+    }
+    if state.damaged_line.is_some() {
+        return Note::new(Level::Warning, said).hint("`docker ps --filter status=paused` shows what may still be paused");
     }
     Note::new(if back.late.is_empty() { Level::Info } else { Level::Warning }, said)
 }

@@ -339,6 +339,7 @@ impl Restorer<'_> {
 
     pub(super) async fn attempt(&self, held: &HeldTarget, seen: Timestamp) -> Result<Brought, EngineError> {
         match bring_back(&self.reach.engine().await?, &self.reach.calls, held, seen).await {
+            Ok(Brought::Back(Restored::Removed)) if self.reach.is_guessed => Err(EngineError::Unknown { url: self.reach.url() }),
             Err(error) if error.is_engine_gone() => {
                 self.reach.forget_engine();
                 Err(error)

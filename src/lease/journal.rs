@@ -262,12 +262,17 @@ impl Journal {
         JournalError::Io { path: self.path.clone(), source }
     }
 
-    /// Removes a journal that has nothing left to say.
+    /// Removes a journal that has nothing left to say; a damaged one is set aside, because nobody knows what it said.
     ///
     /// # Errors
     /// The file's own error.
     pub fn remove(self) -> Result<(), JournalError> {
-        self.state_dir.leases().remove(&self.name).map_err(|source| self.failed(source))
+        let leases = self.state_dir.leases();
+        let done = match self.state.damaged_line {
+            None => leases.remove(&self.name),
+            Some(_) => leases.rename(&self.name, &set_aside_as(&self.name)),
+        };
+        done.map_err(|source| self.failed(source))
     }
 }
 
@@ -275,6 +280,11 @@ impl AsFd for Journal {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
     }
+}
+
+/// What becomes of a damaged journal when all that could be read of it is done.
+fn set_aside_as(name: &str) -> String {
+    format!("{}.damaged", name.trim_end_matches(".journal"))
 }
 
 fn name_of(lease: &str) -> String {

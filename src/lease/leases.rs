@@ -22,7 +22,7 @@ pub struct Leases {
     pub live: Vec<(String, LeaseState)>,
     /// Leases whose holder is dead, locked by us now.
     pub dead: Vec<Journal>,
-    /// Journals that cannot be read: kept, said loudly, left alone.
+    /// Journals that cannot be used at all: kept, said loudly, left alone.
     pub unreadable: Vec<JournalError>,
 }
 
@@ -82,6 +82,13 @@ impl Leases {
     #[must_use]
     pub fn holder_of(&self, container: &str) -> Option<(&str, &crate::core::record::HeldTarget)> {
         self.holding().find_map(|(lease, state)| Some((lease.as_str(), state.targets.get(container)?)))
+    }
+
+    /// Whether any other lease, whatever becomes of it, has this area of this host.
+    #[must_use]
+    pub fn has_area(&self, path: &str, host: Option<&Way>) -> bool {
+        let mut states = self.live.iter().map(|(_, state)| state).chain(self.dead.iter().map(Journal::state));
+        states.any(|state| state.host() == host && state.areas.contains_key(path))
     }
 
     /// The call of any other lease, whatever becomes of it, that may still pause or stop this container after this moment.

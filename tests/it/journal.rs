@@ -8,8 +8,8 @@ use std::{
 };
 
 use crate::support::{
-    must_run,
-    proxy::{Moment, Proxy},
+    must_run, process,
+    proxy::{Deed, Moment, Proxy},
     services::Services,
     site::{Site, UNTIL_GO},
 };
@@ -104,26 +104,80 @@ fn is_left_alone(site: &Site, services: &Services, journal: &Path, says: &str) {
     (0..services.count()).for_each(|index| services.tell(index, "unpause"));
 }
 
+/// Overwrites one line, its end left as it is.
+fn damage(journal: &Path, line: usize, with: u8) {
+    let bytes = fs::read(journal).expect("a journal");
+    let mut lines: Vec<Vec<u8>> = bytes.split_inclusive(|&byte| byte == b'\n').map(<[u8]>::to_vec).collect();
+    let end = lines[line].len() - 1;
+    lines[line][..end].fill(with);
+    fs::write(journal, lines.concat()).expect("written");
+}
+
+/// The lines of a journal that hold these words.
+fn lines_with(journal: &Path, words: &str) -> Vec<usize> {
+    let text = fs::read_to_string(journal).expect("a journal");
+    text.lines().enumerate().filter(|(_, line)| line.contains(words)).map(|(index, _)| index).collect()
+}
+
 #[test]
-fn a_journal_that_is_damaged_is_said_loudly_kept_and_left_alone() {
+fn a_damaged_journal_is_restored_as_far_as_it_can_be_read_and_then_set_aside_and_said() {
+    let site = Site::new();
+    let services = site.services(2);
+    let before = services.states();
+    for (words, with) in [("\"opened\"", 0), ("\"taken\"", 0), ("\"taken\"", b'x'), ("\"taken\"", b'\n')] {
+        for by in ["recover", "true"] {
+            let journal = abandoned(&site, &services);
+            damage(&journal, lines_with(&journal, words)[0], with);
+            let damaged = fs::read(&journal).expect("a journal");
+            let done = site.makeroom([by]).run();
+            // A build is none the worse for it; whoever asks for everything to be put back is told that there may be more.
+            done.expect_code(if by == "recover" { 125 } else { 0 }).expect_said("2 services running again").expect_said("is damaged");
+            let aside = journal.with_extension("damaged");
+            done.expect_said(&format!("set aside as {}", aside.file_name().expect("a name").to_string_lossy()));
+            assert_eq!(services.states(), before, "{words} {with} {by}");
+            assert!(fs::read(&aside).expect("set aside").starts_with(&damaged) && site.journals().is_empty());
+            site.makeroom(["recover"]).run().expect_code(0).expect_said("nothing to recover");
+            assert!(aside.exists(), "never deleted");
+        }
+    }
+}
+
+#[test]
+fn of_a_damaged_journal_whose_engine_is_not_there_nothing_is_lost() {
     let site = Site::new();
     let services = site.services(1);
-    let damages: [fn(&mut Vec<u8>); 3] = [
-        |bytes| bytes[12] ^= 1,
-        |bytes| bytes[0] = b'x',
-        |bytes| {
-            // The first line is gone.
-            let end = bytes.iter().position(|&byte| byte == b'\n').expect("a line");
-            bytes[..=end].fill(0);
-        },
-    ];
-    for damage in damages {
-        let journal = abandoned(&site, &services);
-        let mut bytes = fs::read(&journal).expect("a journal");
-        damage(&mut bytes);
-        fs::write(&journal, bytes).expect("written");
-        is_left_alone(&site, &services, &journal, "damaged");
+    let before = services.states();
+    let journal = abandoned(&site, &services);
+    damage(&journal, lines_with(&journal, "\"opened\"")[0], 0);
+    // No journal tells which engine it was, and this one is none; nor does one that does not know the container.
+    let proxy = Proxy::start();
+    proxy.on("inspect", None, Deed::Answer(404, "{\"message\":\"no such container\"}"));
+    for engine in [site.path("none"), proxy.socket()] {
+        let url = format!("unix://{}", engine.display());
+        let done = site.makeroom(["recover", "--restore-timeout", "1s"]).env("DOCKER_HOST", &url).run();
+        done.expect_code(125).expect_said(services.name(0));
+        assert!(journal.exists() && services.are("paused"));
     }
+    site.makeroom(["recover"]).run().expect_code(125).expect_said("1 service running again");
+    assert_eq!(services.states(), before);
+}
+
+#[test]
+fn a_keeper_goes_on_with_a_journal_that_was_damaged_under_it() {
+    let site = Site::new();
+    let services = site.services(2);
+    let before = services.states();
+    let run = site.makeroom(["--pause", &services.all(), "sh", "-c", UNTIL_GO]).spawn();
+    site.child();
+    let journal = site.journals().remove(0);
+    damage(&journal, lines_with(&journal, "\"taken\"")[0], b'x');
+    let first = run.keeper();
+    process::signal(first, libc::SIGKILL);
+    run.keeper_other_than(first);
+    site.go();
+    run.wait().expect_code(7).expect_said("2 services running again");
+    assert_eq!(services.states(), before);
+    assert!(journal.with_extension("damaged").exists() && site.journals().is_empty());
 }
 
 #[test]

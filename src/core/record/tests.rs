@@ -154,8 +154,8 @@ fn a_changed_byte_anywhere_in_a_finished_line_is_noticed() {
     for index in 0..journal.len() - 1 {
         let mut changed = journal.clone();
         changed[index] ^= 1;
-        let read = read(&changed);
-        assert!(read.is_err(), "byte {index} of {:?}: {read:?}", String::from_utf8_lossy(&changed));
+        let state = read(&changed).expect("as far as it can be");
+        assert!(state.damaged_line.is_some(), "byte {index} of {:?}: {state:?}", String::from_utf8_lossy(&changed));
     }
 }
 
@@ -167,7 +167,23 @@ fn a_journal_of_a_newer_makeroom_is_refused_even_with_records_that_are_unknown()
     }
     let unknown = r#"{"record":"blessed"}"#;
     let journal = format!("{:08x} {unknown}\n", crc32fast::hash(unknown.as_bytes()));
-    assert_eq!(read(journal.as_bytes()), Err(Unreadable::Damaged { line: 1 }));
+    assert_eq!(read(journal.as_bytes()).expect("as far as it can be").damaged_line, Some(1));
+}
+
+#[test]
+fn of_a_journal_with_any_one_line_damaged_all_others_are_read() {
+    for sequence in sequences() {
+        let lines: Vec<_> = sequence.iter().map(|(record, _)| line(record)).collect();
+        for damaged in 0..lines.len() {
+            let mut expected = LeaseState { damaged_line: Some(damaged + 1), ..LeaseState::default() };
+            sequence.iter().enumerate().filter(|(index, _)| *index != damaged).for_each(|(_, (record, _))| expected.apply(record));
+            for damage in [|text: &str| "\0".repeat(text.len() - 1) + "\n", |text: &str| text.replacen('r', "R", 1)] {
+                let journal: String =
+                    lines.iter().enumerate().map(|(index, text)| if index == damaged { damage(text) } else { text.clone() }).collect();
+                assert_eq!(read(journal.as_bytes()).expect("as far as it can be"), expected, "line {damaged} of {journal}");
+            }
+        }
+    }
 }
 
 #[test]
