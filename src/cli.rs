@@ -376,6 +376,9 @@ pub struct SwapArgs {
 /// `makeroom recover`.
 #[derive(Debug, Args)]
 pub struct RecoverArgs {
+    /// Give up a lease whose holder is dead, by its full id, and print what can be typed for each of its targets
+    #[arg(long, value_name = "LEASE")]
+    pub forget: Option<String>,
     /// For putting back [default: 30s]
     #[arg(long, value_name = "DUR")]
     pub restore_timeout: Option<Span>,

@@ -1,6 +1,7 @@
 //! The subcommands, one file each: composition only.
 
 pub mod doctor;
+mod forget;
 pub mod man;
 mod need;
 pub mod plan;

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use super::forget::forget;
 use crate::{
     cli::{HostArgs, RecoverArgs, RoomArgs},
     config::{self, Settings},
@@ -37,6 +38,23 @@ pub fn recover(args: &RecoverArgs) -> ExitCode {
             return super::failed();
         }
     };
+    if let Some(lease) = &args.forget {
+        return match super::block_on(forget(&state, lease, &settings)) {
+            Ok(shown) => {
+                let printed = super::print(&shown, ExitCode::SUCCESS);
+                say.info(format!("the lease {} is forgotten; nothing else was changed", text::printable(lease)));
+                printed
+            }
+            Err(error) => {
+                say.error(
+                    format!("cannot forget {}: {}", text::printable(lease), text::printable(&error)),
+                    Some("nothing was changed"),
+                    None,
+                );
+                super::failed()
+            }
+        };
+    }
     match super::block_on(recover_all(&state, &settings, &mut say)) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => super::failed(),

@@ -16,6 +16,8 @@ use crate::core::{
 };
 
 const MAKE: &str = include_str!("steps/swap_make.sh");
+const NEEDED: &str = include_str!("steps/swap_needed.sh");
+const NEEDED_LIMIT: Duration = Duration::from_secs(15);
 const REMOVE: &str = include_str!("steps/swap_remove.sh");
 /// The default directory: made where it is missing, for root alone.
 pub const OWN_DIR: &str = "/var/lib/makeroom";
@@ -88,6 +90,17 @@ pub async fn remove(shell: &Shell, area: &Area) -> Result<Removal, SwapError> {
     match answer(&shell.run_as_root(&script, None, REMOVE_LIMIT).await?)? {
         "ok" => Ok(Removal::Removed),
         _ => Ok(Removal::Gone),
+    }
+}
+
+/// Why the host still needs an area's file, as the end of a sentence; `None` where it does not, and where the host does
+/// not answer.
+pub async fn why_needed(shell: &Shell, path: &str) -> Option<&'static str> {
+    let script = variable("listed", &listed(path)) + NEEDED;
+    match shell.run(&script, NEEDED_LIMIT).await.ok()?.trim() {
+        "active" => Some("is active: `sudo swapoff` it first"),
+        "fstab" => Some("is in the host's /etc/fstab: take its line out first"),
+        _ => None,
     }
 }
 

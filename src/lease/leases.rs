@@ -84,18 +84,26 @@ impl Leases {
         self.holding().find_map(|(lease, state)| Some((lease.as_str(), state.targets.get(container)?)))
     }
 
+    /// Whether any other lease, whatever becomes of it, has this target.
+    #[must_use]
+    pub fn has_target(&self, id: &str) -> bool {
+        self.states().any(|state| state.targets.contains_key(id))
+    }
+
+    fn states(&self) -> impl Iterator<Item = &LeaseState> {
+        self.live.iter().map(|(_, state)| state).chain(self.dead.iter().map(Journal::state))
+    }
+
     /// Whether any other lease, whatever becomes of it, has this area of this host.
     #[must_use]
     pub fn has_area(&self, path: &str, host: Option<&Way>) -> bool {
-        let mut states = self.live.iter().map(|(_, state)| state).chain(self.dead.iter().map(Journal::state));
-        states.any(|state| state.host() == host && state.areas.contains_key(path))
+        self.states().any(|state| state.host() == host && state.areas.contains_key(path))
     }
 
     /// The call of any other lease, whatever becomes of it, that may still pause or stop this container after this moment.
     #[must_use]
     pub fn late_call(&self, container: &str, now: Timestamp) -> Option<LateCall> {
-        let states = self.live.iter().map(|(_, state)| state).chain(self.dead.iter().map(Journal::state));
-        states.flat_map(|state| state.late_calls(now)).find(|call| call.id == container)
+        self.states().flat_map(|state| state.late_calls(now)).find(|call| call.id == container)
     }
 
     /// The leases that keep what they have on this host; `None` is this machine. The same path is another area elsewhere.

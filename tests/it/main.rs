@@ -14,6 +14,7 @@ mod bad_input;
 mod busy_lock;
 mod ci_container;
 mod config;
+mod dead_engine;
 mod dead_holder;
 mod doctor;
 mod engine_hangs;
