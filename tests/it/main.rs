@@ -42,6 +42,7 @@ mod steps;
 mod strangers;
 mod swap;
 mod swap_faults;
+mod swap_place;
 mod swarm;
 mod terminal;
 mod verdict;
