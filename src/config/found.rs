@@ -110,11 +110,18 @@ impl Us {
         if is_link && !self.trusts(seen.uid(), trust) && !is_safe() {
             return Err(refuse(Objection::TheirLink(seen.uid())));
         }
-        let judge = |found: &Metadata| match self.objection(found, trust) {
-            Some(Objection::Theirs(user)) if is_link && !is_safe() => Err(refuse(Objection::LeadsToTheirs(user))),
-            Some(why) if !is_safe() => Err(refuse(why)),
-            _ if found.is_file() => Ok(()),
-            _ => Err(Denied::Unreadable(io::Error::other("it is no regular file"))),
+        let judge = |found: &Metadata| {
+            let owner = found.uid();
+            if !self.trusts(owner, trust) && !is_safe() {
+                return Err(refuse(if is_link { Objection::LeadsToTheirs(owner) } else { Objection::Theirs(owner) }));
+            }
+            if !found.is_file() {
+                return Err(Denied::Unreadable(io::Error::other("it is no regular file")));
+            }
+            if others_write(found) && !is_safe() {
+                return Err(refuse(Objection::Writable(found.mode() & 0o7777)));
+            }
+            Ok(())
         };
         // Before it is opened: a device does something then, and somebody may wait for a FIFO's reader.
         judge(&fs::metadata(path).map_err(Denied::Unreadable)?)?;
@@ -129,15 +136,10 @@ impl Us {
     fn trusts(self, owner: u32, trust: Trust) -> bool {
         owner == 0 || owner == self.user || (trust == Trust::Repository && self.sudo == Some(owner))
     }
+}
 
-    fn objection(self, found: &Metadata, trust: Trust) -> Option<Objection> {
-        if !self.trusts(found.uid(), trust) {
-            return Some(Objection::Theirs(found.uid()));
-        }
-        let mode = found.mode() & 0o7777;
-        let by_group = mode & 0o020 != 0 && !is_private(found.gid(), found.uid());
-        (mode & 0o002 != 0 || by_group).then_some(Objection::Writable(mode))
-    }
+fn others_write(found: &Metadata) -> bool {
+    found.mode() & 0o002 != 0 || (found.mode() & 0o020 != 0 && !is_private(found.gid(), found.uid()))
 }
 
 /// Whether a group is its user's own, of the same name with nobody else in it: where each user has one, umask 002 is usual

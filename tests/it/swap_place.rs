@@ -161,7 +161,7 @@ fn no_line_of_fstab_leads_through_somebody_elses_directory() {
     let before = fs::read("/etc/fstab").ok();
     kept(&site, &["on", "--swap", &swap::more(MEBIBYTES)], &path).expect_code(0).expect_said("swap is on");
     give_away(&disk.path("outer"));
-    let done = kept(&site, &["on", "--persist"], &path);
+    let done = kept(&site, &["on", "--persist", "--swap", &swap::more(MEBIBYTES)], &path);
     if before.is_some() {
         done.expect_code(125).expect_said("belongs to user 1234").expect_said("/etc/fstab is as it was");
     }
@@ -213,7 +213,7 @@ fn nobody_is_waited_for_because_of_what_he_calls_himself() {
 struct Racer {
     done: Arc<AtomicBool>,
     moves: Arc<AtomicU64>,
-    thread: Option<JoinHandle<()>>,
+    threads: [JoinHandle<()>; 2],
 }
 
 impl Racer {
@@ -221,30 +221,40 @@ impl Racer {
     /// `roots` is a directory of root's.
     fn start(outer: PathBuf, trap: PathBuf, roots: PathBuf, precious: PathBuf) -> Self {
         let (done, moves) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-        let (is_done, count) = (Arc::clone(&done), Arc::clone(&moves));
-        let thread = thread::spawn(move || {
-            become_stranger();
-            let (dir, aside) = (outer.join("d"), outer.join("aside"));
-            while !is_done.load(Ordering::Relaxed) {
-                // The label of the area that is being made is an argument of its step.
-                if let Some(label) = label_in_sight() {
-                    let _ = symlink(&precious, trap.join(format!("area.{label}")));
+        let act = |act: Box<dyn Fn() + Send>| {
+            let done = Arc::clone(&done);
+            thread::spawn(move || {
+                become_stranger();
+                while !done.load(Ordering::Relaxed) {
+                    act();
                 }
-                for other in [&trap, &roots] {
-                    let moved = fs::rename(&dir, &aside).and_then(|()| symlink(other, &dir));
-                    thread::yield_now();
-                    let _ = fs::remove_file(&dir).and_then(|()| fs::rename(&aside, &dir));
-                    count.fetch_add(u64::from(moved.is_ok()), Ordering::Relaxed);
-                    thread::yield_now();
-                }
+            })
+        };
+        let (links, count) = (trap.clone(), Arc::clone(&moves));
+        let look = move || {
+            // The label of the area that is being made is an argument of its step.
+            if let Some(label) = label_in_sight() {
+                let _ = symlink(&precious, links.join(format!("area.{label}")));
             }
-        });
-        Self { done, moves, thread: Some(thread) }
+        };
+        let (dir, aside) = (outer.join("d"), outer.join("aside"));
+        let shuffle = move || {
+            for other in [&trap, &roots] {
+                // Long enough for what is made in the right one to be written to in the wrong one.
+                thread::sleep(Duration::from_millis(3));
+                let moved = fs::rename(&dir, &aside).and_then(|()| symlink(other, &dir));
+                thread::sleep(Duration::from_millis(3));
+                let _ = fs::remove_file(&dir).and_then(|()| fs::rename(&aside, &dir));
+                count.fetch_add(u64::from(moved.is_ok()), Ordering::Relaxed);
+            }
+        };
+        let threads = [act(Box::new(look)), act(Box::new(shuffle))];
+        Self { done, moves, threads }
     }
 
-    fn stop(mut self) -> u64 {
+    fn stop(self) -> u64 {
         self.done.store(true, Ordering::Relaxed);
-        self.thread.take().expect("a thread").join().expect("it ended");
+        self.threads.map(|thread| thread.join().expect("it ended"));
         self.moves.load(Ordering::Relaxed)
     }
 }
