@@ -18,6 +18,7 @@ mod dead_holder;
 mod doctor;
 mod engine_hangs;
 mod exits;
+mod found_files;
 mod full_disk;
 mod guard;
 mod hands;

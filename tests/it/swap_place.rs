@@ -254,7 +254,9 @@ impl Racer {
 
     fn stop(self) -> u64 {
         self.done.store(true, Ordering::Relaxed);
-        self.threads.map(|thread| thread.join().expect("it ended"));
+        for thread in self.threads {
+            thread.join().expect("it ended");
+        }
         self.moves.load(Ordering::Relaxed)
     }
 }
