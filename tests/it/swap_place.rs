@@ -85,6 +85,8 @@ fn a_directory_that_somebody_else_can_move_holds_no_swap_and_is_named_with_whose
         let on = kept(&site, &["on", "--persist", "--swap", &swap::more(MEBIBYTES)], &path);
         on.expect_code(125).expect_said(&format!("no swap is made at {}: {reason}", path.display())).expect_said("nothing was changed");
         on.expect_said("hint: name another place");
+        let doctor = site.makeroom(["doctor", "--swap", &swap::more(MEBIBYTES), "--swap-file"]).args([&path]).run();
+        assert!(doctor.out.contains(&format!("none can be made at {}: {reason}", path.display())), "{}", doctor.out);
         assert_eq!(fs::read_dir(dir).expect("a directory").count(), 0, "{reason}");
         assert!(disk.areas().is_empty() && site.journals().is_empty(), "{reason}");
     }

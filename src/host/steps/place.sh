@@ -5,8 +5,6 @@ dir=${path%/*}
 dir=${dir:-/}
 name=${path##*/}
 no() { echo "no $*"; exit 0; }
-case "$path" in /*) ;; *) no "it is not an absolute path" ;; esac
-case "$name" in '' | . | ..) no "it is a directory" ;; esac
 # Prints who besides root can change what is in here, or put something else in its place; nothing where nobody can. Bottom up:
 # what only root can move is still in a directory when that one is looked at. Where it is sticky, only root moves what is root's.
 exposed() {
@@ -54,6 +52,8 @@ misplaced() {
     if [ "$(pwd -P)" = "$dir" ]; then exposed; else echo "$dir leads to $(pwd -P), which is the one to name"; fi
 }
 enter() {
+    case "$path" in /*) ;; *) no "it is not an absolute path" ;; esac
+    case "$name" in '' | . | ..) no "it is a directory" ;; esac
     cd -P "$dir" 2> /dev/null || no "$dir is not a directory"
     why=$(misplaced)
     [ -z "$why" ] || no "$why"

@@ -1,6 +1,8 @@
 # Needs: measure.sh, place.sh, $size (bytes, whole MiB), $own_dir (made if it is missing). Makes an area
 # and activates it. Prints "ok" and the host's memory, or "no REASON". Nothing that exists is ever written to: the file is made under a name
 # of its own, labelled, and gets its real name by a link, which never replaces anything.
+# Whatever ours was: what is made on the way has to be fit for what comes into it.
+umask 022
 new=
 no() {
     [ -z "$new" ] || rm -f "./$new"

@@ -8,7 +8,8 @@ making() {
     for process in $(printf '%s' "$label" | grep -lsF -f - "$@"); do
         process=${process%/cmdline}
         case "$(tr '\000' '/' < "$process/cmdline")" in *"sh/-s/$label/") ;; *) continue ;; esac
-        [ "$(stat -L -c %d:%i "$process/exe")" = "$shell" ] || continue
+        runs=$(stat -L -c %d:%i "$process/exe")
+        [ -z "$runs" ] || [ "$runs" = "$shell" ] || continue
         if awk '$1 == "Uid:" && $2 + $3 + $4 + $5 == 0 { root = 1 } END { exit !root }' "$process/status"; then return 0; fi
     done 2> /dev/null
     return 1
