@@ -221,7 +221,7 @@ struct Racer {
 impl Racer {
     /// `outer` is his. `trap`, a directory of his, holds links to what is precious by the names that a step writes to;
     /// `roots` is a directory of root's.
-    fn start(outer: PathBuf, trap: PathBuf, roots: PathBuf, precious: PathBuf) -> Self {
+    fn start(outer: &Path, trap: &Path, roots: &Path, precious: &Path) -> Self {
         let (done, moves) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let act = |act: Box<dyn Fn() + Send>| {
             let done = Arc::clone(&done);
@@ -232,22 +232,22 @@ impl Racer {
                 }
             })
         };
-        let (links, count) = (trap.clone(), Arc::clone(&moves));
+        let (links, precious, count) = (trap.to_owned(), precious.to_owned(), Arc::clone(&moves));
         let look = move || {
             // The label of the area that is being made is an argument of its step.
             if let Some(label) = label_in_sight() {
                 let _ = symlink(&precious, links.join(format!("area.{label}")));
             }
         };
-        let (dir, aside) = (outer.join("d"), outer.join("aside"));
+        let (dir, aside, others) = (outer.join("d"), outer.join("aside"), [trap.to_owned(), roots.to_owned()]);
         let shuffle = move || {
-            for other in [&trap, &roots] {
+            for other in &others {
                 // Long enough for what is made in the right one to be written to in the wrong one.
                 thread::sleep(Duration::from_millis(3));
-                let moved = fs::rename(&dir, &aside).and_then(|()| symlink(other, &dir));
+                let result = fs::rename(&dir, &aside).and_then(|()| symlink(other, &dir));
                 thread::sleep(Duration::from_millis(3));
                 let _ = fs::remove_file(&dir).and_then(|()| fs::rename(&aside, &dir));
-                count.fetch_add(u64::from(moved.is_ok()), Ordering::Relaxed);
+                count.fetch_add(u64::from(result.is_ok()), Ordering::Relaxed);
             }
         };
         let threads = [act(Box::new(look)), act(Box::new(shuffle))];
@@ -301,7 +301,7 @@ fn a_race_for_the_directory_gets_nothing_of_roots_overwritten_or_activated() {
     let (mut runs, mut made, mut moves) = (0, 0, 0);
     for (name, is_theirs) in [("theirs", true), ("sticky", false)] {
         let dir = inside(&disk, name, |path| if is_theirs { give_away(path) } else { mode(path, 0o1777) });
-        let racer = Racer::start(disk.path(name), trap.clone(), roots.clone(), precious.clone());
+        let racer = Racer::start(&disk.path(name), &trap, &roots, &precious);
         let begun = Instant::now();
         while begun.elapsed() < Duration::from_secs(race_seconds().div_ceil(2)) {
             let done = run(&site, &dir.join("area"));
@@ -314,9 +314,9 @@ fn a_race_for_the_directory_gets_nothing_of_roots_overwritten_or_activated() {
             assert_eq!(fs::read_dir(&roots).expect("a directory").count(), 0, "something is left in root's: {}", done.err);
             assert!(disk.areas().is_empty() && !is_theirs | !done.err.contains("made for this run"), "{}", done.err);
         }
-        let moved = racer.stop();
-        assert_eq!(moved > 0, is_theirs, "{name}: {moved} moves");
-        moves += moved;
+        let count = racer.stop();
+        assert_eq!(count > 0, is_theirs, "{name}: {count} moves");
+        moves += count;
     }
     wait_until("all is given back", || site.journals().is_empty());
     eprintln!("{runs} runs, {made} of them with swap, {moves} moves");
