@@ -220,6 +220,9 @@ pub struct CommonArgs {
     /// Where leases are recorded
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub state_dir: Option<PathBuf>,
+    /// A directory whose makeroom.toml counts though it is somebody else's
+    #[arg(long, value_name = "DIR", hide = true, value_hint = ValueHint::DirPath)]
+    pub safe_directory: Vec<PathBuf>,
     /// Only warnings and errors
     #[arg(short, long)]
     pub quiet: bool,

@@ -34,10 +34,11 @@ pub fn doctor(args: &DoctorArgs) -> ExitCode {
         Ok(settings) => settings,
         Err(error) => return super::refuse(&error),
     };
+    let mut say = super::voice(&settings);
     let checks = match super::block_on(look(&settings)) {
         Ok(checks) => checks,
         Err(error) => {
-            super::voice(&settings).error(text::printable(&error), Some("nothing was checked"), None);
+            say.error(text::printable(&error), Some("nothing was checked"), None);
             return super::failed();
         }
     };

@@ -65,14 +65,19 @@ pub fn printed(result: io::Result<()>, due: ExitCode) -> ExitCode {
 /// A usage error or a setting that cannot be used: one line, and nothing was done.
 #[must_use]
 pub fn refuse(error: &ConfigError) -> ExitCode {
-    Say::new(ColorWish::Auto, false, false, false).error(text::printable(&error.to_string()), Some("nothing was changed"), None);
+    let mut say = Say::new(ColorWish::Auto, false, false, false);
+    say.error(text::printable(&error.to_string()), Some("nothing was changed"), error.hint().as_deref());
     failed()
 }
 
-/// The voice that the settings ask for.
+/// The voice that the settings ask for. The first that it says is whose files they leave out.
 #[must_use]
 pub fn voice(settings: &Settings) -> Say {
-    Say::new(settings.color, settings.quiet, settings.verbose, settings.strict)
+    let mut say = Say::new(settings.color, settings.quiet, settings.verbose, settings.strict);
+    for refused in &settings.refused {
+        say.warning(refused.reason(), Some(&refused.hint()));
+    }
+    say
 }
 
 /// Begins a lease: its journal, and what its keeper is asked for, which is the settings and what `complete` adds to

@@ -75,11 +75,12 @@ pub fn status(args: &StatusArgs) -> ExitCode {
         Ok(settings) => settings,
         Err(error) => return super::refuse(&error),
     };
+    let mut say = super::voice(&settings);
     let shown = match look(&settings) {
         Ok(found) if args.json => serde_json::to_string_pretty(&found).map_or_else(|error| error.to_string(), |json| json + "\n"),
         Ok(found) => describe(&found),
         Err(error) => {
-            super::voice(&settings).error(text::printable(&error), None, None);
+            say.error(text::printable(&error), None, None);
             return super::failed();
         }
     };

@@ -19,6 +19,8 @@ use crate::{
     report::say::Say,
 };
 
+const ELSEWHERE: &str = "name another place with --swap-file PATH, or a size with --swap SIZE";
+
 /// Turns swap that stays on or off, or shows what is there.
 #[must_use]
 pub fn swap(command: &SwapCommand) -> ExitCode {
@@ -105,7 +107,12 @@ async fn on(shell: &Shell, path: &str, found: &Found, persist: bool, settings: &
             return Ok(());
         }
         Some(size_bytes) => {
-            let after = kept_swap::turn_on(shell, path, size_bytes).await?;
+            let after = kept_swap::turn_on(shell, path, size_bytes).await.map_err(|error| match error {
+                SwapError::Refused(reason) => {
+                    Failed::new(format!("no swap is made at {}: {reason}", text::printable(path)), Some(ELSEWHERE))
+                }
+                shell @ SwapError::Shell(_) => shell.into(),
+            })?;
             let free_bytes = after.memory.map_or(0, |memory| memory.swap_free_bytes);
             say.info(format!("swap is on{place}: {} at {}; {} free in all", size(size_bytes), text::printable(path), size(free_bytes)));
         }

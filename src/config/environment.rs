@@ -1,13 +1,14 @@
 //! Owns the `MAKEROOM_…` variables: one for each key of a file, with the same values. Lists are
-//! separated by blanks.
+//! separated by blanks, directories by colons.
 
 use std::{
+    env,
     ffi::{OsStr, OsString},
     path::PathBuf,
     str::FromStr,
 };
 
-use super::{ConfigError, Layer};
+use super::{ConfigError, Layer, layer::whole};
 
 /// Reads the variables; an empty one is as good as none.
 ///
@@ -60,6 +61,7 @@ fn set(layer: &mut Layer, key: &str, value: &OsStr) -> Result<(), String> {
         "REPORT" => layer.report = path(),
         "RECORD_ARGUMENTS" => layer.record_arguments = Some(flag(text()?)?),
         "STATE_DIR" => layer.state_dir = path(),
+        "SAFE_DIRECTORY" => layer.safe_directory = whole(env::split_paths(value))?,
         "QUIET" => layer.quiet = Some(flag(text()?)?),
         "VERBOSE" => layer.verbose = Some(flag(text()?)?),
         "COLOR" => layer.color = Some(text()?.parse()?),
@@ -99,6 +101,7 @@ mod tests {
             ("MAKEROOM_SWAP", "off"),
             ("MAKEROOM_SWAP_FILE", "/s"),
             ("MAKEROOM_STRICT", "1"),
+            ("MAKEROOM_SAFE_DIRECTORY", "/a b:/c"),
             ("MAKEROOM_QUIET", "false"),
             ("MAKEROOM_TIMEOUT", ""),
             ("MAKEROOM_LEASE", "abc"),
@@ -107,6 +110,7 @@ mod tests {
         .expect("a layer");
         assert_eq!(set.pause.expect("set").len(), 2);
         assert_eq!((set.keep.len(), set.swap, set.strict, set.quiet), (1, Some(SwapWish::Off), Some(true), Some(false)));
+        assert_eq!(set.safe_directory, [PathBuf::from("/a b"), PathBuf::from("/c")]);
         assert_eq!((set.swap_file, set.timeout), (Some(PathBuf::from("/s")), None));
     }
 
@@ -122,6 +126,7 @@ mod tests {
             ("VM_SHELL", "a '"),
             ("PRESSURE", "0"),
             ("FLOOR", "low"),
+            ("SAFE_DIRECTORY", "/a:b"),
         ] {
             let variable = format!("MAKEROOM_{name}");
             let error = layer(&[(&variable, value)]).expect_err(&variable).to_string();

@@ -1,16 +1,18 @@
 //! Owns finding and reading `makeroom.toml`, and the trust rule.
 
 use std::{
-    fs::{self, OpenOptions},
+    fs,
     io::{self, Read as _},
-    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use super::{
     ConfigError,
+    found::{Admitted, Denied, Refused, Us},
     layer::{FOR_REPOSITORIES, Layer},
 };
+use crate::core::values::MethodWish;
 
 /// What a file may say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,25 +26,64 @@ pub(super) enum Trust {
 /// No settings are larger, in bytes.
 const MOST_BYTES: u64 = 64 << 10;
 
-/// The files that apply, nearest first: from this directory upwards, where there is one, the user's, the system's.
+/// For so long at most a repository's file keeps containers from running.
+const REPOSITORYS_LONGEST: Duration = Duration::from_hours(1);
+
+/// What was found.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// The files that apply, nearest first.
+    pub layers: Vec<Layer>,
+    /// Those that are somebody else's.
+    pub refused: Vec<Refused>,
+}
+
+/// Finds the files from this directory upwards, where there is one, the user's, the system's. `safe`: as in [`Us::open`];
+/// the user's and the system's file may name more.
 ///
 /// # Errors
-/// [`ConfigError`] for the first file that is there and cannot be used.
-pub(super) fn find(from: Option<&Path>, user: Option<&Path>, system: &Path) -> Result<Vec<Layer>, ConfigError> {
-    let upwards = from.into_iter().flat_map(Path::ancestors).map(|dir| (dir.join("makeroom.toml"), Trust::Repository));
-    let trusted = user.into_iter().chain([system]).map(|path| (path.to_owned(), Trust::Full));
-    let mut layers = Vec::new();
-    for (path, trust) in upwards.chain(trusted) {
-        match fs::symlink_metadata(&path) {
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
-            _ => {
-                let text = open_found(&path).and_then(text_of);
-                let text = text.map_err(|source| ConfigError::Unreadable { path: path.clone(), source })?;
-                layers.push(parse_for(&path, &text, trust, user.unwrap_or(system))?);
+/// [`ConfigError`] for the first file that counts and cannot be used.
+pub(super) fn find(us: Us, safe: &[PathBuf], from: Option<&Path>, user: Option<&Path>, system: &Path) -> Result<Found, ConfigError> {
+    let mut safe = safe.to_vec();
+    let trusted = user.unwrap_or(system);
+    let look = |path: &Path, trust, safe: &[PathBuf]| -> Result<Found, ConfigError> {
+        let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
+        match us.open(path, trust, safe) {
+            Err(Denied::Absent) => Ok(Found::default()),
+            Err(Denied::Refused(refused)) => Ok(Found { refused: vec![refused], ..Found::default() }),
+            Err(Denied::Unreadable(source)) => Err(unreadable(source)),
+            Ok(Admitted { file, is_link }) => {
+                let text = text_of(file).map_err(unreadable)?;
+                let parsed = parse_for(path, &text, trust, trusted).map_err(|error| {
+                    // A repository may link to anything that we can read, and an error can end up where its author reads it.
+                    if is_link && trust == Trust::Repository { error.without_content() } else { error }
+                })?;
+                Ok(Found { layers: vec![parsed], ..Found::default() })
             }
         }
+    };
+    // The farthest first: each says what is safe for the nearer ones.
+    let mut farther = Found::default();
+    for path in [Some(system), user].into_iter().flatten() {
+        let found = look(path, Trust::Full, &safe)?;
+        safe.extend(found.layers.iter().flat_map(|layer| layer.safe_directory.clone()));
+        farther.put_nearer(found);
     }
-    Ok(layers)
+    let mut nearer = Found::default();
+    for dir in from.into_iter().flat_map(Path::ancestors) {
+        let found = look(&dir.join("makeroom.toml"), Trust::Repository, &safe)?;
+        nearer.layers.extend(found.layers);
+        nearer.refused.extend(found.refused);
+    }
+    farther.put_nearer(nearer);
+    Ok(farther)
+}
+
+impl Found {
+    fn put_nearer(&mut self, nearer: Self) {
+        self.layers.splice(..0, nearer.layers);
+        self.refused.splice(..0, nearer.refused);
+    }
 }
 
 /// Reads the file that was named, which may be a pipe or a device as well.
@@ -51,14 +92,8 @@ pub(super) fn find(from: Option<&Path>, user: Option<&Path>, system: &Path) -> R
 /// [`ConfigError`] where it is missing or cannot be used.
 pub(super) fn read(path: &Path) -> Result<Layer, ConfigError> {
     let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
-    let text = OpenOptions::new().read(true).open(path).and_then(text_of).map_err(unreadable)?;
+    let text = fs::File::open(path).and_then(text_of).map_err(unreadable)?;
     parse_for(path, &text, Trust::Full, path)
-}
-
-/// Opens a file that nobody named: whoever put it there makes nobody wait for a FIFO, and nobody read a device.
-fn open_found(path: &Path) -> io::Result<fs::File> {
-    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
-    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is no regular file")) }
 }
 
 fn text_of(file: fs::File) -> io::Result<String> {
@@ -86,14 +121,34 @@ fn parse_for(path: &Path, text: &str, trust: Trust, trusted: &Path) -> Result<La
     let layer: Layer = toml::from_str(text).map_err(|error| failed(&error))?;
     if trust == Trust::Repository {
         let keys = toml::de::DeTable::parse(text).map_err(|error| failed(&error))?;
-        let mut foreign: Vec<_> = keys.get_ref().keys().filter(|key| !FOR_REPOSITORIES.contains(&key.get_ref().as_ref())).collect();
-        foreign.sort_by_key(|key| key.span().start);
-        if let Some(key) = foreign.first() {
-            let (line, key) = (line_of(key.span().start), key.get_ref().to_string());
-            return Err(ConfigError::NotTrusted { path: path.to_owned(), line, key, user: PathBuf::from(trusted) });
+        let mut keys: Vec<_> = keys.get_ref().keys().map(|key| (key.span().start, key.get_ref().as_ref())).collect();
+        keys.sort_unstable();
+        for (start, key) in keys {
+            let (path, line, user) = (path.to_owned(), line_of(start), trusted.to_owned());
+            if !FOR_REPOSITORIES.contains(&key) {
+                return Err(ConfigError::NotTrusted { path, line, key: key.to_owned(), user });
+            }
+            if key == "method" && layer.method == Some(MethodWish::Stop) {
+                return Err(ConfigError::NotTrusted { path, line, key: "method = \"stop\"".to_owned(), user });
+            }
+            if keeps_down(&layer, key).is_some_and(|time| time > REPOSITORYS_LONGEST) {
+                return Err(ConfigError::TooLong { path, line, key: key.to_owned(), user });
+            }
         }
     }
     Ok(layer)
+}
+
+/// How long containers may be kept from running, or their users from going on, by this key.
+fn keeps_down(layer: &Layer, key: &str) -> Option<Duration> {
+    let span = match key {
+        "wait_healthy" => layer.wait_healthy,
+        "warm" => layer.warm,
+        "restore_timeout" => layer.restore_timeout,
+        "grace" => layer.grace,
+        _ => None,
+    };
+    span.map(|span| span.0)
 }
 
 #[cfg(test)]
@@ -124,12 +179,14 @@ mod tests {
 
     #[test]
     fn a_repository_may_say_what_to_pause_when_and_for_how_long_and_nothing_else() {
-        let allowed = "pause = ['a']\nkeep = ['b']\nmethod = 'pause'\nneed = '8G'\nwait = '5m'\ntimeout = '1h'\ngrace = '1s'\nstop_timeout = '1s'\nrestore_timeout = '1s'\nwait_healthy = '1s'\nwarm = '1s'\n\
+        let allowed = "pause = ['a']\nkeep = ['b']\nmethod = 'pause'\nneed = '8G'\nwait = '5m'\ntimeout = '1h'\ngrace = '1h'\nrestore_timeout = '60m'\nwait_healthy = '1s'\nwarm = '1s'\n\
             then = ['c']\npressure = '5%'\nfloor = '1G'\nabort_on_thrash = '30s'\n";
         parse(Path::new("makeroom.toml"), allowed, Trust::Repository).expect("allowed");
         for key in [
             "no_reclaim = true",
             "swap = '1T'",
+            "stop_timeout = '1s'",
+            "safe_directory = ['/']",
             "swap_file = '/etc/passwd'",
             "engine = 'unix:///evil'",
             "context = 'evil'",
@@ -155,6 +212,39 @@ mod tests {
     }
 
     #[test]
+    fn a_repository_keeps_nothing_down_by_force_or_for_long() {
+        for key in ["wait_healthy", "warm", "restore_timeout", "grace"] {
+            let text = format!("pause = ['a']\n{key} = '61m'\n");
+            parse(Path::new("makeroom.toml"), &text, Trust::Full).expect(key);
+            assert_eq!(
+                error(&text, Trust::Repository),
+                format!("makeroom.toml:2: `{key}` is one hour at most in a makeroom.toml that comes with a repository; set more in USER")
+            );
+        }
+        parse(Path::new("makeroom.toml"), "timeout = '9h'\nwait = '9h'\nmethod = 'auto'\n", Trust::Repository).expect("free");
+        assert_eq!(
+            error("method = 'stop'\n", Trust::Repository),
+            "makeroom.toml:1: `method = \"stop\"` may not be set by a makeroom.toml that comes with a repository; set it in USER"
+        );
+    }
+
+    #[test]
+    fn what_a_repositorys_link_leads_to_is_quoted_in_no_error() {
+        let base = tempfile::tempdir().expect("a directory");
+        let (secret, nowhere) = (base.path().join("secret"), base.path().join("none"));
+        for text in ["hunter2 = 1\n", "hunter2\n", "pause = 'hunter2'\n", "\ngrace = 'hunter2'\n"] {
+            fs::write(&secret, text).expect("written");
+            let file = base.path().join("makeroom.toml");
+            let _ = fs::remove_file(&file);
+            std::os::unix::fs::symlink(&secret, &file).expect("a link");
+            let error = find(Us::look(), &[], Some(base.path()), None, &nowhere).expect_err(text).to_string();
+            assert!(!error.contains("hunter2") && error.contains("it is a link, and what it leads to is not shown"), "{error}");
+            let trusted = find(Us::look(), &[], None, Some(&file), &nowhere).expect_err(text).to_string();
+            assert!(!trusted.contains("is not shown"), "{trusted}");
+        }
+    }
+
+    #[test]
     fn files_apply_from_the_working_directory_upwards_then_the_users_then_the_systems() {
         let base = tempfile::tempdir().expect("a directory");
         let deep = base.path().join("a/b");
@@ -168,18 +258,20 @@ mod tests {
         ] {
             fs::write(path, format!("keep = ['{name}']\n")).expect("a file");
         }
-        let names = |layers: Vec<Layer>| layers.iter().map(|layer| layer.keep[0].to_string()).collect::<Vec<_>>();
-        assert_eq!(names(find(Some(&deep), Some(&user), &system).expect("layers")), ["near", "top", "user", "system"]);
-        assert_eq!(names(find(None, Some(&user), &system).expect("layers")), ["user", "system"]);
+        let found = |from| find(Us::look(), &[], from, Some(&user), &system);
+        let names = |found: Found| found.layers.iter().map(|layer| layer.keep[0].to_string()).collect::<Vec<_>>();
+        assert_eq!(names(found(Some(&deep)).expect("layers")), ["near", "top", "user", "system"]);
+        assert_eq!(names(found(None).expect("layers")), ["user", "system"]);
         fs::write(&user, "keep = [").expect("a file");
-        assert!(matches!(find(Some(&deep), Some(&user), &system), Err(ConfigError::File { line: 1, .. })));
+        assert!(matches!(found(Some(&deep)), Err(ConfigError::File { line: 1, .. })));
     }
 
     #[test]
     fn what_is_found_has_to_be_a_regular_file_of_64_kib_at_most() {
         let base = tempfile::tempdir().expect("a directory");
         let (file, nowhere) = (base.path().join("makeroom.toml"), base.path().join("none"));
-        let found = || find(Some(base.path()), None, &nowhere).map(|layers| layers.len()).map_err(|error| error.to_string());
+        let found = || find(Us::look(), &[], Some(base.path()), None, &nowhere);
+        let found = || found().map(|found| found.layers.len()).map_err(|error| error.to_string());
         nix::unistd::mkfifo(&file, nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
         assert!(found().expect_err("a FIFO").ends_with("it is no regular file"));
         for device in ["/dev/zero", "/dev/null"] {

@@ -66,6 +66,8 @@ pub(super) struct Layer {
     pub report: Option<PathBuf>,
     pub record_arguments: Option<bool>,
     pub state_dir: Option<PathBuf>,
+    #[serde(deserialize_with = "whole_paths")]
+    pub safe_directory: Vec<PathBuf>,
     pub quiet: Option<bool>,
     pub verbose: Option<bool>,
     #[serde(deserialize_with = "word")]
@@ -76,7 +78,7 @@ pub(super) struct Layer {
 }
 
 /// Keys that any `makeroom.toml` may hold.
-pub(super) const FOR_REPOSITORIES: [&str; 15] = [
+pub(super) const FOR_REPOSITORIES: [&str; 14] = [
     "pause",
     "keep",
     "method",
@@ -88,7 +90,6 @@ pub(super) const FOR_REPOSITORIES: [&str; 15] = [
     "wait",
     "timeout",
     "grace",
-    "stop_timeout",
     "restore_timeout",
     "wait_healthy",
     "warm",
@@ -130,6 +131,7 @@ impl Layer {
             report: child.report.clone(),
             record_arguments: said(child.record_arguments),
             state_dir: common.state_dir.clone(),
+            safe_directory: common.safe_directory.clone(),
             // Either flag speaks about both, so that -v undoes a file's `quiet`.
             quiet: said(common.quiet).or(said(common.verbose).map(|_| false)),
             verbose: said(common.verbose).or(said(common.quiet).map(|_| false)),
@@ -137,6 +139,21 @@ impl Layer {
             config: common.config.clone(),
         }
     }
+}
+
+/// Directories that are the same ones wherever makeroom is started.
+///
+/// # Errors
+/// What is wrong with the first that is not.
+pub(super) fn whole(paths: impl IntoIterator<Item = PathBuf>) -> Result<Vec<PathBuf>, String> {
+    let whole = |path: PathBuf| {
+        if path.is_absolute() { Ok(path) } else { Err(format!("`{}` is no directory; allowed: an absolute path", path.display())) }
+    };
+    paths.into_iter().map(whole).collect()
+}
+
+fn whole_paths<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PathBuf>, D::Error> {
+    whole(Vec::<PathBuf>::deserialize(deserializer)?).map_err(D::Error::custom)
 }
 
 fn word<'de, D: Deserializer<'de>, T: FromStr<Err = String>>(deserializer: D) -> Result<Option<T>, D::Error> {

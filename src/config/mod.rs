@@ -1,9 +1,10 @@
 //! Owns the settings: flags over environment over files, and who may set what. A `makeroom.toml`
 //! that comes with a repository is somebody else's: it may say what to pause, keep and for how
-//! long, never which programs, paths or engines are used.
+//! long, never which programs, paths or engines are used. One that is another user's does not count at all.
 
 mod environment;
 mod file;
+mod found;
 mod layer;
 
 use std::{
@@ -12,6 +13,8 @@ use std::{
     time::Duration,
 };
 
+pub use found::Refused;
+use found::Us;
 use layer::Layer;
 
 use crate::{
@@ -34,12 +37,35 @@ pub enum ConfigError {
     File { path: PathBuf, line: usize, message: String },
     #[error("{}:{line}: `{key}` may not be set by a makeroom.toml that comes with a repository; set it in {}", path.display(), user.display())]
     NotTrusted { path: PathBuf, line: usize, key: String, user: PathBuf },
+    #[error("{}:{line}: `{key}` is one hour at most in a makeroom.toml that comes with a repository; set more in {}", path.display(), user.display())]
+    TooLong { path: PathBuf, line: usize, key: String, user: PathBuf },
+    #[error("{}", .0.reason())]
+    Refused(Refused),
     #[error("{variable}: {message}")]
     Environment { variable: String, message: String },
     #[error("{key}: {} is not UTF-8, and a lease's journal could not name it", path.display())]
     NotText { key: &'static str, path: PathBuf },
     #[error("neither HOME nor XDG_STATE_HOME is set; name a state directory with --state-dir DIR")]
     NoHome,
+}
+
+impl ConfigError {
+    /// What a person can do about it, where the error does not say so.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        if let Self::Refused(refused) = self { Some(refused.hint()) } else { None }
+    }
+
+    /// The same without a word of what is in the file.
+    fn without_content(self) -> Self {
+        match self {
+            Self::File { path, line, .. } => {
+                let message = "not what a makeroom.toml holds; it is a link, and what it leads to is not shown".to_owned();
+                Self::File { path, line, message }
+            }
+            other => other,
+        }
+    }
 }
 
 /// Everything that was decided.
@@ -74,6 +100,8 @@ pub struct Settings {
     pub report: Option<PathBuf>,
     pub record_arguments: bool,
     pub state_dir: PathBuf,
+    /// Files that were found and are somebody else's.
+    pub refused: Vec<Refused>,
     pub quiet: bool,
     pub verbose: bool,
     pub color: ColorWish,
@@ -82,9 +110,14 @@ pub struct Settings {
 /// Puts the layers together.
 ///
 /// # Errors
-/// [`ConfigError`] for the first thing that cannot be understood or is not allowed.
+/// [`ConfigError`] for the first thing that cannot be understood or is not allowed; with `strict` also for a file that is
+/// somebody else's.
 pub fn settle(room: &RoomArgs, child: &ChildArgs, common: &CommonArgs) -> Result<Settings, ConfigError> {
-    settle_from(room, child, common, Some(&env::current_dir().unwrap_or_default()))
+    let settings = settle_from(room, child, common, Some(&env::current_dir().unwrap_or_default()))?;
+    match settings.refused.first() {
+        Some(refused) if settings.strict => Err(ConfigError::Refused(refused.clone())),
+        _ => Ok(settings),
+    }
 }
 
 /// The same without what lies in or above the working directory, for what puts back, looks, or concerns no build:
@@ -99,11 +132,16 @@ pub fn settle_apart(room: &RoomArgs, common: &CommonArgs) -> Result<Settings, Co
 fn settle_from(room: &RoomArgs, child: &ChildArgs, common: &CommonArgs, from: Option<&Path>) -> Result<Settings, ConfigError> {
     let mut layers = vec![Layer::of_flags(room, child, common), environment::read(env::vars_os())?];
     let named = layers[0].config.clone().or_else(|| layers[1].config.clone());
-    layers.extend(match named {
-        Some(path) => vec![file::read(&path)?],
-        None => file::find(from, user_file().as_deref(), Path::new("/etc/makeroom/makeroom.toml"))?,
-    });
-    let settings = merge(&layers, default_state_dir)?;
+    let mut refused = vec![];
+    if let Some(path) = named {
+        layers.push(file::read(&path)?);
+    } else {
+        let safe: Vec<PathBuf> = layers.iter().flat_map(|layer| layer.safe_directory.clone()).collect();
+        let found = file::find(Us::look(), &safe, from, user_file().as_deref(), Path::new("/etc/makeroom/makeroom.toml"))?;
+        layers.extend(found.layers);
+        refused = found.refused;
+    }
+    let settings = Settings { refused, ..merge(&layers, default_state_dir)? };
     must_be_text("state_dir", Some(&settings.state_dir))?;
     must_be_text("swap_file", settings.swap_file.as_deref())?;
     Ok(settings)
@@ -158,6 +196,7 @@ fn merge(layers: &[Layer], state_dir: impl Fn() -> Result<PathBuf, ConfigError>)
         report: nearest(layers, |layer| &layer.report),
         record_arguments: nearest(layers, |layer| &layer.record_arguments).unwrap_or(false),
         state_dir: nearest(layers, |layer| &layer.state_dir).map_or_else(state_dir, Ok)?,
+        refused: vec![],
         quiet: nearest(layers, |layer| &layer.quiet).unwrap_or(false),
         verbose: nearest(layers, |layer| &layer.verbose).unwrap_or(false),
         color: nearest(layers, |layer| &layer.color).unwrap_or_default(),

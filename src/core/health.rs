@@ -34,6 +34,8 @@ pub struct HostFacts {
     pub missing: Vec<String>,
     /// Free bytes on the disk where a swap area would be made.
     pub disk_free_bytes: Option<u64>,
+    /// Why no area is made there.
+    pub misplaced: Option<String>,
 }
 
 impl HostFacts {
@@ -50,6 +52,7 @@ impl HostFacts {
                 ("reclaim", "old") => facts.reclaim = ReclaimWay::Old,
                 ("psi", word) => facts.has_psi = word == "yes",
                 ("missing", tools) => facts.missing = tools.split(' ').filter(|tool| !tool.is_empty()).map(str::to_owned).collect(),
+                ("place", reason) => facts.misplaced = Some(reason.to_owned()),
                 ("room", text) => {
                     facts.disk_free_bytes = text.split(' ').next().and_then(|kib| kib.parse::<u64>().ok()?.checked_mul(1024));
                 }
@@ -130,6 +133,9 @@ fn of_swap(host: &HostState<'_>) -> Check {
     if !host.facts.missing.is_empty() {
         let tools = host.facts.missing.join(", ");
         Check::ill("swap", format!("{free} free, and none can be made without {tools}"), format!("install {tools} on the host"))
+    } else if let Some(reason) = &host.facts.misplaced {
+        let state = format!("{free} free, and none can be made at {}: {reason}", host.swap_path);
+        Check::ill("swap", state, "name another place with --swap-file PATH")
     } else if is_too_large {
         let disk = host.facts.disk_free_bytes.map(size).unwrap_or_default();
         let state = format!("{free} free, and {missing} do not fit beside {}: {disk} left there", host.swap_path);
@@ -228,7 +234,8 @@ mod tests {
                 reclaim: ReclaimWay::V2,
                 has_psi: true,
                 missing: vec![],
-                disk_free_bytes: Some(10 * GIB)
+                disk_free_bytes: Some(10 * GIB),
+                misplaced: None
             }
         );
         assert_eq!(HostFacts::read("missing fallocate swapon\nnoise\n").missing, ["fallocate", "swapon"]);
@@ -247,11 +254,13 @@ mod tests {
         let bare = HostFacts { missing: vec!["mkswap".to_owned()], ..facts.clone() };
         let full = HostFacts { disk_free_bytes: Some(GIB), ..facts.clone() };
         let old = HostFacts { reclaim: ReclaimWay::Old, ..facts.clone() };
+        let theirs = HostFacts::read("kernel 6.12.1\nreclaim v2\npsi yes\nplace /srv belongs to user 1000\n");
         let none = HostFacts { reclaim: ReclaimWay::None, has_psi: false, ..facts.clone() };
         for (host, whats) in [
             (HostState { root: None, ..host(&facts) }, vec!["root", "swap"]),
             (HostState { root: None, swap: SwapWish::Off, no_reclaim: true, ..host(&facts) }, vec![]),
             (host(&bare), vec!["swap"]),
+            (host(&theirs), vec!["swap"]),
             (host(&full), vec!["swap"]),
             (host(&old), vec!["reclaim"]),
             (HostState { no_reclaim: true, ..host(&old) }, vec![]),

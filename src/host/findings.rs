@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::{
     reclaim::MEASURE,
     shell::{Shell, ShellError, variable},
+    swap::PLACE,
 };
 use crate::core::{
     cgroup::{self, Measured},
@@ -22,7 +23,8 @@ const LIMIT: Duration = Duration::from_secs(15);
 /// # Errors
 /// [`ShellError`] where the host cannot be asked.
 pub async fn look(shell: &Shell, swap_dir: &str) -> Result<(Measured, HostFacts), ShellError> {
-    let script = [shell.who(), &variable("swap_dir", swap_dir), MEASURE, "memory\ndisks\necho '==> doctor <=='\n", DOCTOR].concat();
+    let head = variable("swap_dir", swap_dir) + &variable("path", &format!("{swap_dir}/swapfile"));
+    let script = [shell.who(), &head, MEASURE, PLACE, "memory\ndisks\necho '==> doctor <=='\n", DOCTOR].concat();
     let output = shell.run(&script, LIMIT).await?;
     shell.learn(&output);
     let (figures, facts) = output.split_once("==> doctor <==\n").unwrap_or((&output, ""));

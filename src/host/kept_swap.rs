@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{
     reclaim::MEASURE,
     shell::{Shell, variable},
-    swap::{OWN_DIR, Removal, SwapError, answer, make, remove},
+    swap::{OWN_DIR, PLACE, Removal, SwapError, answer, head, make, remove},
 };
 use crate::core::{
     cgroup::{self, Measured},
@@ -72,8 +72,8 @@ pub async fn turn_off(shell: &Shell, path: &str, size_bytes: u64) -> Result<Remo
 /// [`SwapError`] where fstab is as it was.
 pub async fn persist(shell: &Shell, path: &str, is_wanted: bool) -> Result<bool, SwapError> {
     let undo = variable("undo", if is_wanted { "" } else { "yes" });
-    let head = [variable("line", &line(path)), variable("path", path), variable("label", LABEL), undo].concat();
-    let output = shell.run_as_root(&(head + FSTAB), None, FSTAB_LIMIT).await?;
+    let head = [variable("line", &line(path)), head(&area(path, 0)), undo].concat();
+    let output = shell.run_as_root(&[&head, PLACE, FSTAB].concat(), None, FSTAB_LIMIT).await?;
     Ok(answer(&output)? == "ok")
 }
 

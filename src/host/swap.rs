@@ -13,8 +13,10 @@ use crate::core::{
     record::Area,
     route::Route,
     swap::fits_back,
+    text,
 };
 
+pub(super) const PLACE: &str = include_str!("steps/place.sh");
 const MAKE: &str = include_str!("steps/swap_make.sh");
 const NEEDED: &str = include_str!("steps/swap_needed.sh");
 const NEEDED_LIMIT: Duration = Duration::from_secs(15);
@@ -63,7 +65,7 @@ pub fn own_dir(measured: &Measured) -> String {
 /// [`SwapError::Refused`] with the reason, where nothing was made.
 pub async fn make(shell: &Shell, area: &Area, own_dir: &str) -> Result<Measured, SwapError> {
     let head = [variable("size", &area.size_bytes.to_string()), variable("own_dir", own_dir), head(area)].concat();
-    let output = shell.run_as_root(&[&head, MEASURE, MAKE].concat(), Some(&area.label), MAKE_LIMIT).await?;
+    let output = shell.run_as_root(&[&head, MEASURE, PLACE, MAKE].concat(), Some(&area.label), MAKE_LIMIT).await?;
     match answer(&output)? {
         "ok" => Ok(cgroup::read(&output)),
         other => Err(SwapError::Refused(format!("the step answers `{other}`"))),
@@ -79,14 +81,14 @@ pub async fn remove(shell: &Shell, area: &Area) -> Result<Removal, SwapError> {
     if let (Some(ActiveSwap { used_bytes, .. }), Some(memory)) = (now.swap_at(&area.path), now.memory) {
         let own_free = area.size_bytes.saturating_sub(*used_bytes);
         if !fits_back(*used_bytes, memory.available_bytes, memory.swap_free_bytes.saturating_sub(own_free)) {
-            let text = crate::core::text::size;
-            let why = format!("{} are in it and only {} are available", text(*used_bytes), text(memory.available_bytes));
+            let why = format!("{} are in it and only {} are available", text::size(*used_bytes), text::size(memory.available_bytes));
             return Err(SwapError::Refused(why));
         }
     }
     // The disk of a VM is a file that grows: what was swap is given back to the machine around it.
     let trim = if *shell.route() == Route::Here { "" } else { "yes" };
-    let script = [&head(area), &variable("trim", trim), REMOVE].concat();
+    let typed = variable("typed", &text::shell_word(&area.path));
+    let script = [&head(area), &typed, &variable("trim", trim), PLACE, REMOVE].concat();
     match answer(&shell.run_as_root(&script, None, REMOVE_LIMIT).await?)? {
         "ok" => Ok(Removal::Removed),
         _ => Ok(Removal::Gone),
@@ -104,7 +106,7 @@ pub async fn why_needed(shell: &Shell, path: &str) -> Option<&'static str> {
     }
 }
 
-fn head(area: &Area) -> String {
+pub(super) fn head(area: &Area) -> String {
     [variable("path", &area.path), variable("listed", &listed(&area.path)), variable("label", &area.label)].concat()
 }
 
@@ -116,7 +118,8 @@ fn listed(path: &str) -> String {
 pub(super) fn answer(output: &str) -> Result<&str, SwapError> {
     let verdict = output.lines().next().unwrap_or_default();
     match verdict.strip_prefix("no ") {
-        Some(reason) => Err(SwapError::Refused(reason.to_owned())),
+        // It can name a directory that somebody else called so.
+        Some(reason) => Err(SwapError::Refused(text::printable(reason))),
         None => Ok(verdict),
     }
 }

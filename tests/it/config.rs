@@ -18,7 +18,7 @@ use crate::support::{
 };
 
 /// Keys that only the user's and the system's file may hold, with values that are fine there.
-const OWN_KEYS: [&str; 15] = [
+const OWN_KEYS: [&str; 17] = [
     "no_reclaim = true",
     "swap = 'off'",
     "swap_file = '/var/lib/makeroom/other'",
@@ -31,6 +31,8 @@ const OWN_KEYS: [&str; 15] = [
     "on_restored = 'true'",
     "linger = '1s'",
     "state_dir = 'STATE'",
+    "safe_directory = ['/nonexistent']",
+    "stop_timeout = '1s'",
     "quiet = false",
     "verbose = true",
     "color = 'never'",

@@ -317,7 +317,7 @@ fn a_directory_that_others_write_to_is_refused() {
     std::os::unix::fs::chown(&dir, Some(1000), None).expect("an owner");
     assert_refused(&site, 100, &dir.join("area"), "belongs to user 1000");
     symlink(disk.folder("real"), disk.path("link")).expect("a link");
-    assert_refused(&site, 100, &disk.path("link/area"), "is not a directory");
+    assert_refused(&site, 100, &disk.path("link/area"), "which is the one to name");
     assert_refused(&site, 100, &disk.path("missing/area"), "is not a directory");
     assert!(names_in(&disk.path("real")).is_empty() && !disk.path("missing").exists());
 }

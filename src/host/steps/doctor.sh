@@ -1,5 +1,6 @@
 # Prints what a run needs to know of the host's kernel and tools: "kernel VERSION", "reclaim v2|v1|old|none",
-# "psi yes|no", "missing TOOL…", "room KIB DIRECTORY" for the directory of the default swap area's disk.
+# "psi yes|no", "missing TOOL…", "room KIB DIRECTORY" for the directory of the default swap area's disk, and
+# "place REASON" where that is no place for swap. Needs: place.sh, $swap_dir.
 read -r kernel < /proc/sys/kernel/osrelease
 echo "kernel $kernel"
 way=none
@@ -33,3 +34,8 @@ while [ ! -d "$dir" ]; do
     esac
 done
 df -Pk "$dir" | awk -v dir="$dir" 'END { print "room", $4, dir }'
+# A directory that we may not go into is looked at by who makes swap in it.
+if cd -P "$dir" 2> /dev/null; then
+    why=$(misplaced)
+    [ -z "$why" ] || echo "place $why"
+fi

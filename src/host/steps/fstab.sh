@@ -1,4 +1,4 @@
-# Needs: $line (a whole line of fstab(5)), $path and $label of its swap, $undo (not empty: take it out). Prints "ok", "already" or "no REASON".
+# Needs: place.sh, $line (a whole line of fstab(5)), $undo (not empty: take it out). Prints "ok", "already" or "no REASON".
 # The file is replaced at once by a copy with its owner and mode. Whether its last line ends is kept, so that
 # what is added and taken out again leaves every byte as it was.
 fstab=/etc/fstab
@@ -7,8 +7,10 @@ if [ -L "$fstab" ] || [ ! -f "$fstab" ]; then echo "no $fstab is not a file"; ex
 has=
 if grep -qxF -e "$line" "$fstab"; then has=yes; fi
 if [ -n "$undo" ] && [ -z "$has" ] || [ -z "$undo" ] && [ -n "$has" ]; then echo already; exit 0; fi
-if [ -z "$undo" ] && [ "$(dd if="$path" bs=1 skip=1052 count="${#label}" 2>/dev/null)" != "$label" ]; then
-    echo "no $path is not makeroom's"; exit 0
+# Root follows this path at every boot.
+if [ -z "$undo" ]; then
+    enter
+    ours || no "$path is not makeroom's"
 fi
 rm -f "$new"
 cp -p "$fstab" "$new" || { echo "no $new cannot be written"; exit 0; }

@@ -1,47 +1,59 @@
-# Needs: measure.sh, $path, $size (bytes, whole MiB), $label, $own_dir (made if it is missing). Makes an area
+# Needs: measure.sh, place.sh, $size (bytes, whole MiB), $own_dir (made if it is missing). Makes an area
 # and activates it. Prints "ok" and the host's memory, or "no REASON". Nothing that exists is ever written to: the file is made under a name
 # of its own, labelled, and gets its real name by a link, which never replaces anything.
-no() { rm -f "$new"; echo "no $*"; exit 0; }
-dir=${path%/*}
-new="$path.$label"
+# Whatever ours was: what is made on the way has to be fit for what comes into it.
+umask 022
+new=
+no() {
+    [ -z "$new" ] || rm -f "./$new"
+    echo "no $*"
+    exit 0
+}
 if [ "$dir" = "$own_dir" ] && [ ! -e "$dir" ] && [ ! -L "$dir" ]; then
-    mkdir -p "${dir%/*}" && mkdir -m 700 "$dir" || { echo "no $dir cannot be made"; exit 0; }
+    dir=${own_dir%/*}
+    [ -e "$dir" ] || mkdir -p "$dir"
+    enter
+    dir=$own_dir
+    mkdir -m 700 "./${dir##*/}" || no "$dir cannot be made"
 fi
-[ -d "$dir" ] && [ ! -L "$dir" ] || { echo "no $dir is not a directory"; exit 0; }
-if [ -L "$path" ]; then echo "no it is a link, and links are not followed"; exit 0; fi
-if [ -d "$path" ]; then echo "no it is a directory"; exit 0; fi
-if [ -e "$path" ]; then echo "no it exists and is not makeroom's"; exit 0; fi
+enter
+if [ -L "./$name" ]; then no "it is a link, and links are not followed"; fi
+if [ -d "./$name" ]; then no "it is a directory"; fi
+if [ -e "./$name" ]; then no "it exists and is not makeroom's"; fi
 is_btrfs=
-owner=$(stat -c %u "$dir")
-mode=$(stat -c %a "$dir")
-[ "$owner" = 0 ] || { echo "no $dir belongs to user $owner, and swap is root's"; exit 0; }
-case "$mode" in *[2367] | *[2367]?) echo "no $dir can be written by others (mode $mode)"; exit 0 ;; esac
-case "$(stat -f -c %t "$dir")" in
-    1021994) echo "no $dir is on tmpfs, which is memory itself"; exit 0 ;;
-    858458f6) echo "no $dir is on ramfs, which is memory itself"; exit 0 ;;
-    794c7630) echo "no $dir is on overlayfs, which cannot hold swap"; exit 0 ;;
+case "$(stat -f -c %t .)" in
+    1021994) no "$dir is on tmpfs, which is memory itself" ;;
+    858458f6) no "$dir is on ramfs, which is memory itself" ;;
+    794c7630) no "$dir is on overlayfs, which cannot hold swap" ;;
     9123683e) is_btrfs=yes ;;
-    6969 | 65735546 | ff534d42 | fe534d42) echo "no $dir is on a network or FUSE file system, which cannot hold swap"; exit 0 ;;
-    2fc12fc1) echo "no $dir is on ZFS, which cannot hold swap"; exit 0 ;;
+    6969 | 65735546 | ff534d42 | fe534d42) no "$dir is on a network or FUSE file system, which cannot hold swap" ;;
+    2fc12fc1) no "$dir is on ZFS, which cannot hold swap" ;;
 esac
-available=$(df -Pk "$dir" | awk 'END { print $4 }')
-[ "$((available / 1024))" -ge "$((size / 1048576 + 64))" ] || { echo "no $dir has only $((available / 1024)) MiB free"; exit 0; }
+available=$(df -Pk . | awk 'END { print $4 }')
+[ "$((available / 1024))" -ge "$((size / 1048576 + 64))" ] || no "$dir has only $((available / 1024)) MiB free"
 umask 077
-(set -C; : > "$new") || { echo "no $new cannot be made"; exit 0; }
+new="$name.$label"
+(set -C; : > "./$new") || { new=; no "$dir/$name.$label cannot be made"; }
+made=$(stat -c %d:%i "./$new")
 # btrfs takes a file as swap only where it is not copied on write, which can be said of an empty one (btrfs(5), "Swapfile support").
-[ -z "$is_btrfs" ] || chattr +C "$new" || no "$dir is on btrfs, and the file cannot be taken off copy-on-write (chattr +C)"
+[ -z "$is_btrfs" ] || chattr +C "./$new" || no "$dir is on btrfs, and the file cannot be taken off copy-on-write (chattr +C)"
 # F2FS, and ext4 of Linux 5.7 and 5.8, refuse swap on what fallocate gives: zeroes always work.
-zeroes() { dd if=/dev/zero of="$new" bs=1048576 count="$((size / 1048576))" conv=notrunc,fsync || no "it cannot be filled: no room or a failing disk"; }
-fallocate -l "$size" "$new" || zeroes
-mkswap -L "$label" "$new" > /dev/null || no "mkswap fails"
+zeroes() { dd if=/dev/zero of="./$new" bs=1048576 count="$((size / 1048576))" conv=notrunc,fsync || no "it cannot be filled: no room or a failing disk"; }
+fallocate -l "$size" "./$new" || zeroes
+mkswap -L "$label" "./$new" > /dev/null || no "mkswap fails"
 # -n: a path that became a directory since would be linked into.
-ln -n "$new" "$path" || no "it exists and is not makeroom's"
+ln -n "./$new" "./$name" || no "it exists and is not makeroom's"
 # A file that is active as swap cannot be unlinked, under none of its names (fs/namei.c, may_delete).
-rm -f "$new"
-new=$path
-if ! swapon "$path"; then
+rm -f "./$new"
+new=$name
+if ! swapon "./$new"; then
     zeroes
-    mkswap -L "$label" "$path" > /dev/null && swapon "$path" || no "swapon fails"
+    mkswap -L "$label" "./$new" > /dev/null && swapon "./$new" || no "swapon fails"
+fi
+# What the kernel swaps to is what was made here, and is found again by its path.
+if ! active || ! ours || [ "$(stat -c %d:%i "./$name")" != "$made" ]; then
+    swapoff "./$new"
+    no "$dir was moved or changed meanwhile"
 fi
 echo ok
 memory
