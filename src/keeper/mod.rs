@@ -5,6 +5,7 @@
 pub mod acquire;
 mod acts;
 mod afterwards;
+pub mod alone;
 mod bring_back;
 pub mod cancel;
 pub mod control;

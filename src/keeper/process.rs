@@ -6,10 +6,8 @@ use std::{fs, io, os::fd::RawFd};
 
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, sigprocmask};
 
+pub use crate::host::kernel::JOURNAL_FD;
 use crate::host::kernel::set_oom_score;
-
-/// The journal's descriptor: after standard input, output and error.
-pub const JOURNAL_FD: RawFd = 3;
 
 /// Settles the process.
 ///

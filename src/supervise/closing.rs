@@ -134,7 +134,7 @@ impl Drive<'_> {
     }
 
     /// Whether nothing is left to bring back, by the journal that no keeper writes to any more.
-    fn holds_nothing(&self) -> bool {
+    pub(super) fn holds_nothing(&self) -> bool {
         let journal = self.plan.lease.as_ref().filter(|_| self.keeper.is_none()).map(|(_, journal)| journal);
         // Without a name it never had a record, or was done with.
         journal.is_some_and(|journal| Journal::peek(journal.path()).is_ok_and(|state| state.is_none_or(|state| state.is_empty())))
