@@ -13,6 +13,7 @@ pub mod hand;
 pub mod health;
 pub mod history;
 pub mod hook;
+pub mod keepers;
 pub mod killed;
 pub mod log_driver;
 pub mod memory;

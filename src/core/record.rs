@@ -24,6 +24,9 @@ use super::{
 /// The version of the records that this makeroom writes and understands.
 pub const VERSION: u32 = 5;
 
+/// The variable in which a build's processes find its lease.
+pub const LEASE: &str = "MAKEROOM_LEASE";
+
 /// A process that cannot be mistaken for another one that got its pid later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessId {

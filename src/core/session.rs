@@ -35,10 +35,12 @@ pub enum Event {
     CannotStart(u8),
     /// The child was stopped by this signal, makeroom being in the terminal's foreground or not.
     ChildStopped { signal: i32, foreground: bool },
+    /// The child was continued.
+    ChildContinued,
     /// The child ended.
     ChildEnded(Exit),
-    /// Nobody alive is left in the child's group, and the child was reaped.
-    GroupEmpty,
+    /// Nobody alive is left who descends from the child, and the child was reaped.
+    NobodyLeft,
     /// The targets run while the build is stopped.
     Suspended,
     /// makeroom goes on after it stopped itself.
@@ -49,7 +51,9 @@ pub enum Event {
     TargetsBack,
     /// The keeper has put everything back, as well as it could.
     Released,
-    /// There is no keeper and there will not be one.
+    /// No keeper makes room: each one that tried is gone. What was taken until then has a keeper again later.
+    NoRoom,
+    /// There is no keeper and there will not be one: nothing is held, or what is held is out of reach.
     KeeperLost,
     /// Memory has been thrashing for as long as `--abort-on-thrash` allows.
     Thrashing,
@@ -68,6 +72,8 @@ pub enum Timer {
     Patience,
     /// From SIGKILL until what does not even die of that is left behind.
     Remains,
+    /// From the moment that somebody stopped the build until it is said.
+    Stopped,
     /// How long a stop waits for the targets.
     Suspend,
     /// How long makeroom waits for the keeper at the end of a run.
@@ -85,8 +91,16 @@ pub enum Act {
     SignalGroup(i32),
     /// Let a clock run.
     Arm(Timer),
-    /// Report when the group is empty.
-    WatchGroup,
+    /// End what descends from the child and is not in its group; what is stopped goes on, so that it can end.
+    EndRest,
+    /// Kill the group and all else that descends from the child.
+    Kill,
+    /// Report when nobody is left who descends from the child.
+    WatchRest,
+    /// Say that somebody has stopped the build.
+    SayStopped,
+    /// Say who does not die of SIGKILL.
+    SayWhoRemains,
     /// Give the terminal to the child's group.
     HandTerminal,
     /// Take the terminal back.
@@ -125,6 +139,8 @@ pub struct Session {
     interrupts: u8,
     /// A signal ended the run: makeroom must not linger.
     hasty: bool,
+    /// Somebody stopped the child, not through makeroom.
+    child_is_stopped: bool,
     /// `--linger`: a build that ends by itself leaves its room to the next one.
     lingers: bool,
     /// The keeper was told so, and may be told otherwise.
@@ -143,6 +159,7 @@ impl Default for Session {
             limited: false,
             interrupts: 0,
             hasty: false,
+            child_is_stopped: false,
             lingers: false,
             lingering: false,
             released: false,
@@ -192,16 +209,21 @@ impl Session {
             Event::ChildEnded(exit) => match self.stage {
                 Stage::Ending => {
                     self.exit = Some(exit);
-                    vec![Act::WatchGroup]
+                    vec![Act::WatchRest]
                 }
                 Stage::Running if self.lingers && !was_cancelled(exit) => self.linger(exit),
                 Stage::Running | Stage::Suspending | Stage::Resuming if self.started => self.put_back(exit),
                 _ => vec![],
             },
-            Event::GroupEmpty => match (self.stage, self.exit) {
+            Event::ChildContinued => {
+                self.child_is_stopped = false;
+                vec![]
+            }
+            Event::NobodyLeft => match (self.stage, self.exit) {
                 (Stage::Ending, Some(exit)) => self.put_back(exit),
                 _ => vec![],
             },
+            Event::NoRoom if matches!(self.stage, Stage::MakingRoom | Stage::Resuming) => self.handle(Event::RoomMade),
             Event::Suspended if self.stage == Stage::Suspending => self.stop_self(),
             Event::Continued => match self.stage {
                 Stage::Suspending if self.started => {
@@ -230,7 +252,7 @@ impl Session {
             }
             Event::Thrashing => self.pass_limit(),
             Event::Due(timer) => self.due(timer),
-            Event::Refused | Event::CannotStart(_) | Event::Suspended | Event::Lingering => vec![],
+            Event::Refused | Event::CannotStart(_) | Event::NoRoom | Event::Suspended | Event::Lingering => vec![],
         }
     }
 
@@ -280,13 +302,13 @@ impl Session {
     }
 
     fn end_child(&mut self, signal: i32) -> Vec<Act> {
-        let stopped = self.stage != Stage::Running;
+        let stopped = self.stage != Stage::Running || self.child_is_stopped;
         self.stage = Stage::Ending;
         let mut acts = vec![Act::SignalGroup(signal)];
         if stopped {
             acts.push(Act::SignalGroup(libc::SIGCONT));
         }
-        acts.extend([Act::Arm(Timer::Patience), Act::Arm(Timer::Grace)]);
+        acts.extend([Act::EndRest, Act::Arm(Timer::Patience), Act::Arm(Timer::Grace)]);
         acts
     }
 
@@ -297,12 +319,17 @@ impl Session {
         match signal {
             libc::SIGTTIN | libc::SIGTTOU if foreground => vec![Act::HandTerminal, Act::SignalGroup(libc::SIGCONT)],
             libc::SIGTTIN | libc::SIGTTOU | libc::SIGTSTP => self.suspend(signal),
-            // SIGSTOP came from somebody who will continue it as well.
-            _ => vec![],
+            // SIGSTOP came from somebody who will continue it as well, or has forgotten it.
+            _ => {
+                self.child_is_stopped = true;
+                vec![Act::Arm(Timer::Stopped)]
+            }
         }
     }
 
     fn suspend(&mut self, signal: i32) -> Vec<Act> {
+        // It goes on when the build does.
+        self.child_is_stopped = false;
         self.stage = Stage::Suspending;
         vec![Act::SignalGroup(signal), Act::TakeTerminal, Act::Suspend, Act::Arm(Timer::Suspend)]
     }
@@ -329,9 +356,14 @@ impl Session {
             (Timer::Patience, Stage::Ending) => self.release().into_iter().collect(),
             (Timer::Grace, Stage::Ending) => kill(),
             (Timer::Remains, Stage::Ending) => match self.exit {
-                Some(exit) => self.put_back(exit),
-                None => vec![Act::Arm(Timer::Remains)],
+                Some(exit) => {
+                    let mut acts = vec![Act::SayWhoRemains];
+                    acts.extend(self.put_back(exit));
+                    acts
+                }
+                None => vec![Act::Kill, Act::Arm(Timer::Remains)],
             },
+            (Timer::Stopped, Stage::Running) if self.child_is_stopped => vec![Act::SayStopped],
             (Timer::Suspend, Stage::Suspending) => self.stop_self(),
             (Timer::Return | Timer::HastyReturn, Stage::Returning) => self.finish(),
             _ => vec![],
@@ -386,7 +418,7 @@ fn was_cancelled(exit: Exit) -> bool {
 }
 
 fn kill() -> Vec<Act> {
-    vec![Act::SignalGroup(libc::SIGKILL), Act::Arm(Timer::Remains)]
+    vec![Act::Kill, Act::Arm(Timer::Remains)]
 }
 
 #[cfg(test)]

@@ -115,6 +115,10 @@ pub enum ToKeeper {
     MakeRoom(Box<Request>),
     /// The child is about to execute its first instruction.
     Child { process: ProcessId },
+    /// What of the build was last seen outside of the child's process group.
+    Strays { processes: Vec<ProcessId> },
+    /// The build is being ended: whoever is left of it goes with it.
+    Ending,
     /// The build is stopped: the targets run meanwhile.
     Suspend,
     /// The build goes on.

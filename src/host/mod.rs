@@ -6,6 +6,7 @@ pub mod container;
 pub mod findings;
 pub mod kept_swap;
 pub mod kernel;
+pub mod offspring;
 pub mod process;
 pub mod reclaim;
 pub mod sample;

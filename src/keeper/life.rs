@@ -129,6 +129,10 @@ pub(super) struct Life<'a> {
     pub(super) child: Option<ProcessId>,
     /// When that was heard of.
     child_since: Instant,
+    /// What of the build was last seen outside of the child's group.
+    strays: Vec<ProcessId>,
+    /// The supervisor ends the build.
+    is_ending: bool,
     /// How the build ended.
     exit: Option<Exit>,
     /// A started lease that stands on its own.
@@ -154,6 +158,8 @@ impl<'a> Life<'a> {
             insistence: Insistence::default(),
             child: None,
             child_since: Instant::now(),
+            strays: Vec::new(),
+            is_ending: false,
             exit: None,
             holding: false,
             lingers: false,
@@ -235,8 +241,9 @@ impl<'a> Life<'a> {
                     }
                 }
                 Wanted::ReleaseOrphan => {
-                    if let Some(child) = self.child {
-                        orphan::end(child).await;
+                    // What a build that ended by itself has left behind was left on purpose.
+                    if let Some(child) = self.child.filter(|_| self.exit.is_none() || self.is_ending) {
+                        orphan::end(child, &self.strays, &request.lease).await;
                     }
                     self.wanted = Wanted::Release;
                 }
@@ -278,6 +285,8 @@ impl<'a> Life<'a> {
                 self.child = Some(*process);
                 self.child_since = Instant::now();
             }
+            Heard::Message(ToKeeper::Strays { processes }) => self.strays.clone_from(processes),
+            Heard::Message(ToKeeper::Ending) => self.is_ending = true,
             Heard::Message(ToKeeper::Hold) => self.holding = true,
             Heard::Message(ToKeeper::Ended { exit }) => self.exit = Some(*exit),
             Heard::Message(ToKeeper::Linger) => self.lingers = true,

@@ -5,6 +5,7 @@
 pub mod acquire;
 mod acts;
 mod afterwards;
+pub mod alone;
 mod bring_back;
 mod calls;
 pub mod cancel;

@@ -1,7 +1,11 @@
-//! Owns ending a build whose supervisor is gone: SIGTERM, a while, SIGKILL, to the group of a
-//! child that is known by pid and start time. Runs in the keeper.
+//! Owns ending a build whose supervisor is gone: SIGTERM, a while, SIGKILL, to the child's group and to all that left
+//! it. Those are found by descent from the child, from what the supervisor saw last, and from whoever has the lease in
+//! their environment. Each is known by pid and start time. Runs in the keeper.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use nix::{
     sys::signal::{Signal, killpg},
@@ -9,28 +13,97 @@ use nix::{
 };
 
 use crate::{
-    core::record::ProcessId,
-    host::{kernel::GROUP_POLL, process::group_is_alive},
+    core::record::{LEASE, ProcessId},
+    host::{
+        kernel::GROUP_POLL,
+        offspring::{Depth, Offspring, send},
+        process::group_is_alive,
+    },
 };
 
 /// From SIGTERM to SIGKILL.
 const GRACE: Duration = Duration::from_secs(3);
 /// After SIGKILL only a process that hangs in the kernel is left.
 const REMAINS: Duration = Duration::from_millis(500);
+/// What only hooks have in their environment (`core::hook`), beside the lease.
+const HOOK: &str = "MAKEROOM_EVENT";
 
-/// Ends the group; gives up on what does not even die of SIGKILL.
-pub async fn end(child: ProcessId) {
-    for (signal, patience) in [(Signal::SIGTERM, GRACE), (Signal::SIGKILL, REMAINS)] {
-        if !group_is_alive(child) {
-            return;
+/// Ends it; gives up on what does not even die of SIGKILL.
+pub async fn end(child: ProcessId, strays: &[ProcessId], lease: &str) {
+    let environment = format!("{LEASE}={lease}");
+    let mut orphans = Orphans { child, offspring: Offspring::default(), told: BTreeSet::new(), environment };
+    // Our hooks know the lease as well.
+    orphans.offspring.leave_out(std::process::id().cast_signed());
+    strays.iter().chain([&child]).for_each(|&process| orphans.offspring.note(process));
+    orphans.offspring.note_environment(&orphans.environment, HOOK);
+    orphans.signal_group(Signal::SIGTERM);
+    // What is stopped would not notice.
+    orphans.signal_group(Signal::SIGCONT);
+    // What turns up later is told as well.
+    if orphans.are_gone_within(GRACE, Orphans::terminate).await {
+        return;
+    }
+    // Again and again: what was not stopped in time has forked.
+    orphans.are_gone_within(REMAINS, Orphans::kill).await;
+}
+
+struct Orphans {
+    child: ProcessId,
+    offspring: Offspring,
+    /// Who got SIGTERM.
+    told: BTreeSet<(i32, u64)>,
+    /// What all of them were started with, unless they took care not to be.
+    environment: String,
+}
+
+impl Orphans {
+    fn terminate(&mut self) {
+        // Without a list the group is all that is known.
+        for process in self.offspring.look(Depth::Shallow).unwrap_or_default() {
+            if self.told.insert((process.pid, process.start)) {
+                // The group was told in one.
+                if process.group != self.child.pid {
+                    send(process.id(), libc::SIGTERM);
+                    send(process.id(), libc::SIGCONT);
+                }
+            }
         }
-        // Only ESRCH and EPERM can come back: the group emptied in between, or became root's. Neither is ours to mend.
-        let _ = killpg(Pid::from_raw(child.pid), signal);
-        // A stopped build would not notice SIGTERM.
-        let _ = killpg(Pid::from_raw(child.pid), Signal::SIGCONT);
+    }
+
+    fn kill(&mut self) {
+        // The group is signalled in any case.
+        let _ = self.offspring.kill();
+        self.signal_group(Signal::SIGKILL);
+    }
+
+    /// Only ESRCH and EPERM can come back: the group emptied in between, or became root's. Neither is ours to mend.
+    fn signal_group(&self, signal: Signal) {
+        if group_is_alive(self.child) {
+            let _ = killpg(Pid::from_raw(self.child.pid), signal);
+        }
+    }
+
+    /// Whether nobody of it runs any more. All environments are looked at only when nobody else is left.
+    fn are_gone(&mut self) -> bool {
+        let mut is_anybody_left = || self.offspring.look(Depth::Deep).is_ok_and(|left| !left.is_empty());
+        if is_anybody_left() || group_is_alive(self.child) {
+            return false;
+        }
+        self.offspring.note_environment(&self.environment, HOOK);
+        self.offspring.look(Depth::Deep).is_ok_and(|left| left.is_empty())
+    }
+
+    async fn are_gone_within(&mut self, patience: Duration, again: impl Fn(&mut Self)) -> bool {
         let begun = Instant::now();
-        while group_is_alive(child) && begun.elapsed() < patience {
-            tokio::time::sleep(GROUP_POLL).await;
+        loop {
+            again(self);
+            if self.are_gone() {
+                return true;
+            }
+            if begun.elapsed() >= patience {
+                return false;
+            }
+            tokio::time::sleep(GROUP_POLL.max(begun.elapsed() / 16)).await;
         }
     }
 }

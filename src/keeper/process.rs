@@ -6,11 +6,10 @@ use std::{fs, io, os::fd::RawFd};
 
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, sigprocmask};
 
+pub use crate::host::kernel::JOURNAL_FD;
 use crate::host::kernel::set_oom_score;
 
-/// The journal's descriptor: after standard input, output and error.
-pub const JOURNAL_FD: RawFd = 3;
-/// The state directory's: the very one that was checked, whatever its path leads to by now.
+/// The state directory's descriptor: the very one that was checked, whatever its path leads to by now.
 pub const STATE_DIR_FD: RawFd = 4;
 
 /// Settles the process.

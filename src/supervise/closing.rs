@@ -116,7 +116,10 @@ impl Drive<'_> {
             Some(back) => {
                 let (late, left) = (awaited(&back.late), summary::not_back(back));
                 if let Some(line) = &late {
-                    self.say.warning(format!("{line}; the keeper waits for that"), Some("`makeroom status` shows it"));
+                    match self.keeper {
+                        Some(_) => self.say.warning(format!("{line}; the keeper waits for that"), Some("`makeroom status` shows it")),
+                        None => self.say.warning(line, Some("`makeroom recover` waits for it")),
+                    }
                 }
                 if let Some(line) = &left {
                     self.say.error(line, None, Some("makeroom recover"));
@@ -138,7 +141,7 @@ impl Drive<'_> {
     }
 
     /// Whether nothing is left to bring back, by the journal that no keeper writes to any more.
-    fn holds_nothing(&self) -> bool {
+    pub(super) fn holds_nothing(&self) -> bool {
         let journal = self.plan.lease.as_ref().filter(|_| self.keeper.is_none()).map(|(_, journal)| journal);
         // Without a name it never had a record, or was done with.
         journal.is_some_and(|journal| journal.reread().is_ok_and(|state| state.is_none_or(|state| state.is_empty())))

@@ -10,10 +10,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use nix::{
-    errno::Errno,
-    poll::{PollFd, PollFlags, PollTimeout, poll},
-};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::{
     child::{self, ChildError},
@@ -21,6 +18,8 @@ use super::{
     closing::Outcome,
     inherited::Inherited,
     keeper_link::KeeperLink,
+    reap::Reaping,
+    rest::Rest,
     signals::Signals,
     terminal::{Terminal, stop_own_group},
     watch::{self, Watch},
@@ -30,32 +29,29 @@ use crate::{
         build_site::BuildSite,
         exit::{self, Exit},
         hand::Deed,
-        record::ProcessId,
+        keepers::Attempts,
+        record::{LEASE, ProcessId},
         report::Steps,
-        session::{Act, Event, Session, Stage, Timer},
+        session::{Act, Event, Session, Stage, TERMINATING, Timer},
         text,
-        verdict::{Thrash, was_killed},
+        verdict::Thrash,
         wire::{Back, Lingering, Request, Room, ToKeeper},
     },
-    host::{
-        kernel::{GROUP_POLL, become_subreaper},
-        process::group_is_alive,
-    },
+    host::kernel::become_subreaper,
     lease::journal::Journal,
     report::{file::ReportFile, say::Say},
 };
 
 /// The promise to whoever sends a signal: within this the targets run again in any case.
 const PATIENCE: Duration = Duration::from_secs(4);
-const REMAINS: Duration = Duration::from_secs(2);
+pub(super) const REMAINS: Duration = Duration::from_secs(2);
 const SUSPEND: Duration = Duration::from_secs(2);
-const HASTY_RETURN: Duration = Duration::from_secs(5);
+pub(super) const HASTY_RETURN: Duration = Duration::from_secs(5);
 /// Beyond `--restore-timeout`: reading swapped pages back.
 const SWAP_RETURN: Duration = Duration::from_mins(5);
+/// Whoever stopped the build on purpose continues it before.
+pub(super) const STOPPED: Duration = Duration::from_secs(30);
 const LIVE_TICK: Duration = Duration::from_millis(100);
-
-/// The variable in which the child finds its lease.
-pub const LEASE: &str = "MAKEROOM_LEASE";
 
 /// What a run is made of.
 #[derive(Debug)]
@@ -105,10 +101,15 @@ pub fn drive(plan: Plan, inherited: Inherited, signals: Signals, say: &mut Say) 
         clocks: Clocks::default(),
         terminal: Terminal::find(),
         keeper: None,
-        keepers: 0,
+        attempts: Attempts::default(),
+        keeper_due: None,
+        is_keeper_missed: false,
+        has_given_up: false,
+        has_tried_alone: false,
         child: None,
+        reaping: Reaping::default(),
         watch: None,
-        group_look: None,
+        rest: Rest::default(),
         shortfall: false,
         covered: false,
         back: None,
@@ -144,11 +145,20 @@ pub(super) struct Drive<'a> {
     pub(super) clocks: Clocks,
     pub(super) terminal: Terminal,
     pub(super) keeper: Option<KeeperLink>,
-    pub(super) keepers: u32,
+    pub(super) attempts: Attempts,
+    /// When to start another keeper.
+    pub(super) keeper_due: Option<Instant>,
+    /// It was said that there is none.
+    pub(super) is_keeper_missed: bool,
+    /// There will be none, because nothing is held.
+    pub(super) has_given_up: bool,
+    /// Everything was put back without one, or what could be.
+    pub(super) has_tried_alone: bool,
     pub(super) child: Option<ProcessId>,
+    pub(super) reaping: Reaping,
     pub(super) watch: Option<Watch>,
-    /// When to look next whether the group is empty, where that is waited for.
-    pub(super) group_look: Option<Instant>,
+    /// What is left of a build that makeroom ends.
+    pub(super) rest: Rest,
     pub(super) shortfall: bool,
     pub(super) covered: bool,
     pub(super) back: Option<Back>,
@@ -194,6 +204,7 @@ impl Drive<'_> {
             while let Some(event) = self.queue.pop_front() {
                 for act in self.session.handle(event) {
                     if let Act::Finish(exit) = act {
+                        self.restore_alone_if_need_be();
                         return Ended::Exit(self.finish(exit));
                     }
                     self.perform(act);
@@ -212,7 +223,8 @@ impl Drive<'_> {
     fn wait(&self) {
         let now = Instant::now();
         let watch = self.watch.as_ref().and_then(Watch::next);
-        let mut due: Vec<Instant> = self.clocks.next().into_iter().chain(watch).chain(self.group_look).collect();
+        let mut due: Vec<Instant> = self.clocks.next().into_iter().chain(watch).chain(self.rest.due).chain(self.keeper_due).collect();
+        due.extend(self.reaping.due());
         if !matches!(self.session.stage(), Stage::Running | Stage::Ending) {
             due.push(now + LIVE_TICK);
         }
@@ -221,19 +233,25 @@ impl Drive<'_> {
         let timeout = millis.map_or(PollTimeout::NONE, |millis| PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX));
         let mut fds = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
         fds.extend(self.keeper.as_ref().map(|keeper| PollFd::new(keeper.as_fd(), PollFlags::POLLIN)));
+        fds.extend(self.reaping.child_end().map(|end| PollFd::new(end, PollFlags::POLLIN)));
         // EINTR is a signal, which is what was waited for.
         let _ = poll(&mut fds, timeout);
     }
 
     fn collect(&mut self) {
         for signal in self.signals.take() {
-            if signal != libc::SIGCHLD {
-                self.cancelled |= matches!(signal, libc::SIGINT | libc::SIGTERM | libc::SIGHUP | libc::SIGQUIT);
+            if signal == libc::SIGCHLD {
+                self.reaping.is_wanted = true;
+            } else {
+                self.cancelled |= TERMINATING.contains(&signal);
                 self.queue.push_back(Event::Signal(signal));
             }
         }
         self.reap();
         self.listen();
+        if self.keeper_due.is_some_and(|due| due <= Instant::now()) {
+            self.start_keeper();
+        }
         for timer in self.clocks.take_due() {
             // What ended it first is why it ended.
             self.timed_out |= timer == Timer::Timeout && self.thrash.is_none();
@@ -241,72 +259,15 @@ impl Drive<'_> {
         }
         let keeper = self.keeper.as_ref().map(KeeperLink::pid);
         if let Some(watch) = &mut self.watch {
-            watch.look_if_due(keeper);
+            self.rest.are_strays_news |= watch.look_if_due(keeper);
+            if self.rest.are_strays_news
+                && let Some(keeper) = &mut self.keeper
+            {
+                self.rest.are_strays_news = !keeper.mention(&ToKeeper::Strays { processes: watch.strays() });
+            }
         }
-        self.look_at_group();
+        self.look_at_rest();
         self.say.tick();
-    }
-
-    /// Not at every wake-up: a look can have a process of its own, whose end is a wake-up.
-    fn look_at_group(&mut self) {
-        if self.group_look.is_none_or(|due| Instant::now() < due) {
-            return;
-        }
-        self.group_look = if self.child.is_some_and(group_is_alive) {
-            Some(Instant::now() + GROUP_POLL)
-        } else {
-            self.queue.push_back(Event::GroupEmpty);
-            None
-        };
-    }
-
-    /// Takes note of every child that ended or stopped: the build's own, and, as the subreaper,
-    /// whatever its processes left behind.
-    fn reap(&mut self) {
-        loop {
-            let mut status = 0;
-            // SAFETY: an rusage is nothing but numbers, for which all zeros are a value.
-            let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
-            // SAFETY: wait4 writes to these two, which are ours; real-time signals have no name in nix.
-            let pid = unsafe { libc::wait4(-1, &raw mut status, libc::WNOHANG | libc::WUNTRACED, &raw mut usage) };
-            match pid {
-                0 => return,
-                -1 if Errno::last() == Errno::EINTR => {}
-                -1 => return,
-                // One less in the group, perhaps.
-                pid if self.child.is_none_or(|child| child.pid != pid) => self.group_look = self.group_look.map(|_| Instant::now()),
-                _ if libc::WIFSTOPPED(status) => {
-                    let signal = libc::WSTOPSIG(status);
-                    self.queue.push_back(Event::ChildStopped { signal, foreground: self.terminal.is_foreground() });
-                }
-                _ if libc::WIFSIGNALED(status) => self.child_ended(Exit::Signal(libc::WTERMSIG(status)), &usage),
-                _ => self.child_ended(Exit::Code(u8::try_from(libc::WEXITSTATUS(status)).unwrap_or(u8::MAX)), &usage),
-            }
-        }
-    }
-
-    /// `usage` is the child's and that of the descendants that it has waited for.
-    fn child_ended(&mut self, exit: Exit, usage: &libc::rusage) {
-        // In KiB on Linux, in bytes on macOS (getrusage(2) of each).
-        let unit = if cfg!(target_os = "macos") { 1 } else { 1024 };
-        let largest_bytes = usage.ru_maxrss.cast_unsigned() * unit;
-        let is_in_engine = self.plan.site.is_in_engine();
-        // A client tells by its code that a step failed, not of what.
-        let is_suspect = is_in_engine || self.watch.as_ref().is_some_and(Watch::has_seen_kills);
-        let may_be_memory = was_killed(exit) || self.thrash.is_some() || (is_suspect && !exit.is_success());
-        self.exit = Some(exit);
-        if let Some(keeper) = &mut self.keeper {
-            keeper.say(&ToKeeper::Ended { exit });
-            if may_be_memory {
-                keeper.say(&ToKeeper::LookAround);
-            }
-        }
-        self.ended = Some(EndedBuild { exit, took: self.begun.elapsed(), largest_bytes });
-        // The last figures of what only the keeper sees come with its last word.
-        if self.host.is_none() && !is_in_engine {
-            self.report_build();
-        }
-        self.queue.push_back(Event::ChildEnded(exit));
     }
 
     fn perform(&mut self, act: Act) {
@@ -324,6 +285,7 @@ impl Drive<'_> {
                     Timer::Grace => Some(self.plan.grace),
                     Timer::Patience => Some(PATIENCE),
                     Timer::Remains => Some(REMAINS),
+                    Timer::Stopped => Some(STOPPED),
                     Timer::Suspend => Some(SUSPEND),
                     Timer::Return => Some(self.plan.restore_timeout.saturating_add(SWAP_RETURN)),
                     Timer::HastyReturn => Some(HASTY_RETURN),
@@ -332,7 +294,11 @@ impl Drive<'_> {
                     self.clocks.arm(timer, after);
                 }
             }
-            Act::WatchGroup => self.group_look = Some(Instant::now()),
+            Act::EndRest => self.end_rest(),
+            Act::Kill => self.kill_build(),
+            Act::WatchRest => self.rest.due = Some(Instant::now()),
+            Act::SayStopped => self.say_stopped(),
+            Act::SayWhoRemains => self.say_who_remains(),
             Act::HandTerminal => self.terminal.hand_to(self.child.map_or(0, |child| child.pid)),
             Act::TakeTerminal => self.terminal.take_back(),
             Act::Suspend => self.tell_keeper(&ToKeeper::Suspend, Event::Suspended),
@@ -363,13 +329,14 @@ impl Drive<'_> {
         }
         let started = child::fork_gated(&self.plan.command, &self.inherited, self.signals.handled()).and_then(|gated| {
             self.child = Some(gated.process);
+            self.reaping.begin(gated.process.pid);
             if let Some(keeper) = &mut self.keeper {
                 keeper.say(&ToKeeper::Child { process: gated.process });
             }
             gated.open()
         });
         match started {
-            Ok(_) => self.watch = Some(Watch::begin(self.plan.site, self.host.is_some())),
+            Ok(child) => self.watch = Some(Watch::begin(self.plan.site, child.pid, self.host.is_some())),
             Err(error) => {
                 let code = if let ChildError::Exec { errno } = &error { exit::of_failed_exec(*errno) } else { exit::FAILED };
                 let program = self.plan.command.first().map(|program| program.to_string_lossy().into_owned()).unwrap_or_default();

@@ -105,6 +105,16 @@ impl KeeperLink {
         }
     }
 
+    /// Says something that is worth no waiting, where the socket has plenty of space; whether it was said.
+    pub fn mention(&mut self, message: &ToKeeper) -> bool {
+        let mut sockets = [PollFd::new(self.stream.as_fd(), PollFlags::POLLOUT)];
+        let is_free = poll(&mut sockets, PollTimeout::ZERO).is_ok_and(|ready| ready > 0);
+        if is_free {
+            self.say(message);
+        }
+        is_free
+    }
+
     /// What it said since the last time, and whether it is still there.
     pub fn listen(&mut self) -> (Vec<FromKeeper>, bool) {
         let mut buffer = [0; 4096];

@@ -10,6 +10,8 @@ pub mod ending;
 pub mod inherited;
 pub mod keeper_link;
 mod keeper_side;
+mod reap;
+mod rest;
 pub mod signals;
 pub mod terminal;
 pub mod watch;

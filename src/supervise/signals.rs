@@ -46,6 +46,13 @@ impl Signals {
         &self.handled
     }
 
+    /// Holds back what tells of children, or lets it come.
+    pub fn hold_back_children(&self, is_held: bool) {
+        let how = if is_held { SigmaskHow::SIG_BLOCK } else { SigmaskHow::SIG_UNBLOCK };
+        // It can fail for a bad argument only (sigprocmask(2)).
+        let _ = sigprocmask(how, Some(&SigSet::from(Signal::SIGCHLD)), None);
+    }
+
     /// What arrived since the last time, each signal once.
     pub fn take(&mut self) -> Vec<i32> {
         self.delivery.pending().collect()

@@ -2,19 +2,27 @@
 //! machine's /proc or from what the keeper hears of another host. Runs in the supervisor, and must
 //! cost next to nothing.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
-use nix::time::ClockId;
+use nix::{
+    time::ClockId,
+    unistd::{Pid, getpgid},
+};
 
 use crate::{
     core::{
         build_site::BuildSite,
         memory::{self, Memory},
+        record::ProcessId,
         sample::HostSample,
         timeline::{Point, Timeline},
     },
     host::{
         kernel::{IS_SAMPLED, proc_file, resident_below},
+        process::identify,
         sample,
     },
 };
@@ -23,6 +31,9 @@ use crate::{
 const OFTEN: Duration = Duration::from_millis(250);
 /// One part in so many of a core is what watching may cost.
 const COST_PART: u32 = 500;
+
+/// So many processes outside of the build's group the keeper is told of; it finds most others by their environment.
+const MOST_STRAYS: usize = 512;
 
 /// What was seen of a run.
 #[derive(Clone, Debug, Default)]
@@ -49,6 +60,10 @@ pub struct Seen {
 pub struct Watch {
     begun: Instant,
     site: BuildSite,
+    /// The build's process group.
+    group: i32,
+    /// The processes of the build that were last seen outside of it.
+    strays: BTreeMap<i32, ProcessId>,
     /// The host is another machine: its figures come from the keeper, and this one's say nothing.
     is_elsewhere: bool,
     /// What this machine's kernel had killed at the beginning.
@@ -64,12 +79,14 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Begins.
+    /// Begins. `group` is the build's process group.
     #[must_use]
-    pub fn begin(site: BuildSite, is_elsewhere: bool) -> Self {
+    pub fn begin(site: BuildSite, group: i32, is_elsewhere: bool) -> Self {
         let mut watch = Self {
             begun: Instant::now(),
             site,
+            group,
+            strays: BTreeMap::new(),
             is_elsewhere,
             kills_before: oom_kills(),
             first: None,
@@ -90,19 +107,42 @@ impl Watch {
         self.next
     }
 
-    /// Looks, if it is time. `keeper` is a child of ours that is no part of the build.
-    pub fn look_if_due(&mut self, keeper: Option<i32>) {
+    /// Looks, if it is time; whether there are other strays than before. `keeper` is a child of ours that is no part of
+    /// the build.
+    pub fn look_if_due(&mut self, keeper: Option<i32>) -> bool {
         let begun = Instant::now();
         if self.next.is_none_or(|next| begun < next) {
-            return;
+            return false;
         }
         let used_before = processor_time();
+        let (mut strays, group) = (Vec::new(), Pid::from_raw(self.group));
+        let bytes = resident_below(keeper, |pid| {
+            if strays.len() < MOST_STRAYS && getpgid(Some(Pid::from_raw(pid))).is_ok_and(|its| its != group) {
+                strays.push(pid);
+            }
+        });
         // A client's own memory says nothing of its build.
         if self.site == BuildSite::Child {
-            self.see_build(resident_below(keeper));
+            self.see_build(bytes);
         }
+        let is_news = self.see_strays(&strays);
         self.look_at_host();
         self.next = Some(begun + OFTEN.max(processor_time().saturating_sub(used_before) * COST_PART));
+        is_news
+    }
+
+    /// What of the build was last seen outside of its process group.
+    #[must_use]
+    pub fn strays(&self) -> Vec<ProcessId> {
+        self.strays.values().copied().collect()
+    }
+
+    fn see_strays(&mut self, pids: &[i32]) -> bool {
+        let before = std::mem::take(&mut self.strays);
+        // One that is still there was looked at before; one whose pid is another's by now is no longer met.
+        let known = |pid: i32| before.get(&pid).copied().or_else(|| identify(pid));
+        self.strays = pids.iter().filter_map(|&pid| Some((pid, known(pid)?))).collect();
+        self.strays != before
     }
 
     /// Takes in what the keeper saw.
@@ -185,7 +225,7 @@ pub fn now() -> Option<Memory> {
 }
 
 /// What this process has used. On a busy machine a look takes long and costs no more for it.
-fn processor_time() -> Duration {
+pub(super) fn processor_time() -> Duration {
     ClockId::CLOCK_PROCESS_CPUTIME_ID.now().map_or(Duration::ZERO, Duration::from)
 }
 
@@ -211,7 +251,7 @@ mod tests {
 
     #[test]
     fn a_host_that_is_another_machine_is_known_from_the_keeper_alone() {
-        let mut watch = Watch::begin(BuildSite::Builder, true);
+        let mut watch = Watch::begin(BuildSite::Builder, 1, true);
         for sample in [figures(90, 10, 0), figures(40, 11, 70), figures(60, 13, 30)] {
             watch.hear(&sample);
         }
@@ -226,14 +266,14 @@ mod tests {
 
     #[test]
     fn a_host_that_was_never_heard_of_is_not_made_up() {
-        let seen = Watch::begin(BuildSite::Container, true).end(7);
+        let seen = Watch::begin(BuildSite::Container, 1, true).end(7);
         assert_eq!((seen.available_min_bytes, seen.full_stall, seen.oom_kills, seen.peak_bytes), (None, None, None, 0));
         assert!(seen.points.is_empty());
     }
 
     #[test]
     fn a_build_of_this_machine_counts_here_and_its_host_there() {
-        let mut watch = Watch::begin(BuildSite::Child, true);
+        let mut watch = Watch::begin(BuildSite::Child, 1, true);
         watch.hear(&figures(90, 10, 70));
         let seen = watch.end(1 << 40);
         assert_eq!((seen.available_min_bytes, seen.peak_bytes), (Some(90), 1 << 40));

@@ -6,7 +6,7 @@ use libc::{SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGSTOP, SIGTERM, SIGTSTP,
 
 use super::*;
 
-const ALL_EVENTS: [Event; 34] = [
+const ALL_EVENTS: [Event; 37] = [
     Event::Signal(SIGINT),
     Event::Signal(SIGTERM),
     Event::Signal(SIGHUP),
@@ -23,21 +23,24 @@ const ALL_EVENTS: [Event; 34] = [
     Event::ChildStopped { signal: SIGTTOU, foreground: false },
     Event::ChildStopped { signal: SIGTSTP, foreground: true },
     Event::ChildStopped { signal: SIGSTOP, foreground: true },
+    Event::ChildContinued,
     Event::ChildEnded(Exit::Code(0)),
     Event::ChildEnded(Exit::Code(7)),
     Event::ChildEnded(Exit::Signal(SIGTERM)),
-    Event::GroupEmpty,
+    Event::NobodyLeft,
     Event::Suspended,
     Event::Continued,
     Event::Lingering,
     Event::TargetsBack,
     Event::Released,
+    Event::NoRoom,
     Event::KeeperLost,
     Event::Thrashing,
     Event::Due(Timer::Timeout),
     Event::Due(Timer::Grace),
     Event::Due(Timer::Patience),
     Event::Due(Timer::Remains),
+    Event::Due(Timer::Stopped),
     Event::Due(Timer::Suspend),
     Event::Due(Timer::Return),
     Event::Due(Timer::HastyReturn),
@@ -69,10 +72,10 @@ fn in_stage(stage: Stage) -> Session {
 
 #[test]
 fn every_signal_in_every_stage_does_what_the_table_says() {
-    use Act::{Arm, Release, SignalGroup, StopSelf, Suspend, TakeTerminal};
+    use Act::{Arm, EndRest, Kill, Release, SignalGroup, StopSelf, Suspend, TakeTerminal};
     use Stage::{Done, Ending, MakingRoom, Resuming, Returning, Running, Suspending};
     let stages = [MakingRoom, Running, Suspending, Resuming, Ending, Returning, Done];
-    let clocks = [Arm(Timer::Patience), Arm(Timer::Grace)];
+    let clocks = [EndRest, Arm(Timer::Patience), Arm(Timer::Grace)];
     for signal in [SIGINT, SIGTERM, SIGHUP, SIGQUIT] {
         let kills = signal == SIGINT || signal == SIGTERM;
         for stage in stages {
@@ -80,7 +83,7 @@ fn every_signal_in_every_stage_does_what_the_table_says() {
                 MakingRoom => vec![TakeTerminal, Release, Arm(Timer::HastyReturn)],
                 Running => [vec![SignalGroup(signal)], clocks.to_vec()].concat(),
                 Suspending | Resuming => [vec![SignalGroup(signal), SignalGroup(SIGCONT)], clocks.to_vec()].concat(),
-                Ending if kills => vec![SignalGroup(SIGKILL), Arm(Timer::Remains)],
+                Ending if kills => vec![Kill, Arm(Timer::Remains)],
                 Ending => vec![SignalGroup(signal)],
                 Returning => vec![Arm(Timer::HastyReturn)],
                 Done => vec![],
@@ -113,12 +116,12 @@ fn a_second_interrupt_kills_whatever_came_before() {
     for first in [SIGINT, SIGTERM] {
         for second in [SIGINT, SIGTERM] {
             let mut session = after(&[Event::RoomMade, Event::Signal(first)]);
-            assert_eq!(session.handle(Event::Signal(second))[0], Act::SignalGroup(SIGKILL), "{first} then {second}");
+            assert_eq!(session.handle(Event::Signal(second))[0], Act::Kill, "{first} then {second}");
         }
     }
     let mut hung_up = after(&[Event::RoomMade, Event::Signal(SIGHUP)]);
     assert_eq!(hung_up.handle(Event::Signal(SIGTERM)), [Act::SignalGroup(SIGTERM)], "HUP is no interrupt");
-    assert_eq!(hung_up.handle(Event::Signal(SIGINT))[0], Act::SignalGroup(SIGKILL));
+    assert_eq!(hung_up.handle(Event::Signal(SIGINT))[0], Act::Kill);
 }
 
 #[test]
@@ -126,26 +129,34 @@ fn the_targets_come_back_four_seconds_after_the_signal_though_the_build_lives_on
     let mut session = in_stage(Stage::Ending);
     assert_eq!(session.handle(Event::Due(Timer::Patience)), [Act::Release]);
     assert_eq!(session.handle(Event::Released), []);
-    assert_eq!(session.handle(Event::Due(Timer::Grace))[0], Act::SignalGroup(SIGKILL));
-    assert_eq!(session.handle(Event::ChildEnded(Exit::Signal(SIGKILL))), [Act::WatchGroup]);
-    let last = session.handle(Event::GroupEmpty);
+    assert_eq!(session.handle(Event::Due(Timer::Grace))[0], Act::Kill);
+    assert_eq!(session.handle(Event::ChildEnded(Exit::Signal(SIGKILL))), [Act::WatchRest]);
+    let last = session.handle(Event::NobodyLeft);
     assert_eq!(last.last(), Some(&Act::Finish(Exit::Signal(SIGKILL))));
     assert!(!last.contains(&Act::Release), "released once: {last:?}");
 }
 
 #[test]
-fn after_a_signal_the_whole_group_is_waited_for_and_without_one_only_the_child() {
+fn who_does_not_die_of_sigkill_is_named_and_left_behind() {
+    let mut killed = after(&[Event::RoomMade, Event::Signal(SIGTERM), Event::Due(Timer::Grace)]);
+    assert_eq!(killed.handle(Event::Due(Timer::Remains)), [Act::Kill, Act::Arm(Timer::Remains)], "the child itself is waited for");
+    killed.handle(Event::ChildEnded(Exit::Signal(SIGKILL)));
+    assert_eq!(killed.handle(Event::Due(Timer::Remains))[..3], [Act::SayWhoRemains, Act::TakeTerminal, Act::Release]);
+}
+
+#[test]
+fn after_a_signal_all_of_the_build_is_waited_for_and_without_one_only_the_child() {
     let mut signalled = after(&[Event::RoomMade, Event::Signal(SIGTERM), Event::ChildEnded(Exit::Signal(SIGTERM))]);
     assert_eq!(signalled.stage(), Stage::Ending);
-    assert!(signalled.handle(Event::GroupEmpty).contains(&Act::Release));
+    assert!(signalled.handle(Event::NobodyLeft).contains(&Act::Release));
     assert!(after(&[Event::RoomMade]).handle(Event::ChildEnded(Exit::Code(0))).contains(&Act::Release));
 }
 
 #[test]
 fn a_limit_that_is_passed_ends_a_build_that_was_started_and_nothing_else() {
-    use Act::{Arm, SignalGroup};
+    use Act::{Arm, EndRest, SignalGroup};
     use Stage::{Done, Ending, MakingRoom, Resuming, Returning, Running, Suspending};
-    let clocks = [Arm(Timer::Patience), Arm(Timer::Grace)];
+    let clocks = [EndRest, Arm(Timer::Patience), Arm(Timer::Grace)];
     for limit in [Event::Due(Timer::Timeout), Event::Thrashing] {
         for stage in [MakingRoom, Running, Suspending, Resuming, Ending, Returning, Done] {
             let expected = match stage {
@@ -162,7 +173,7 @@ fn a_limit_that_is_passed_ends_a_build_that_was_started_and_nothing_else() {
 fn a_limit_that_is_passed_is_124_however_the_child_then_ends() {
     for limit in [Event::Due(Timer::Timeout), Event::Thrashing] {
         for exit in [Exit::Code(0), Exit::Code(9), Exit::Signal(SIGTERM), Exit::Signal(SIGKILL)] {
-            let mut session = after(&[Event::RoomMade, limit, Event::ChildEnded(exit), Event::GroupEmpty]);
+            let mut session = after(&[Event::RoomMade, limit, Event::ChildEnded(exit), Event::NobodyLeft]);
             assert_eq!(session.handle(Event::Released), [Act::Finish(Exit::Code(124))]);
         }
     }
@@ -172,7 +183,7 @@ fn a_limit_that_is_passed_is_124_however_the_child_then_ends() {
 fn after_a_signal_the_targets_are_enough_and_otherwise_everything_is_waited_for() {
     let ended = [Event::RoomMade, Event::ChildEnded(Exit::Code(3))];
     assert_eq!(after(&ended).handle(Event::TargetsBack), []);
-    let mut hasty = after(&[Event::RoomMade, Event::Signal(SIGINT), Event::ChildEnded(Exit::Code(3)), Event::GroupEmpty]);
+    let mut hasty = after(&[Event::RoomMade, Event::Signal(SIGINT), Event::ChildEnded(Exit::Code(3)), Event::NobodyLeft]);
     assert_eq!(hasty.handle(Event::TargetsBack), [Act::Finish(Exit::Code(3))]);
 }
 
@@ -200,7 +211,7 @@ fn a_build_that_ends_by_itself_leaves_its_room_and_one_that_was_ended_does_not()
     }
     for event in [Event::Signal(SIGTERM), Event::Due(Timer::Timeout)] {
         let mut ended = lingering_after(&[Event::RoomMade, event, Event::ChildEnded(Exit::Code(0))]);
-        assert!(ended.handle(Event::GroupEmpty).contains(&Act::Release), "{event:?}");
+        assert!(ended.handle(Event::NobodyLeft).contains(&Act::Release), "{event:?}");
     }
     assert!(lingering_after(&[Event::RoomMade]).handle(Event::CannotStart(127)).contains(&Act::Release));
     let stopped = [Event::RoomMade, Event::Signal(SIGTSTP)];
@@ -233,6 +244,47 @@ fn a_stopped_build_is_continued_only_when_there_is_room_again() {
     assert_eq!(early.handle(Event::Suspended), [Act::StopSelf]);
     assert_eq!(early.handle(Event::Continued), [Act::Resume]);
     assert_eq!(early.handle(Event::RoomMade)[0], Act::StartChild);
+}
+
+#[test]
+fn what_descends_from_the_build_is_ended_with_it_and_never_after_a_build_that_ended_by_itself() {
+    let ends = |acts: &[Act]| acts.contains(&Act::EndRest) || acts.contains(&Act::Kill);
+    for event in ALL_EVENTS {
+        for stage in [Stage::MakingRoom, Stage::Returning, Stage::Done] {
+            assert!(!ends(&in_stage(stage).handle(event)), "{event:?} in {stage:?}");
+        }
+        let is_ours = matches!(event, Event::Signal(SIGINT | SIGTERM | SIGHUP | SIGQUIT) | Event::Thrashing | Event::Due(Timer::Timeout));
+        for stage in [Stage::Running, Stage::Suspending, Stage::Resuming] {
+            assert_eq!(ends(&in_stage(stage).handle(event)), is_ours, "{event:?} in {stage:?}");
+        }
+    }
+}
+
+#[test]
+fn a_build_that_somebody_stopped_is_said_once_and_goes_on_to_be_ended() {
+    use Act::{Arm, EndRest, SayStopped, SignalGroup};
+    let by_somebody = Event::ChildStopped { signal: SIGSTOP, foreground: false };
+    assert_eq!(after(&[Event::RoomMade]).handle(by_somebody), [Arm(Timer::Stopped)]);
+    assert_eq!(after(&[Event::RoomMade, by_somebody]).handle(Event::Due(Timer::Stopped)), [SayStopped]);
+    assert_eq!(after(&[Event::RoomMade, by_somebody, Event::ChildContinued]).handle(Event::Due(Timer::Stopped)), []);
+    assert_eq!(after(&[Event::RoomMade, by_somebody, Event::Signal(SIGTSTP)]).handle(Event::Due(Timer::Stopped)), []);
+    let ending = [SignalGroup(SIGTERM), SignalGroup(SIGCONT), EndRest, Arm(Timer::Patience), Arm(Timer::Grace)];
+    for event in [Event::Due(Timer::Timeout), Event::Signal(SIGTERM), Event::Thrashing] {
+        assert_eq!(after(&[Event::RoomMade, by_somebody]).handle(event), ending, "{event:?}");
+    }
+}
+
+#[test]
+fn without_room_the_build_starts_or_goes_on_and_a_keeper_is_waited_for_at_its_end() {
+    let mut session = Session::default();
+    assert_eq!(session.handle(Event::NoRoom)[0], Act::StartChild);
+    assert!(session.handle(Event::ChildEnded(Exit::Code(0))).contains(&Act::Release), "something can be held all the same");
+    assert_eq!(session.stage(), Stage::Returning);
+    assert_eq!(session.handle(Event::Released), [Act::Finish(Exit::Code(0))]);
+    assert_eq!(in_stage(Stage::Resuming).handle(Event::NoRoom), [Act::SignalGroup(SIGCONT)]);
+    for stage in [Stage::Running, Stage::Suspending, Stage::Ending, Stage::Returning, Stage::Done] {
+        assert_eq!(in_stage(stage).handle(Event::NoRoom), [], "{stage:?}");
+    }
 }
 
 #[test]
@@ -282,7 +334,13 @@ fn in_every_reachable_state_every_event_keeps_the_promises() {
                         next.finished = true;
                     }
                     Act::Linger => assert!(!next.released && !std::mem::replace(&mut next.lingered, true), "not any more: {context}"),
-                    Act::SignalGroup(_) | Act::HandTerminal | Act::WatchGroup => assert!(next.started, "no group: {context}"),
+                    Act::SignalGroup(_)
+                    | Act::EndRest
+                    | Act::Kill
+                    | Act::WatchRest
+                    | Act::SayStopped
+                    | Act::SayWhoRemains
+                    | Act::HandTerminal => assert!(next.started, "no group: {context}"),
                     Act::Arm(_) | Act::TakeTerminal | Act::Suspend | Act::StopSelf | Act::Resume => {}
                 }
             }

@@ -15,9 +15,21 @@ use linux as path;
 use portable as path;
 
 pub use path::{
-    GROUP_POLL, IS_SAMPLED, become_subreaper, group, leave_no_core, own_program, proc_file, process, resident_below, set_oom_score,
-    time_since_boot,
+    GROUP_POLL, IS_SAMPLED, all, become_subreaper, end_of, group, leave_no_core, own_children, own_program, proc_file, process,
+    resident_below, roles, send, set_oom_score, time_since_boot, with_environment,
 };
+
+/// A keeper's descriptor of its journal: after standard input, output and error.
+pub const JOURNAL_FD: i32 = 3;
+
+/// What a process of makeroom's is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It restores, and ends when it has.
+    Keeper,
+    /// A run, which sees to its own build; or a short command.
+    Supervisor,
+}
 
 #[cfg(test)]
 mod tests {

@@ -2,9 +2,10 @@
 //! What cannot be had that way is not had: each function says what follows.
 
 use std::{
+    collections::BTreeMap,
     env,
     io::{self, Read as _},
-    os::unix::process::CommandExt as _,
+    os::{fd::OwnedFd, unix::process::CommandExt as _},
     path::PathBuf,
     process::{Command, Stdio},
     time::Duration,
@@ -17,7 +18,11 @@ use nix::{
     unistd::Pid,
 };
 
-use crate::core::process::{self, Process};
+use super::Role;
+use crate::core::{
+    process::{self, Process},
+    record::ProcessId,
+};
 
 /// Memory of this machine is not watched here: on a Mac it is not the host's. A build's peak is then
 /// its largest process's, from getrusage(2).
@@ -55,6 +60,61 @@ pub fn group(group: i32) -> io::Result<impl Iterator<Item = Process>> {
     Ok(listed.into_iter().filter(move |process| process.group == group))
 }
 
+/// All processes, zombies included.
+///
+/// # Errors
+/// As [`process`].
+pub fn all() -> io::Result<Vec<Process>> {
+    ps(&["-A"])
+}
+
+/// Not known: who is left is what `ps` has below the child, as long as the parents in between live, and in its group.
+#[must_use]
+pub fn own_children() -> Option<Vec<i32>> {
+    None
+}
+
+/// None: no other process's environment can be read here.
+#[must_use]
+pub fn with_environment(_entry: &str, _without: &str) -> Vec<i32> {
+    vec![]
+}
+
+/// Which of these are makeroom's own processes, by the words that `ps` has of them: there is nothing better.
+///
+/// # Errors
+/// As [`process`].
+pub fn roles(pids: &[i32]) -> io::Result<BTreeMap<i32, Role>> {
+    let role = |line: &str| {
+        let (pid, words) = line.trim_start().split_once(' ')?;
+        let mut words = words.split_ascii_whitespace();
+        let is_ours = words.next()?.rsplit('/').next() == Some("makeroom");
+        let role = if words.eq(["keeper"]) { Role::Keeper } else { Role::Supervisor };
+        Some((pid.parse().ok().filter(|_| is_ours)?, role))
+    };
+    let pids = pids.iter().chain([&std::process::id().cast_signed()]).map(ToString::to_string).collect::<Vec<_>>().join(",");
+    Ok(printed(&["-p", &pids], &["-o", "pid=", "-o", "args="])?.lines().filter_map(role).collect())
+}
+
+/// Sends a signal to this process, if it still is the one: between the look and the signal another one can get its pid.
+///
+/// # Errors
+/// ESRCH where it is gone or cannot be looked at; EPERM.
+pub fn send(process: ProcessId, signal: i32) -> nix::Result<()> {
+    let seen = self::process(process.pid).ok().flatten().ok_or(Errno::ESRCH)?;
+    if seen.start != process.start_ticks {
+        return Err(Errno::ESRCH);
+    }
+    // SAFETY: only sends a signal; real-time signals have no name in nix.
+    Errno::result(unsafe { libc::kill(process.pid, signal) }).map(drop)
+}
+
+/// None: that a child has ended is told by SIGCHLD alone.
+#[must_use]
+pub fn end_of(_child: i32) -> Option<OwnedFd> {
+    None
+}
+
 /// Whether the kernel knows nobody by this pid, or in this group where it is negative. Anything but
 /// ESRCH can be somebody; macOS says EPERM for a group of zombies.
 fn nobody_is(target: i32) -> bool {
@@ -64,8 +124,14 @@ fn nobody_is(target: i32) -> bool {
 /// Runs `ps`. Its answer has to hold this process: one that was cut short must not pass for a
 /// machine on which nobody is left.
 fn ps(which: &[&str]) -> io::Result<Vec<Process>> {
+    let listed = process::read(&printed(which, &process::COLUMNS)?);
+    let own = std::process::id().cast_signed();
+    if listed.iter().any(|process| process.pid == own) { Ok(listed) } else { Err(io::Error::other("ps gives no list")) }
+}
+
+fn printed(which: &[&str], columns: &[&str]) -> io::Result<String> {
     let mut command = Command::new(PS);
-    command.args(which).args(process::COLUMNS).env_clear().envs([("LC_ALL", "C"), ("TZ", "UTC0")]);
+    command.args(which).args(columns).env_clear().envs([("LC_ALL", "C"), ("TZ", "UTC0")]);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     // Ctrl-C and Ctrl-Z are for the build, not for this.
     let mut ps = command.process_group(0).spawn()?;
@@ -73,15 +139,12 @@ fn ps(which: &[&str]) -> io::Result<Vec<Process>> {
     let printed = ps.stdout.take().map_or(Ok(0), |mut out| out.read_to_string(&mut table));
     // Where SIGCHLD is ignored there is nothing to wait for; the answer is whole all the same.
     let _ = ps.wait();
-    printed?;
-    let listed = process::read(&table);
-    let own = std::process::id().cast_signed();
-    if listed.iter().any(|process| process.pid == own) { Ok(listed) } else { Err(io::Error::other("ps gives no list")) }
+    printed.map(|_| table)
 }
 
 /// Nothing: there is no cheap way, see [`IS_SAMPLED`].
 #[must_use]
-pub fn resident_below(_except: Option<i32>) -> u64 {
+pub fn resident_below(_except: Option<i32>, _see: impl FnMut(i32)) -> u64 {
     0
 }
 

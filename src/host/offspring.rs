@@ -1,0 +1,135 @@
+//! Owns finding what descends from a build that is being ended, also what left its process group: setsid(2),
+//! setpgid(2), a double fork. Each process is known by pid and start time. Never found: a keeper, nor anything that
+//! it started, because it restores. Used by the supervisor, which has all of it below itself, and by a keeper whose
+//! supervisor is gone.
+//!
+//! On the portable path nothing reaps what was left behind: found are the group, and what descends from the child or
+//! from what was found before.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+};
+
+use super::{
+    kernel::{self, Role},
+    process::group_is_alive,
+};
+use crate::core::{
+    process::{Process, descendants},
+    record::ProcessId,
+};
+
+/// So often a look for what was forked meanwhile is repeated before SIGKILL, with all that is known stopped.
+const STOPS: u32 = 16;
+
+/// How far a look goes below the makerooms that run inside of the build.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// Not: they pass on what they are told.
+    Shallow,
+    /// To the bottom.
+    Deep,
+}
+
+/// What descends from a build.
+#[derive(Debug, Default)]
+pub struct Offspring {
+    known: BTreeMap<i32, u64>,
+    /// Sessions that are no part of it: each keeper leads one, and what it started is in it.
+    apart: Vec<i32>,
+    is_below_us: bool,
+}
+
+impl Offspring {
+    /// All of it is below this process, which is a subreaper.
+    #[must_use]
+    pub fn below_us() -> Self {
+        Self { is_below_us: true, ..Self::default() }
+    }
+
+    /// Takes note of a process that is part of it.
+    pub fn note(&mut self, process: ProcessId) {
+        self.known.insert(process.pid, process.start_ticks);
+    }
+
+    /// Takes note of a session that is no part of it.
+    pub fn leave_out(&mut self, session: i32) {
+        self.apart.push(session);
+    }
+
+    /// Takes note of whoever has this in their environment, but no variable of the name `without`.
+    pub fn note_environment(&mut self, entry: &str, without: &str) {
+        let found = kernel::with_environment(entry, without).into_iter().filter_map(super::process::identify);
+        found.for_each(|process| self.note(process));
+    }
+
+    /// Who of it runs now.
+    ///
+    /// # Errors
+    /// Where processes cannot be listed.
+    pub fn look(&mut self, depth: Depth) -> io::Result<Vec<Process>> {
+        let table = kernel::all()?;
+        let own = std::process::id().cast_signed();
+        // What is known may be gone, and its pid somebody else's.
+        self.known.retain(|pid, start| table.iter().any(|process| process.pid == *pid && process.start == *start && process.runs));
+        let below_us = if self.is_below_us { kernel::own_children().unwrap_or_default() } else { vec![] };
+        let roots: Vec<i32> = self.known.keys().copied().chain(below_us).filter(|&pid| pid != own).collect();
+        let is_apart = |process: &Process| process.pid == own || self.apart.contains(&session(process.pid));
+        let found = descendants(&table, roots.iter().copied(), is_apart);
+        // A keeper leads its session, and with that its group; a supervisor can be anybody.
+        let roles = kernel::roles(&found.iter().map(|process| process.pid).collect::<Vec<_>>())?;
+        let keepers: BTreeSet<i32> = roles.iter().filter(|(_, role)| **role == Role::Keeper).map(|(pid, _)| *pid).collect();
+        let supervisors = roles.iter().filter(|(_, role)| **role == Role::Supervisor).map(|(pid, _)| *pid);
+        let supervisors: BTreeSet<i32> = if depth == Depth::Shallow { supervisors.collect() } else { BTreeSet::new() };
+        let found: Vec<Process> = descendants(&table, roots, |process| {
+            is_apart(process)
+                || keepers.contains(&process.pid)
+                || keepers.contains(&session(process.pid))
+                || supervisors.contains(&process.parent)
+        });
+        found.iter().for_each(|process| self.note(process.id()));
+        Ok(found)
+    }
+
+    /// Whether nobody is left, now that a look has found nobody: what was forked while it looked has come to us by then.
+    #[must_use]
+    pub fn is_gone(&self, child: ProcessId) -> bool {
+        let Some(children) = kernel::own_children().filter(|_| self.is_below_us) else { return !group_is_alive(child) };
+        let left: Vec<i32> = children.into_iter().filter(|pid| !self.apart.contains(&session(*pid))).collect();
+        let Ok(roles) = kernel::roles(&left) else { return false };
+        let is_there = |pid: &i32| kernel::process(*pid).is_ok_and(|seen| seen.is_some_and(|seen| seen.runs));
+        !left.iter().any(|pid| roles.get(pid) != Some(&Role::Keeper) && is_there(pid))
+    }
+
+    /// Sends SIGKILL to all of it. First all is stopped, so that nothing is forked between the look and the signal.
+    ///
+    /// # Errors
+    /// Where processes cannot be listed.
+    pub fn kill(&mut self) -> io::Result<()> {
+        let mut stopped: BTreeMap<i32, Process> = BTreeMap::new();
+        for _ in 0..STOPS {
+            let fresh: Vec<Process> = self.look(Depth::Deep)?.into_iter().filter(|process| !stopped.contains_key(&process.pid)).collect();
+            if fresh.is_empty() {
+                break;
+            }
+            for process in fresh {
+                send(process.id(), libc::SIGSTOP);
+                stopped.insert(process.pid, process);
+            }
+        }
+        stopped.values().for_each(|process| send(process.id(), libc::SIGKILL));
+        Ok(())
+    }
+}
+
+/// Sends a signal to this very process. It may be gone by now, or another user's: neither is ours to mend, and who is
+/// left is looked for again.
+pub fn send(process: ProcessId, signal: i32) {
+    let _ = kernel::send(process, signal);
+}
+
+fn session(pid: i32) -> i32 {
+    // SAFETY: only asks; -1 for nobody is no session of anybody's.
+    unsafe { libc::getsid(pid) }
+}
