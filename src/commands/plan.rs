@@ -46,7 +46,7 @@ pub fn plan(args: &PlanArgs) -> ExitCode {
 
 async fn look(settings: &Settings, command: &[OsString], say: &mut Say) -> Result<Audit, String> {
     let reach = super::reach(settings)?;
-    let containers = match containers(&reach).await {
+    let containers = match containers(&reach, say).await {
         Ok(containers) => containers,
         Err((error, hint)) => {
             say.warning(format!("no container is seen: {}", text::printable(&error)), hint.as_deref());
@@ -85,14 +85,17 @@ async fn look(settings: &Settings, command: &[OsString], say: &mut Say) -> Resul
 }
 
 /// All containers, with the inspection of those that have processes.
-async fn containers(reach: &Reach) -> Result<Vec<(Listed, Option<Inspected>)>, (String, Option<String>)> {
+async fn containers(reach: &Reach, say: &mut Say) -> Result<Vec<(Listed, Option<Inspected>)>, (String, Option<String>)> {
     if let Err(error) = reach.endpoint() {
         return Err((error.to_string(), Some("`docker context ls` shows what there is".to_owned())));
     }
     let said = |error: EngineError| (error.to_string(), error.hint());
     let engine = reach.engine().await.map_err(said)?;
-    let listed = engine.list().await.map_err(said)?;
-    let inspecting = listed.into_iter().map(|listed| inspected(&engine, listed));
+    let listing = engine.list().await.map_err(said)?;
+    if let Some(text) = listing.warning() {
+        say.warning(text, None);
+    }
+    let inspecting = listing.containers.into_iter().map(|listed| inspected(&engine, listed));
     Ok(stream::iter(inspecting).buffered(AT_ONCE).collect().await)
 }
 

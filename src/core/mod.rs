@@ -7,6 +7,7 @@ pub mod build_site;
 pub mod cgroup;
 pub mod claim;
 pub mod exit;
+pub mod few;
 pub mod guard;
 pub mod hand;
 pub mod health;

@@ -8,7 +8,7 @@ use super::services::scale_back;
 use crate::{
     core::{
         record::{HeldTarget, Restored, Stage},
-        target::{Activity, Inspected, Method},
+        target::{Activity, Inspected, Method, is_same_start},
     },
     engine::client::{Engine, EngineError},
 };
@@ -31,7 +31,7 @@ pub(super) async fn bring_back(engine: &Engine, held: &HeldTarget) -> Result<Res
         return scale_back(engine, held, scaled).await;
     }
     let Some(now) = look(engine, held).await? else { return Ok(Restored::Removed) };
-    if now.started_at != held.target.started_at {
+    if !is_same_start(&held.target.started_at, &now.started_at) {
         return Ok(Restored::Theirs);
     }
     match (held.method, now.activity) {
@@ -59,7 +59,7 @@ async fn start(engine: &Engine, held: &HeldTarget) -> Result<Restored, EngineErr
 /// What the engine calls done is looked at: it can have meant another call, or have died since.
 async fn check(engine: &Engine, held: &HeldTarget, before: Activity) -> Result<Restored, EngineError> {
     let now = look(engine, held).await?;
-    let is_as_before = now.is_some_and(|now| now.activity == before && now.started_at == held.target.started_at);
+    let is_as_before = now.is_some_and(|now| now.activity == before && is_same_start(&held.target.started_at, &now.started_at));
     // One that is gone has run again; what became of it since is its own affair.
     if is_as_before { Err(EngineError::NotSeen) } else { Ok(Restored::Done) }
 }
@@ -99,7 +99,7 @@ async fn await_call_under_way(engine: &Engine, held: &HeldTarget) -> Result<Rest
     while begun.elapsed() < patience {
         tokio::time::sleep(Duration::from_millis(50)).await;
         let Some(now) = look(engine, held).await? else { return Ok(Restored::Removed) };
-        if now.started_at != held.target.started_at {
+        if !is_same_start(&held.target.started_at, &now.started_at) {
             return Ok(Restored::Theirs);
         }
         match now.activity {

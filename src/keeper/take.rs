@@ -10,11 +10,12 @@ use crate::{
     core::{
         cgroup::Measured,
         claim::{Claim, claim},
+        few::Few,
         order,
         record::{Record, Target},
         selector::{COMPOSE_PROJECT, COMPOSE_SERVICE},
         swarm,
-        target::{COMPOSE_DEPENDS_ON, Inspected, Listed, Method, MethodFacts, comes_back, method},
+        target::{Activity, COMPOSE_DEPENDS_ON, Inspected, Listed, Method, MethodFacts, comes_back, is_known_start, method},
         text,
         wire::{FromKeeper, Level, Note, Phase, Room, RoomTarget},
     },
@@ -61,20 +62,21 @@ impl Acquirer<'_> {
         let inspecting = chosen.into_iter().map(|listed| async {
             let now = match swarm::inspected(&listed) {
                 Some(now) => Ok(now),
-                None => engine.inspect(&listed.id).await,
+                None => inspect(engine, &listed.id).await,
             };
             (now, listed)
         });
         let inspected: Vec<_> = stream::iter(inspecting).buffered(AT_ONCE).collect().await;
         let mut taken = Taken::default();
         let mut candidates = Vec::with_capacity(total);
+        let mut few = Few::default();
         for (now, listed) in inspected {
             let now = match now {
                 Ok(now) => now,
                 // It went away since the list was made.
                 Err(error) if error.is_not_found() => continue,
                 Err(error) => {
-                    self.shortfall(format!("cannot inspect `{}`: {error}", text::printable(listed.name())), None);
+                    self.shortfall_few(&mut few, format!("cannot inspect `{}`: {error}", text::printable(listed.name())), None);
                     continue;
                 }
             };
@@ -88,6 +90,11 @@ impl Acquirer<'_> {
             let original = own.or(other).map_or(&target, |held| &held.target).clone();
             let held = |method| room_target(&original, memory_bytes, method);
             match claim(&now, own, other) {
+                Claim::Take if !is_known_start(&now.started_at) => {
+                    // A journal tells a container from its next incarnation by nothing else.
+                    let text = format!("`{name}` is left alone: the engine does not say when it was started");
+                    self.shortfall_few(&mut few, text, Some("leave it out with --keep".to_owned()));
+                }
                 Claim::Take => {
                     let announced = own.is_some();
                     let comes_back = comes_back(&listed, &now, |_| true);
@@ -112,6 +119,7 @@ impl Acquirer<'_> {
                 Claim::NotRunning => self.note(Note::new(Level::Detail, format!("`{name}` does not run"))),
             }
         }
+        self.note_rest(&few, Level::Warning);
         let with_methods = self.methods(candidates, sizes, measured);
         taken.candidates = self.services_for_tasks(engine, journal.state(), with_methods).await;
         taken
@@ -144,7 +152,7 @@ impl Acquirer<'_> {
             } else {
                 let taking = candidates.into_iter().map(|(candidate, method)| self.take(engine, candidate, method));
                 let mut results = stream::iter(taking).buffer_unordered(AT_ONCE);
-                let mut done = 0;
+                let (mut done, mut few) = (0, Few::default());
                 (self.tell)(FromKeeper::Progress { phase: Phase::Pausing, done, total });
                 let patience = self.cancel.patience();
                 tokio::pin!(patience);
@@ -155,13 +163,15 @@ impl Acquirer<'_> {
                     done += 1;
                     (self.tell)(FromKeeper::Progress { phase: Phase::Pausing, done, total });
                     let is_taken = result.is_ok();
-                    self.record(journal, &self.outcome(&candidate, method, result));
+                    let outcome = self.outcome(&candidate, method, result, &mut few);
+                    self.record(journal, &outcome);
                     if is_taken {
                         *(if method == Method::Pause { &mut room.paused } else { &mut room.stopped }) += 1;
                         taken.reclaimable.extend((method == Method::Pause).then(|| pid_and_id(&candidate)));
                         room.targets.push(room_target(&candidate.target, candidate.memory_bytes, method));
                     }
                 }
+                self.note_rest(&few, Level::Warning);
             }
         }
         room.joined = taken.joined.len();
@@ -199,7 +209,7 @@ impl Acquirer<'_> {
         engine.pause(id).await
     }
 
-    fn outcome(&self, candidate: &Candidate, method: Method, result: Result<(), NotTaken>) -> Record {
+    fn outcome(&self, candidate: &Candidate, method: Method, result: Result<(), NotTaken>, few: &mut Few) -> Record {
         let id = candidate.target.id.clone();
         let error = match result {
             Ok(()) => return Record::Taken { id, unknown: None },
@@ -214,10 +224,16 @@ impl Acquirer<'_> {
         }
         if !error.is_not_found() {
             let hint = "wait until it is up, or leave it out with --keep".to_owned();
-            self.shortfall(format!("cannot {verb} `{}`: {reason}", text::printable(&candidate.target.name)), Some(hint));
+            self.shortfall_few(few, format!("cannot {verb} `{}`: {reason}", text::printable(&candidate.target.name)), Some(hint));
         }
         if error.is_outcome_unknown() { Record::Taken { id, unknown: Some(reason) } } else { Record::NotTaken { id, reason } }
     }
+}
+
+/// An engine that does not say when it was started may have been asked in the middle of that.
+async fn inspect(engine: &Engine, id: &str) -> Result<Inspected, EngineError> {
+    let now = engine.inspect(id).await?;
+    if is_known_start(&now.started_at) || now.activity == Activity::Stopped { Ok(now) } else { engine.inspect(id).await }
 }
 
 enum NotTaken {
