@@ -1,6 +1,7 @@
 //! The subcommands, one file each: composition only.
 
 pub mod doctor;
+mod idle;
 pub mod man;
 mod need;
 pub mod plan;
@@ -11,6 +12,7 @@ pub mod start;
 pub mod status;
 pub mod stop;
 pub mod swap;
+mod unseen;
 pub mod usage;
 mod wait;
 

@@ -59,11 +59,8 @@ async fn look(settings: &Settings, command: &[OsString], say: &mut Say) -> Resul
         return Err(format!("no way into {engine} is known; name one with --vm-shell \"COMMAND\""));
     }
     let measured = reclaim::look(&reach.shell, &pids).await.map_err(|error| error.to_string())?;
-    if !pids.is_empty() && measured.elsewhere == pids.len() {
-        say.warning(
-            "the engine's containers are not on this machine's kernel (a forwarded socket?): these figures are this machine's",
-            Some("name a way into it with --vm-shell \"COMMAND\""),
-        );
+    if let Some((why, hint)) = measured.why_unseen(pids.len()) {
+        say.warning(format!("{why}: these figures are this machine's"), Some(hint));
     }
     let own = own_container();
     let scalable = scalable(&reach, settings, &containers).await;

@@ -2,11 +2,13 @@
 
 use std::process::ExitCode;
 
+use super::unseen;
 use crate::{
     cli::{RecoverArgs, RoomArgs},
     config::{self, Settings},
     core::{text, wire::FromKeeper},
-    keeper::{hooks, recover::recover as recover_the_dead},
+    host::held_mark::OfRoot,
+    keeper::{hooks, mark::unmark, recover::recover as recover_the_dead},
     lease::{leases::Leases, state_dir::StateDir},
     report::{say::Say, summary},
     supervise::inherited::outlive_limits,
@@ -22,20 +24,25 @@ pub fn recover(args: &RecoverArgs) -> ExitCode {
         Err(error) => return super::refuse(&error),
     };
     let mut say = super::voice(&settings);
-    let state = match StateDir::open_existing(&settings.state_dir) {
-        Ok(Some(state)) => state,
-        Ok(None) => {
-            say.info("nothing to recover");
-            return ExitCode::SUCCESS;
-        }
+    let state = match unseen::open(&settings, &mut say) {
+        Ok(state) => state,
         Err(error) => {
             say.error(text::printable(&error.to_string()), Some("nothing was changed"), Some(&error.hint()));
             return super::failed();
         }
     };
-    match super::block_on(recover_all(&state, &settings, &mut say)) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => super::failed(),
+    let recovered = match &state {
+        Some(state) => super::block_on(recover_all(state, &settings, &mut say)),
+        None => Ok(Recovered { is_whole: true, is_any: false }),
+    };
+    match recovered {
+        Ok(Recovered { is_whole, is_any }) => {
+            let is_seen = tell_unseen(is_any, &settings, &mut say);
+            if is_whole && is_seen && !is_any {
+                say.info("nothing to recover");
+            }
+            if is_whole && is_seen { ExitCode::SUCCESS } else { super::failed() }
+        }
         Err(error) => {
             say.error(text::printable(&error), None, None);
             super::failed()
@@ -43,8 +50,32 @@ pub fn recover(args: &RecoverArgs) -> ExitCode {
     }
 }
 
-/// Whether nothing is left.
-async fn recover_all(state: &StateDir, settings: &Settings, say: &mut Say) -> Result<bool, String> {
+struct Recovered {
+    /// Nothing is left.
+    is_whole: bool,
+    /// There was anything.
+    is_any: bool,
+}
+
+/// Says what may be left beside what this user sees; whether that is nothing as far as is known.
+fn tell_unseen(is_any: bool, settings: &Settings, say: &mut Say) -> bool {
+    let of_root = unseen::of_root(settings);
+    if let Some(line) = unseen::line(of_root, None) {
+        if of_root == OfRoot::Held {
+            say.error(line, None, Some("`sudo makeroom recover`, or `sudo makeroom stop` for what was started"));
+            return false;
+        }
+        if !is_any {
+            say.info(line);
+        }
+    }
+    if let Some(line) = unseen::of_sudos_user(settings).filter(|_| !is_any) {
+        say.info(line);
+    }
+    true
+}
+
+async fn recover_all(state: &StateDir, settings: &Settings, say: &mut Say) -> Result<Recovered, String> {
     let lock = state.lock_later(settings.restore_timeout).await.map_err(|error| error.to_string())?;
     let leases = Leases::look(state, &lock, None).map_err(|error| error.to_string())?;
     let mut is_whole = leases.unreadable.is_empty();
@@ -68,8 +99,9 @@ async fn recover_all(state: &StateDir, settings: &Settings, say: &mut Say) -> Re
             say.borrow_mut().error(line, None, Some("mend the cause, then `makeroom recover` again"));
         }
     }
-    if restored.is_empty() && is_whole {
-        say.borrow_mut().info("nothing to recover");
+    if restored.is_empty() {
+        // A keeper that died over the last of its work may have left it.
+        unmark(state).await?;
     }
-    Ok(is_whole)
+    Ok(Recovered { is_whole, is_any: !restored.is_empty() })
 }

@@ -4,6 +4,7 @@ use std::{process::ExitCode, time::Duration};
 
 use serde::Serialize;
 
+use super::unseen;
 use crate::{
     cli::{RoomArgs, StatusArgs},
     config::{self, Settings},
@@ -13,11 +14,10 @@ use crate::{
         target::Method,
         text,
     },
-    host::reclaim,
+    host::{held_mark::OfRoot, reclaim},
     lease::{
         journal::Journal,
         leases::{Leases, id_of},
-        state_dir::StateDir,
     },
 };
 
@@ -75,7 +75,8 @@ pub fn status(args: &StatusArgs) -> ExitCode {
         Ok(settings) => settings,
         Err(error) => return super::refuse(&error),
     };
-    let shown = match look(&settings) {
+    let of_root = unseen::of_root(&settings);
+    let shown = match look(&settings, of_root) {
         Ok(found) if args.json => serde_json::to_string_pretty(&found).map_or_else(|error| error.to_string(), |json| json + "\n"),
         Ok(found) => describe(&found),
         Err(error) => {
@@ -83,18 +84,25 @@ pub fn status(args: &StatusArgs) -> ExitCode {
             return super::failed();
         }
     };
-    super::print(&shown, ExitCode::SUCCESS)
+    let printed = super::print(&shown, ExitCode::SUCCESS);
+    if of_root != OfRoot::Held {
+        return printed;
+    }
+    let line = unseen::line(of_root, None).unwrap_or_default();
+    super::voice(&settings).error(line, None, Some("sudo makeroom status"));
+    super::failed()
 }
 
-fn look(settings: &Settings) -> Result<Status, String> {
+fn look(settings: &Settings, of_root: OfRoot) -> Result<Status, String> {
     let mut found = super::block_on(look_at_host(settings))?;
-    let Some(state) = StateDir::open_existing(&settings.state_dir).map_err(|error| error.to_string())? else { return Ok(found) };
+    found.unreadable.extend(unseen::line(of_root, None));
+    let Some(state) = unseen::open(settings, &mut super::voice(settings)).map_err(|error| error.to_string())? else { return Ok(found) };
     let lock = state.lock(LOCK_PATIENCE).map_err(|error| error.to_string())?;
     let leases = Leases::look(&state, &lock, None).map_err(|error| error.to_string())?;
     let live = leases.live.iter().map(|(lease, state)| of_state(lease, state, true));
     let dead = leases.dead.iter().map(|journal: &Journal| of_state(&id_of(journal.path()), journal.state(), false));
     found.leases = live.chain(dead).collect();
-    found.unreadable = leases.unreadable.iter().map(ToString::to_string).collect();
+    found.unreadable.extend(leases.unreadable.iter().map(ToString::to_string));
     Ok(found)
 }
 
@@ -138,7 +146,7 @@ fn of_state(lease: &str, state: &LeaseState, alive: bool) -> Lease {
 
 fn describe(status: &Status) -> String {
     let mut lines = Vec::new();
-    if status.leases.is_empty() {
+    if status.leases.is_empty() && status.unreadable.is_empty() {
         lines.push("no lease is held".to_owned());
     }
     for lease in &status.leases {

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::unseen;
 use crate::{
     cli::{RoomArgs, StopArgs},
     config::{self, Settings},
@@ -14,6 +15,7 @@ use crate::{
         text, values,
         wire::{self, Afterwards, Back, FromKeeper, Inbox, ToKeeper},
     },
+    host::held_mark::OfRoot,
     keeper::{control, hooks, reach::Reach, recover::recovered, restore::Restorer},
     lease::{
         journal::{Journal, Looked},
@@ -51,15 +53,20 @@ pub fn stop(args: &StopArgs) -> ExitCode {
 }
 
 fn stop_all(args: &StopArgs, settings: &Settings, say: &mut Say) -> Result<bool, String> {
-    let Some(state) = StateDir::open_existing(&settings.state_dir).map_err(|error| error.to_string())? else {
-        say.info("no lease is held");
-        return Ok(true);
-    };
-    let chosen = choose(args, &known(&state, settings)?)?;
-    if chosen.is_empty() {
-        say.info("no such lease is held");
+    let state = unseen::open(settings, say).map_err(|error| error.to_string())?;
+    let known = state.as_ref().map_or(Ok(vec![]), |state| known(state, settings))?;
+    let chosen = choose(args, &known)?;
+    let missing: Vec<&str> =
+        args.leases.iter().filter(|wanted| !known.iter().any(|opened| is_named(opened, wanted))).map(String::as_str).collect();
+    let mut is_whole = tell_unseen(missing.first().copied(), chosen.is_empty(), settings, say);
+    if chosen.is_empty() && is_whole {
+        say.info(if state.is_some() { "no such lease is held" } else { "no lease is held" });
     }
-    let mut is_whole = true;
+    if !chosen.is_empty() && is_whole && !missing.is_empty() {
+        say.info(format!("no lease is held as {}", text::names(missing, 5)));
+    }
+    // Without a state directory none was chosen.
+    let Some(state) = state else { return Ok(is_whole) };
     for lease in chosen {
         match end(&state, &lease, settings, say) {
             Ok(Some(Ended { back, abandoned })) => {
@@ -87,6 +94,35 @@ fn stop_all(args: &StopArgs, settings: &Settings, say: &mut Say) -> Result<bool,
         }
     }
     Ok(is_whole)
+}
+
+/// Says what may be held beside what this user sees; whether nothing is missing, as far as was asked. `missing` is held by
+/// nobody here; `is_none`: nothing else was found to be ended.
+fn tell_unseen(missing: Option<&str>, is_none: bool, settings: &Settings, say: &mut Say) -> bool {
+    let of_root = unseen::of_root(settings);
+    let command = missing.map_or_else(|| "sudo makeroom stop".to_owned(), |name| format!("sudo makeroom stop {}", text::shell_word(name)));
+    if let Some(line) = unseen::line(of_root, missing) {
+        if of_root == OfRoot::Held || missing.is_some() {
+            say.error(line, None, Some(&command));
+            return false;
+        }
+        if is_none {
+            say.info(line);
+        }
+    }
+    if let Some(line) = unseen::of_sudos_user(settings).filter(|_| is_none) {
+        if missing.is_some() {
+            say.error(line, None, Some("the same command without sudo"));
+            return false;
+        }
+        say.info(line);
+    }
+    true
+}
+
+/// Whether this is the lease's id or its name.
+fn is_named(opened: &Opened, wanted: &String) -> bool {
+    *wanted == opened.lease || Some(wanted) == opened.name.as_ref()
 }
 
 fn tell_hook(state: &StateDir, settings: &Settings, before: &LeaseState, back: &Back, say: &mut Say) -> Result<(), String> {
@@ -122,8 +158,7 @@ fn choose(args: &StopArgs, known: &[Opened]) -> Result<Vec<String>, String> {
         return Err(format!("{} leases are held: {}; name one, or use --all", names.len(), names.join(", ")));
     }
     let is_meant = |opened: &&Opened| {
-        let names = |wanted: &String| *wanted == opened.lease || Some(wanted) == opened.name.as_ref();
-        args.leases.is_empty() || args.leases.iter().any(names)
+        args.leases.is_empty() || args.leases.iter().any(|wanted| is_named(opened, wanted))
     };
     Ok(started.into_iter().filter(is_meant).map(|opened| opened.lease.clone()).collect())
 }

@@ -161,7 +161,7 @@ pub enum Method {
 pub struct MethodFacts {
     /// `--method`.
     pub wish: MethodWish,
-    /// `--no-reclaim`: pausing is all that is wanted.
+    /// `--no-reclaim`.
     pub no_reclaim: bool,
     /// Free swap in bytes.
     pub swap_free_bytes: u64,
@@ -176,12 +176,14 @@ pub const WORTH_STOPPING_BYTES: u64 = 8 << 20;
 /// The method for one target.
 #[must_use]
 pub fn method(facts: MethodFacts, target_bytes: Option<u64>, comes_back: bool) -> Method {
-    if !comes_back || facts.no_reclaim {
+    if !comes_back {
         return Method::Pause;
     }
     let stop = match facts.wish {
         MethodWish::Pause => false,
         MethodWish::Stop => true,
+        // Pausing is all that is wanted.
+        MethodWish::Auto if facts.no_reclaim => false,
         MethodWish::Auto => {
             // What cannot be measured is not a reason to end a service.
             facts.targets_bytes.is_some_and(|bytes| bytes > facts.swap_free_bytes)
@@ -195,8 +197,21 @@ pub fn method(facts: MethodFacts, target_bytes: Option<u64>, comes_back: bool) -
 /// says so of its service's id, the service can be scaled to 0 and back.
 #[must_use]
 pub fn comes_back(listed: &Listed, now: &Inspected, scalable: impl Fn(&str) -> bool) -> bool {
-    let is_replaced = listed.labels.contains_key(swarm::TASK) && !swarm::service_of(listed).is_some_and(scalable);
-    !now.auto_remove && !listed.labels.contains_key(SYSTEMD_UNIT) && !is_replaced
+    why_never_stopped(listed, now, scalable).is_none()
+}
+
+/// Why it cannot; in the words for a person who wanted it stopped.
+#[must_use]
+pub fn why_never_stopped(listed: &Listed, now: &Inspected, scalable: impl Fn(&str) -> bool) -> Option<&'static str> {
+    if now.auto_remove {
+        Some("the engine removes it when it ends (--rm)")
+    } else if listed.labels.contains_key(SYSTEMD_UNIT) {
+        Some("its systemd unit would end with it, or start another one")
+    } else if listed.labels.contains_key(swarm::TASK) && !swarm::service_of(listed).is_some_and(scalable) {
+        Some("Swarm would start another one in its place")
+    } else {
+        None
+    }
 }
 
 #[cfg(test)]
@@ -261,6 +276,7 @@ mod tests {
             (short, None, true, Pause, "its memory is not known"),
             (MethodFacts { targets_bytes: None, ..auto }, Some(50 * MIB), true, Pause, "nothing is known"),
             (MethodFacts { no_reclaim: true, ..short }, Some(50 * MIB), true, Pause, "pause only"),
+            (MethodFacts { wish: MethodWish::Stop, no_reclaim: true, ..short }, Some(50 * MIB), true, Stop, "asked for by name"),
             (MethodFacts { wish: MethodWish::Pause, ..short }, Some(50 * MIB), true, Pause, "asked for"),
             (MethodFacts { wish: MethodWish::Stop, ..auto }, Some(0), true, Stop, "asked for"),
             (MethodFacts { wish: MethodWish::Stop, ..auto }, Some(50 * MIB), false, Pause, "never stopped"),

@@ -4,6 +4,7 @@
 
 pub mod container;
 pub mod findings;
+pub mod held_mark;
 pub mod kept_swap;
 pub mod kernel;
 pub mod process;

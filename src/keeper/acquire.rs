@@ -336,11 +336,23 @@ impl Acquirer<'_> {
         }
         let running = found.map_or(&[][..], |found| &found.running);
         match self.cancel.or(reclaim::look(&self.reach.shell, running)).await? {
-            Ok(measured) if !running.is_empty() && measured.elsewhere == running.len() => {
-                no_way("the engine's containers are not on this machine's kernel (a forwarded socket?)");
+            Ok(measured) if measured.memory.is_none() => {
+                let text = format!("the memory{} cannot be read (/proc/meminfo is hidden?): no swap is made and no memory is pushed out", self.reach.shell.place());
+                self.shortfall(text, Some("run makeroom where /proc is whole (not mounted with subset=pid), or name the host with --vm-shell".to_owned()));
                 None
             }
-            Ok(measured) => Some(measured),
+            Ok(measured) => match measured.why_unseen(running.len()) {
+                Some((why, _)) if !measured.is_hidden => {
+                    no_way(why);
+                    None
+                }
+                Some((why, hint)) => {
+                    let text = format!("{why}: services are only paused or stopped, no swap is made and no memory is pushed out");
+                    self.shortfall(text, Some(hint.to_owned()));
+                    None
+                }
+                None => Some(measured),
+            },
             Err(error) => {
                 self.shortfall(
                     format!("cannot measure memory: {error}; no swap is made and no memory is pushed out"),

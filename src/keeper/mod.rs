@@ -16,6 +16,7 @@ pub mod hooks;
 pub mod life;
 mod linger;
 mod look_around;
+pub mod mark;
 mod mouth;
 mod only_enough;
 pub mod orphan;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt as _, future, stream};
 
-use super::{Tell, afterwards::Again, bring_back::bring_back, control, reach::Reach};
+use super::{Tell, afterwards::Again, bring_back::bring_back, control, mark::unmark, reach::Reach};
 use crate::{
     core::{
         order,
@@ -71,7 +71,7 @@ impl Restorer<'_> {
     pub async fn release(&self, mut journal: Journal) -> Back {
         let own = id_of(journal.path());
         if journal.state().is_empty() {
-            self.finish(journal);
+            self.finish(journal).await;
             return Back::default();
         }
         let lock = match self.state.lock_later(LOCK_PATIENCE).await {
@@ -94,7 +94,7 @@ impl Restorer<'_> {
         };
         let (answers, ()) = future::join(self.await_answers(&again), removing).await;
         back.answers = answers;
-        self.finish(journal);
+        self.finish(journal).await;
         back
     }
 
@@ -110,7 +110,7 @@ impl Restorer<'_> {
     pub(super) async fn finish_recovery(&self, parting: Parting) -> Back {
         let Parting { mut journal, areas, mut back, .. } = parting;
         self.remove_areas(&mut journal, &areas, &mut back).await;
-        self.finish(journal);
+        self.finish(journal).await;
         back
     }
 
@@ -160,13 +160,16 @@ impl Restorer<'_> {
         }
     }
 
-    fn finish(&self, journal: Journal) {
+    async fn finish(&self, journal: Journal) {
         if journal.state().is_empty() {
             // Without its journal a dead keeper's socket is never looked at again.
             let socket = control::remove(&self.state.leases(), &id_of(journal.path()));
             self.check(journal.remove());
             if let Err(error) = socket {
                 self.note(Note::new(Level::Detail, format!("a socket is left behind: {error}")));
+            }
+            if let Err(error) = unmark(self.state).await {
+                self.note(Note::new(Level::Detail, format!("the mark for other users stays: {error}")));
             }
         }
     }

@@ -15,8 +15,9 @@ use crate::{
         record::{Record, Target},
         selector::{COMPOSE_PROJECT, COMPOSE_SERVICE},
         swarm,
-        target::{Activity, COMPOSE_DEPENDS_ON, Inspected, Listed, Method, MethodFacts, comes_back, is_known_start, method},
+        target::{Activity, COMPOSE_DEPENDS_ON, Inspected, Listed, Method, MethodFacts, is_known_start, method, why_never_stopped},
         text,
+        values::MethodWish,
         wire::{FromKeeper, Level, Note, Phase, Room, RoomTarget},
     },
     engine::client::{Engine, EngineError},
@@ -32,7 +33,8 @@ pub(super) struct Candidate {
     pub(super) target: Target,
     pub(super) memory_bytes: Option<u64>,
     pub(super) now: Inspected,
-    pub(super) comes_back: bool,
+    /// It never comes back once it is stopped, and why.
+    why_never_stopped: Option<&'static str>,
     /// The Swarm service that it is a task of.
     pub(super) task_of: Option<String>,
     /// The keeper before this one announced it, and may have sent a call that comes late.
@@ -97,9 +99,9 @@ impl Acquirer<'_> {
                 }
                 Claim::Take => {
                     let announced = own.is_some();
-                    let comes_back = comes_back(&listed, &now, |_| true);
+                    let why_never_stopped = why_never_stopped(&listed, &now, |_| true);
                     let task_of = swarm::service_of(&listed).map(str::to_owned);
-                    candidates.push(Candidate { target, memory_bytes, now, comes_back, task_of, announced });
+                    candidates.push(Candidate { target, memory_bytes, now, why_never_stopped, task_of, announced });
                 }
                 Claim::Ours(method) => {
                     taken.joined.push(held(method));
@@ -109,6 +111,7 @@ impl Acquirer<'_> {
                 Claim::Join(method) => {
                     let held = held(method);
                     let original = other.map_or(target, |held| held.target.clone());
+                    self.mark_held();
                     // Not recorded, it is the other lease's alone, which brings it back when that ends.
                     match journal.announce(&Record::Joined { target: original, method }) {
                         Ok(()) => taken.joined.push(held),
@@ -134,11 +137,18 @@ impl Acquirer<'_> {
             swap_free_bytes: memory.map_or(0, |memory| memory.swap_free_bytes),
             targets_bytes: sizes.and_then(|sizes| sizes.sum_bytes(candidates.iter().map(|candidate| candidate.target.id.as_str()))),
         };
-        let with_method = |candidate: Candidate| {
-            let method = method(facts, candidate.memory_bytes, candidate.comes_back);
+        let mut few = Few::default();
+        let mut with_method = |candidate: Candidate| {
+            let method = method(facts, candidate.memory_bytes, candidate.why_never_stopped.is_none());
+            if let (MethodWish::Stop, Some(why)) = (self.request.method, candidate.why_never_stopped) {
+                let name = text::printable(&candidate.target.name);
+                self.note_few(&mut few, Note::new(Level::Warning, format!("`{name}` is paused and not stopped: {why}")));
+            }
             (candidate, method)
         };
-        candidates.into_iter().map(with_method).collect()
+        let all = candidates.into_iter().map(&mut with_method).collect();
+        self.note_rest(&few, Level::Warning);
+        all
     }
 
     pub(super) async fn take_all(&self, engine: &Engine, journal: &mut Journal, mut taken: Taken, room: &mut Room) -> Taken {
@@ -147,6 +157,7 @@ impl Acquirer<'_> {
         let intents: Vec<_> = candidates.iter().map(intent).collect();
         let total = candidates.len();
         if !intents.is_empty() && !self.cancel.is_said() {
+            self.mark_held();
             if let Err(error) = journal.intend(&intents) {
                 self.shortfall(format!("no container is paused: {error}"), None);
             } else {

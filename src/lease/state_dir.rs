@@ -34,6 +34,12 @@ pub enum StateDirError {
 }
 
 impl StateDirError {
+    /// This user may not look at it.
+    #[must_use]
+    pub fn is_denied(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
+    }
+
     /// The command that mends it, where there is one.
     #[must_use]
     pub fn hint(&self) -> String {
@@ -75,7 +81,12 @@ impl StateDir {
     /// # Errors
     /// [`StateDirError`] where it is not ours alone.
     pub fn open_existing(path: &Path) -> Result<Option<Self>, StateDirError> {
-        if path.join("leases").symlink_metadata().is_err() { Ok(None) } else { Self::open(path).map(Some) }
+        match path.join("leases").symlink_metadata() {
+            Ok(_) => Self::open(path).map(Some),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+            // What may not be looked at is not nothing.
+            Err(source) => Err(StateDirError::Io { path: path.to_owned(), source }),
+        }
     }
 
     /// Its path.

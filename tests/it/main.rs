@@ -26,6 +26,7 @@ mod inherit;
 mod journal;
 mod kills;
 mod leases;
+mod lies;
 mod linger;
 mod plan;
 mod podman;
