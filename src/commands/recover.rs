@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::unseen;
+use super::unseen::{self, Opened};
 use crate::{
     cli::{RecoverArgs, RoomArgs},
     config::{self, Settings},
@@ -24,7 +24,7 @@ pub fn recover(args: &RecoverArgs) -> ExitCode {
         Err(error) => return super::refuse(&error),
     };
     let mut say = super::voice(&settings);
-    let state = match unseen::open(&settings, &mut say) {
+    let state = match unseen::open(&settings, false, &mut say) {
         Ok(state) => state,
         Err(error) => {
             say.error(text::printable(&error.to_string()), Some("nothing was changed"), Some(&error.hint()));
@@ -32,13 +32,13 @@ pub fn recover(args: &RecoverArgs) -> ExitCode {
         }
     };
     let recovered = match &state {
-        Some(state) => super::block_on(recover_all(state, &settings, &mut say)),
-        None => Ok(Recovered { is_whole: true, is_any: false }),
+        Opened::State(state) => super::block_on(recover_all(state, &settings, &mut say)),
+        Opened::Absent | Opened::Denied => Ok(Recovered { is_whole: true, is_any: false }),
     };
     match recovered {
         Ok(Recovered { is_whole, is_any }) => {
             let is_seen = tell_unseen(is_any, &settings, &mut say);
-            if is_whole && is_seen && !is_any {
+            if is_whole && is_seen && !is_any && !matches!(state, Opened::Denied) {
                 say.info("nothing to recover");
             }
             if is_whole && is_seen { ExitCode::SUCCESS } else { super::failed() }

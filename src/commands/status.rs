@@ -4,7 +4,7 @@ use std::{process::ExitCode, time::Duration};
 
 use serde::Serialize;
 
-use super::unseen;
+use super::unseen::{self, Opened};
 use crate::{
     cli::{RoomArgs, StatusArgs},
     config::{self, Settings},
@@ -96,7 +96,14 @@ pub fn status(args: &StatusArgs) -> ExitCode {
 fn look(settings: &Settings, of_root: OfRoot) -> Result<Status, String> {
     let mut found = super::block_on(look_at_host(settings))?;
     found.unreadable.extend(unseen::line(of_root, None));
-    let Some(state) = unseen::open(settings, &mut super::voice(settings)).map_err(|error| error.to_string())? else { return Ok(found) };
+    let state = match unseen::open(settings, false, &mut super::voice(settings)).map_err(|error| error.to_string())? {
+        Opened::State(state) => state,
+        Opened::Absent => return Ok(found),
+        Opened::Denied => {
+            found.unreadable.push(settings.state_dir.to_string_lossy().into_owned());
+            return Ok(found);
+        }
+    };
     let lock = state.lock(LOCK_PATIENCE).map_err(|error| error.to_string())?;
     let leases = Leases::look(&state, &lock, None).map_err(|error| error.to_string())?;
     let live = leases.live.iter().map(|(lease, state)| of_state(lease, state, true));

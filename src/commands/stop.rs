@@ -53,20 +53,22 @@ pub fn stop(args: &StopArgs) -> ExitCode {
 }
 
 fn stop_all(args: &StopArgs, settings: &Settings, say: &mut Say) -> Result<bool, String> {
-    let state = unseen::open(settings, say).map_err(|error| error.to_string())?;
-    let known = state.as_ref().map_or(Ok(vec![]), |state| known(state, settings))?;
+    let state = unseen::open(settings, !args.leases.is_empty(), say).map_err(|error| error.to_string())?;
+    let known = if let unseen::Opened::State(state) = &state { known(state, settings)? } else { vec![] };
     let chosen = choose(args, &known)?;
     let missing: Vec<&str> =
         args.leases.iter().filter(|wanted| !known.iter().any(|opened| is_named(opened, wanted))).map(String::as_str).collect();
     let mut is_whole = tell_unseen(missing.first().copied(), chosen.is_empty(), settings, say);
-    if chosen.is_empty() && is_whole {
-        say.info(if state.is_some() { "no such lease is held" } else { "no lease is held" });
+    match &state {
+        unseen::Opened::State(_) if chosen.is_empty() && is_whole => say.info("no such lease is held"),
+        unseen::Opened::Absent if is_whole => say.info("no lease is held"),
+        _ => {}
     }
     if !chosen.is_empty() && is_whole && !missing.is_empty() {
         say.info(format!("no lease is held as {}", text::names(missing, 5)));
     }
     // Without a state directory none was chosen.
-    let Some(state) = state else { return Ok(is_whole) };
+    let unseen::Opened::State(state) = state else { return Ok(is_whole) };
     for lease in chosen {
         match end(&state, &lease, settings, say) {
             Ok(Some(Ended { back, abandoned })) => {

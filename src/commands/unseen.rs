@@ -19,16 +19,27 @@ use crate::{
     report::say::Say,
 };
 
-/// Opens the state directory, where there is one. One that was not named and may not be read is said, and is no
-/// reason not to look further.
-pub(super) fn open(settings: &Settings, say: &mut Say) -> Result<Option<StateDir>, StateDirError> {
+/// What there is of a state directory.
+#[derive(Debug)]
+pub(super) enum Opened {
+    /// It is open.
+    State(StateDir),
+    /// There is none.
+    Absent,
+    /// It may not be read, which is said already.
+    Denied,
+}
+
+/// Opens the state directory, where there is one. One that may not be read is no reason not to look further, unless it
+/// `is_asked_for`, or was named.
+pub(super) fn open(settings: &Settings, is_asked_for: bool, say: &mut Say) -> Result<Opened, StateDirError> {
     match StateDir::open_existing(&settings.state_dir) {
-        Err(error) if error.is_denied() && !settings.is_state_dir_named => {
-            let text = format!("{}: whether anything is held there is not known", text::printable(&error.to_string()));
+        Err(error) if error.is_denied() && !settings.is_state_dir_named && !is_asked_for => {
+            let text = format!("{}; whether anything is held there is not known", text::printable(&error.to_string()));
             say.warning(text, Some(&error.hint()));
-            Ok(None)
+            Ok(Opened::Denied)
         }
-        opened => opened,
+        opened => opened.map(|state| state.map_or(Opened::Absent, Opened::State)),
     }
 }
 

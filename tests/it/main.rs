@@ -45,5 +45,6 @@ mod swap;
 mod swap_faults;
 mod swarm;
 mod terminal;
+mod unseen;
 mod verdict;
 mod wait;
