@@ -17,7 +17,7 @@ use crate::{
     },
     engine::client::{Engine, EngineError},
     host::{container::own_container, reclaim},
-    keeper::{reach::Reach, restore::AT_ONCE, services},
+    keeper::{reach::Reach, restore::at_once, services},
     report::{plan_table, say::Say},
 };
 
@@ -93,7 +93,7 @@ async fn containers(reach: &Reach, say: &mut Say) -> Result<Vec<(Listed, Option<
         say.warning(text, None);
     }
     let inspecting = listing.containers.into_iter().map(|listed| inspected(&engine, listed));
-    Ok(stream::iter(inspecting).buffered(AT_ONCE).collect().await)
+    Ok(stream::iter(inspecting).buffered(at_once()).collect().await)
 }
 
 /// The Swarm services that a run would scale to 0, were it to stop them.
@@ -108,7 +108,7 @@ async fn scalable(reach: &Reach, settings: &Settings, containers: &[(Listed, Opt
         let (engine, listed) = (&engine, &listed);
         async move { services::scalable(engine, id, listed, is_meant).await.ok().map(|_| id.to_owned()) }
     });
-    stream::iter(looking).buffered(AT_ONCE).filter_map(future::ready).collect().await
+    stream::iter(looking).buffered(at_once()).filter_map(future::ready).collect().await
 }
 
 /// One that vanishes between the list and this has no processes any more.

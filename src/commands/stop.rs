@@ -159,9 +159,7 @@ fn choose(args: &StopArgs, known: &[Opened]) -> Result<Vec<String>, String> {
     if !args.all && args.leases.is_empty() && names.len() > 1 {
         return Err(format!("{} leases are held: {}; name one, or use --all", names.len(), names.join(", ")));
     }
-    let is_meant = |opened: &&Opened| {
-        args.leases.is_empty() || args.leases.iter().any(|wanted| is_named(opened, wanted))
-    };
+    let is_meant = |opened: &&Opened| args.leases.is_empty() || args.leases.iter().any(|wanted| is_named(opened, wanted));
     Ok(started.into_iter().filter(is_meant).map(|opened| opened.lease.clone()).collect())
 }
 

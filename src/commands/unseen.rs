@@ -66,5 +66,7 @@ pub(super) fn of_sudos_user(settings: &Settings) -> Option<String> {
     let user = User::from_uid(Uid::from_raw(user)).ok()??;
     let dir: PathBuf = user.dir.join(".local/state/makeroom");
     let has_leases = !settings.is_state_dir_named && journals(&dir.join("leases")).is_ok_and(|found| !found.is_empty());
-    has_leases.then(|| format!("`{}` has leases in {}, which are seen without sudo", text::printable(&user.name), text::printable(&dir.to_string_lossy())))
+    has_leases.then(|| {
+        format!("`{}` has leases in {}, which are seen without sudo", text::printable(&user.name), text::printable(&dir.to_string_lossy()))
+    })
 }

@@ -107,7 +107,10 @@ impl EngineError {
     #[must_use]
     pub fn is_outcome_unknown(&self) -> bool {
         // A 5xx can come from a runtime that failed half-way.
-        matches!(self, Self::Silent { .. } | Self::Lost { .. } | Self::TooLarge | Self::TasksStay { .. } | Self::Refused { status: 500.., .. })
+        matches!(
+            self,
+            Self::Silent { .. } | Self::Lost { .. } | Self::TooLarge | Self::TasksStay { .. } | Self::Refused { status: 500.., .. }
+        )
     }
 
     /// What a person can do about it, where that is known.

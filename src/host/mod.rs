@@ -7,6 +7,7 @@ pub mod findings;
 pub mod held_mark;
 pub mod kept_swap;
 pub mod kernel;
+pub mod limits;
 pub mod process;
 pub mod reclaim;
 pub mod sample;

@@ -12,7 +12,7 @@ use super::{
     cancel::Cancel,
     reach::Reach,
     recover::recover,
-    restore::AT_ONCE,
+    restore::at_once,
     services::{scaled, with_scaled},
     take::Taken,
 };
@@ -337,8 +337,14 @@ impl Acquirer<'_> {
         let running = found.map_or(&[][..], |found| &found.running);
         match self.cancel.or(reclaim::look(&self.reach.shell, running)).await? {
             Ok(measured) if measured.memory.is_none() => {
-                let text = format!("the memory{} cannot be read (/proc/meminfo is hidden?): no swap is made and no memory is pushed out", self.reach.shell.place());
-                self.shortfall(text, Some("run makeroom where /proc is whole (not mounted with subset=pid), or name the host with --vm-shell".to_owned()));
+                let text = format!(
+                    "the memory{} cannot be read (/proc/meminfo is hidden?): no swap is made and no memory is pushed out",
+                    self.reach.shell.place()
+                );
+                self.shortfall(
+                    text,
+                    Some("run makeroom where /proc is whole (not mounted with subset=pid), or name the host with --vm-shell".to_owned()),
+                );
                 None
             }
             Ok(measured) => match measured.why_unseen(running.len()) {
@@ -423,6 +429,6 @@ fn selectors(texts: &[String]) -> Vec<Selector> {
 /// What the first processes of these containers are; one that went away since has none.
 pub(super) async fn pids(engine: &Engine, shown: &[&Listed]) -> Vec<PidAndId> {
     let inspecting = shown.iter().map(|listed| async { Some((engine.inspect(&listed.id).await.ok()?.pid, listed.id.clone())) });
-    let inspected: Vec<_> = stream::iter(inspecting).buffered(AT_ONCE).collect().await;
+    let inspected: Vec<_> = stream::iter(inspecting).buffered(at_once()).collect().await;
     inspected.into_iter().flatten().filter(|(pid, _)| *pid > 0).collect()
 }

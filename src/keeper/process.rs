@@ -6,7 +6,7 @@ use std::{fs, io, os::fd::RawFd};
 
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, sigprocmask};
 
-use crate::host::kernel::set_oom_score;
+use crate::host::{kernel::set_oom_score, limits::raise_files};
 
 /// The journal's descriptor: after standard input, output and error.
 pub const JOURNAL_FD: RawFd = 3;
@@ -22,6 +22,7 @@ pub fn settle() -> io::Result<()> {
     if unsafe { libc::fcntl(JOURNAL_FD, libc::F_SETFD, libc::FD_CLOEXEC) } < 0 {
         return Err(io::Error::last_os_error());
     }
+    raise_files();
     std::env::set_current_dir("/")?;
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGCHLD] {

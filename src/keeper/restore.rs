@@ -16,7 +16,10 @@ use crate::{
         wire::{Afterwards, Back, FromKeeper, Level, Note, Phase, SwapBack},
     },
     engine::client::EngineError,
-    host::swap::{self, Removal},
+    host::{
+        limits::calls_at_once,
+        swap::{self, Removal},
+    },
     lease::{
         journal::{Journal, JournalError},
         leases::{Leases, id_of},
@@ -24,8 +27,8 @@ use crate::{
     },
 };
 
-/// Calls to the engine that are under way at once.
-pub const AT_ONCE: usize = 16;
+/// Calls to the engine that are under way at once, where so many files can be open.
+const AT_ONCE: usize = 16;
 /// Between two attempts; an engine that restarts takes seconds.
 const RETRY: [Duration; 4] = [Duration::from_millis(20), Duration::from_millis(100), Duration::from_millis(400), Duration::from_secs(1)];
 /// The first attempts at a lease's targets have at least this long, however short `--restore-timeout` is: that they are
@@ -33,6 +36,12 @@ const RETRY: [Duration; 4] = [Duration::from_millis(20), Duration::from_millis(1
 const FIRST: Duration = Duration::from_secs(5);
 /// Everybody who holds the state directory's lock longer than this is stuck; what is ours is given back all the same.
 const LOCK_PATIENCE: Duration = Duration::from_secs(20);
+
+/// How many calls to the engine may be under way at once.
+#[must_use]
+pub fn at_once() -> usize {
+    calls_at_once(AT_ONCE)
+}
 
 /// What restoring needs.
 #[derive(Clone, Copy)]
@@ -195,7 +204,7 @@ impl Restorer<'_> {
                     (held, result, engine_lost)
                 };
                 let restoring = level.iter().map(|&index| restore(&ours[index]));
-                let mut results = stream::iter(restoring).buffer_unordered(AT_ONCE);
+                let mut results = stream::iter(restoring).buffer_unordered(at_once());
                 while let Some((held, result, engine_lost)) = results.next().await {
                     done += 1;
                     back.engine_lost |= engine_lost;

@@ -5,7 +5,7 @@ use std::{collections::HashMap, time::Duration};
 
 use futures_util::{StreamExt as _, stream};
 
-use super::{acquire::Acquirer, restore::AT_ONCE};
+use super::{acquire::Acquirer, restore::at_once};
 use crate::{
     core::{
         cgroup::Measured,
@@ -68,7 +68,7 @@ impl Acquirer<'_> {
             };
             (now, listed)
         });
-        let inspected: Vec<_> = stream::iter(inspecting).buffered(AT_ONCE).collect().await;
+        let inspected: Vec<_> = stream::iter(inspecting).buffered(at_once()).collect().await;
         let mut taken = Taken::default();
         let mut candidates = Vec::with_capacity(total);
         let mut few = Few::default();
@@ -162,7 +162,7 @@ impl Acquirer<'_> {
                 self.shortfall(format!("no container is paused: {error}"), None);
             } else {
                 let taking = candidates.into_iter().map(|(candidate, method)| self.take(engine, candidate, method));
-                let mut results = stream::iter(taking).buffer_unordered(AT_ONCE);
+                let mut results = stream::iter(taking).buffer_unordered(at_once());
                 let (mut done, mut few) = (0, Few::default());
                 (self.tell)(FromKeeper::Progress { phase: Phase::Pausing, done, total });
                 let patience = self.cancel.patience();

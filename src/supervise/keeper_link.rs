@@ -17,7 +17,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::{
     core::wire::{self, FromKeeper, Inbox, ToKeeper},
-    host::kernel::own_program,
+    host::{kernel::own_program, limits::give_back_files},
     keeper::process::JOURNAL_FD,
 };
 
@@ -66,9 +66,10 @@ impl KeeperLink {
         command.arg0("makeroom").arg("keeper").env_clear().envs(ENVIRONMENT.iter().filter_map(|name| Some((name, env::var_os(name)?))));
         command.stdin(Stdio::from(OwnedFd::from(its))).stdout(Stdio::null()).stderr(Stdio::null());
         let journal = journal.as_raw_fd();
-        // SAFETY: setsid, dup2 and fcntl are async-signal-safe (signal-safety(7)); nothing is allocated.
+        // SAFETY: setrlimit, setsid, dup2 and fcntl are async-signal-safe (signal-safety(7)); nothing is allocated.
         unsafe {
             command.pre_exec(move || {
+                give_back_files();
                 nix::unistd::setsid()?;
                 let given = if journal == JOURNAL_FD { libc::fcntl(journal, libc::F_SETFD, 0) } else { libc::dup2(journal, JOURNAL_FD) };
                 if given < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }

@@ -27,6 +27,7 @@ mod journal;
 mod kills;
 mod leases;
 mod lies;
+mod limits;
 mod linger;
 mod plan;
 mod podman;
