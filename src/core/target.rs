@@ -133,8 +133,8 @@ pub fn choose(listed: &[Listed], pause: &[Selector], keep: &[Selector]) -> Choic
     let matches = |selector: &Selector, container: &Listed| selector.matches(&container.names, &container.labels);
     let any = |selectors: &[Selector], container: &Listed| selectors.iter().any(|selector| matches(selector, container));
     let kept: Vec<bool> = listed.iter().map(|container| any(keep, container)).collect();
-    let mut choice = Choice::default();
-    choice.chosen = (0..listed.len()).filter(|&index| !kept[index] && any(pause, &listed[index])).collect();
+    let chosen = (0..listed.len()).filter(|&index| !kept[index] && any(pause, &listed[index])).collect();
+    let mut choice = Choice { chosen, ..Choice::default() };
     for selector in pause {
         let mut meant = (0..listed.len()).filter(|&index| matches(selector, &listed[index])).peekable();
         if meant.peek().is_none() {

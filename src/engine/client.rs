@@ -68,8 +68,8 @@ pub enum EngineError {
 }
 
 impl EngineError {
-    pub(super) fn unclear(why: String) -> Self {
-        Self::Unclear { why: text::printable(&why) }
+    fn unclear(why: impl AsRef<str>) -> Self {
+        Self::Unclear { why: text::printable(why.as_ref()) }
     }
 
     /// There is no such container, or there is none any more that could be made to run.

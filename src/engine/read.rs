@@ -267,7 +267,7 @@ mod tests {
         for (config, expected) in [
             (json!({}), None),
             (json!({ "StopTimeout": null }), None),
-            (json!({ "StopTimeout": 60 }), Some(Duration::from_secs(60))),
+            (json!({ "StopTimeout": 60 }), Some(Duration::from_mins(1))),
             (json!({ "StopTimeout": -1 }), Some(Duration::from_hours(1))),
         ] {
             assert_eq!(stop_timeout(json!({ "Config": config }).to_string().as_bytes()), Ok(expected));

@@ -2,7 +2,14 @@
 //! answers without an end. What it says of one container costs no other one; what is not known is neither somebody
 //! else's nor gone; and nothing is read without a limit.
 
-use std::time::Duration;
+use std::{
+    io,
+    net::{Shutdown, TcpListener},
+    os::unix::net::UnixStream,
+    path::PathBuf,
+    thread,
+    time::Duration,
+};
 
 use serde_json::{Value, json};
 
@@ -89,8 +96,10 @@ fn a_target_whose_inspection_has_values_that_nobody_knows_is_taken_and_put_back(
     assert!(site.journals().is_empty());
 }
 
+type Lie = fn(&mut Value);
+
 /// What an inspection leaves out or says wrongly once. Each is said at each of the looks of a run in turn.
-const ONCE: [(&str, fn(&mut Value)); 8] = [
+const ONCE: [(&str, Lie); 8] = [
     ("an empty start", |whole| whole["State"]["StartedAt"] = json!("")),
     ("never started", |whole| whole["State"]["StartedAt"] = json!("0001-01-01T00:00:00Z")),
     ("no start", |whole| whole["State"]["StartedAt"] = json!(null)),
@@ -205,6 +214,42 @@ fn an_answer_without_an_end_is_refused_and_not_read_into_memory() {
         assert!(services.are("running"), "{call} {status}: {:?}", services.statuses());
         assert!(site.journals().is_empty(), "{call} {status}");
     }
+}
+
+/// A port of this machine behind which this socket is, for as long as the test process lives.
+fn port_before(socket: PathBuf) -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let Ok(engine) = UnixStream::connect(&socket) else { return };
+            let (mut from, mut to) = (client.try_clone().expect("a descriptor"), engine.try_clone().expect("a descriptor"));
+            thread::spawn(move || io::copy(&mut from, &mut to).and_then(|_| to.shutdown(Shutdown::Write)));
+            let (mut from, mut to) = (engine, client);
+            // Who has read enough closes its end, and the other end learns of it.
+            thread::spawn(move || io::copy(&mut from, &mut to).and_then(|_| to.shutdown(Shutdown::Both)));
+        }
+    });
+    port
+}
+
+#[test]
+fn an_engine_over_tcp_is_asked_like_any_other_and_read_no_further() {
+    let proxy = Proxy::start();
+    let site = Site::behind(&proxy);
+    let services = site.services(2);
+    let before = services.states();
+    let url = format!("tcp://127.0.0.1:{}", port_before(proxy.socket()));
+    let pause = ["--engine", &url, "--vm-shell", "env", "--pause", &services.all()];
+    let run = site.makeroom(pause).args(["sh", "-c", UNTIL_GO]).spawn();
+    site.child();
+    assert!(services.are("paused"), "{:?}", services.statuses());
+    site.go();
+    run.wait().expect_code(7).expect_said("2 services running again");
+    assert_eq!(services.states(), before);
+    proxy.on("list", None, Deed::Flood(200, "[", "                ", ENDLESS));
+    let done = site.makeroom(pause).args(["true"]).limit(Duration::from_mins(1)).run();
+    done.expect_code(0).expect_said("the engine's answer is refused: it is larger than 64 MiB");
 }
 
 #[test]
