@@ -2,12 +2,11 @@
 
 use std::process::ExitCode;
 
-use super::unseen::{self, Opened};
+use super::unseen::{self, Opened, Unseen};
 use crate::{
     cli::{RecoverArgs, RoomArgs},
     config::{self, Settings},
     core::{text, wire::FromKeeper},
-    host::held_mark::OfRoot,
     keeper::{hooks, mark::unmark, recover::recover as recover_the_dead},
     lease::{leases::Leases, state_dir::StateDir},
     report::{say::Say, summary},
@@ -37,9 +36,16 @@ pub fn recover(args: &RecoverArgs) -> ExitCode {
     };
     match recovered {
         Ok(Recovered { is_whole, is_any }) => {
-            let is_seen = tell_unseen(is_any, &settings, &mut say);
-            if is_whole && is_seen && !is_any && !matches!(state, Opened::Denied) {
-                say.info("nothing to recover");
+            let is_nothing = is_whole && !is_any && !matches!(state, Opened::Denied);
+            let mut is_seen = true;
+            match unseen::look(&settings) {
+                Unseen::Held(line) => {
+                    is_seen = false;
+                    say.error(line, None, Some("`sudo makeroom recover`, or `sudo makeroom stop` for what was started"));
+                }
+                Unseen::Perhaps { line, .. } if is_nothing => say.info(format!("nothing to recover; {line}")),
+                Unseen::Nothing if is_nothing => say.info("nothing to recover"),
+                Unseen::Perhaps { .. } | Unseen::Nothing => {}
             }
             if is_whole && is_seen { ExitCode::SUCCESS } else { super::failed() }
         }
@@ -55,24 +61,6 @@ struct Recovered {
     is_whole: bool,
     /// There was anything.
     is_any: bool,
-}
-
-/// Says what may be left beside what this user sees; whether that is nothing as far as is known.
-fn tell_unseen(is_any: bool, settings: &Settings, say: &mut Say) -> bool {
-    let of_root = unseen::of_root(settings);
-    if let Some(line) = unseen::line(of_root, None) {
-        if of_root == OfRoot::Held {
-            say.error(line, None, Some("`sudo makeroom recover`, or `sudo makeroom stop` for what was started"));
-            return false;
-        }
-        if !is_any {
-            say.info(line);
-        }
-    }
-    if let Some(line) = unseen::of_sudos_user(settings).filter(|_| !is_any) {
-        say.info(line);
-    }
-    true
 }
 
 async fn recover_all(state: &StateDir, settings: &Settings, say: &mut Say) -> Result<Recovered, String> {

@@ -4,7 +4,7 @@ use std::{process::ExitCode, time::Duration};
 
 use serde::Serialize;
 
-use super::unseen::{self, Opened};
+use super::unseen::{self, Opened, Unseen};
 use crate::{
     cli::{RoomArgs, StatusArgs},
     config::{self, Settings},
@@ -14,7 +14,7 @@ use crate::{
         target::Method,
         text,
     },
-    host::{held_mark::OfRoot, reclaim},
+    host::reclaim,
     lease::{
         journal::Journal,
         leases::{Leases, id_of},
@@ -75,8 +75,8 @@ pub fn status(args: &StatusArgs) -> ExitCode {
         Ok(settings) => settings,
         Err(error) => return super::refuse(&error),
     };
-    let of_root = unseen::of_root(&settings);
-    let shown = match look(&settings, of_root) {
+    let unseen = unseen::look(&settings);
+    let shown = match look(&settings, &unseen) {
         Ok(found) if args.json => serde_json::to_string_pretty(&found).map_or_else(|error| error.to_string(), |json| json + "\n"),
         Ok(found) => describe(&found),
         Err(error) => {
@@ -85,17 +85,17 @@ pub fn status(args: &StatusArgs) -> ExitCode {
         }
     };
     let printed = super::print(&shown, ExitCode::SUCCESS);
-    if of_root != OfRoot::Held {
-        return printed;
-    }
-    let line = unseen::line(of_root, None).unwrap_or_default();
+    let Unseen::Held(line) = unseen else { return printed };
     super::voice(&settings).error(line, None, Some("sudo makeroom status"));
     super::failed()
 }
 
-fn look(settings: &Settings, of_root: OfRoot) -> Result<Status, String> {
+fn look(settings: &Settings, unseen: &Unseen) -> Result<Status, String> {
     let mut found = super::block_on(look_at_host(settings))?;
-    found.unreadable.extend(unseen::line(of_root, None));
+    match unseen {
+        Unseen::Held(line) | Unseen::Perhaps { line, .. } => found.unreadable.push(line.clone()),
+        Unseen::Nothing => {}
+    }
     let state = match unseen::open(settings, false, &mut super::voice(settings)).map_err(|error| error.to_string())? {
         Opened::State(state) => state,
         Opened::Absent => return Ok(found),

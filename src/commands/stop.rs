@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::unseen;
+use super::unseen::{self, Unseen};
 use crate::{
     cli::{RoomArgs, StopArgs},
     config::{self, Settings},
@@ -15,7 +15,6 @@ use crate::{
         text, values,
         wire::{self, Afterwards, Back, FromKeeper, Inbox, ToKeeper},
     },
-    host::held_mark::OfRoot,
     keeper::{control, hooks, reach::Reach, recover::recovered, restore::Restorer},
     lease::{
         journal::{Journal, Looked},
@@ -58,12 +57,13 @@ fn stop_all(args: &StopArgs, settings: &Settings, say: &mut Say) -> Result<bool,
     let chosen = choose(args, &known)?;
     let missing: Vec<&str> =
         args.leases.iter().filter(|wanted| !known.iter().any(|opened| is_named(opened, wanted))).map(String::as_str).collect();
-    let mut is_whole = tell_unseen(missing.first().copied(), chosen.is_empty(), settings, say);
-    match &state {
-        unseen::Opened::State(_) if chosen.is_empty() && is_whole => say.info("no such lease is held"),
-        unseen::Opened::Absent if is_whole => say.info("no lease is held"),
-        _ => {}
-    }
+    let none = match (&state, chosen.is_empty()) {
+        (unseen::Opened::State(_), true) => Some("no such lease is held"),
+        (unseen::Opened::Absent, _) => Some("no lease is held"),
+        _ => None,
+    };
+    let is_only = args.leases.is_empty() && !chosen.is_empty() && !args.all;
+    let mut is_whole = tell_unseen(args, &missing, is_only, none, say, unseen::look(settings));
     if !chosen.is_empty() && is_whole && !missing.is_empty() {
         say.info(format!("no lease is held as {}", text::names(missing, 5)));
     }
@@ -98,26 +98,34 @@ fn stop_all(args: &StopArgs, settings: &Settings, say: &mut Say) -> Result<bool,
     Ok(is_whole)
 }
 
-/// Says what may be held beside what this user sees; whether nothing is missing, as far as was asked. `missing` is held by
-/// nobody here; `is_none`: nothing else was found to be ended.
-fn tell_unseen(missing: Option<&str>, is_none: bool, settings: &Settings, say: &mut Say) -> bool {
-    let of_root = unseen::of_root(settings);
-    let command = missing.map_or_else(|| "sudo makeroom stop".to_owned(), |name| format!("sudo makeroom stop {}", text::shell_word(name)));
-    if let Some(line) = unseen::line(of_root, missing) {
-        if of_root == OfRoot::Held || missing.is_some() {
-            say.error(line, None, Some(&command));
+/// Says what others may hold, and that there is `none` of this user's; whether nothing is missing that was asked for:
+/// `missing` are the names that nobody here has, and `is_only` is the one lease that was meant.
+fn tell_unseen(args: &StopArgs, missing: &[&str], is_only: bool, none: Option<&str>, say: &mut Say, unseen: Unseen) -> bool {
+    let names: Vec<String> = missing.iter().map(|name| text::shell_word(name)).collect();
+    let command = |way: &str| [way, "stop"].into_iter().chain(names.iter().map(String::as_str)).collect::<Vec<_>>().join(" ");
+    match (unseen, missing) {
+        // All that was asked for by name is here.
+        (Unseen::Held(_), []) if !args.leases.is_empty() => {}
+        (Unseen::Held(line), []) if is_only => say.info(line),
+        (Unseen::Held(line), _) => {
+            say.error(line, None, Some(&command("sudo makeroom")));
             return false;
         }
-        if is_none {
-            say.info(line);
-        }
-    }
-    if let Some(line) = unseen::of_sudos_user(settings).filter(|_| is_none) {
-        if missing.is_some() {
-            say.error(line, None, Some("the same command without sudo"));
+        (Unseen::Perhaps { line, command: way }, [first, ..]) => {
+            let text = format!("`{}` is no lease that is held here; {line}", text::printable(first));
+            say.error(text, None, Some(&command(way)));
             return false;
         }
-        say.info(line);
+        (Unseen::Perhaps { line, .. }, []) => {
+            if let Some(none) = none {
+                say.info(format!("{none}; {line}"));
+            }
+        }
+        (Unseen::Nothing, _) => {
+            if let Some(none) = none {
+                say.info(none);
+            }
+        }
     }
     true
 }

@@ -1,8 +1,6 @@
 //! Owns what a short command that looks for leases says of those that it cannot see: what is not seen is not nothing.
 //! Somebody else's are never opened.
 
-use std::path::PathBuf;
-
 use nix::unistd::{Uid, User, geteuid};
 
 use crate::{
@@ -43,30 +41,37 @@ pub(super) fn open(settings: &Settings, is_asked_for: bool, say: &mut Say) -> Re
     }
 }
 
-/// What root may hold and this user does not see; nothing where a directory was named, or can be seen.
-pub(super) fn of_root(settings: &Settings) -> OfRoot {
-    if settings.is_state_dir_named { OfRoot::Nothing } else { held_mark::of_root() }
+/// What others may hold that this user does not see, in a line.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Unseen {
+    /// Nothing, as far as anybody can tell.
+    Nothing,
+    /// Nobody can tell.
+    Perhaps { line: String, command: &'static str },
+    /// Something.
+    Held(String),
 }
 
-/// The line about it; `asked` is what was found nowhere.
-pub(super) fn line(of_root: OfRoot, asked: Option<&str>) -> Option<String> {
-    match (of_root, asked) {
-        (OfRoot::Nothing, _) => None,
-        (OfRoot::Held, _) => Some(format!("root holds leases in {OWN_DIR}, which this user may not read")),
-        (OfRoot::Unseen, Some(name)) => {
-            Some(format!("`{}` is no lease of this user's, and root's in {OWN_DIR} cannot be seen", text::printable(name)))
+/// Looks for root's leases, and as root for those of the user who has become it by sudo. A directory that was named is all
+/// that is asked for.
+pub(super) fn look(settings: &Settings) -> Unseen {
+    if settings.is_state_dir_named {
+        return Unseen::Nothing;
+    }
+    match held_mark::of_root() {
+        OfRoot::Held => Unseen::Held(format!("root holds leases in {OWN_DIR}, which this user may not read")),
+        OfRoot::Unseen => {
+            Unseen::Perhaps { line: format!("whether root holds anything in {OWN_DIR} cannot be seen"), command: "sudo makeroom" }
         }
-        (OfRoot::Unseen, None) => Some(format!("whether root holds anything in {OWN_DIR} cannot be seen")),
+        OfRoot::Nothing => of_sudos_user().map_or(Unseen::Nothing, |line| Unseen::Perhaps { line, command: "without sudo: makeroom" }),
     }
 }
 
-/// The directory of the user who has become root by sudo, where there are leases in it.
-pub(super) fn of_sudos_user(settings: &Settings) -> Option<String> {
+fn of_sudos_user() -> Option<String> {
     let user = std::env::var("SUDO_UID").ok()?.parse().ok().filter(|uid| *uid != 0 && geteuid().is_root())?;
     let user = User::from_uid(Uid::from_raw(user)).ok()??;
-    let dir: PathBuf = user.dir.join(".local/state/makeroom");
-    let has_leases = !settings.is_state_dir_named && journals(&dir.join("leases")).is_ok_and(|found| !found.is_empty());
-    has_leases.then(|| {
-        format!("`{}` has leases in {}, which are seen without sudo", text::printable(&user.name), text::printable(&dir.to_string_lossy()))
-    })
+    let dir = user.dir.join(".local/state/makeroom");
+    let has_leases = journals(&dir.join("leases")).is_ok_and(|found| !found.is_empty());
+    let (name, dir) = (text::printable(&user.name), text::printable(&dir.to_string_lossy()));
+    has_leases.then(|| format!("`{name}` has leases of their own in {dir}"))
 }

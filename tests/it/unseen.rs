@@ -67,6 +67,8 @@ fn what_root_holds_is_said_to_everybody_else_and_ends_with_125_and_the_mark_goes
             "user before stop
              root start start --name night --pause {all}
              stat -c '%a %s %u' {MARK} >mark
+             user own_start start --name own; user own_named stop own; user own_start2 start; user own_alone stop
+             user own_start3 start; user own_all stop --all
              user stop stop; user named stop night; user status status; user json status --json; user recover recover
              root start2 start --name day --pause {one}
              root end stop night; ls {MARK} >still
@@ -88,6 +90,10 @@ fn what_root_holds_is_said_to_everybody_else_and_ends_with_125_and_the_mark_goes
         expect(&site, step, 125, "sudo makeroom ");
     }
     expect(&site, "named", 125, "sudo makeroom stop night");
+    let (code, said) = ended(&site, "own_named");
+    assert!(code == 0 && !said.contains("root"), "{said}");
+    expect(&site, "own_alone", 0, "root holds leases");
+    expect(&site, "own_all", 125, held);
     let (code, json) = ended(&site, "json");
     assert!(code == 125 && json.contains("\"root holds leases in /var/lib/makeroom"), "{json}");
     for step in ["start2", "end", "end2"] {
@@ -98,7 +104,12 @@ fn what_root_holds_is_said_to_everybody_else_and_ends_with_125_and_the_mark_goes
     expect(&site, "after", 0, "whether root holds anything in /var/lib/makeroom cannot be seen");
     expect(&site, "after_recover", 0, "whether root holds anything in /var/lib/makeroom cannot be seen");
     expect(&site, "after_status", 0, "whether root holds anything in /var/lib/makeroom cannot be seen");
-    expect(&site, "after_named", 125, "`night` is no lease of this user's, and root's in /var/lib/makeroom cannot be seen");
+    expect(
+        &site,
+        "after_named",
+        125,
+        "error: `night` is no lease that is held here; whether root holds anything in /var/lib/makeroom cannot be seen",
+    );
     expect(&site, "root_stop", 0, "no such lease is held");
     assert!(services.are("running"));
 }
@@ -145,10 +156,10 @@ fn leases_of_the_user_who_became_root_are_said_and_a_name_that_may_be_theirs_is_
     );
     expect(&site, "start", 0, "1 service paused");
     for step in ["stop", "recover"] {
-        expect(&site, step, 0, "`somebody` has leases in ");
+        expect(&site, step, 0, "; `somebody` has leases of their own in ");
     }
-    expect(&site, "named", 125, "error: `somebody` has leases in ");
-    expect(&site, "named", 125, "hint: the same command without sudo");
+    expect(&site, "named", 125, "error: `night` is no lease that is held here; `somebody` has leases of their own in ");
+    expect(&site, "named", 125, "hint: without sudo: makeroom stop night");
     expect(&site, "end", 0, "");
     expect(&site, "after", 0, "no lease is held");
     assert!(services.are("running") && !Path::new(MARK).exists());
