@@ -6,7 +6,7 @@ use super::unseen::{self, Opened, Unseen};
 use crate::{
     cli::{RecoverArgs, RoomArgs},
     config::{self, Settings},
-    core::{text, wire::FromKeeper},
+    core::{few::Few, text, wire::FromKeeper},
     keeper::{hooks, mark::unmark, recover::recover as recover_the_dead},
     lease::{leases::Leases, state_dir::StateDir},
     report::{say::Say, summary},
@@ -67,11 +67,15 @@ async fn recover_all(state: &StateDir, settings: &Settings, say: &mut Say) -> Re
     let lock = state.lock_later(settings.restore_timeout).await.map_err(|error| error.to_string())?;
     let leases = Leases::look(state, &lock, None).map_err(|error| error.to_string())?;
     let mut is_whole = leases.unreadable.is_empty();
-    for error in &leases.unreadable {
+    let mut few = Few::default();
+    for error in leases.unreadable.iter().filter(|_| few.may()) {
         say.warning(
             format!("{}; it is left alone", text::printable(&error.to_string())),
             Some("`docker ps --filter status=paused` shows what may still be paused"),
         );
+    }
+    if let Some(rest) = few.rest() {
+        say.warning(rest, None);
     }
     let say = std::cell::RefCell::new(say);
     let tell = |message: FromKeeper| {

@@ -276,4 +276,7 @@ fn ten_thousand_warnings_of_a_kind_are_twenty_and_a_number() {
     let done = run.args(["true"]).limit(Duration::from_mins(1)).run();
     done.expect_code(0).expect_said("no container matches `absent-19`").expect_said("… and 9,980 more of this kind");
     assert!(done.err.lines().count() < 30, "{} lines", done.err.lines().count());
+    let plan =
+        site.makeroom(["plan"]).args((0..10_000).map(|number| format!("--pause=absent-{number}"))).limit(Duration::from_mins(1)).run();
+    assert!(plan.out.contains("warning: … and 9,980 more of this kind") && plan.out.lines().count() < 100, "{}", plan.out);
 }
