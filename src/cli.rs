@@ -102,7 +102,7 @@ pub struct RoomArgs {
     /// auto, pause or stop; auto: stop where swap cannot hold them
     #[arg(long, value_name = "METHOD")]
     pub method: Option<MethodWish>,
-    /// Pause only
+    /// Leave what is paused in memory
     #[arg(long)]
     pub no_reclaim: bool,
     /// Room for only this much; auto: as the last runs took [default: all]

@@ -72,7 +72,10 @@ async fn of_engine(reach: &Reach) -> Check {
     let listed = async { reach.engine().await?.list().await };
     match listed.await {
         Ok(listed) => {
-            let (url, by, all) = (endpoint.url(), &endpoint.named_by, text::count(listed.len(), "container"));
+            if let Some(text) = listed.warning() {
+                return Check::ill("engine", text, "`docker ps --all` shows what it lists");
+            }
+            let (url, by, all) = (endpoint.url(), &endpoint.named_by, text::count(listed.containers.len(), "container"));
             Check::well("engine", format!("{url} ({by}), {all}, answers within {} ms", begun.elapsed().as_millis()))
         }
         Err(error) => {

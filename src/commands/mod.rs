@@ -2,6 +2,7 @@
 
 pub mod doctor;
 mod forget;
+mod idle;
 pub mod man;
 mod need;
 pub mod plan;
@@ -12,6 +13,7 @@ pub mod start;
 pub mod status;
 pub mod stop;
 pub mod swap;
+mod unseen;
 pub mod usage;
 mod wait;
 

@@ -17,7 +17,7 @@ use crate::{
     },
     engine::client::{Engine, EngineError},
     host::{container::own_container, reclaim},
-    keeper::{reach::Reach, restore::AT_ONCE, services},
+    keeper::{reach::Reach, restore::at_once, services},
     report::{plan_table, say::Say},
 };
 
@@ -46,7 +46,7 @@ pub fn plan(args: &PlanArgs) -> ExitCode {
 
 async fn look(settings: &Settings, command: &[OsString], say: &mut Say) -> Result<Audit, String> {
     let reach = super::reach(settings)?;
-    let containers = match containers(&reach).await {
+    let containers = match containers(&reach, say).await {
         Ok(containers) => containers,
         Err((error, hint)) => {
             say.warning(format!("no container is seen: {}", text::printable(&error)), hint.as_deref());
@@ -59,11 +59,8 @@ async fn look(settings: &Settings, command: &[OsString], say: &mut Say) -> Resul
         return Err(format!("no way into {engine} is known; name one with --vm-shell \"COMMAND\""));
     }
     let measured = reclaim::look(&reach.shell, &pids).await.map_err(|error| error.to_string())?;
-    if !pids.is_empty() && measured.elsewhere == pids.len() {
-        say.warning(
-            "the engine's containers are not on this machine's kernel (a forwarded socket?): these figures are this machine's",
-            Some("name a way into it with --vm-shell \"COMMAND\""),
-        );
+    if let Some((why, hint)) = measured.why_unseen(pids.len()) {
+        say.warning(format!("{why}: these figures are this machine's"), Some(hint));
     }
     let own = own_container();
     let scalable = scalable(&reach, settings, &containers).await;
@@ -85,15 +82,18 @@ async fn look(settings: &Settings, command: &[OsString], say: &mut Say) -> Resul
 }
 
 /// All containers, with the inspection of those that have processes.
-async fn containers(reach: &Reach) -> Result<Vec<(Listed, Option<Inspected>)>, (String, Option<String>)> {
+async fn containers(reach: &Reach, say: &mut Say) -> Result<Vec<(Listed, Option<Inspected>)>, (String, Option<String>)> {
     if let Err(error) = reach.endpoint() {
         return Err((error.to_string(), Some("`docker context ls` shows what there is".to_owned())));
     }
     let said = |error: EngineError| (error.to_string(), error.hint());
     let engine = reach.engine().await.map_err(said)?;
-    let listed = engine.list().await.map_err(said)?;
-    let inspecting = listed.into_iter().map(|listed| inspected(&engine, listed));
-    Ok(stream::iter(inspecting).buffered(AT_ONCE).collect().await)
+    let listing = engine.list().await.map_err(said)?;
+    if let Some(text) = listing.warning() {
+        say.warning(text, None);
+    }
+    let inspecting = listing.containers.into_iter().map(|listed| inspected(&engine, listed));
+    Ok(stream::iter(inspecting).buffered(at_once()).collect().await)
 }
 
 /// The Swarm services that a run would scale to 0, were it to stop them.
@@ -108,7 +108,7 @@ async fn scalable(reach: &Reach, settings: &Settings, containers: &[(Listed, Opt
         let (engine, listed) = (&engine, &listed);
         async move { services::scalable(engine, id, listed, is_meant).await.ok().map(|_| id.to_owned()) }
     });
-    stream::iter(looking).buffered(AT_ONCE).filter_map(future::ready).collect().await
+    stream::iter(looking).buffered(at_once()).filter_map(future::ready).collect().await
 }
 
 /// One that vanishes between the list and this has no processes any more.

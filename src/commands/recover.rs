@@ -2,13 +2,17 @@
 
 use std::process::ExitCode;
 
-use super::forget::forget;
+use super::{
+    forget::forget,
+    unseen::{self, Opened, Unseen},
+};
 use crate::{
     cli::{HostArgs, RecoverArgs, RoomArgs},
     config::{self, Settings},
-    core::{text, wire::FromKeeper},
+    core::{few::Few, text, wire::FromKeeper},
     keeper::{
         hooks,
+        mark::unmark,
         recover::{Effort, recover as recover_the_dead},
     },
     lease::{leases::Leases, state_dir::StateDir},
@@ -27,37 +31,36 @@ pub fn recover(args: &RecoverArgs) -> ExitCode {
         Err(error) => return super::refuse(&error),
     };
     let mut say = super::voice(&settings);
-    let state = match StateDir::open_existing(&settings.state_dir) {
-        Ok(Some(state)) => state,
-        Ok(None) => {
-            say.info("nothing to recover");
-            return ExitCode::SUCCESS;
-        }
+    let state = match unseen::open(&settings, false, &mut say) {
+        Ok(state) => state,
         Err(error) => {
             say.error(text::printable(&error.to_string()), Some("nothing was changed"), Some(&error.hint()));
             return super::failed();
         }
     };
     if let Some(lease) = &args.forget {
-        return match super::block_on(forget(&state, lease, &settings)) {
-            Ok(shown) => {
-                let printed = super::print(&shown, ExitCode::SUCCESS);
-                say.info(format!("the lease {} is forgotten; nothing else was changed", text::printable(lease)));
-                printed
-            }
-            Err(error) => {
-                say.error(
-                    format!("cannot forget {}: {}", text::printable(lease), text::printable(&error)),
-                    Some("nothing was changed"),
-                    None,
-                );
-                super::failed()
-            }
-        };
+        let state = if let Opened::State(state) = &state { Some(state) } else { None };
+        return give_up(state, lease, &settings, &mut say);
     }
-    match super::block_on(recover_all(&state, &settings, &mut say)) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => super::failed(),
+    let recovered = match &state {
+        Opened::State(state) => super::block_on(recover_all(state, &settings, &mut say)),
+        Opened::Absent | Opened::Denied => Ok(Recovered { is_whole: true, is_any: false }),
+    };
+    match recovered {
+        Ok(Recovered { is_whole, is_any }) => {
+            let is_nothing = is_whole && !is_any && !matches!(state, Opened::Denied);
+            let mut is_seen = true;
+            match unseen::look(&settings) {
+                Unseen::Held(line) => {
+                    is_seen = false;
+                    say.error(line, None, Some("`sudo makeroom recover`, or `sudo makeroom stop` for what was started"));
+                }
+                Unseen::Perhaps { line, .. } if is_nothing => say.info(format!("nothing to recover; {line}")),
+                Unseen::Nothing if is_nothing => say.info("nothing to recover"),
+                Unseen::Perhaps { .. } | Unseen::Nothing => {}
+            }
+            if is_whole && is_seen { ExitCode::SUCCESS } else { super::failed() }
+        }
         Err(error) => {
             say.error(text::printable(&error), None, None);
             super::failed()
@@ -65,16 +68,47 @@ pub fn recover(args: &RecoverArgs) -> ExitCode {
     }
 }
 
-/// Whether nothing is left.
-async fn recover_all(state: &StateDir, settings: &Settings, say: &mut Say) -> Result<bool, String> {
+fn give_up(state: Option<&StateDir>, lease: &str, settings: &Settings, say: &mut Say) -> ExitCode {
+    let forgetting = async {
+        match state {
+            Some(state) => forget(state, lease, settings).await,
+            None => Err("there is no lease".to_owned()),
+        }
+    };
+    match super::block_on(forgetting) {
+        Ok(shown) => {
+            let printed = super::print(&shown, ExitCode::SUCCESS);
+            say.info(format!("the lease {} is forgotten; nothing else was changed", text::printable(lease)));
+            printed
+        }
+        Err(error) => {
+            let text = format!("cannot forget {}: {}", text::printable(lease), text::printable(&error));
+            say.error(text, Some("nothing was changed"), None);
+            super::failed()
+        }
+    }
+}
+
+struct Recovered {
+    /// Nothing is left.
+    is_whole: bool,
+    /// There was anything.
+    is_any: bool,
+}
+
+async fn recover_all(state: &StateDir, settings: &Settings, say: &mut Say) -> Result<Recovered, String> {
     let lock = state.lock_later(settings.restore_timeout).await.map_err(|error| error.to_string())?;
     let leases = Leases::look(state, &lock, None).map_err(|error| error.to_string())?;
     let mut is_whole = leases.unreadable.is_empty();
-    for error in &leases.unreadable {
+    let mut few = Few::default();
+    for error in leases.unreadable.iter().filter(|_| few.may()) {
         say.warning(
             format!("{}; it is left alone", text::printable(&error.to_string())),
             Some("`docker ps --filter status=paused` shows what may still be paused"),
         );
+    }
+    if let Some(rest) = few.rest() {
+        say.warning(rest, None);
     }
     let say = std::cell::RefCell::new(say);
     let tell = |message: FromKeeper| {
@@ -93,8 +127,9 @@ async fn recover_all(state: &StateDir, settings: &Settings, say: &mut Say) -> Re
             say.borrow_mut().error(line, None, Some("mend the cause, then `makeroom recover` again"));
         }
     }
-    if restored.is_empty() && is_whole {
-        say.borrow_mut().info("nothing to recover");
+    if restored.is_empty() {
+        // A keeper that died over the last of its work may have left it.
+        unmark(state).await?;
     }
-    Ok(is_whole)
+    Ok(Recovered { is_whole, is_any: !restored.is_empty() })
 }

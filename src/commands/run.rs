@@ -4,7 +4,7 @@ use std::{env, ffi::CString, os::unix::ffi::OsStringExt as _, path::Path, proces
 
 use nix::unistd::execvp;
 
-use super::{need, wait};
+use super::{idle, need, wait};
 use crate::{
     cli::RunArgs,
     config::{self, Settings},
@@ -36,6 +36,7 @@ pub fn run(args: RunArgs) -> ExitCode {
         Err(error) => return super::refuse(&error),
     };
     let mut say = super::voice(&settings);
+    idle::tell(&args.room, &args.child.guard, &settings, &mut say);
     let program = args.command.first().map(|program| Path::new(program).file_name().unwrap_or_default().to_string_lossy().into_owned());
     let report = match settings.report.as_ref().map(|path| (path, ReportFile::open(path))) {
         Some((path, Err(error))) => {

@@ -7,10 +7,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::signal::kill,
+    unistd::Pid,
+};
 
 use crate::{
-    cli::{ChildArgs, StartArgs},
+    cli::{ChildArgs, GuardArgs, StartArgs},
     config,
     core::{
         text,
@@ -34,10 +39,18 @@ pub fn start(args: &StartArgs) -> ExitCode {
         Err(error) => return super::refuse(&error),
     };
     let mut say = super::voice(&settings);
+    super::idle::tell(&args.room, &GuardArgs::default(), &settings, &mut say);
     let nothing = Some("nothing was changed");
     let while_process = match args.while_pid.map(|pid| (pid, identify(pid))) {
         Some((pid, None)) => {
-            say.error(format!("--while-pid: there is no process {pid}"), nothing, None);
+            // The kernel says EPERM of a process that is there, also where /proc hides it (kill(2)).
+            let is_hidden = kill(Pid::from_raw(pid), None) == Err(Errno::EPERM);
+            let (state, hint) = if is_hidden {
+                (format!("/proc hides the process {pid} from this user (hidepid)"), Some("run makeroom as root"))
+            } else {
+                (format!("there is no process {pid}"), None)
+            };
+            say.error(format!("--while-pid: {state}"), nothing, hint);
             return super::failed();
         }
         found => found.and_then(|(_, process)| process),

@@ -4,6 +4,7 @@ use std::{process::ExitCode, time::Duration};
 
 use serde::Serialize;
 
+use super::unseen::{self, Opened, Unseen};
 use crate::{
     cli::{RoomArgs, StatusArgs},
     config::{self, Settings},
@@ -17,7 +18,6 @@ use crate::{
     lease::{
         journal::Journal,
         leases::{Leases, id_of},
-        state_dir::StateDir,
     },
 };
 
@@ -76,7 +76,8 @@ pub fn status(args: &StatusArgs) -> ExitCode {
         Err(error) => return super::refuse(&error),
     };
     let mut say = super::voice(&settings);
-    let shown = match look(&settings) {
+    let unseen = unseen::look(&settings);
+    let shown = match look(&settings, &unseen) {
         Ok(found) if args.json => serde_json::to_string_pretty(&found).map_or_else(|error| error.to_string(), |json| json + "\n"),
         Ok(found) => describe(&found),
         Err(error) => {
@@ -84,18 +85,32 @@ pub fn status(args: &StatusArgs) -> ExitCode {
             return super::failed();
         }
     };
-    super::print(&shown, ExitCode::SUCCESS)
+    let printed = super::print(&shown, ExitCode::SUCCESS);
+    let Unseen::Held(line) = unseen else { return printed };
+    super::voice(&settings).error(line, None, Some("sudo makeroom status"));
+    super::failed()
 }
 
-fn look(settings: &Settings) -> Result<Status, String> {
+fn look(settings: &Settings, unseen: &Unseen) -> Result<Status, String> {
     let mut found = super::block_on(look_at_host(settings))?;
-    let Some(state) = StateDir::open_existing(&settings.state_dir).map_err(|error| error.to_string())? else { return Ok(found) };
+    match unseen {
+        Unseen::Held(line) | Unseen::Perhaps { line, .. } => found.unreadable.push(line.clone()),
+        Unseen::Nothing => {}
+    }
+    let state = match unseen::open(settings, false, &mut super::voice(settings)).map_err(|error| error.to_string())? {
+        Opened::State(state) => state,
+        Opened::Absent => return Ok(found),
+        Opened::Denied => {
+            found.unreadable.push(settings.state_dir.to_string_lossy().into_owned());
+            return Ok(found);
+        }
+    };
     let lock = state.lock(LOCK_PATIENCE).map_err(|error| error.to_string())?;
     let leases = Leases::look(&state, &lock, None).map_err(|error| error.to_string())?;
     let live = leases.live.iter().map(|(lease, state)| of_state(lease, state, true));
     let dead = leases.dead.iter().map(|journal: &Journal| of_state(&id_of(journal.path()), journal.state(), false));
     found.leases = live.chain(dead).collect();
-    found.unreadable = leases.unreadable.iter().map(ToString::to_string).collect();
+    found.unreadable.extend(leases.unreadable.iter().map(ToString::to_string));
     Ok(found)
 }
 
@@ -139,7 +154,7 @@ fn of_state(lease: &str, state: &LeaseState, alive: bool) -> Lease {
 
 fn describe(status: &Status) -> String {
     let mut lines = Vec::new();
-    if status.leases.is_empty() {
+    if status.leases.is_empty() && status.unreadable.is_empty() {
         lines.push("no lease is held".to_owned());
     }
     for lease in &status.leases {

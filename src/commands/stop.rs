@@ -8,6 +8,7 @@ use std::{
 
 use jiff::Timestamp;
 
+use super::unseen::{self, Unseen};
 use crate::{
     cli::{HostArgs, RoomArgs, StopArgs},
     config::{self, Settings},
@@ -60,15 +61,23 @@ pub fn stop(args: &StopArgs) -> ExitCode {
 }
 
 fn stop_all(args: &StopArgs, settings: &Settings, say: &mut Say) -> Result<bool, String> {
-    let Some(state) = StateDir::open_existing(&settings.state_dir).map_err(|error| error.to_string())? else {
-        say.info("no lease is held");
-        return Ok(true);
+    let state = unseen::open(settings, !args.leases.is_empty(), say).map_err(|error| error.to_string())?;
+    let known = if let unseen::Opened::State(state) = &state { known(state, settings)? } else { vec![] };
+    let chosen = choose(args, &known)?;
+    let missing: Vec<&str> =
+        args.leases.iter().filter(|wanted| !known.iter().any(|opened| is_named(opened, wanted))).map(String::as_str).collect();
+    let none = match (&state, chosen.is_empty()) {
+        (unseen::Opened::State(_), true) => Some("no such lease is held"),
+        (unseen::Opened::Absent, _) => Some("no lease is held"),
+        _ => None,
     };
-    let chosen = choose(args, &known(&state, settings)?)?;
-    if chosen.is_empty() {
-        say.info("no such lease is held");
+    let is_only = args.leases.is_empty() && !chosen.is_empty() && !args.all;
+    let mut is_whole = tell_unseen(args, &missing, is_only, none, say, unseen::look(settings));
+    if !chosen.is_empty() && is_whole && !missing.is_empty() {
+        say.info(format!("no lease is held as {}", text::names(missing, 5)));
     }
-    let mut is_whole = true;
+    // Without a state directory none was chosen.
+    let unseen::Opened::State(state) = state else { return Ok(is_whole) };
     for lease in chosen {
         match end(&state, &lease, settings, say) {
             Ok(Some(Ended { back, abandoned })) => {
@@ -100,6 +109,43 @@ fn stop_all(args: &StopArgs, settings: &Settings, say: &mut Say) -> Result<bool,
         }
     }
     Ok(is_whole)
+}
+
+/// Says what others may hold, and that there is `none` of this user's; whether nothing is missing that was asked for:
+/// `missing` are the names that nobody here has, and `is_only` is the one lease that was meant.
+fn tell_unseen(args: &StopArgs, missing: &[&str], is_only: bool, none: Option<&str>, say: &mut Say, unseen: Unseen) -> bool {
+    let names: Vec<String> = missing.iter().map(|name| text::shell_word(name)).collect();
+    let command = |way: &str| [way, "stop"].into_iter().chain(names.iter().map(String::as_str)).collect::<Vec<_>>().join(" ");
+    match (unseen, missing) {
+        // All that was asked for by name is here.
+        (Unseen::Held(_), []) if !args.leases.is_empty() => {}
+        (Unseen::Held(line), []) if is_only => say.info(line),
+        (Unseen::Held(line), _) => {
+            say.error(line, None, Some(&command("sudo makeroom")));
+            return false;
+        }
+        (Unseen::Perhaps { line, command: way }, [first, ..]) => {
+            let text = format!("`{}` is no lease that is held here; {line}", text::printable(first));
+            say.error(text, None, Some(&command(way)));
+            return false;
+        }
+        (Unseen::Perhaps { line, .. }, []) => {
+            if let Some(none) = none {
+                say.info(format!("{none}; {line}"));
+            }
+        }
+        (Unseen::Nothing, _) => {
+            if let Some(none) = none {
+                say.info(none);
+            }
+        }
+    }
+    true
+}
+
+/// Whether this is the lease's id or its name.
+fn is_named(opened: &Opened, wanted: &String) -> bool {
+    *wanted == opened.lease || Some(wanted) == opened.name.as_ref()
 }
 
 fn tell_hook(state: &StateDir, settings: &Settings, before: &LeaseState, back: &Back, say: &mut Say) -> Result<(), String> {
@@ -134,10 +180,7 @@ fn choose(args: &StopArgs, known: &[Opened]) -> Result<Vec<String>, String> {
     if !args.all && args.leases.is_empty() && names.len() > 1 {
         return Err(format!("{} leases are held: {}; name one, or use --all", names.len(), names.join(", ")));
     }
-    let is_meant = |opened: &&Opened| {
-        let names = |wanted: &String| *wanted == opened.lease || Some(wanted) == opened.name.as_ref();
-        args.leases.is_empty() || args.leases.iter().any(names)
-    };
+    let is_meant = |opened: &&Opened| args.leases.is_empty() || args.leases.iter().any(|wanted| is_named(opened, wanted));
     Ok(started.into_iter().filter(is_meant).map(|opened| opened.lease.clone()).collect())
 }
 

@@ -102,6 +102,8 @@ pub struct Settings {
     pub state_dir: PathBuf,
     /// Files that were found and are somebody else's.
     pub refused: Vec<Refused>,
+    /// It was named, and is not the default one.
+    pub is_state_dir_named: bool,
     pub quiet: bool,
     pub verbose: bool,
     pub color: ColorWish,
@@ -197,6 +199,7 @@ fn merge(layers: &[Layer], state_dir: impl Fn() -> Result<PathBuf, ConfigError>)
         record_arguments: nearest(layers, |layer| &layer.record_arguments).unwrap_or(false),
         state_dir: nearest(layers, |layer| &layer.state_dir).map_or_else(state_dir, Ok)?,
         refused: vec![],
+        is_state_dir_named: layers.iter().any(|layer| layer.state_dir.is_some()),
         quiet: nearest(layers, |layer| &layer.quiet).unwrap_or(false),
         verbose: nearest(layers, |layer| &layer.verbose).unwrap_or(false),
         color: nearest(layers, |layer| &layer.color).unwrap_or_default(),

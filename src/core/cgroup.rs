@@ -33,6 +33,8 @@ pub struct Measured {
     pub targets: HashMap<String, Cgroup>,
     /// How many containers were asked for that have no cgroup on this kernel.
     pub elsewhere: usize,
+    /// Whether /proc hides other users' processes from who measured: what is missing may be here all the same.
+    pub is_hidden: bool,
     /// Disks for data beside the system's own.
     pub disks: Vec<String>,
 }
@@ -42,6 +44,22 @@ impl Measured {
     #[must_use]
     pub fn swap_at(&self, path: &str) -> Option<&ActiveSwap> {
         self.swaps.iter().find(|swap| swap.path == path)
+    }
+
+    /// Why none of these containers has a cgroup here, where it is so, with the way out: for a person.
+    #[must_use]
+    pub fn why_unseen(&self, asked: usize) -> Option<(&'static str, &'static str)> {
+        (asked > 0 && self.elsewhere == asked).then_some(if self.is_hidden {
+            (
+                "/proc hides the engine's containers from this user (hidepid)",
+                "run makeroom as root, or have them shown to you: `sudo mount -o remount,hidepid=0 /proc`",
+            )
+        } else {
+            (
+                "the engine's containers are not on this machine's kernel (a forwarded socket?)",
+                "name a way into it with --vm-shell \"COMMAND\"",
+            )
+        })
     }
 
     /// The memory of all these targets; `None` where one is not known.
@@ -72,6 +90,7 @@ pub fn read(output: &str) -> Measured {
         zram_bytes: text("mm_stat").lines().filter_map(|line| line.split_ascii_whitespace().nth(2)?.parse::<u64>().ok()).sum(),
         targets: text("targets").lines().filter_map(target).collect(),
         elsewhere: text("targets").lines().filter(|line| line.split(' ').nth(2) == Some("-")).count(),
+        is_hidden: text("targets").lines().any(|line| line == "hidden"),
         disks: text("disks").lines().filter(|line| line.starts_with('/')).map(memory::unescape).collect(),
     }
 }
@@ -178,6 +197,25 @@ mod tests {
         assert!(!read.targets.contains_key("d"), "its cgroup is elsewhere");
         assert_eq!(read.sum_bytes(["a", "b"]), Some(12288));
         assert_eq!(read.sum_bytes(["a", "d"]), None);
+    }
+
+    #[test]
+    fn what_proc_hides_is_told_from_what_is_on_another_kernel() {
+        let unseen = "==> targets <==\ntarget d - - - - - - -\n";
+        let hidden = format!("{MEMINFO}{}", unseen.replace("target d", "hidden\ntarget d"));
+        let seen = format!("{MEMINFO}==> targets <==\ntarget a 1 4096 0 7 - 60 /x\n");
+        for (output, asked, expected) in [
+            (hidden.clone(), 1, Some("hidepid")),
+            (format!("{MEMINFO}{unseen}"), 1, Some("forwarded socket")),
+            (format!("{MEMINFO}{unseen}"), 2, None),
+            (seen, 1, None),
+            (MEMINFO.to_owned(), 0, None),
+        ] {
+            let why = read(&output).why_unseen(asked).map(|(why, _)| why);
+            assert_eq!(why.is_some(), expected.is_some(), "{output}");
+            assert!(why.unwrap_or_default().contains(expected.unwrap_or_default()), "{why:?}");
+        }
+        assert!(read(&hidden).targets.is_empty());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::{
     record::HeldTarget,
-    target::{Activity, Inspected, Method},
+    target::{Activity, Inspected, Method, is_same_start},
 };
 
 /// What to do with a chosen container.
@@ -27,7 +27,7 @@ pub enum Claim {
 #[must_use]
 pub fn claim(now: &Inspected, own: Option<&HeldTarget>, other: Option<&HeldTarget>, is_awaited: bool) -> Claim {
     let is_as_left = |held: &HeldTarget| {
-        held.target.started_at == now.started_at
+        is_same_start(&held.target.started_at, &now.started_at)
             && match held.method {
                 Method::Pause => now.activity == Activity::Paused,
                 Method::Stop => now.activity == Activity::Stopped,
@@ -105,6 +105,14 @@ mod tests {
             assert_eq!(claim(&now, own, other, false), expected, "{activity:?}, own {own:?}, other {other:?}");
             let is_left = own.is_none() && expected == Take;
             assert_eq!(claim(&now, own, other, true), if is_left { Claim::Awaited } else { expected }, "{activity:?}, awaited");
+            // An engine that does not say when it was started: what is as it was left is held still.
+            let silent = Inspected { started_at: String::new(), ..now };
+            let expected = match (activity, own, other) {
+                (Paused, Some(held), _) if held.method == Method::Pause => Ours(held.method),
+                (Paused, None, Some(held)) if held.method == Method::Pause => Join(held.method),
+                _ => expected,
+            };
+            assert_eq!(claim(&silent, own, other, false), expected, "silent: {activity:?}, own {own:?}, other {other:?}");
         }
     }
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     record::{HeldTarget, LeaseState, Stage, Target},
-    target::{Activity, Inspected, Method},
+    target::{Activity, Inspected, Method, is_same_start},
 };
 
 /// What somebody else did to a target. Its words are values of the report's JSON.
@@ -80,7 +80,7 @@ impl Happening {
 #[must_use]
 pub fn deed(held: &HeldTarget, now: Option<&Inspected>) -> Option<Deed> {
     let Some(now) = now else { return Some(Deed::Removed) };
-    if now.started_at != held.target.started_at {
+    if !is_same_start(&held.target.started_at, &now.started_at) {
         return Some(Deed::Started);
     }
     // One that runs may be about to be paused by a call of ours that comes late.
@@ -153,6 +153,9 @@ mod tests {
             (Method::Pause, Held, Running, "t2", Some(Started)),
             (Method::Pause, Held, Stopped, "t2", Some(Started)),
             (Method::Pause, Held, Paused, "t2", Some(Started)),
+            // What the engine does not say is not another start.
+            (Method::Pause, Held, Paused, "", None),
+            (Method::Stop, Held, Stopped, "0001-01-01T00:00:00Z", None),
             (Method::Pause, Intended, Running, "t1", None),
             (Method::Pause, Unknown, Running, "t1", None),
             (Method::Pause, Unknown, Running, "t2", Some(Started)),

@@ -8,6 +8,7 @@ pub mod call;
 pub mod cgroup;
 pub mod claim;
 pub mod exit;
+pub mod few;
 pub mod guard;
 pub mod hand;
 pub mod health;

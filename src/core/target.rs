@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{probe::Probe, selector::Selector, swarm, values::MethodWish};
+use super::{probe::Probe, selector::Selector, swarm, text, values::MethodWish};
 
 /// Compose's label with what a service depends on: `service:condition:restart,…`.
 pub const COMPOSE_DEPENDS_ON: &str = "com.docker.compose.depends_on";
@@ -57,12 +57,52 @@ impl Listed {
     }
 }
 
+/// What an engine lists.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// The containers, in its order.
+    pub containers: Vec<Listed>,
+    /// What it lists beside them and cannot be read: a name, where there is one.
+    pub unreadable: Vec<Option<String>>,
+}
+
+impl Listing {
+    /// What a person has to know of it.
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
+        let known: Vec<&str> = self.unreadable.iter().flatten().map(String::as_str).collect();
+        let names = if known.is_empty() { String::new() } else { format!(": {}", text::names(known, 5)) };
+        let (count, these) = match self.unreadable.len() {
+            0 => return None,
+            1 => ("1 container".to_owned(), "it is"),
+            count => (text::count(count, "container"), "they are"),
+        };
+        Some(format!("the engine lists {count} without an id, and {these} left alone{names}"))
+    }
+}
+
+/// The engine's word for a container that was never started: the zero of its clock (Go, `time.Time`).
+const NEVER: &str = "0001-01-01T00:00:00";
+
+/// Whether an engine has said at all when a container was started.
+#[must_use]
+pub fn is_known_start(started_at: &str) -> bool {
+    !started_at.is_empty() && !started_at.starts_with(NEVER)
+}
+
+/// Whether these two are, as far as is known, one incarnation of a container. What the engine does not say is not another
+/// one: what is taken for somebody else's is never put back.
+#[must_use]
+pub fn is_same_start(held: &str, now: &str) -> bool {
+    held == now || !is_known_start(held) || !is_known_start(now)
+}
+
 /// A container as the engine's inspection has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inspected {
     /// What it was doing at that moment.
     pub activity: Activity,
-    /// When it was last started, in the engine's own words: compared, never computed with.
+    /// When it was last started, in the engine's own words: compared with [`is_same_start`], never computed with.
     pub started_at: String,
     /// Its first process on the engine's kernel; 0 where it has none.
     pub pid: i32,
@@ -85,6 +125,8 @@ pub struct Choice {
     pub chosen: Vec<usize>,
     /// Selectors of `--pause` that match no container at all.
     pub unmatched: Vec<String>,
+    /// Those of which `--keep` leaves nothing.
+    pub kept: Vec<String>,
 }
 
 /// Applies `--pause` and `--keep` to a list; what is kept wins.
@@ -92,13 +134,18 @@ pub struct Choice {
 pub fn choose(listed: &[Listed], pause: &[Selector], keep: &[Selector]) -> Choice {
     let matches = |selector: &Selector, container: &Listed| selector.matches(&container.names, &container.labels);
     let any = |selectors: &[Selector], container: &Listed| selectors.iter().any(|selector| matches(selector, container));
-    Choice {
-        chosen: (0..listed.len()).filter(|&index| any(pause, &listed[index]) && !any(keep, &listed[index])).collect(),
-        unmatched: (pause.iter())
-            .filter(|selector| !listed.iter().any(|container| matches(selector, container)))
-            .map(ToString::to_string)
-            .collect(),
+    let kept: Vec<bool> = listed.iter().map(|container| any(keep, container)).collect();
+    let chosen = (0..listed.len()).filter(|&index| !kept[index] && any(pause, &listed[index])).collect();
+    let mut choice = Choice { chosen, ..Choice::default() };
+    for selector in pause {
+        let mut meant = (0..listed.len()).filter(|&index| matches(selector, &listed[index])).peekable();
+        if meant.peek().is_none() {
+            choice.unmatched.push(selector.to_string());
+        } else if meant.all(|index| kept[index]) {
+            choice.kept.push(selector.to_string());
+        }
     }
+    choice
 }
 
 /// How a target makes room.
@@ -116,7 +163,7 @@ pub enum Method {
 pub struct MethodFacts {
     /// `--method`.
     pub wish: MethodWish,
-    /// `--no-reclaim`: pausing is all that is wanted.
+    /// `--no-reclaim`.
     pub no_reclaim: bool,
     /// Free swap in bytes.
     pub swap_free_bytes: u64,
@@ -131,12 +178,14 @@ pub const WORTH_STOPPING_BYTES: u64 = 8 << 20;
 /// The method for one target.
 #[must_use]
 pub fn method(facts: MethodFacts, target_bytes: Option<u64>, comes_back: bool) -> Method {
-    if !comes_back || facts.no_reclaim {
+    if !comes_back {
         return Method::Pause;
     }
     let stop = match facts.wish {
         MethodWish::Pause => false,
         MethodWish::Stop => true,
+        // Pausing is all that is wanted.
+        MethodWish::Auto if facts.no_reclaim => false,
         MethodWish::Auto => {
             // What cannot be measured is not a reason to end a service.
             facts.targets_bytes.is_some_and(|bytes| bytes > facts.swap_free_bytes)
@@ -150,8 +199,21 @@ pub fn method(facts: MethodFacts, target_bytes: Option<u64>, comes_back: bool) -
 /// says so of its service's id, the service can be scaled to 0 and back.
 #[must_use]
 pub fn comes_back(listed: &Listed, now: &Inspected, scalable: impl Fn(&str) -> bool) -> bool {
-    let is_replaced = listed.labels.contains_key(swarm::TASK) && !swarm::service_of(listed).is_some_and(scalable);
-    !now.auto_remove && !listed.labels.contains_key(SYSTEMD_UNIT) && !is_replaced
+    why_never_stopped(listed, now, scalable).is_none()
+}
+
+/// Why it cannot; in the words for a person who wanted it stopped.
+#[must_use]
+pub fn why_never_stopped(listed: &Listed, now: &Inspected, scalable: impl Fn(&str) -> bool) -> Option<&'static str> {
+    if now.auto_remove {
+        Some("the engine removes it when it ends (--rm)")
+    } else if listed.labels.contains_key(SYSTEMD_UNIT) {
+        Some("its systemd unit would end with it, or start another one")
+    } else if listed.labels.contains_key(swarm::TASK) && !swarm::service_of(listed).is_some_and(scalable) {
+        Some("Swarm would start another one in its place")
+    } else {
+        None
+    }
 }
 
 #[cfg(test)]
@@ -170,7 +232,24 @@ mod tests {
     fn keep_wins_over_pause_and_what_matches_nothing_is_named() {
         let all = [listed("mon-a"), listed("mon-b"), listed("web")];
         let choice = choose(&all, &selectors(&["mon-*", "absent", "web"]), &selectors(&["mon-b", "re:^w"]));
-        assert_eq!(choice, Choice { chosen: vec![0], unmatched: vec!["absent".to_owned()] });
+        assert_eq!(choice, Choice { chosen: vec![0], unmatched: vec!["absent".to_owned()], kept: vec!["web".to_owned()] });
+    }
+
+    #[test]
+    fn only_two_starts_that_are_known_and_differ_are_two_incarnations() {
+        let (never, first, second) = ("0001-01-01T00:00:00Z", "2026-01-01T00:00:00.1Z", "2026-01-01T00:00:00.2Z");
+        for (held, now, expected) in [
+            (first, first, true),
+            (first, second, false),
+            (first, "", true),
+            ("", first, true),
+            (first, never, true),
+            (never, second, true),
+            ("", "", true),
+        ] {
+            assert_eq!(is_same_start(held, now), expected, "{held:?} and {now:?}");
+        }
+        assert!(is_known_start(first) && !is_known_start("") && !is_known_start(never));
     }
 
     #[test]
@@ -199,6 +278,7 @@ mod tests {
             (short, None, true, Pause, "its memory is not known"),
             (MethodFacts { targets_bytes: None, ..auto }, Some(50 * MIB), true, Pause, "nothing is known"),
             (MethodFacts { no_reclaim: true, ..short }, Some(50 * MIB), true, Pause, "pause only"),
+            (MethodFacts { wish: MethodWish::Stop, no_reclaim: true, ..short }, Some(50 * MIB), true, Stop, "asked for by name"),
             (MethodFacts { wish: MethodWish::Pause, ..short }, Some(50 * MIB), true, Pause, "asked for"),
             (MethodFacts { wish: MethodWish::Stop, ..auto }, Some(0), true, Stop, "asked for"),
             (MethodFacts { wish: MethodWish::Stop, ..auto }, Some(50 * MIB), false, Pause, "never stopped"),

@@ -5,20 +5,19 @@ use std::{fmt, future::Future, io, path::Path, time::Duration};
 
 use bollard::{
     ClientVersion, Docker,
-    models::{ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary, ContainerSummaryStateEnum, Health, HealthStatusEnum},
-    query_parameters::{InspectContainerOptions, ListContainersOptions, StartContainerOptions, StopContainerOptionsBuilder},
+    query_parameters::{StartContainerOptions, StopContainerOptionsBuilder},
 };
-use serde::de::DeserializeOwned;
-use serde_json::Value;
 
 use super::{
     endpoint::Endpoint,
     ping::{self, ApiVersion},
+    raw,
+    read::{self, Inspection},
+    transport::{self, Place, TooLarge},
 };
 use crate::core::{
     address::Address,
-    log_driver, probe,
-    target::{Activity, Inspected, Listed},
+    target::{Inspected, Listing},
     text,
 };
 
@@ -30,8 +29,6 @@ pub const PAUSE: Duration = Duration::from_secs(10);
 const START: Duration = Duration::from_secs(30);
 /// What the engine adds to the time a container is given to stop.
 pub const STOP_MARGIN: Duration = Duration::from_secs(15);
-/// The engine's own default for a container without a stop timeout (moby, `container.DefaultStopTimeout`).
-const DEFAULT_STOP: Duration = Duration::from_secs(10);
 
 /// A connection to one engine.
 #[derive(Clone)]
@@ -54,6 +51,10 @@ pub enum EngineError {
     Lost { cause: String },
     #[error("the engine at {url} does not know it, and the journal does not tell of another one")]
     Unknown { url: String },
+    #[error("the engine's answer is refused: it is larger than {} MiB", transport::LARGEST_ANSWER_BYTES >> 20)]
+    TooLarge,
+    #[error("the engine's answer makes no sense: {why}")]
+    Unclear { why: String },
     #[error("the container is being removed")]
     Removing,
     #[error("the engine says that it is done, and nothing has changed")]
@@ -67,6 +68,10 @@ pub enum EngineError {
 }
 
 impl EngineError {
+    fn unclear(why: impl AsRef<str>) -> Self {
+        Self::Unclear { why: text::printable(why.as_ref()) }
+    }
+
     /// There is no such container, or there is none any more that could be made to run.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
@@ -102,7 +107,10 @@ impl EngineError {
     #[must_use]
     pub fn is_outcome_unknown(&self) -> bool {
         // A 5xx can come from a runtime that failed half-way.
-        matches!(self, Self::Silent { .. } | Self::Lost { .. } | Self::TasksStay { .. } | Self::Refused { status: 500.., .. })
+        matches!(
+            self,
+            Self::Silent { .. } | Self::Lost { .. } | Self::TooLarge | Self::TasksStay { .. } | Self::Refused { status: 500.., .. }
+        )
     }
 
     /// What a person can do about it, where that is known.
@@ -150,11 +158,9 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError`].
-    pub async fn list(&self) -> Result<Vec<Listed>, EngineError> {
-        let options = ListContainersOptions { all: true, ..ListContainersOptions::default() };
-        let asking = async { with_podmans_states(self.docker.list_containers(Some(options)).await) };
-        let listed = bounded(QUESTION, asking).await?;
-        Ok(listed.into_iter().filter_map(of_summary).collect())
+    pub async fn list(&self) -> Result<Listing, EngineError> {
+        let answer = bounded(QUESTION, raw::get(&self.docker, "/containers/json?all=true".to_owned())).await?;
+        read::list(&answer).map_err(EngineError::unclear)
     }
 
     /// One container as it is now.
@@ -162,9 +168,14 @@ impl Engine {
     /// # Errors
     /// [`EngineError`]; [`EngineError::is_not_found`] where there is none with this id, or none any more.
     pub async fn inspect(&self, id: &str) -> Result<Inspected, EngineError> {
-        let asking = async { with_podmans_states(self.docker.inspect_container(id, None::<InspectContainerOptions>).await) };
-        let answer = bounded(QUESTION, asking).await?;
-        if is_being_removed(&answer) { Err(EngineError::Removing) } else { Ok(of_inspection(&answer)) }
+        match read::inspection(&self.inspection(id).await?, id).map_err(EngineError::unclear)? {
+            Inspection::Of(now) => Ok(now),
+            Inspection::Removing => Err(EngineError::Removing),
+        }
+    }
+
+    async fn inspection(&self, id: &str) -> Result<Vec<u8>, EngineError> {
+        bounded(QUESTION, raw::get(&self.docker, format!("/containers/{}/json", raw::quoted(id)))).await
     }
 
     /// Freezes a running container. 409 where it is paused, stopped or restarting. Takes as long as the engine does:
@@ -214,7 +225,13 @@ async fn through_socket(socket: &Path) -> io::Result<Docker> {
     let known = ApiVersion { major: newest.major_version, minor: newest.minor_version };
     let spoken = ping::api_version(socket, known).await?;
     let version = ClientVersion { major_version: spoken.major, minor_version: spoken.minor };
-    Docker::connect_with_unix(&socket.to_string_lossy(), NO_LIMIT, &version).map_err(io::Error::other)
+    over(Place::Unix(socket.to_owned()), &version).map_err(io::Error::other)
+}
+
+/// Over a connection for each request. The address is what bollard makes paths of, and nobody's.
+fn over(place: Place, version: &ClientVersion) -> Result<Docker, bollard::errors::Error> {
+    let ask = move |request| transport::ask(place.clone(), request);
+    Docker::connect_with_custom_transport(ask, Some("http://engine"), NO_LIMIT, version)
 }
 
 async fn through_tcp(endpoint: &Endpoint) -> io::Result<Docker> {
@@ -224,7 +241,10 @@ async fn through_tcp(endpoint: &Endpoint) -> io::Result<Docker> {
             let file = |name| dir.join(name);
             Docker::connect_with_ssl(&url, &file("key.pem"), &file("cert.pem"), &file("ca.pem"), NO_LIMIT, version)
         }
-        None => Docker::connect_with_http(&url, NO_LIMIT, version),
+        None => match &endpoint.address {
+            Address::Tcp { host, port, .. } => over(Place::Tcp { host: host.clone(), port: *port }, version),
+            Address::Unix(_) | Address::Ssh { .. } => return Err(io::Error::other("it is not reached over TCP")),
+        },
     };
     let docker = docker.map_err(|error| io::Error::other(innermost(&error)))?;
     match tokio::time::timeout(QUESTION, docker.negotiate_version()).await {
@@ -246,30 +266,9 @@ pub(super) fn refusal(error: bollard::errors::Error) -> EngineError {
         bollard::errors::Error::DockerResponseServerError { status_code, message } => {
             EngineError::Refused { status: status_code, message: text::printable(message.trim()) }
         }
+        error if TooLarge::is_cause_of(&error) => EngineError::TooLarge,
         error => EngineError::Lost { cause: text::printable(&innermost(&error)) },
     }
-}
-
-/// Podman's states that docker does not have, and docker's words for them (podman, `libpod/define/containerstate.go`).
-const PODMANS_STATES: [(&str, &str); 4] =
-    [("stopped", "exited"), ("initialized", "created"), ("configured", "created"), ("unknown", "exited")];
-
-/// bollard knows docker's states alone, and reads nothing of a list in which one container is in another.
-fn with_podmans_states<T: DeserializeOwned>(answer: Result<T, bollard::errors::Error>) -> Result<T, bollard::errors::Error> {
-    answer.or_else(|error| {
-        let bollard::errors::Error::JsonDataError { contents, .. } = &error else { return Err(error) };
-        let Ok(mut json) = serde_json::from_str::<Value>(contents) else { return Err(error) };
-        let states = match &mut json {
-            Value::Array(listed) => listed.iter_mut().filter_map(|container| container.get_mut("State")).collect(),
-            inspected => Vec::from_iter(inspected.pointer_mut("/State/Status")),
-        };
-        for state in states {
-            if let Some((_, docker)) = PODMANS_STATES.iter().find(|(podman, _)| state == podman) {
-                *state = Value::from(*docker);
-            }
-        }
-        serde_json::from_value(json).map_err(|_| error)
-    })
 }
 
 /// The last cause says what happened; what wraps it says only that something did.
@@ -280,77 +279,4 @@ fn innermost(error: &dyn std::error::Error) -> String {
     }
     // An engine's own message can end with a line's end.
     cause.to_string().trim().replace('\n', " ")
-}
-
-fn of_summary(summary: ContainerSummary) -> Option<Listed> {
-    use ContainerSummaryStateEnum as State;
-    let names = summary.names.unwrap_or_default();
-    Some(Listed {
-        id: summary.id?,
-        names: names.iter().map(|name| name.trim_start_matches('/').to_owned()).collect(),
-        labels: summary.labels.unwrap_or_default(),
-        activity: match summary.state {
-            Some(State::RUNNING) => Activity::Running,
-            Some(State::PAUSED) => Activity::Paused,
-            Some(State::RESTARTING) => Activity::Restarting,
-            _ => Activity::Stopped,
-        },
-        ports: summary.ports.unwrap_or_default().iter().filter_map(|port| port.public_port).collect(),
-    })
-}
-
-/// A removal that an engine died over is never finished, and what it leaves is `dead` for good: nobody can start it
-/// (moby, `daemon/start.go`: "marked for removal").
-fn is_being_removed(answer: &ContainerInspectResponse) -> bool {
-    use ContainerStateStatusEnum as Status;
-    matches!(answer.state.as_ref().and_then(|state| state.status), Some(Status::REMOVING | Status::DEAD))
-}
-
-/// An engine that is paused a container for stops asking and calls that `unhealthy`, until it has asked again after
-/// (moby, `container/health.go`, `CloseMonitorChannel`): what was content when it was last asked is healthy.
-fn is_healthy(health: &Health) -> bool {
-    let was_content = || health.log.iter().flatten().next_back().is_some_and(|last| last.exit_code == Some(0));
-    match health.status {
-        Some(HealthStatusEnum::HEALTHY) => true,
-        Some(HealthStatusEnum::UNHEALTHY) => health.failing_streak == Some(0) && was_content(),
-        _ => false,
-    }
-}
-
-/// How long a container is given to stop that has this timeout of its own, in seconds: a negative one means for ever.
-fn stop_patience(own: Option<i64>) -> Option<Duration> {
-    own.map_or(Some(DEFAULT_STOP), |seconds| u64::try_from(seconds).ok().map(Duration::from_secs))
-}
-
-fn of_inspection(answer: &ContainerInspectResponse) -> Inspected {
-    let state = answer.state.as_ref();
-    let is = |flag: fn(&bollard::models::ContainerState) -> Option<bool>| state.and_then(flag).unwrap_or(false);
-    // While paused, `running` is true as well; while restarting, `running` can be either.
-    let activity = if is(|state| state.paused) {
-        Activity::Paused
-    } else if is(|state| state.restarting) {
-        Activity::Restarting
-    } else if is(|state| state.running) {
-        Activity::Running
-    } else {
-        Activity::Stopped
-    };
-    let shell = answer.config.as_ref().and_then(|config| config.shell.as_deref()).unwrap_or_default();
-    Inspected {
-        activity,
-        started_at: state.and_then(|state| state.started_at.clone()).unwrap_or_default(),
-        pid: state.and_then(|state| state.pid).and_then(|pid| i32::try_from(pid).ok()).unwrap_or(0),
-        stop_patience: stop_patience(answer.config.as_ref().and_then(|config| config.stop_timeout)),
-        auto_remove: answer.host_config.as_ref().and_then(|config| config.auto_remove).unwrap_or(false),
-        log_port: answer.host_config.as_ref().and_then(|config| config.log_config.as_ref()).and_then(|log| {
-            let options = log.config.iter().flatten().map(|(key, value)| (key.as_str(), value.as_str()));
-            log_driver::port(log.typ.as_deref().unwrap_or_default(), options)
-        }),
-        is_healthy: state.and_then(|state| state.health.as_ref()).is_some_and(is_healthy),
-        probe: answer
-            .config
-            .as_ref()
-            .and_then(|config| config.healthcheck.as_ref())
-            .and_then(|check| probe::probe(check.test.as_deref().unwrap_or_default(), shell, check.timeout)),
-    }
 }

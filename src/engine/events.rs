@@ -1,18 +1,20 @@
 //! Owns following the engine's events about containers: one connection, on which the engine says what
 //! happens when it happens. Runs in the keeper.
 
-use std::{collections::HashMap, fmt, pin::Pin};
+use std::fmt;
 
-use bollard::{models::EventMessage, query_parameters::EventsOptions};
-use futures_util::{Stream, StreamExt as _};
 use jiff::Timestamp;
+use serde_json::{Value, json};
 
-use super::client::{Engine, EngineError, refusal};
+use super::{
+    client::{Engine, EngineError, refusal},
+    raw::{self, Lines},
+};
 use crate::core::hand::Happening;
 
 /// What the engine tells as it happens.
 pub struct Events {
-    stream: Pin<Box<dyn Stream<Item = Result<EventMessage, bollard::errors::Error>>>>,
+    lines: Lines,
 }
 
 impl fmt::Debug for Events {
@@ -27,12 +29,9 @@ impl Engine {
     /// is asked for.
     #[must_use]
     pub fn events(&self, since: Timestamp, actions: &[&str]) -> Events {
-        let only = |key: &str, values: &[&str]| (key.to_owned(), values.iter().map(ToString::to_string).collect());
-        let filters = HashMap::from([only("type", &["container"]), only("event", actions)]);
+        let filters = json!({ "type": ["container"], "event": actions }).to_string();
         let since = format!("{}.{:09}", since.as_second(), since.subsec_nanosecond());
-        let docker = self.docker.clone();
-        let options = EventsOptions { since: Some(since), until: None, filters: Some(filters) };
-        Events { stream: Box::pin(docker.events(Some(options))) }
+        Events { lines: Lines::new(&self.docker, format!("/events?since={since}&filters={}", raw::quoted(&filters))) }
     }
 }
 
@@ -43,9 +42,9 @@ impl Events {
     /// [`EngineError`] when there will be no other; [`EngineError::Refused`] where the engine tells none at all.
     pub async fn next(&mut self) -> Result<Happening, EngineError> {
         loop {
-            match self.stream.next().await {
-                Some(Ok(event)) => {
-                    if let Some(happening) = happening(event) {
+            match self.lines.next().await {
+                Some(Ok(line)) => {
+                    if let Some(happening) = happening(&line) {
                         return Ok(happening);
                     }
                 }
@@ -56,7 +55,10 @@ impl Events {
     }
 }
 
-fn happening(event: EventMessage) -> Option<Happening> {
-    let actor = event.actor?;
-    Some(Happening { action: event.action?, id: actor.id?, name: actor.attributes.and_then(|mut attributes| attributes.remove("name")) })
+/// One that cannot be read is only a look less.
+fn happening(line: &[u8]) -> Option<Happening> {
+    let event: Value = serde_json::from_slice(line).ok()?;
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    let actor = &event["Actor"];
+    Some(Happening { action: text(&event["Action"])?, id: text(&actor["ID"])?, name: text(&actor["Attributes"]["name"]) })
 }

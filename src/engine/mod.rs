@@ -6,4 +6,7 @@ pub mod endpoint;
 pub mod events;
 pub mod ping;
 mod probe;
+mod raw;
+mod read;
 mod swarm;
+mod transport;

@@ -4,9 +4,11 @@
 use std::time::{Duration, Instant};
 
 use bollard::{Docker, models::ServiceSpec, query_parameters::UpdateServiceOptionsBuilder};
-use futures_util::TryStreamExt as _;
 
-use super::client::{Engine, EngineError, QUESTION, STOP_MARGIN, bounded};
+use super::{
+    client::{Engine, EngineError, QUESTION, STOP_MARGIN, bounded},
+    raw,
+};
 use crate::core::swarm::{Scaled, Service};
 
 /// Between two looks whether the tasks are gone.
@@ -20,7 +22,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError`]; [`EngineError::is_not_found`] where there is none, 503 where this engine manages no swarm.
     pub async fn service(&self, id: &str) -> Result<Service, EngineError> {
-        let answer = bounded(QUESTION, get(&self.docker, format!("/services/{id}"))).await?;
+        let answer = bounded(QUESTION, raw::get(&self.docker, format!("/services/{id}"))).await?;
         // The engine finds one by its name as well, which is not asked for.
         let read = serde_json::from_slice(&answer).ok().and_then(Service::of).filter(|service| service.id == id);
         read.ok_or_else(|| EngineError::Lost { cause: "it does not describe this service".to_owned() })
@@ -82,19 +84,6 @@ impl Engine {
             Err(error) => Err(error),
         }
     }
-}
-
-/// The answer as it came. bollard has one call that does not read what it gets, a container's export; its request is
-/// turned into this one.
-async fn get(docker: &Docker, path: String) -> Result<Vec<u8>, bollard::errors::Error> {
-    let docker = docker.clone().with_request_modifier(move |mut request| {
-        let uri = request.uri().to_string().replace("/containers/_/export", &path);
-        if let Ok(uri) = uri.parse() {
-            *request.uri_mut() = uri;
-        }
-        request
-    });
-    docker.export_container("_").try_fold(Vec::new(), async |answer, piece| Ok([answer, piece.to_vec()].concat())).await
 }
 
 /// A connection that sends this in the place of what bollard would.

@@ -4,8 +4,10 @@
 
 pub mod container;
 pub mod findings;
+pub mod held_mark;
 pub mod kept_swap;
 pub mod kernel;
+pub mod limits;
 pub mod offspring;
 pub mod process;
 pub mod reclaim;

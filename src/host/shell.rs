@@ -22,6 +22,7 @@ use tokio::{
 mod stay;
 
 use self::stay::Stay;
+use super::limits;
 use crate::core::{route::Route, text};
 
 const MARKER: &str = "makeroom-step-output";
@@ -218,6 +219,7 @@ impl Shell {
         };
         command.args(arguments).current_dir("/").process_group(0);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        limits::give_back_to(&mut command);
         Ok(command)
     }
 
@@ -323,6 +325,7 @@ async fn find_root() -> Option<Root> {
     }
     let mut check = Command::new("sudo");
     check.args(["-k", "-n", "true"]).current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    limits::give_back_to(&mut check);
     let status = tokio::time::timeout(SUDO_CHECK, check.kill_on_drop(true).status()).await.ok()?.ok()?;
     status.success().then_some(Root::Sudo)
 }

@@ -18,6 +18,7 @@ use tokio::{
     process::{Child, Command},
 };
 
+use super::limits;
 use crate::core::{text, way::Prefix};
 
 /// A connection that is not made within this is not going to be.
@@ -109,6 +110,7 @@ impl Tunnel {
         let prefix = self.with_options(&options);
         let mut command = Command::new(&prefix.words[0]);
         command.args(&prefix.words[1..]).arg("cat > /dev/null").current_dir("/").kill_on_drop(true);
+        limits::give_back_to(&mut command);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().map_err(TunnelError::Spawn)?;
         let begun = Instant::now();
         while begun.elapsed() < PATIENCE {

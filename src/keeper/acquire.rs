@@ -12,13 +12,14 @@ use super::{
     cancel::Cancel,
     reach::Reach,
     recover::{Effort, recover},
-    restore::AT_ONCE,
+    restore::at_once,
     services::{scaled, with_scaled},
     take::Taken,
 };
 use crate::{
     core::{
         cgroup::Measured,
+        few::Few,
         memory::meminfo,
         record::{Opened, Record, Target, VERSION},
         route::Route,
@@ -157,8 +158,26 @@ impl Acquirer<'_> {
         (self.tell)(FromKeeper::Note(note));
     }
 
+    /// One of a kind of which there can be thousands; [`Self::note_rest`] ends them.
+    pub(super) fn note_few(&self, few: &mut Few, note: Note) {
+        if few.may() {
+            self.note(note);
+        }
+    }
+
+    pub(super) fn note_rest(&self, few: &Few, level: Level) {
+        if let Some(text) = few.rest() {
+            self.note(Note::new(level, text));
+        }
+    }
+
     pub(super) fn shortfall(&self, text: String, hint: Option<String>) {
         self.note(Note { level: Level::Shortfall, text, hint });
+    }
+
+    /// The same for one of a kind, as [`Self::note_few`].
+    pub(super) fn shortfall_few(&self, few: &mut Few, text: String, hint: Option<String>) {
+        self.note_few(few, Note { level: Level::Shortfall, text, hint });
     }
 
     /// An outcome that cannot be written changes nothing: restoring looks at what is.
@@ -172,11 +191,12 @@ impl Acquirer<'_> {
     /// said, where that cannot be had.
     async fn others(&self) -> Option<(Leases, StateLock)> {
         let (leases, lock) = self.look_at_leases().await?;
+        let mut few = Few::default();
         for error in &leases.unreadable {
-            self.note(
-                Note::new(Level::Warning, format!("{error}; it is left alone")).hint("`makeroom status` shows what it may still hold"),
-            );
+            let note = Note::new(Level::Warning, format!("{error}; it is left alone"));
+            self.note_few(&mut few, note.hint("`makeroom status` shows what it may still hold"));
         }
+        self.note_rest(&few, Level::Warning);
         if leases.dead.is_empty() {
             return Some((leases, lock));
         }
@@ -281,7 +301,11 @@ impl Acquirer<'_> {
         }
         let found = async {
             let engine = self.reach.engine().await?;
-            let listed = with_scaled(&engine, engine.list().await?, scaled).await;
+            let listing = engine.list().await?;
+            if let Some(text) = listing.warning() {
+                self.note(Note::new(Level::Warning, text));
+            }
+            let listed = with_scaled(&engine, listing.containers, scaled).await;
             Ok::<_, EngineError>((engine, listed))
         };
         let (engine, listed) =
@@ -317,11 +341,29 @@ impl Acquirer<'_> {
         }
         let running = found.map_or(&[][..], |found| &found.running);
         match self.cancel.or(reclaim::look(&self.reach.shell, running)).await? {
-            Ok(measured) if !running.is_empty() && measured.elsewhere == running.len() => {
-                no_way("the engine's containers are not on this machine's kernel (a forwarded socket?)");
+            Ok(measured) if measured.memory.is_none() => {
+                let text = format!(
+                    "the memory{} cannot be read (/proc/meminfo is hidden?): no swap is made and no memory is pushed out",
+                    self.reach.shell.place()
+                );
+                self.shortfall(
+                    text,
+                    Some("run makeroom where /proc is whole (not mounted with subset=pid), or name the host with --vm-shell".to_owned()),
+                );
                 None
             }
-            Ok(measured) => Some(measured),
+            Ok(measured) => match measured.why_unseen(running.len()) {
+                Some((why, _)) if !measured.is_hidden => {
+                    no_way(why);
+                    None
+                }
+                Some((why, hint)) => {
+                    let text = format!("{why}: services are only paused or stopped, no swap is made and no memory is pushed out");
+                    self.shortfall(text, Some(hint.to_owned()));
+                    None
+                }
+                None => Some(measured),
+            },
             Err(error) => {
                 self.shortfall(
                     format!("cannot measure memory: {error}; no swap is made and no memory is pushed out"),
@@ -334,9 +376,17 @@ impl Acquirer<'_> {
 
     fn choose(&self, listed: &[Listed], texts: &[String]) -> Vec<Listed> {
         let choice = choose(listed, &selectors(texts), &selectors(&self.request.keep));
+        let mut few = Few::default();
         for selector in choice.unmatched {
-            self.note(Note::new(Level::Warning, format!("no container matches `{}`", text::printable(&selector))));
+            self.note_few(&mut few, Note::new(Level::Warning, format!("no container matches `{}`", text::printable(&selector))));
         }
+        self.note_rest(&few, Level::Warning);
+        let mut few = Few::default();
+        for selector in choice.kept {
+            let text = format!("--keep leaves nothing of `{}`", text::printable(&selector));
+            self.note_few(&mut few, Note::new(Level::Info, text));
+        }
+        self.note_rest(&few, Level::Info);
         let own = own_container();
         choice.chosen.into_iter().map(|index| listed[index].clone()).filter(|listed| own.as_ref() != Some(&listed.id)).collect()
     }
@@ -361,10 +411,12 @@ impl Acquirer<'_> {
                 }
                 room.available_change_bytes = given.available_change_bytes;
                 room.memory = after.memory.or(room.memory);
+                let mut few = Few::default();
                 for (id, reason) in given.reluctant {
                     let name = text::printable(taken.names.get(&id).unwrap_or(&id));
-                    self.note(Note::new(Level::Warning, format!("`{name}` gave back under half of its memory: {reason}")));
+                    self.note_few(&mut few, Note::new(Level::Warning, format!("`{name}` gave back under half of its memory: {reason}")));
                 }
+                self.note_rest(&few, Level::Warning);
             }
             Err(error) => {
                 let hint = error.hint().map(str::to_owned);
@@ -382,6 +434,6 @@ fn selectors(texts: &[String]) -> Vec<Selector> {
 /// What the first processes of these containers are; one that went away since has none.
 pub(super) async fn pids(engine: &Engine, shown: &[&Listed]) -> Vec<PidAndId> {
     let inspecting = shown.iter().map(|listed| async { Some((engine.inspect(&listed.id).await.ok()?.pid, listed.id.clone())) });
-    let inspected: Vec<_> = stream::iter(inspecting).buffered(AT_ONCE).collect().await;
+    let inspected: Vec<_> = stream::iter(inspecting).buffered(at_once()).collect().await;
     inspected.into_iter().flatten().filter(|(pid, _)| *pid > 0).collect()
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt as _, stream};
 
-use super::restore::{AT_ONCE, Restorer};
+use super::restore::{Restorer, at_once};
 use crate::{
     core::{
         record::Target,
@@ -13,7 +13,7 @@ use crate::{
         wire::{Answer, FromKeeper, Level, Note, Phase},
     },
     engine::client::EngineError,
-    host::{reclaim::PidAndId, warm},
+    host::{limits::calls_at_once, reclaim::PidAndId, warm},
 };
 
 /// Between two questions to a service that does not answer yet: first as quickly as it might, then as a person would.
@@ -36,7 +36,7 @@ impl Restorer<'_> {
         let Some(limit) = self.afterwards.wait_healthy else { return Vec::new() };
         let asked: Vec<&Again> = again.iter().filter(|again| again.target.was_healthy).collect();
         let asking = asked.iter().map(|again| self.await_answer(again, limit));
-        let mut answering = stream::iter(asking).buffer_unordered(WAITED_FOR);
+        let mut answering = stream::iter(asking).buffer_unordered(calls_at_once(WAITED_FOR));
         let mut answers = Vec::with_capacity(asked.len());
         while let Some(answer) = answering.next().await {
             answers.push(answer);
@@ -79,7 +79,7 @@ impl Restorer<'_> {
     async fn read_back(&self, again: &[Again], limit: Duration) -> Result<(), String> {
         let engine = self.reach.engine().await.map_err(|error| error.to_string())?;
         let looking = again.iter().map(|again| async { Some((engine.inspect(&again.target.id).await.ok()?.pid, again.target.id.clone())) });
-        let found: Vec<Option<PidAndId>> = stream::iter(looking).buffered(AT_ONCE).collect().await;
+        let found: Vec<Option<PidAndId>> = stream::iter(looking).buffered(at_once()).collect().await;
         let found: Vec<PidAndId> = found.into_iter().flatten().collect();
         warm::read_back(&self.reach.shell, &found, limit).await.map_err(|error| error.to_string())
     }

@@ -14,7 +14,7 @@ use crate::{
     core::{
         call::Call,
         record::{HeldTarget, Restored},
-        target::{Activity, Inspected, Method},
+        target::{Activity, Inspected, Method, is_same_start},
     },
     engine::client::{Engine, EngineError},
 };
@@ -56,7 +56,7 @@ pub(super) async fn bring_back(engine: &Engine, calls: &Calls, held: &HeldTarget
     let begun = Instant::now();
     loop {
         let Some(now) = look(engine, held).await? else { return Ok(Brought::Back(Restored::Removed)) };
-        if now.started_at != held.target.started_at {
+        if !is_same_start(&held.target.started_at, &now.started_at) {
             return Ok(Brought::Back(Restored::Theirs));
         }
         let (how, open) = match (held.method, now.activity) {
@@ -104,7 +104,7 @@ async fn start(engine: &Engine, held: &HeldTarget) -> Result<Restored, EngineErr
 /// What the engine calls done is looked at: it can have meant another call, or have died since.
 async fn check(engine: &Engine, held: &HeldTarget, before: Activity) -> Result<Restored, EngineError> {
     let now = look(engine, held).await?;
-    let is_as_before = now.is_some_and(|now| now.activity == before && now.started_at == held.target.started_at);
+    let is_as_before = now.is_some_and(|now| now.activity == before && is_same_start(&held.target.started_at, &now.started_at));
     // One that is gone has run again; what became of it since is its own affair.
     if is_as_before { Err(EngineError::NotSeen) } else { Ok(Restored::Done) }
 }

@@ -51,6 +51,7 @@ impl Acquirer<'_> {
             return Some(measured);
         }
         let area = self.area(journal, leases, wished, size_bytes);
+        self.mark_held();
         if let Err(error) = journal.intend(&[Record::AreaMaking { area: area.clone() }]) {
             self.shortfall(format!("no swap is made: {error}"), None);
             return Some(measured);
@@ -94,6 +95,7 @@ impl Acquirer<'_> {
         let shared: Vec<Area> =
             others.filter(|held| !held.removing && measured.swap_at(&held.area.path).is_some()).map(|held| held.area.clone()).collect();
         for area in shared {
+            self.mark_held();
             if !journal.state().areas.contains_key(&area.path)
                 && let Err(error) = journal.announce(&Record::AreaJoined { area })
             {

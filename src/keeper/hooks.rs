@@ -22,12 +22,13 @@ use tokio::{
 use super::Tell;
 use crate::{
     core::{
+        few::Few,
         hook::{Commands, Event, Facts, Whose},
         record::LeaseState,
         text::{printable, span},
         wire::{Back, FromKeeper, Level, Note},
     },
-    host::{kernel::set_oom_score, shell::Step},
+    host::{kernel::set_oom_score, limits::give_back_files, shell::Step},
 };
 
 /// Longer than any annotation takes, and no longer than a person waits for the end of a run.
@@ -58,11 +59,12 @@ impl Hooks {
         let Some(text) = self.commands.of(event) else { return };
         let mut command = Command::new("/bin/sh");
         command.arg("-c").arg(text).envs(facts.variables(event, &self.whose)).stdin(Stdio::null()).process_group(0);
-        // SAFETY: one small write to a file of the kernel's; the keeper has one thread.
+        // SAFETY: one small write to a file of the kernel's, and a limit; the keeper has one thread.
         // The keeper is the last that the kernel kills, and a hook is no part of it.
         unsafe {
             command.pre_exec(|| {
                 set_oom_score("0");
+                give_back_files();
                 Ok(())
             })
         };
@@ -118,9 +120,12 @@ async fn run(name: &str, command: Command) -> Vec<Note> {
         Err(error) => Some(format!("{name} cannot be run: {error}")),
     };
     let said = String::from_utf8_lossy(&said).into_owned();
-    let lines =
-        said.lines().filter(|line| !line.trim().is_empty()).map(|line| Note::new(Level::Info, format!("{name}: {}", printable(line))));
-    lines.chain(failed.map(|failed| Note::new(Level::Warning, failed))).collect()
+    let mut few = Few::default();
+    let lines = said.lines().filter(|line| !line.trim().is_empty() && few.may()).map(|line| format!("{name}: {}", printable(line)));
+    let mut notes: Vec<Note> = lines.map(|line| Note::new(Level::Info, line)).collect();
+    notes.extend(few.rest().map(|rest| Note::new(Level::Info, format!("{name}: {rest}"))));
+    notes.extend(failed.map(|failed| Note::new(Level::Warning, failed)));
+    notes
 }
 
 /// How it ended; `None` where it did not within its time.

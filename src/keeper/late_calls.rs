@@ -74,7 +74,7 @@ impl Restorer<'_> {
     pub async fn wait_for(&self, mut waiting: Waiting) -> Back {
         let mut back = Back::default();
         self.wait_until(values::deadline(Instant::now(), Duration::MAX), &mut waiting, &mut back).await;
-        self.finish(waiting.journal);
+        self.finish(waiting.journal).await;
         back
     }
 

@@ -45,7 +45,7 @@ async fn look(reach: &Reach, request: &Request, taken: &[String]) -> Option<Vec<
             && own.as_ref() != Some(&listed.id)
             && !keep.iter().any(|selector| selector.matches(&listed.names, &listed.labels))
     };
-    let listed = engine.list().await.ok()?;
+    let listed = engine.list().await.ok()?.containers;
     let others: Vec<&Listed> = listed.iter().filter(is_spare).collect();
     let measured = reclaim::look(&reach.shell, &pids(&engine, &others).await).await.ok()?;
     let of = |listed: &&Listed| {

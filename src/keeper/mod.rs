@@ -19,6 +19,7 @@ pub mod late_calls;
 pub mod life;
 mod linger;
 mod look_around;
+pub mod mark;
 mod mouth;
 mod only_enough;
 pub mod orphan;

@@ -7,7 +7,7 @@ use std::{fs, io, os::fd::RawFd};
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, sigprocmask};
 
 pub use crate::host::kernel::JOURNAL_FD;
-use crate::host::kernel::set_oom_score;
+use crate::host::{kernel::set_oom_score, limits::raise_files};
 
 /// The state directory's descriptor: the very one that was checked, whatever its path leads to by now.
 pub const STATE_DIR_FD: RawFd = 4;
@@ -25,6 +25,7 @@ pub fn settle() -> io::Result<()> {
             return Err(io::Error::last_os_error());
         }
     }
+    raise_files();
     std::env::set_current_dir("/")?;
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGCHLD] {

@@ -14,6 +14,7 @@ use super::{
     bring_back::{Brought, bring_back},
     control,
     late_calls::{LateTarget, Waiting},
+    mark::unmark,
     reach::Reach,
 };
 use crate::{
@@ -24,7 +25,10 @@ use crate::{
         wire::{Afterwards, Back, FromKeeper, Level, Note, Phase, SwapBack},
     },
     engine::client::EngineError,
-    host::swap::{self, Removal},
+    host::{
+        limits::calls_at_once,
+        swap::{self, Removal},
+    },
     lease::{
         journal::{Journal, JournalError},
         leases::{Leases, id_of},
@@ -32,8 +36,8 @@ use crate::{
     },
 };
 
-/// Calls to the engine that are under way at once.
-pub const AT_ONCE: usize = 16;
+/// Calls to the engine that are under way at once, where so many files can be open.
+const AT_ONCE: usize = 16;
 /// Between two attempts; an engine that restarts takes seconds.
 pub(super) const RETRY: [Duration; 4] =
     [Duration::from_millis(20), Duration::from_millis(100), Duration::from_millis(400), Duration::from_secs(1)];
@@ -46,6 +50,12 @@ const LATE: Duration = Duration::from_secs(6);
 const LOCK_PATIENCE: Duration = Duration::from_secs(20);
 /// Others wait for the lock meanwhile, and have less patience than [`LOCK_PATIENCE`].
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
+
+/// How many calls to the engine may be under way at once.
+#[must_use]
+pub fn at_once() -> usize {
+    calls_at_once(AT_ONCE)
+}
 
 /// What restoring needs.
 #[derive(Clone, Copy)]
@@ -95,7 +105,7 @@ impl Restorer<'_> {
     pub async fn release(&self, mut journal: Journal) -> (Back, Option<Waiting>) {
         let (own, begun) = (id_of(journal.path()), Instant::now());
         if journal.state().is_empty() {
-            self.finish(journal);
+            self.finish(journal).await;
             return (Back::default(), None);
         }
         let lock = match self.state.lock_later(LOCK_PATIENCE).await {
@@ -126,7 +136,7 @@ impl Restorer<'_> {
         let mut waiting = Waiting { journal, late };
         self.wait_until(deadline, &mut waiting, &mut back).await;
         if waiting.late.is_empty() {
-            self.finish(waiting.journal);
+            self.finish(waiting.journal).await;
             return (back, None);
         }
         (back, Some(waiting))
@@ -208,13 +218,16 @@ impl Restorer<'_> {
         }
     }
 
-    pub(super) fn finish(&self, journal: Journal) {
+    pub(super) async fn finish(&self, journal: Journal) {
         if journal.state().is_empty() {
             // Without its journal a dead keeper's socket is never looked at again.
             let socket = control::remove(self.state.leases(), &id_of(journal.path()));
             self.check(journal.remove());
             if let Err(error) = socket {
                 self.note(Note::new(Level::Detail, format!("a socket is left behind: {error}")));
+            }
+            if let Err(error) = unmark(self.state).await {
+                self.note(Note::new(Level::Detail, format!("the mark for other users stays: {error}")));
             }
         }
     }
@@ -240,7 +253,7 @@ impl Restorer<'_> {
                     (held, result, engine_lost)
                 };
                 let restoring = level.iter().map(|&index| restore(&ours[index]));
-                let mut results = stream::iter(restoring).buffer_unordered(AT_ONCE);
+                let mut results = stream::iter(restoring).buffer_unordered(at_once());
                 while let Some((held, result, engine_lost)) = results.next().await {
                     done += 1;
                     back.engine_lost |= engine_lost;

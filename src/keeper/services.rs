@@ -81,7 +81,7 @@ impl Acquirer<'_> {
         for (id, tasks) in services {
             let is_meant = |listed: &Listed| tasks.iter().any(|task| task.target.id == listed.id);
             let found = match &listed {
-                Ok(listed) => scalable(engine, &id, listed, is_meant).await,
+                Ok(listed) => scalable(engine, &id, &listed.containers, is_meant).await,
                 Err(error) => Err(error.to_string()),
             };
             match found {

@@ -6,18 +6,20 @@ use std::{cell::Cell, collections::HashMap, time::Duration};
 use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
 
-use super::{acquire::Acquirer, restore::AT_ONCE};
+use super::{acquire::Acquirer, restore::at_once};
 use crate::{
     core::{
         call::{Call, awaited},
         cgroup::Measured,
         claim::{Claim, claim},
+        few::Few,
         order,
         record::{Record, Target},
         selector::{COMPOSE_PROJECT, COMPOSE_SERVICE},
         swarm,
-        target::{COMPOSE_DEPENDS_ON, Inspected, Listed, Method, MethodFacts, comes_back, method},
+        target::{Activity, COMPOSE_DEPENDS_ON, Inspected, Listed, Method, MethodFacts, is_known_start, method, why_never_stopped},
         text,
+        values::MethodWish,
         wire::{FromKeeper, Level, Note, Phase, Room, RoomTarget},
     },
     engine::client::{Engine, EngineError, PAUSE, STOP_MARGIN},
@@ -36,7 +38,8 @@ pub(super) struct Candidate {
     pub(super) target: Target,
     pub(super) memory_bytes: Option<u64>,
     pub(super) now: Inspected,
-    pub(super) comes_back: bool,
+    /// It never comes back once it is stopped, and why.
+    why_never_stopped: Option<&'static str>,
     /// The Swarm service that it is a task of.
     pub(super) task_of: Option<String>,
     /// The keeper before this one announced it, and may have sent a call that comes late.
@@ -66,20 +69,21 @@ impl Acquirer<'_> {
         let inspecting = chosen.into_iter().map(|listed| async {
             let now = match swarm::inspected(&listed) {
                 Some(now) => Ok(now),
-                None => engine.inspect(&listed.id).await,
+                None => inspect(engine, &listed.id).await,
             };
             (now, listed)
         });
-        let inspected: Vec<_> = stream::iter(inspecting).buffered(AT_ONCE).collect().await;
+        let inspected: Vec<_> = stream::iter(inspecting).buffered(at_once()).collect().await;
         let (mut taken, at) = (Taken::default(), Timestamp::now());
         let mut candidates = Vec::with_capacity(total);
+        let mut few = Few::default();
         for (now, listed) in inspected {
             let now = match now {
                 Ok(now) => now,
                 // It went away since the list was made.
                 Err(error) if error.is_not_found() => continue,
                 Err(error) => {
-                    self.shortfall(format!("cannot inspect `{}`: {error}", text::printable(listed.name())), None);
+                    self.shortfall_few(&mut few, format!("cannot inspect `{}`: {error}", text::printable(listed.name())), None);
                     continue;
                 }
             };
@@ -94,11 +98,16 @@ impl Acquirer<'_> {
             let held = |method| room_target(&original, memory_bytes, method);
             let late = leases.late_call(&target.id, at);
             match claim(&now, own, other, late.is_some()) {
+                Claim::Take if !is_known_start(&now.started_at) => {
+                    // A journal tells a container from its next incarnation by nothing else.
+                    let text = format!("`{name}` is left alone: the engine does not say when it was started");
+                    self.shortfall_few(&mut few, text, Some("leave it out with --keep".to_owned()));
+                }
                 Claim::Take => {
                     let announced = own.is_some();
-                    let comes_back = comes_back(&listed, &now, |_| true);
+                    let why_never_stopped = why_never_stopped(&listed, &now, |_| true);
                     let task_of = swarm::service_of(&listed).map(str::to_owned);
-                    candidates.push(Candidate { target, memory_bytes, now, comes_back, task_of, announced });
+                    candidates.push(Candidate { target, memory_bytes, now, why_never_stopped, task_of, announced });
                 }
                 Claim::Ours(method) => {
                     taken.joined.push(held(method));
@@ -108,6 +117,7 @@ impl Acquirer<'_> {
                 Claim::Join(method) => {
                     let held = held(method);
                     let original = other.map_or(target, |held| held.target.clone());
+                    self.mark_held();
                     // Not recorded, it is the other lease's alone, which brings it back when that ends.
                     match journal.announce(&Record::Joined { target: original, method }) {
                         Ok(()) => taken.joined.push(held),
@@ -122,6 +132,7 @@ impl Acquirer<'_> {
                 Claim::NotRunning => self.note(Note::new(Level::Detail, format!("`{name}` does not run"))),
             }
         }
+        self.note_rest(&few, Level::Warning);
         let with_methods = self.methods(candidates, sizes, measured);
         taken.candidates = self.services_for_tasks(engine, journal.state(), with_methods).await;
         taken
@@ -136,19 +147,27 @@ impl Acquirer<'_> {
             swap_free_bytes: memory.map_or(0, |memory| memory.swap_free_bytes),
             targets_bytes: sizes.and_then(|sizes| sizes.sum_bytes(candidates.iter().map(|candidate| candidate.target.id.as_str()))),
         };
-        let with_method = |candidate: Candidate| {
-            let method = method(facts, candidate.memory_bytes, candidate.comes_back);
+        let mut few = Few::default();
+        let mut with_method = |candidate: Candidate| {
+            let method = method(facts, candidate.memory_bytes, candidate.why_never_stopped.is_none());
+            if let (MethodWish::Stop, Some(why)) = (self.request.method, candidate.why_never_stopped) {
+                let name = text::printable(&candidate.target.name);
+                self.note_few(&mut few, Note::new(Level::Warning, format!("`{name}` is paused and not stopped: {why}")));
+            }
             (candidate, method)
         };
-        candidates.into_iter().map(with_method).collect()
+        let all = candidates.into_iter().map(&mut with_method).collect();
+        self.note_rest(&few, Level::Warning);
+        all
     }
 
     pub(super) async fn take_all(&self, engine: &Engine, journal: &mut Journal, mut taken: Taken, room: &mut Room) -> Taken {
         let candidates = std::mem::take(&mut taken.candidates);
-        let (at, longest) = (Timestamp::now(), candidates.iter().map(|(one, method)| self.waits_for(one, *method)).max());
+        let (at, at_once, longest) =
+            (Timestamp::now(), at_once(), candidates.iter().map(|(one, method)| self.waits_for(one, *method)).max());
         let intent = |(index, (candidate, method)): (usize, &(Candidate, Method))| {
             // So many rounds of calls come first.
-            let behind = longest.unwrap_or_default().saturating_mul(u32::try_from(index / AT_ONCE).unwrap_or(u32::MAX));
+            let behind = longest.unwrap_or_default().saturating_mul(u32::try_from(index / at_once).unwrap_or(u32::MAX));
             let call = match method {
                 Method::Pause => Call::pause(at, behind),
                 Method::Stop => Call::stop(at, self.stop_patience(candidate), behind),
@@ -158,6 +177,7 @@ impl Acquirer<'_> {
         let intents: Vec<_> = candidates.iter().enumerate().map(intent).collect();
         let total = candidates.len();
         if !intents.is_empty() && !self.cancel.is_said() {
+            self.mark_held();
             if let Err(error) = journal.intend(&intents) {
                 self.shortfall(format!("no container is paused: {error}"), None);
             } else {
@@ -166,8 +186,8 @@ impl Acquirer<'_> {
                     is_begun.set(true);
                     self.take(engine, candidate, method).await
                 });
-                let mut results = stream::iter(taking).buffer_unordered(AT_ONCE);
-                let mut done = 0;
+                let mut results = stream::iter(taking).buffer_unordered(at_once);
+                let (mut done, mut few) = (0, Few::default());
                 (self.tell)(FromKeeper::Progress { phase: Phase::Pausing, done, total });
                 let patience = self.cancel.patience();
                 tokio::pin!(patience);
@@ -179,7 +199,8 @@ impl Acquirer<'_> {
                     done += 1;
                     (self.tell)(FromKeeper::Progress { phase: Phase::Pausing, done, total });
                     let is_taken = result.is_ok();
-                    self.record(journal, &self.outcome(&candidate, method, result));
+                    let outcome = self.outcome(&candidate, method, result, &mut few);
+                    self.record(journal, &outcome);
                     if is_taken {
                         *(if method == Method::Pause { &mut room.paused } else { &mut room.stopped }) += 1;
                         taken.reclaimable.extend((method == Method::Pause).then(|| pid_and_id(&candidate)));
@@ -190,6 +211,7 @@ impl Acquirer<'_> {
                 for (id, _) in is_begun.into_iter().filter(|(_, is_begun)| !is_begun.get()) {
                     self.record(journal, &Record::NotTaken { id, reason: CANCELLED.to_owned() });
                 }
+                self.note_rest(&few, Level::Warning);
             }
         }
         room.joined = taken.joined.len();
@@ -261,7 +283,7 @@ impl Acquirer<'_> {
         }
     }
 
-    fn outcome(&self, candidate: &Candidate, method: Method, result: Result<(), NotTaken>) -> Record {
+    fn outcome(&self, candidate: &Candidate, method: Method, result: Result<(), NotTaken>, few: &mut Few) -> Record {
         let id = candidate.target.id.clone();
         let error = match result {
             Ok(()) => return Record::Taken { id, unknown: None, call: None },
@@ -276,7 +298,7 @@ impl Acquirer<'_> {
         }
         if !error.is_not_found() {
             let hint = "wait until it is up, or leave it out with --keep".to_owned();
-            self.shortfall(format!("cannot {verb} `{}`: {reason}", text::printable(&candidate.target.name)), Some(hint));
+            self.shortfall_few(few, format!("cannot {verb} `{}`: {reason}", text::printable(&candidate.target.name)), Some(hint));
         }
         if !error.is_outcome_unknown() {
             return Record::NotTaken { id, reason };
@@ -291,6 +313,11 @@ impl Acquirer<'_> {
     }
 }
 
+/// An engine that does not say when it was started may have been asked in the middle of that.
+async fn inspect(engine: &Engine, id: &str) -> Result<Inspected, EngineError> {
+    let now = engine.inspect(id).await?;
+    if is_known_start(&now.started_at) || now.activity == Activity::Stopped { Ok(now) } else { engine.inspect(id).await }
+}
 /// Why an announced target was not taken, in the journal.
 const CANCELLED: &str = "cancelled";
 

@@ -136,7 +136,10 @@ pub fn id_of(journal: &Path) -> String {
 }
 
 /// The leases that have a journal in this directory, whoever holds them.
-fn ids(leases: &Dir) -> Result<Vec<String>, JournalError> {
+///
+/// # Errors
+/// Where the directory cannot be listed.
+pub fn ids(leases: &Dir) -> Result<Vec<String>, JournalError> {
     let unseen = |source| JournalError::Unseen { path: leases.path().to_owned(), source };
     let names = leases.names().map_err(unseen)?;
     let mut ids: Vec<String> = names.iter().filter_map(|name| Some(name.to_str()?.strip_suffix(".journal")?.to_owned())).collect();

@@ -46,6 +46,12 @@ pub enum StateDirError {
 }
 
 impl StateDirError {
+    /// This user may not look at it.
+    #[must_use]
+    pub fn is_denied(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
+    }
+
     /// The command that mends it, where there is one.
     #[must_use]
     pub fn hint(&self) -> String {

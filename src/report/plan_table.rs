@@ -2,6 +2,7 @@
 
 use crate::core::{
     audit::{Audit, Audited},
+    few::Few,
     plan::{Fit, NeedSource, Role},
     target::{Activity, Method},
     text::{count, printable, size_in_tenths as size},
@@ -18,7 +19,9 @@ pub fn table(audit: &Audit) -> String {
         lines.push(String::new());
         lines.extend(rows(audit));
     }
-    lines.extend(audit.warnings.iter().map(|warning| format!("\nwarning: {warning}")));
+    let mut few = Few::default();
+    lines.extend(audit.warnings.iter().filter(|_| few.may()).map(|warning| format!("\nwarning: {warning}")));
+    lines.extend(few.rest().map(|rest| format!("\nwarning: {rest}")));
     lines.join("\n") + "\n"
 }
 

@@ -63,6 +63,8 @@ pub fn room_made(room: &Room, memory: Option<Memory>) -> String {
         line += &format!("; {} available{place}", size(memory.available_bytes));
         if memory.swap_total_bytes > 0 {
             line += &format!(", {} swap free", size(memory.swap_free_bytes));
+        } else if room.paused > 0 {
+            line += "; without swap, what is paused keeps its memory";
         }
     }
     if let Some(bytes) = room.swap_made_bytes {
@@ -198,6 +200,11 @@ mod tests {
         assert_eq!(room_made(&whole, None), "15 services paused, 712 MiB given back in 0.4 s; 9.1 GiB available, 2.0 GiB swap free");
         let none = Memory { swap_total_bytes: 0, swap_free_bytes: 0, ..memory };
         assert_eq!(room_made(&Room::default(), Some(none)), "nothing paused; 9.1 GiB available");
+        let frozen = Room { given_back_bytes: None, memory: Some(none), ..whole };
+        assert_eq!(
+            room_made(&frozen, None),
+            "15 services paused in 0.4 s; 9.1 GiB available; without swap, what is paused keeps its memory"
+        );
         assert_eq!(room_made(&Room::default(), None), "nothing paused");
         let mixed = Room { paused: 1, stopped: 2, joined: 1, swap_made_bytes: Some(1024 * MIB), ..Room::default() };
         assert_eq!(

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 
+use crate::host::limits::{give_back_files, raise_files};
+
 static SIGPIPE_WAS_IGNORED: AtomicBool = AtomicBool::new(false);
 
 /// Runs before `main`; uses nothing of Rust's that would have to be set up.
@@ -46,8 +48,9 @@ impl Inherited {
     }
 
     /// Gives the dispositions back, between fork and exec or before an exec: what this process
-    /// handles or ignores on its own account. Async-signal-safe.
+    /// handles or ignores on its own account; and the limit on open files. Async-signal-safe.
     pub fn give_back_dispositions(&self, handled: &[i32]) {
+        give_back_files();
         for &signal in handled {
             dispose(signal, libc::SIG_DFL);
         }
@@ -63,8 +66,9 @@ impl Inherited {
 }
 
 /// Ignores the signal of a limit on the size of files (RLIMIT_FSIZE): that is an error of the write that meets it, and
-/// no reason to die before everything is back.
+/// no reason to die before everything is back. And raises the one on open files, of which each lease and each call has one.
 pub fn outlive_limits() {
+    raise_files();
     dispose(libc::SIGXFSZ, libc::SIG_IGN);
 }
 

@@ -20,7 +20,7 @@ use nix::{
 
 use crate::{
     core::wire::{self, FromKeeper, Inbox, ToKeeper},
-    host::kernel::own_program,
+    host::{kernel::own_program, limits::give_back_files},
     keeper::process::{JOURNAL_FD, STATE_DIR_FD},
     lease::journal::Journal,
 };
@@ -75,9 +75,10 @@ impl KeeperLink {
             |fd: BorrowedFd<'_>| fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(STATE_DIR_FD + 1)).map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
         let (file, dir) = (given(journal.as_fd())?, given(journal.state_dir().as_fd())?);
         let given = [(file.as_raw_fd(), JOURNAL_FD), (dir.as_raw_fd(), STATE_DIR_FD)];
-        // SAFETY: setsid and dup2 are async-signal-safe (signal-safety(7)); nothing is allocated.
+        // SAFETY: setrlimit, setsid and dup2 are async-signal-safe (signal-safety(7)); nothing is allocated.
         unsafe {
             command.pre_exec(move || {
+                give_back_files();
                 nix::unistd::setsid()?;
                 for (from, to) in given {
                     if libc::dup2(from, to) < 0 {

@@ -9,13 +9,17 @@ use std::{
     net::Shutdown,
     os::unix::net::{UnixListener, UnixStream},
     path::PathBuf,
-    sync::{Arc, Condvar, Mutex},
+    sync::{
+        Arc, Condvar, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     thread,
 };
 
+use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{PATIENCE, dockerd};
+use super::{PATIENCE, api, dockerd};
 
 /// When a call is interfered with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +39,11 @@ pub enum Deed {
     Silence(Moment),
     /// The engine does not see it; this is the answer.
     Answer(u16, &'static str),
+    /// The engine does not see it; the answer begins with the first, and goes on with the second for so many bytes, or for as
+    /// long as somebody reads it.
+    Flood(u16, &'static str, &'static str, u64),
+    /// The engine's own answer with something changed in its JSON.
+    Change(fn(&mut Value)),
     /// See [`Proxy::hold`].
     Hold(Moment, Arc<Gate>),
 }
@@ -67,6 +76,8 @@ struct Shared {
     rules: Mutex<Vec<(&'static str, Option<usize>, Deed)>>,
     hangs: Mutex<Vec<String>>,
     seen: Mutex<HashMap<String, usize>>,
+    /// How many bytes of floods were taken.
+    flooded: AtomicU64,
     ended: Mutex<bool>,
     /// How often everything was let through: whoever is kept in silence since before is cut.
     forgotten: Mutex<usize>,
@@ -90,6 +101,7 @@ impl Proxy {
             rules: Mutex::default(),
             hangs: Mutex::default(),
             seen: Mutex::default(),
+            flooded: AtomicU64::default(),
             ended: Mutex::default(),
             forgotten: Mutex::default(),
             end: Condvar::new(),
@@ -140,6 +152,12 @@ impl Proxy {
         self.shared.rules.lock().expect("unpoisoned").clear();
         *self.shared.forgotten.lock().expect("unpoisoned") += 1;
         self.shared.end.notify_all();
+    }
+
+    /// How many bytes of all [`Deed::Flood`]s somebody took.
+    #[must_use]
+    pub fn flooded(&self) -> u64 {
+        self.shared.flooded.load(Ordering::Relaxed)
     }
 
     /// How many calls of this kind came.
@@ -246,6 +264,28 @@ fn serve(mut client: UnixStream, shared: &Shared) -> io::Result<()> {
                 "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
             );
         }
+        Some(Deed::Flood(status, first, rest, most)) => {
+            write!(client, "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n{first}")?;
+            let piece = rest.repeat((64 << 10) / rest.len());
+            let mut sent = 0;
+            while sent < *most {
+                client.write_all(piece.as_bytes())?;
+                sent += piece.len() as u64;
+                shared.flooded.fetch_add(piece.len() as u64, Ordering::Relaxed);
+            }
+            return Ok(());
+        }
+        Some(Deed::Change(change)) => {
+            let answer = api::ask(&shared.engine, "GET", path, "application/json", b"").map_err(io::Error::other)?;
+            let mut body = answer.json();
+            change(&mut body);
+            let (status, body) = (answer.status, body.to_string());
+            return write!(
+                client,
+                "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                body.len()
+            );
+        }
         Some(Deed::Hold(Moment::Before, gate)) => gate.pass(),
         _ => {}
     }
@@ -267,7 +307,7 @@ fn serve(mut client: UnixStream, shared: &Shared) -> io::Result<()> {
                 }
                 gate.change(|state| state.done = true);
             }
-            Deed::Answer(..) => {}
+            Deed::Answer(..) | Deed::Flood(..) | Deed::Change(_) => {}
         }
         client.write_all(&answer)?;
     }

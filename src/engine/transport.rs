@@ -1,0 +1,160 @@
+//! Owns the connections to an engine over sockets: one a request, and no more read of it than an answer may
+//! have. bollard reads an answer into memory whole, whatever its size. Runs in the keeper and in short commands.
+
+use std::{
+    fmt, io,
+    path::PathBuf,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll, ready},
+};
+
+use bollard::{BollardRequest, errors::Error};
+use hyper::{
+    Response, Uri,
+    body::Incoming,
+    client::conn::http1::handshake,
+    header::{HOST, HeaderValue},
+    rt::{Read, ReadBuf, ReadBufCursor, Write},
+};
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpStream, UnixStream};
+
+/// No answer is larger: a list of ten thousand containers with a hundred labels each has half of it.
+pub(super) const LARGEST_ANSWER_BYTES: u64 = 64 << 20;
+/// The head of an answer, and what says where its pieces begin.
+const HEAD_BYTES: u64 = 1 << 20;
+
+/// An answer that is refused for its size, as the cause of an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TooLarge;
+
+impl fmt::Display for TooLarge {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "it is larger than {} MiB", LARGEST_ANSWER_BYTES >> 20)
+    }
+}
+
+impl std::error::Error for TooLarge {}
+
+impl TooLarge {
+    /// Whether this is why.
+    pub(super) fn is_cause_of(error: &(dyn std::error::Error + 'static)) -> bool {
+        let mut cause = Some(error);
+        while let Some(error) = cause {
+            // An io::Error gives the source of what it wraps as its own, and not what it wraps; bollard's does so with that.
+            let own = match error.downcast_ref::<Error>() {
+                Some(Error::IOError { err }) => Some(err),
+                _ => error.downcast_ref::<io::Error>(),
+            };
+            let wrapped = own.and_then(io::Error::get_ref);
+            if error.is::<Self>() || wrapped.is_some_and(|wrapped| Self::is_cause_of(wrapped)) {
+                return true;
+            }
+            cause = error.source();
+        }
+        false
+    }
+
+    pub(super) fn error() -> io::Error {
+        io::Error::new(io::ErrorKind::InvalidData, Self)
+    }
+}
+
+/// Where an engine listens.
+#[derive(Clone, Debug)]
+pub(super) enum Place {
+    Unix(PathBuf),
+    Tcp { host: String, port: u16 },
+}
+
+/// Sends one request over a connection of its own.
+pub(super) async fn ask(place: Place, mut request: BollardRequest) -> Result<Response<Incoming>, Error> {
+    let is_stream = request.uri().path().ends_with("/events");
+    // A request over a connection names what it is for, and not where that is (RFC 9112, section 3.2.1).
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    *request.uri_mut() = path.parse::<Uri>().map_err(io::Error::other)?;
+    let host = match &place {
+        Place::Unix(_) => "docker".to_owned(),
+        Place::Tcp { host, port } => format!("{host}:{port}"),
+    };
+    request.headers_mut().insert(HOST, HeaderValue::try_from(host).map_err(io::Error::other)?);
+    let left = Arc::new(AtomicU64::new(LARGEST_ANSWER_BYTES + HEAD_BYTES));
+    let response = match place {
+        Place::Unix(path) => send(TokioIo::new(UnixStream::connect(path).await?), &left, request).await?,
+        Place::Tcp { host, port } => {
+            // An IPv6 address stands in brackets in what a person writes.
+            let stream = TcpStream::connect((host.trim_matches(['[', ']']), port)).await?;
+            send(TokioIo::new(stream), &left, request).await?
+        }
+    };
+    if is_stream && response.status().is_success() {
+        // It goes on as long as the lease; whoever reads it bounds each line.
+        left.store(u64::MAX, Ordering::Relaxed);
+    }
+    Ok(response)
+}
+
+async fn send(
+    stream: impl Read + Write + Unpin + Send + 'static,
+    left: &Arc<AtomicU64>,
+    request: BollardRequest,
+) -> Result<Response<Incoming>, Error> {
+    let (mut sender, connection) = handshake(Limited { stream, left: Arc::clone(left) }).await?;
+    // It ends with the answer, or when nobody waits for it any more. How is said to whoever reads the answer.
+    tokio::spawn(async { drop(connection.await) });
+    Ok(sender.send_request(request).await?)
+}
+
+/// A connection of which so much more is read and no more.
+struct Limited<S> {
+    stream: S,
+    left: Arc<AtomicU64>,
+}
+
+impl<S: Read + Unpin> Read for Limited<S> {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, mut into: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        let mut buffer = [0; 16 << 10];
+        let most = buffer.len().min(into.remaining());
+        let mut read = ReadBuf::new(&mut buffer[..most]);
+        ready!(Pin::new(&mut self.stream).poll_read(context, read.unfilled()))?;
+        let bytes = read.filled();
+        let length = bytes.len() as u64;
+        let left = self.left.load(Ordering::Relaxed);
+        if length > left {
+            return Poll::Ready(Err(TooLarge::error()));
+        }
+        self.left.store(left - length, Ordering::Relaxed);
+        into.put_slice(bytes);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: Write + Unpin> Write for Limited<S> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_large_is_found_wherever_it_is_wrapped() {
+        let wrapped = io::Error::other(io::Error::other(Error::from(TooLarge::error())));
+        assert!(TooLarge::is_cause_of(&wrapped));
+        assert!(!TooLarge::is_cause_of(&io::Error::other("it is larger than 64 MiB")));
+    }
+}
