@@ -1,10 +1,15 @@
 //! Owns the live line while room is made or given back: shown on a terminal only, and only where
 //! it takes longer than a moment. Elsewhere a long phase is said once, as a plain line.
-//! No thread: whoever owns it ticks it.
+//! No thread: whoever owns it ticks it. It writes nothing: what is to be drawn is given.
 
-use std::time::{Duration, Instant};
+use std::{
+    io,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
+use terminal_size::terminal_size_of;
 
 use crate::core::{text::count, wire::Phase};
 
@@ -18,6 +23,7 @@ const LONG: Duration = Duration::from_secs(2);
 pub struct Live {
     has_terminal: bool,
     bar: Option<ProgressBar>,
+    canvas: Canvas,
     /// The phase, or none while it is waited for others.
     now: Option<(Option<Phase>, String, Instant)>,
     is_said: bool,
@@ -27,7 +33,7 @@ impl Live {
     /// A line that is drawn, or one that is said.
     #[must_use]
     pub fn new(has_terminal: bool, quiet: bool) -> Self {
-        Self { has_terminal, bar: None, now: None, is_said: quiet }
+        Self { has_terminal, bar: None, canvas: Canvas::default(), now: None, is_said: quiet }
     }
 
     /// Where things are.
@@ -54,7 +60,7 @@ impl Live {
     pub fn tick(&mut self) -> Option<String> {
         let (phase, text, since) = self.now.as_ref()?;
         if self.has_terminal && since.elapsed() >= MOMENT {
-            let bar = self.bar.get_or_insert_with(spinner);
+            let bar = self.bar.get_or_insert_with(|| spinner(&self.canvas));
             bar.set_message(text.clone());
             bar.tick();
         }
@@ -73,18 +79,85 @@ impl Live {
         }
     }
 
-    /// Lets something else write, with the line out of the way.
-    pub fn around(&self, write: impl FnOnce()) {
+    /// Puts something else in the line's place, and the line below it.
+    pub fn around(&self, piece: Vec<u8>) -> Vec<u8> {
         match &self.bar {
-            Some(bar) => bar.suspend(write),
-            None => write(),
+            Some(bar) => {
+                bar.suspend(|| self.canvas.draw(&piece));
+                self.drawn()
+            }
+            None => piece,
         }
+    }
+
+    /// What is to be drawn since this was asked last.
+    #[must_use]
+    pub fn drawn(&self) -> Vec<u8> {
+        std::mem::take(&mut *self.canvas.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-fn spinner() -> ProgressBar {
+fn spinner(canvas: &Canvas) -> ProgressBar {
     let style = ProgressStyle::with_template("{spinner} makeroom: {msg} ({elapsed})").unwrap_or_else(|_| ProgressStyle::default_spinner());
-    ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style)
+    ProgressBar::with_draw_target(None, ProgressDrawTarget::term_like(Box::new(canvas.clone()))).with_style(style)
+}
+
+/// Takes what is drawn, for whoever writes it to the terminal.
+#[derive(Clone, Debug, Default)]
+struct Canvas(Arc<Mutex<Vec<u8>>>);
+
+impl Canvas {
+    fn draw(&self, bytes: &[u8]) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+    }
+
+    /// A control sequence with a number (ECMA-48, CSI).
+    fn control(&self, number: usize, letter: char) -> io::Result<()> {
+        if number > 0 {
+            self.draw(format!("\x1b[{number}{letter}").as_bytes());
+        }
+        Ok(())
+    }
+}
+
+impl TermLike for Canvas {
+    fn width(&self) -> u16 {
+        terminal_size_of(io::stderr()).map_or(80, |(width, _)| width.0)
+    }
+
+    fn move_cursor_up(&self, lines: usize) -> io::Result<()> {
+        self.control(lines, 'A')
+    }
+
+    fn move_cursor_down(&self, lines: usize) -> io::Result<()> {
+        self.control(lines, 'B')
+    }
+
+    fn move_cursor_right(&self, columns: usize) -> io::Result<()> {
+        self.control(columns, 'C')
+    }
+
+    fn move_cursor_left(&self, columns: usize) -> io::Result<()> {
+        self.control(columns, 'D')
+    }
+
+    fn write_line(&self, text: &str) -> io::Result<()> {
+        self.write_str(text)?;
+        self.write_str("\n")
+    }
+
+    fn write_str(&self, text: &str) -> io::Result<()> {
+        self.draw(text.as_bytes());
+        Ok(())
+    }
+
+    fn clear_line(&self) -> io::Result<()> {
+        self.write_str("\r\x1b[2K")
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 fn describe(phase: Phase, done: usize, total: usize) -> String {

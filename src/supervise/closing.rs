@@ -90,6 +90,9 @@ impl Drive<'_> {
 
     pub(super) fn finish(&mut self, exit: Exit) -> Exit {
         self.say.settle();
+        if self.cancelled {
+            self.say.hurry();
+        }
         self.report_build();
         let lease = self.plan.lease.as_ref().map_or("", |(request, _)| request.lease.as_str());
         let lingering = || self.lingering.as_ref().map(|lingering| summary::lingering(lease, lingering));

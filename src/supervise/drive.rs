@@ -209,10 +209,11 @@ impl Drive<'_> {
     }
 
     /// Waits until something happens or is due.
-    fn wait(&self) {
+    fn wait(&mut self) {
         let now = Instant::now();
         let watch = self.watch.as_ref().and_then(Watch::next);
-        let mut due: Vec<Instant> = self.clocks.next().into_iter().chain(watch).chain(self.group_look).collect();
+        let (stderr, say_again) = self.say.awaited();
+        let mut due: Vec<Instant> = self.clocks.next().into_iter().chain(watch).chain(self.group_look).chain(say_again).collect();
         if !matches!(self.session.stage(), Stage::Running | Stage::Ending) {
             due.push(now + LIVE_TICK);
         }
@@ -221,8 +222,13 @@ impl Drive<'_> {
         let timeout = millis.map_or(PollTimeout::NONE, |millis| PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX));
         let mut fds = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
         fds.extend(self.keeper.as_ref().map(|keeper| PollFd::new(keeper.as_fd(), PollFlags::POLLIN)));
+        fds.extend(stderr.map(|stderr| PollFd::new(stderr, PollFlags::POLLOUT)));
+        let is_awaited = stderr.is_some();
         // EINTR is a signal, which is what was waited for.
         let _ = poll(&mut fds, timeout);
+        if is_awaited && fds.last().is_some_and(|stderr| stderr.any() == Some(true)) {
+            self.say.go_on_when_ready();
+        }
     }
 
     fn collect(&mut self) {
