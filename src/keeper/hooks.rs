@@ -24,7 +24,7 @@ use crate::{
     core::{
         hook::{Commands, Event, Facts, Whose},
         record::LeaseState,
-        text::{printable, span},
+        text::{printable, size, span},
         wire::{Back, FromKeeper, Level, Note},
     },
     host::{kernel::set_oom_score, shell::Step},
@@ -117,10 +117,12 @@ async fn run(name: &str, command: Command) -> Vec<Note> {
         Ok(None) => Some(format!("{name} was ended after {}", span(LIMIT))),
         Err(error) => Some(format!("{name} cannot be run: {error}")),
     };
+    let cut = (said.len() > MOST_BYTES).then(|| format!("{name} said more than {}: the rest is left out", size(MOST_BYTES as u64)));
+    said.truncate(MOST_BYTES);
     let said = String::from_utf8_lossy(&said).into_owned();
-    let lines =
-        said.lines().filter(|line| !line.trim().is_empty()).map(|line| Note::new(Level::Info, format!("{name}: {}", printable(line))));
-    lines.chain(failed.map(|failed| Note::new(Level::Warning, failed))).collect()
+    let lines = said.lines().filter(|line| !line.trim().is_empty()).map(|line| format!("{name}: {}", printable(line)));
+    let news = lines.chain(cut).map(|line| Note::new(Level::Info, line));
+    news.chain(failed.map(|failed| Note::new(Level::Warning, failed))).collect()
 }
 
 /// How it ended; `None` where it did not within its time.
@@ -134,9 +136,10 @@ async fn listen(mut command: Command, said: &mut Vec<u8>) -> io::Result<Option<E
     let mut output = Receiver::from_owned_fd(OwnedFd::from(output))?;
     let mut buffer = [0; 4096];
     let keep = |said: &mut Vec<u8>, bytes: &[u8]| {
-        let left = MOST_BYTES - said.len();
+        // One more tells that there was more.
+        let left = MOST_BYTES + 1 - said.len();
         said.extend(&bytes[..bytes.len().min(left)]);
-        said.len() < MOST_BYTES
+        said.len() <= MOST_BYTES
     };
     let status = {
         let ending = timeout(LIMIT, hook.0.wait());

@@ -19,6 +19,7 @@ mod doctor;
 mod engine_hangs;
 mod exits;
 mod full_disk;
+mod full_stderr;
 mod guard;
 mod hands;
 mod hooks;
