@@ -64,9 +64,6 @@ pub fn run(args: RunArgs) -> ExitCode {
     let turn = match await_turn(&settings, site, expected, &mut signals, &mut say) {
         Ok(turn) => turn,
         Err(exit) => {
-            if matches!(exit, Exit::Signal(_)) {
-                say.hurry();
-            }
             say.end();
             return end_as(exit);
         }

@@ -64,13 +64,11 @@ pub fn start(args: &StartArgs) -> ExitCode {
         }
     };
     keeper.say(&ToKeeper::MakeRoom(Box::new(request)));
-    match await_room(&mut keeper, &lease, settings.strict, &mut say) {
-        Some(held) => held.exit(&mut say),
-        None => {
-            say.error("room could not be made", Some("what was changed is put back"), Some("`makeroom status` shows what is left"));
-            super::failed()
-        }
-    }
+    let Some(held) = await_room(&mut keeper, &lease, settings.strict, &mut say) else {
+        say.error("room could not be made", Some("what was changed is put back"), Some("`makeroom status` shows what is left"));
+        return super::failed();
+    };
+    held.exit(&mut say)
 }
 
 /// A lease that is held, and whether its id is out.

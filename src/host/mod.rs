@@ -13,3 +13,4 @@ pub mod shell;
 pub mod swap;
 pub mod tunnel;
 pub mod warm;
+pub mod within;

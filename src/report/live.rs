@@ -80,6 +80,7 @@ impl Live {
     }
 
     /// Puts something else in the line's place, and the line below it.
+    #[must_use]
     pub fn around(&self, piece: Vec<u8>) -> Vec<u8> {
         match &self.bar {
             Some(bar) => {
@@ -110,14 +111,6 @@ impl Canvas {
     fn draw(&self, bytes: &[u8]) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
     }
-
-    /// A control sequence with a number (ECMA-48, CSI).
-    fn control(&self, number: usize, letter: char) -> io::Result<()> {
-        if number > 0 {
-            self.draw(format!("\x1b[{number}{letter}").as_bytes());
-        }
-        Ok(())
-    }
 }
 
 impl TermLike for Canvas {
@@ -126,19 +119,19 @@ impl TermLike for Canvas {
     }
 
     fn move_cursor_up(&self, lines: usize) -> io::Result<()> {
-        self.control(lines, 'A')
+        self.write_str(&cursor(lines, 'A'))
     }
 
     fn move_cursor_down(&self, lines: usize) -> io::Result<()> {
-        self.control(lines, 'B')
+        self.write_str(&cursor(lines, 'B'))
     }
 
     fn move_cursor_right(&self, columns: usize) -> io::Result<()> {
-        self.control(columns, 'C')
+        self.write_str(&cursor(columns, 'C'))
     }
 
     fn move_cursor_left(&self, columns: usize) -> io::Result<()> {
-        self.control(columns, 'D')
+        self.write_str(&cursor(columns, 'D'))
     }
 
     fn write_line(&self, text: &str) -> io::Result<()> {
@@ -160,6 +153,11 @@ impl TermLike for Canvas {
     }
 }
 
+/// The control sequence that moves the cursor so far (ECMA-48, CUU to CUB).
+fn cursor(cells: usize, direction: char) -> String {
+    if cells == 0 { String::new() } else { format!("\x1b[{cells}{direction}") }
+}
+
 fn describe(phase: Phase, done: usize, total: usize) -> String {
     match phase {
         Phase::Pausing => format!("pausing services, {done} of {total}"),
@@ -173,6 +171,23 @@ fn describe(phase: Phase, done: usize, total: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_that_is_said_takes_the_place_of_the_live_one_in_one_piece() {
+        let mut live = Live::new(true, false);
+        assert_eq!(live.around(b"before\n".to_vec()), b"before\n");
+        live.progress(Phase::Pausing, 1, 15);
+        live.now.as_mut().expect("progress").2 = Instant::now().checked_sub(MOMENT).expect("a past");
+        assert_eq!(live.tick(), None);
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+        assert!(text(live.drawn()).contains("makeroom: pausing services, 1 of 15 ("));
+        let said = text(live.around(b"said\n".to_vec()));
+        let (cleared, again) = said.split_once("said\n").expect("said");
+        assert!(cleared.contains("\x1b[2K") && again.contains("1 of 15"), "{said:?}");
+        live.clear();
+        assert!(text(live.drawn()).contains("\x1b[2K"));
+        assert!(live.drawn().is_empty());
+    }
 
     #[test]
     fn a_log_gets_no_line_for_what_is_over_in_a_moment() {

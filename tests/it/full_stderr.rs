@@ -38,10 +38,13 @@ struct Stage {
 
 impl Stage {
     fn new(kind: Kind, is_nobody: bool) -> Self {
+        Self::with(kind, is_nobody, Stalled::full(kind))
+    }
+
+    fn with(kind: Kind, is_nobody: bool, stalled: Stalled) -> Self {
         let proxy = Proxy::start();
         let site = Site::behind(&proxy);
         let services = site.services(1);
-        let stalled = Stalled::full(kind);
         let flags = stalled.flags();
         if is_nobody {
             let open = |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o777)).expect("a mode");
@@ -190,60 +193,92 @@ fn returns_and_gets_two_signals(stage: &Stage) {
 
 type Play = (&'static str, fn(&Stage));
 
-const MAIN_PLAYS: [Play; 4] = [
+/// Every state of a run and every end of it.
+const PLAYS: [Play; 9] = [
     ("ends by itself", ends_by_itself),
     ("gets a signal", ends_by_a_signal),
     ("gets two signals", is_stubborn_and_killed_by_a_second_signal),
     ("times out", ends_by_its_timeout),
-];
-const MORE_PLAYS: [Play; 5] = [
     ("makes room", makes_room_and_goes_on),
     ("makes room, gets a signal", makes_room_and_gets_a_signal),
     ("is suspended", is_suspended_and_goes_on),
     ("is suspended, gets a signal", is_suspended_and_gets_a_signal),
     ("returns, gets two signals", returns_and_gets_two_signals),
 ];
+/// Of these so many at once.
+const AT_ONCE: usize = 5;
 
-/// Plays all of them at once.
+/// Plays all of them.
 #[track_caller]
-fn play(kind: Kind, is_nobody: bool, plays: &[Play]) {
-    let failed = thread::scope(|scope| {
-        let begin = |&(name, play): &Play| (name, scope.spawn(move || play(&Stage::new(kind, is_nobody))));
-        let playing: Vec<_> = plays.iter().map(begin).collect();
-        playing.into_iter().filter_map(|(name, play)| play.join().is_err().then_some(name)).collect::<Vec<_>>()
-    });
+fn play(kind: Kind, is_nobody: bool) {
+    let mut failed = Vec::new();
+    for plays in PLAYS.chunks(AT_ONCE) {
+        thread::scope(|scope| {
+            let begin = |&(name, play): &Play| (name, scope.spawn(move || play(&Stage::new(kind, is_nobody))));
+            let playing: Vec<_> = plays.iter().map(begin).collect();
+            failed.extend(playing.into_iter().filter_map(|(name, play)| play.join().is_err().then_some(name)));
+        });
+    }
     assert!(failed.is_empty(), "{kind:?}: {failed:?}");
 }
 
 #[test]
 fn a_full_pipe_holds_up_nothing_in_any_state() {
-    play(Kind::Pipe, false, &MAIN_PLAYS);
-    play(Kind::Pipe, false, &MORE_PLAYS);
+    play(Kind::Pipe, false);
 }
 
 #[test]
 fn a_full_terminal_holds_up_nothing_in_any_state() {
-    play(Kind::Terminal, false, &MAIN_PLAYS);
-    play(Kind::Terminal, false, &MORE_PLAYS);
+    play(Kind::Terminal, false);
 }
 
 #[test]
 fn a_terminal_that_ctrl_s_stopped_holds_up_nothing_in_any_state() {
-    play(Kind::StoppedTerminal, false, &MAIN_PLAYS);
-    play(Kind::StoppedTerminal, false, &MORE_PLAYS);
+    play(Kind::StoppedTerminal, false);
 }
 
 #[test]
 fn a_full_socket_holds_up_nothing_in_any_state() {
-    play(Kind::Socket, false, &MAIN_PLAYS);
-    play(Kind::Socket, false, &MORE_PLAYS);
+    play(Kind::Socket, false);
 }
 
 #[test]
-fn what_cannot_be_opened_again_holds_up_nothing_in_any_state() {
-    for kind in [Kind::Pipe, Kind::Terminal, Kind::StoppedTerminal] {
-        play(kind, true, &MAIN_PLAYS);
-        play(kind, true, &MORE_PLAYS);
+fn a_pipe_that_cannot_be_opened_again_holds_up_nothing_in_any_state() {
+    play(Kind::Pipe, true);
+}
+
+#[test]
+fn a_terminal_of_another_user_holds_up_nothing_in_any_state() {
+    play(Kind::Terminal, true);
+}
+
+#[test]
+fn a_stopped_terminal_of_another_user_holds_up_nothing_in_any_state() {
+    play(Kind::StoppedTerminal, true);
+}
+
+#[test]
+fn what_is_read_while_room_is_made_and_not_afterwards_holds_up_nothing() {
+    for (kind, is_nobody) in [(Kind::Pipe, false), (Kind::Terminal, false), (Kind::Socket, false), (Kind::Pipe, true)] {
+        let stage = Stage::with(kind, is_nobody, Stalled::empty(kind));
+        let run = stage.running(&[], UNTIL_GO);
+        stage.stalled.fill();
+        stage.site.go();
+        stage.ends(run).expect_code(7);
+        assert!(stage.stalled.read().text().contains("1 service paused"));
+    }
+}
+
+#[test]
+fn a_report_that_nobody_reads_is_not_waited_for_without_end() {
+    let (site, stalled) = (Site::new(), Stalled::full(Kind::Pipe));
+    let services = site.services(1);
+    for variable in ["MAKEROOM_REPORT", "GITHUB_STEP_SUMMARY"] {
+        let mut run = with(1, &stalled, site.makeroom(["--pause", &services.all(), "sh", "-c", UNTIL_GO]));
+        let run = run.env(variable, "/dev/stdout").spawn();
+        site.go();
+        run.wait().expect_code(7).expect_said(" cannot be written: nobody reads it\n");
+        assert!(services.are("running"));
     }
 }
 

@@ -53,17 +53,22 @@ impl Stalled {
     #[must_use]
     pub fn full(kind: Kind) -> Self {
         let stalled = Self::empty(kind);
-        match kind {
-            Kind::StoppedTerminal => tcflow(&stalled.given, FlowArg::TCOOFF).expect("stopped"),
-            Kind::Socket => fill(|bytes| Ok(send(stalled.given.as_raw_fd(), bytes, MsgFlags::MSG_DONTWAIT)?)),
+        stalled.fill();
+        stalled
+    }
+
+    /// Takes nothing any more.
+    pub fn fill(&self) {
+        match self.kind {
+            Kind::StoppedTerminal => tcflow(&self.given, FlowArg::TCOOFF).expect("stopped"),
+            Kind::Socket => fill(|bytes| Ok(send(self.given.as_raw_fd(), bytes, MsgFlags::MSG_DONTWAIT)?)),
             Kind::Pipe | Kind::Terminal => {
                 // A description of its own: the flags of the one that is given stay as they are.
-                let path = format!("/proc/self/fd/{}", stalled.given.as_raw_fd());
+                let path = format!("/proc/self/fd/{}", self.given.as_raw_fd());
                 let own = File::options().write(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path).expect("opened");
                 fill(|bytes| (&own).write(bytes));
             }
         }
-        stalled
     }
 
     /// One that takes a little.
