@@ -143,3 +143,66 @@ fn set_timer(timer: &libc::itimerval) -> libc::itimerval {
     unsafe { libc::setitimer(libc::ITIMER_REAL, ptr::from_ref(timer), ptr::from_mut(&mut before)) };
     before
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use nix::{
+        sys::{
+            signal::kill,
+            wait::{WaitPidFlag, WaitStatus, waitpid},
+        },
+        unistd::{ForkResult, fork, pipe},
+    };
+
+    use super::*;
+
+    /// Runs this in a process of its own, which has one thread as all that have a voice.
+    #[track_caller]
+    fn alone(act: impl FnOnce() -> bool) {
+        // SAFETY: the callers' acts are system calls alone, and it ends without anything of this process.
+        match unsafe { fork() }.expect("a process") {
+            // SAFETY: as above.
+            ForkResult::Child => unsafe { libc::_exit(i32::from(!act())) },
+            ForkResult::Parent { child } => {
+                let begun = Instant::now();
+                let mut status = WaitStatus::StillAlive;
+                while status == WaitStatus::StillAlive {
+                    if begun.elapsed() > Duration::from_secs(10) {
+                        kill(child, Signal::SIGKILL).expect("a child");
+                    }
+                    std::thread::sleep(Duration::from_millis(1));
+                    status = waitpid(child, Some(WaitPidFlag::WNOHANG)).expect("a child");
+                }
+                assert_eq!(status, WaitStatus::Exited(child, 0));
+            }
+        }
+    }
+
+    fn disposition() -> libc::sighandler_t {
+        // SAFETY: all zeros are a valid value, and the new action is null: nothing changes.
+        let mut now: libc::sigaction = unsafe { std::mem::zeroed() };
+        // SAFETY: as above.
+        unsafe { libc::sigaction(libc::SIGALRM, ptr::null(), &raw mut now) };
+        now.sa_sigaction
+    }
+
+    #[test]
+    fn a_write_that_waits_is_interrupted_and_the_alarm_is_as_it_was() {
+        let (other, full) = pipe().expect("a pipe");
+        alone(|| {
+            let before = disposition();
+            // SAFETY: only sets a timer.
+            unsafe { libc::alarm(3600) };
+            let mut written = Ok(0);
+            while written.is_ok() {
+                written = within_the_timer(|| write(&full, &[b'x'; 4096]));
+            }
+            // SAFETY: as above. It tells what was left.
+            let left = unsafe { libc::alarm(0) };
+            written == Err(Errno::EINTR) && disposition() == before && left > 3500
+        });
+        drop(other);
+    }
+}
