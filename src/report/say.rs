@@ -14,7 +14,6 @@ use owo_colors::OwoColorize as _;
 
 use super::{github, live::Live, stderr::Stderr};
 use crate::core::{
-    text::count,
     unsaid::Rank,
     values::ColorWish,
     wire::{Level, Note, Phase},
@@ -22,6 +21,8 @@ use crate::core::{
 
 /// At the end, for so long somebody may still come who reads.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+/// The same after a signal: a reader that is only slow comes within this, as after a build that wrote much.
+const HASTY_WORDS: Duration = Duration::from_millis(250);
 /// How often that is tried.
 const LAST_AGAIN: Duration = Duration::from_millis(5);
 
@@ -159,9 +160,9 @@ impl Say {
         self.stderr.go_on_when_ready();
     }
 
-    /// The end is not to wait for whoever reads.
+    /// Whoever sent a signal does not wait for long.
     pub fn hurry(&mut self) {
-        self.patience = Duration::ZERO;
+        self.patience = HASTY_WORDS;
     }
 
     /// Says what it can of the rest within a moment, and nothing of it later.
@@ -178,10 +179,10 @@ impl Say {
 
     fn go_on(&mut self) {
         self.stderr.go_on();
-        let left_out = self.stderr.take_left_out();
-        if left_out > 0 {
-            let verb = if left_out == 1 { "was" } else { "were" };
-            self.warning(format!("{} {verb} not written: nobody read stderr", count(left_out, "line")), None);
+        match self.stderr.take_left_out() {
+            0 => {}
+            1 => self.warning("1 line was not written: nobody read stderr", None),
+            lines => self.warning(format!("{lines} lines were not written: nobody read stderr"), None),
         }
     }
 

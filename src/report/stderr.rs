@@ -1,5 +1,5 @@
-//! Owns what is written to stderr and when: at once as far as it is taken, the rest as soon as it is, and at the end for
-//! a moment longer. Nothing of it ever holds up an act. Used by each process that has a voice.
+//! Owns what is written to stderr and when: at once as far as it is taken, the rest as soon as it is. Nothing of it ever
+//! holds up an act. Used by each process that has a voice.
 
 use std::{
     io,
@@ -38,11 +38,12 @@ impl Stderr {
                 self.way = Way::find();
             }
             match self.way.as_ref().map(|way| way.write(bytes)) {
-                Some(Ok(length)) => {
+                Some(Ok(length @ 1..)) => {
                     self.unsaid.wrote(length);
                     is_taken = true;
                 }
                 Some(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+                Some(Ok(0)) => return is_taken,
                 Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => return is_taken,
                 // A stderr that nobody has open any more fails nothing.
                 Some(Err(_)) | None => self.unsaid.forget(),
