@@ -65,7 +65,10 @@ pub fn run(args: RunArgs) -> ExitCode {
     let expected = need::expected(&settings, &args.command, &mut say);
     let turn = match await_turn(&settings, site, expected, &mut signals, &mut say) {
         Ok(turn) => turn,
-        Err(exit) => return end_as(exit),
+        Err(exit) => {
+            say.end();
+            return end_as(exit);
+        }
     };
     let begun = super::begin_lease(&settings, |request| {
         request.program = program;
@@ -106,8 +109,12 @@ pub fn run(args: RunArgs) -> ExitCode {
         report,
     };
     match drive(plan, inherited, signals, &mut say) {
-        Ended::Exit(exit) => end_as(exit),
+        Ended::Exit(exit) => {
+            say.end();
+            end_as(exit)
+        }
         Ended::Become(command, handled) => {
+            say.end();
             inherited.give_back_dispositions(&handled);
             inherited.give_back_mask();
             let words: Result<Vec<CString>, _> = command.iter().map(|word| CString::new(word.clone().into_vec())).collect();

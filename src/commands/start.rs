@@ -77,24 +77,43 @@ pub fn start(args: &StartArgs) -> ExitCode {
         }
     };
     keeper.say(&ToKeeper::MakeRoom(Box::new(request)));
-    match await_room(&mut keeper, settings.strict, &mut say) {
-        Some(Held::New) => print_id(&lease, &mut say),
-        Some(Held::Already(other)) => print_id(&other, &mut say),
-        None => {
-            say.error("room could not be made", Some("what was changed is put back"), Some("`makeroom status` shows what is left"));
-            super::failed()
+    let Some(held) = await_room(&mut keeper, &lease, settings.strict, &mut say) else {
+        say.error("room could not be made", Some("what was changed is put back"), Some("`makeroom status` shows what is left"));
+        return super::failed();
+    };
+    held.exit(&mut say)
+}
+
+/// A lease that is held, and whether its id is out.
+struct Held {
+    lease: String,
+    printed: io::Result<()>,
+}
+
+impl Held {
+    /// Prints the id; waits for whoever reads it.
+    fn print(lease: &str) -> Self {
+        Self { lease: lease.to_owned(), printed: writeln!(io::stdout(), "{lease}") }
+    }
+
+    fn exit(self, say: &mut Say) -> ExitCode {
+        match self.printed {
+            Ok(()) => ExitCode::SUCCESS,
+            // Whoever closed stdout does not want the id.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+            Err(error) => {
+                let hint = format!("`makeroom stop {}`", self.lease);
+                say.error(format!("cannot write to stdout: {error}"), Some("the lease is held all the same"), Some(&hint));
+                super::failed()
+            }
         }
     }
 }
 
-enum Held {
-    New,
-    Already(String),
-}
-
-fn await_room(keeper: &mut KeeperLink, strict: bool, say: &mut Say) -> Option<Held> {
+fn await_room(keeper: &mut KeeperLink, lease: &str, strict: bool, say: &mut Say) -> Option<Held> {
     let begun = Instant::now();
     let mut shortfall = false;
+    let mut held = None;
     while begun.elapsed() < PATIENCE {
         let (messages, is_there) = keeper.listen();
         for message in messages {
@@ -109,12 +128,14 @@ fn await_room(keeper: &mut KeeperLink, strict: bool, say: &mut Say) -> Option<He
                 FromKeeper::RoomMade(room) => {
                     say.settle();
                     say.info(summary::room_made(&room, watch::now().filter(|_| room.host.is_none())));
+                    // Ended while nobody reads stdout, it has told nobody of a lease: then there is to be none.
+                    held = Some(Held::print(lease));
                     keeper.say(&ToKeeper::Hold);
                 }
-                FromKeeper::Holding => return Some(Held::New),
+                FromKeeper::Holding => return held,
                 FromKeeper::HeldAlready { lease } => {
                     say.info(format!("held already as {lease}"));
-                    return Some(Held::Already(lease));
+                    return Some(Held::print(&lease));
                 }
                 FromKeeper::Covered
                 | FromKeeper::Lingering(_)
@@ -137,17 +158,4 @@ fn await_room(keeper: &mut KeeperLink, strict: bool, say: &mut Say) -> Option<He
         let _ = poll(&mut [PollFd::new(keeper.as_fd(), PollFlags::POLLIN)], PollTimeout::from(TICK_MILLIS));
     }
     None
-}
-
-fn print_id(lease: &str, say: &mut Say) -> ExitCode {
-    match writeln!(io::stdout(), "{lease}") {
-        Ok(()) => ExitCode::SUCCESS,
-        // Whoever closed stdout does not want the id.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(error) => {
-            let hint = format!("`makeroom stop {lease}`");
-            say.error(format!("cannot write to stdout: {error}"), Some("the lease is held all the same"), Some(&hint));
-            super::failed()
-        }
-    }
 }

@@ -71,6 +71,7 @@ pub(super) fn for_turn(
         }
         if let Some(signal) = pause(left.min(LOOK), signals, say) {
             say.settle();
+            say.hurry();
             return Err(Exit::Signal(signal));
         }
     }

@@ -34,6 +34,7 @@ pub mod target;
 pub mod text;
 pub mod timeline;
 pub mod turn;
+pub mod unsaid;
 pub mod values;
 pub mod verdict;
 pub mod way;

@@ -16,3 +16,4 @@ pub mod shell;
 pub mod swap;
 pub mod tunnel;
 pub mod warm;
+pub mod within;

@@ -25,7 +25,7 @@ use crate::{
         few::Few,
         hook::{Commands, Event, Facts, Whose},
         record::LeaseState,
-        text::{printable, span},
+        text::{printable, size, span},
         wire::{Back, FromKeeper, Level, Note},
     },
     host::{kernel::set_oom_score, limits::give_back_files, shell::Step},
@@ -119,11 +119,14 @@ async fn run(name: &str, command: Command) -> Vec<Note> {
         Ok(None) => Some(format!("{name} was ended after {}", span(LIMIT))),
         Err(error) => Some(format!("{name} cannot be run: {error}")),
     };
+    let cut = (said.len() > MOST_BYTES).then(|| format!("{name} said more than {}: the rest is left out", size(MOST_BYTES as u64)));
+    said.truncate(MOST_BYTES);
     let said = String::from_utf8_lossy(&said).into_owned();
     let mut few = Few::default();
     let lines = said.lines().filter(|line| !line.trim().is_empty() && few.may()).map(|line| format!("{name}: {}", printable(line)));
     let mut notes: Vec<Note> = lines.map(|line| Note::new(Level::Info, line)).collect();
-    notes.extend(few.rest().map(|rest| Note::new(Level::Info, format!("{name}: {rest}"))));
+    let rest = few.rest().map(|rest| format!("{name}: {rest}"));
+    notes.extend(rest.into_iter().chain(cut).map(|line| Note::new(Level::Info, line)));
     notes.extend(failed.map(|failed| Note::new(Level::Warning, failed)));
     notes
 }
@@ -139,9 +142,10 @@ async fn listen(mut command: Command, said: &mut Vec<u8>) -> io::Result<Option<E
     let mut output = Receiver::from_owned_fd(OwnedFd::from(output))?;
     let mut buffer = [0; 4096];
     let keep = |said: &mut Vec<u8>, bytes: &[u8]| {
-        let left = MOST_BYTES - said.len();
+        // One more tells that there was more.
+        let left = MOST_BYTES + 1 - said.len();
         said.extend(&bytes[..bytes.len().min(left)]);
-        said.len() < MOST_BYTES
+        said.len() <= MOST_BYTES
     };
     let status = {
         let ending = timeout(LIMIT, hook.0.wait());

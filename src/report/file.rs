@@ -6,10 +6,12 @@ use std::{
     io::{self, Write as _},
     os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use tempfile::NamedTempFile;
+
+use crate::host::within::write_within;
 
 /// Where a report will go; dropped without one, it leaves nothing.
 #[derive(Debug)]
@@ -55,13 +57,13 @@ impl ReportFile {
         }))
     }
 
-    /// Writes it.
+    /// Writes it, for no longer than this where somebody has to read it.
     ///
     /// # Errors
     /// Where it cannot be written; a file that was there is then as it was.
-    pub fn write(self, json: &str) -> io::Result<()> {
+    pub fn write(self, json: &str, patience: Duration) -> io::Result<()> {
         match self.0 {
-            Way::Into(mut file) => file.write_all(json.as_bytes()),
+            Way::Into(mut file) => write_within(patience, &mut file, json.as_bytes()),
             Way::Over(path) => fs::write(path, json),
             Way::Beside { mut new, path } => {
                 new.write_all(json.as_bytes())?;
@@ -81,19 +83,17 @@ fn beside(path: &Path) -> io::Result<NamedTempFile> {
 }
 
 /// Opens a file to add to it, and makes one where there is none. A FIFO that nobody reads would make the build wait
-/// (fifo(7)), so it is an error.
+/// (fifo(7)), so it is an error. One that is read does not block either: [`write_within`].
 ///
 /// # Errors
 /// Where it cannot be written.
 pub fn open_now(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new()
+    OpenOptions::new()
         .append(true)
         .create(true)
         .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
         .open(path)
-        .map_err(|error| if error.raw_os_error() == Some(libc::ENXIO) { io::Error::other("nobody reads from it") } else { error })?;
-    fcntl(&file, FcntlArg::F_SETFL(OFlag::O_APPEND))?;
-    Ok(file)
+        .map_err(|error| if error.raw_os_error() == Some(libc::ENXIO) { io::Error::other("nobody reads from it") } else { error })
 }
 
 #[cfg(test)]
@@ -103,6 +103,8 @@ mod tests {
     use nix::{sys::stat::Mode, unistd::mkfifo};
 
     use super::*;
+
+    const MOMENT: Duration = Duration::from_millis(10);
 
     fn names(dir: &Path) -> Vec<String> {
         let names = fs::read_dir(dir).expect("there").map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned());
@@ -131,7 +133,7 @@ mod tests {
         symlink("report.json", &link).expect("a link");
         let opened = ReportFile::open(&link).expect("opened");
         assert_eq!(fs::read_to_string(&path).expect("there"), "before, and longer");
-        opened.write("after").expect("written");
+        opened.write("after", MOMENT).expect("written");
         assert_eq!(fs::read_to_string(&path).expect("there"), "after");
         assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o640);
         assert!(fs::symlink_metadata(&link).expect("there").is_symlink());
@@ -145,10 +147,12 @@ mod tests {
         mkfifo(&path, Mode::S_IRWXU).expect("a FIFO");
         assert_eq!(ReportFile::open(&path).expect_err("no reader").to_string(), "nobody reads from it");
         let mut reader = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&path).expect("a reader");
-        ReportFile::open(&path).expect("opened").write("{}").expect("written");
+        ReportFile::open(&path).expect("opened").write("{}", MOMENT).expect("written");
         let mut text = String::new();
         reader.read_to_string(&mut text).expect("read");
         assert_eq!(text, "{}");
+        let whole = "x".repeat(1 << 20);
+        assert_eq!(ReportFile::open(&path).expect("opened").write(&whole, MOMENT).expect_err("full").to_string(), "nobody reads it");
         ReportFile::open(base.path()).expect_err("a directory");
     }
 }

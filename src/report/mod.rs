@@ -10,5 +10,7 @@ pub mod page;
 pub mod past_run;
 pub mod plan_table;
 pub mod say;
+mod stderr;
 pub mod steps;
 pub mod summary;
+mod way;

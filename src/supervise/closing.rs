@@ -1,7 +1,7 @@
 //! Owns what is said when the build has ended and when everything is back, and the run's report.
 //! Part of the supervisor's loop in `drive`.
 
-use std::{env, io::Write as _, path::Path};
+use std::{env, path::Path, time::Duration};
 
 use jiff::Timestamp;
 
@@ -18,7 +18,7 @@ use crate::{
         verdict::{Evidence, Kind, Spare, Verdict, verdict},
         wire::Room,
     },
-    host::kernel::IS_SAMPLED,
+    host::{kernel::IS_SAMPLED, within::write_within},
     lease::{history::History, reports::Reports},
     report::{
         file::open_now,
@@ -27,10 +27,15 @@ use crate::{
     },
 };
 
+/// For so long a program that is to read the report may do something else.
+const READER: Duration = Duration::from_secs(5);
+/// The same after a signal.
+const HASTY_READER: Duration = Duration::from_secs(1);
+
 /// A build that has ended, with all that was seen of it.
 pub(super) struct Outcome {
     exit: Exit,
-    took: std::time::Duration,
+    took: Duration,
     seen: Seen,
 }
 
@@ -91,6 +96,9 @@ impl Drive<'_> {
 
     pub(super) fn finish(&mut self, exit: Exit) -> Exit {
         self.say.settle();
+        if self.cancelled {
+            self.say.hurry();
+        }
         self.report_build();
         let lease = self.plan.lease.as_ref().map_or("", |(request, _)| request.lease.as_str());
         let lingering = || self.lingering.as_ref().map(|lingering| summary::lingering(lease, lingering));
@@ -151,6 +159,7 @@ impl Drive<'_> {
     fn keep_report(&mut self) {
         let Some(outcome) = self.outcome.take() else { return };
         let report = self.report(outcome);
+        let patience = if self.cancelled { HASTY_READER } else { READER };
         let mut check = |what: &str, written: std::io::Result<()>| {
             if let Err(error) = written {
                 self.say.warning(format!("{what} cannot be written: {error}"), None);
@@ -161,11 +170,12 @@ impl Drive<'_> {
             Err(error) => return check("the report", Err(error.into())),
         };
         if let Some(file) = self.plan.report.take() {
-            check("the report", file.write(&json));
+            check("the report", file.write(&json, patience));
         }
         if let Some(path) = env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty()) {
             let file = open_now(Path::new(&path));
-            check("the job's summary", file.and_then(|mut file| file.write_all(github::markdown(&report).as_bytes())));
+            let summary = github::markdown(&report);
+            check("the job's summary", file.and_then(|mut file| write_within(patience, &mut file, summary.as_bytes())));
         }
         let Some((request, journal)) = &self.plan.lease else { return };
         let state_dir = journal.state_dir();

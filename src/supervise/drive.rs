@@ -220,10 +220,12 @@ impl Drive<'_> {
     }
 
     /// Waits until something happens or is due.
-    fn wait(&self) {
+    fn wait(&mut self) {
         let now = Instant::now();
         let watch = self.watch.as_ref().and_then(Watch::next);
-        let mut due: Vec<Instant> = self.clocks.next().into_iter().chain(watch).chain(self.rest.due).chain(self.keeper_due).collect();
+        let (stderr, say_again) = self.say.awaited();
+        let own = [self.rest.due, self.keeper_due, say_again].into_iter().flatten();
+        let mut due: Vec<Instant> = self.clocks.next().into_iter().chain(watch).chain(own).collect();
         due.extend(self.reaping.due());
         if !matches!(self.session.stage(), Stage::Running | Stage::Ending) {
             due.push(now + LIVE_TICK);
@@ -234,8 +236,13 @@ impl Drive<'_> {
         let mut fds = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
         fds.extend(self.keeper.as_ref().map(|keeper| PollFd::new(keeper.as_fd(), PollFlags::POLLIN)));
         fds.extend(self.reaping.child_end().map(|end| PollFd::new(end, PollFlags::POLLIN)));
+        fds.extend(stderr.map(|stderr| PollFd::new(stderr, PollFlags::POLLOUT)));
+        let is_awaited = stderr.is_some();
         // EINTR is a signal, which is what was waited for.
         let _ = poll(&mut fds, timeout);
+        if is_awaited && fds.last().is_some_and(|stderr| stderr.any() == Some(true)) {
+            self.say.go_on_when_ready();
+        }
     }
 
     fn collect(&mut self) {

@@ -3,14 +3,14 @@
 
 use std::{
     env, io,
-    io::{Read as _, Write as _},
+    io::Read as _,
     net::Shutdown,
     os::{
         fd::{AsFd, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd},
         unix::{net::UnixStream, process::CommandExt as _},
     },
     process::{Command, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use nix::{
@@ -20,7 +20,7 @@ use nix::{
 
 use crate::{
     core::wire::{self, FromKeeper, Inbox, ToKeeper},
-    host::{kernel::own_program, limits::give_back_files},
+    host::{kernel::own_program, limits::give_back_files, within::write_within},
     keeper::process::{JOURNAL_FD, STATE_DIR_FD},
     lease::journal::Journal,
 };
@@ -100,7 +100,7 @@ impl KeeperLink {
 
     /// Says something, whole. A keeper that is gone, or does not listen, is noticed by its end-of-file.
     pub fn say(&mut self, message: &ToKeeper) {
-        if write_within(LISTENS, &self.stream, wire::line(message).as_bytes()).is_err() {
+        if write_within(LISTENS, &mut self.stream, wire::line(message).as_bytes()).is_err() {
             // Half a message is nonsense; a socket that is closed already needs no closing.
             let _ = self.stream.shutdown(Shutdown::Both);
         }
@@ -139,66 +139,8 @@ impl KeeperLink {
     }
 }
 
-/// Writes all of it to a socket that does not block, waiting for whoever reads it.
-fn write_within(patience: Duration, mut stream: &UnixStream, mut bytes: &[u8]) -> io::Result<()> {
-    let deadline = Instant::now() + patience;
-    while !bytes.is_empty() {
-        match stream.write(bytes) {
-            Ok(length) => bytes = &bytes[length..],
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                let left = deadline.saturating_duration_since(Instant::now());
-                if left.is_zero() {
-                    return Err(io::ErrorKind::TimedOut.into());
-                }
-                let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
-                // EINTR is answered by the next turn.
-                let _ = poll(&mut [PollFd::new(stream.as_fd(), PollFlags::POLLOUT)], timeout);
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
 impl AsFd for KeeperLink {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.stream.as_fd()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::thread;
-
-    use super::*;
-
-    static LARGE: [u8; 1 << 20] = [b'x'; 1 << 20];
-
-    fn pair() -> (UnixStream, UnixStream) {
-        let (ours, theirs) = UnixStream::pair().expect("a pair");
-        ours.set_nonblocking(true).expect("set");
-        (ours, theirs)
-    }
-
-    #[test]
-    fn what_the_socket_cannot_hold_is_written_whole() {
-        let (ours, mut theirs) = pair();
-        let reading = thread::spawn(move || {
-            let mut bytes = Vec::new();
-            theirs.read_to_end(&mut bytes).map(|_| bytes)
-        });
-        write_within(LISTENS, &ours, &LARGE).expect("written");
-        drop(ours);
-        assert!(reading.join().expect("ended").expect("read") == LARGE);
-    }
-
-    #[test]
-    fn one_who_does_not_read_is_not_waited_for_without_end() {
-        let (ours, theirs) = pair();
-        let error = write_within(Duration::from_millis(50), &ours, &LARGE).expect_err("nobody reads");
-        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-        drop(theirs);
-        assert!(write_within(LISTENS, &ours, &LARGE).is_err());
     }
 }

@@ -22,6 +22,7 @@ mod engine_hangs;
 mod exits;
 mod found_files;
 mod full_disk;
+mod full_stderr;
 mod guard;
 mod hands;
 mod hooks;

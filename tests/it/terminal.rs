@@ -319,6 +319,21 @@ fn a_build_that_asks_in_the_background_stops_and_reads_after_fg() {
 }
 
 #[test]
+fn a_terminal_that_stops_whatever_writes_from_the_background_does_not_stop_makeroom() {
+    let site = Site::new();
+    let services = site.services(1);
+    let mut terminal = Terminal::shell(&site);
+    terminal.keys(&format!("stty tostop; $mr --pause '{}' sh -c '{UNTIL_GO}' &\n", services.all()));
+    site.child();
+    assert!(services.are("paused"));
+    site.go();
+    services.wait_until_all("running");
+    terminal.keys("wait %1\n");
+    terminal.expect_code("7");
+    assert!(!terminal.screen().contains("Stopped"), "{}", terminal.screen());
+}
+
+#[test]
 fn ctrl_c_reaches_makeroom_and_its_neighbours_in_a_pipeline() {
     let site = Site::new();
     let services = site.services(1);

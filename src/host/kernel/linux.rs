@@ -5,8 +5,8 @@ use std::{
     fs::{self, File},
     io::{self, BufReader, Write as _},
     os::{
-        fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
-        unix::fs::MetadataExt as _,
+        fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd},
+        unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     },
     path::{Path, PathBuf},
     time::Duration,
@@ -34,6 +34,16 @@ const MOST_PROCESSES: usize = 4096;
 #[must_use]
 pub fn proc_file(path: &str) -> Option<String> {
     fs::read_to_string(path).ok()
+}
+
+/// Opens what a descriptor refers to once more, to write to it without waiting: as a description of our own, whose
+/// flags nobody shares (open(2), proc_pid_fd(5)).
+///
+/// # Errors
+/// What open(2) says: ENXIO of a FIFO that nobody reads and of a socket, EACCES of what is somebody else's.
+pub fn reopen_to_write(fd: BorrowedFd<'_>) -> io::Result<File> {
+    let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    File::options().write(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)
 }
 
 /// A process, where there is such a process.

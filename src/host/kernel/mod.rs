@@ -16,7 +16,7 @@ use portable as path;
 
 pub use path::{
     GROUP_POLL, IS_SAMPLED, all, become_subreaper, end_of, group, leave_no_core, own_children, own_program, proc_file, process,
-    resident_below, roles, send, set_oom_score, time_since_boot, with_environment,
+    reopen_to_write, resident_below, roles, send, set_oom_score, time_since_boot, with_environment,
 };
 
 /// A keeper's descriptor of its journal: after standard input, output and error.
@@ -33,6 +33,14 @@ pub enum Role {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        fs::File,
+        io::{Read as _, Write as _},
+        os::fd::{AsFd as _, BorrowedFd},
+    };
+
+    use nix::fcntl::{FcntlArg, OFlag, fcntl};
+
     use super::*;
 
     #[test]
@@ -49,6 +57,19 @@ mod tests {
         let seen = process(own).expect("a look").expect("this process");
         assert_eq!((seen.pid, seen.runs), (own, true));
         assert!(group(seen.group).expect("a look").any(|member| member == seen));
+    }
+
+    #[test]
+    fn what_is_opened_again_has_flags_of_its_own() {
+        let pty = nix::pty::openpty(None, None).expect("a pty");
+        let again = reopen_to_write(pty.slave.as_fd()).expect("opened again");
+        let flags = |fd: BorrowedFd<'_>| OFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFL).expect("flags"));
+        assert!(flags(again.as_fd()).contains(OFlag::O_NONBLOCK) && !flags(pty.slave.as_fd()).contains(OFlag::O_NONBLOCK));
+        assert_eq!(fcntl(&again, FcntlArg::F_GETFD), Ok(libc::FD_CLOEXEC));
+        (&again).write_all(b"x").expect("written");
+        let mut read = [0];
+        File::from(pty.master).read_exact(&mut read).expect("read");
+        assert_eq!(read, *b"x");
     }
 
     #[test]

@@ -4,8 +4,12 @@
 use std::{
     collections::BTreeMap,
     env,
+    fs::File,
     io::{self, Read as _},
-    os::{fd::OwnedFd, unix::process::CommandExt as _},
+    os::{
+        fd::{BorrowedFd, OwnedFd},
+        unix::{fs::OpenOptionsExt as _, process::CommandExt as _},
+    },
     path::PathBuf,
     process::{Command, Stdio},
     time::Duration,
@@ -15,7 +19,7 @@ use nix::{
     errno::Errno,
     sys::signal::kill,
     time::{ClockId, clock_gettime},
-    unistd::Pid,
+    unistd::{Pid, ttyname},
 };
 
 use super::Role;
@@ -36,6 +40,15 @@ const PS: &str = "/bin/ps";
 #[must_use]
 pub fn proc_file(_path: &str) -> Option<String> {
     None
+}
+
+/// Opens what a descriptor refers to once more, to write to it without waiting: as a description of our own, whose
+/// flags nobody shares. On macOS `/dev/fd` gives the same description again, so only a terminal can be, by its name.
+///
+/// # Errors
+/// ENOTTY of all that is no terminal, and what ttyname(3) and open(2) say.
+pub fn reopen_to_write(fd: BorrowedFd<'_>) -> io::Result<File> {
+    File::options().write(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(ttyname(fd)?)
 }
 
 /// A process, where there is such a process.

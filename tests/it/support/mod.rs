@@ -17,6 +17,7 @@ pub mod rootless;
 pub mod schema;
 pub mod services;
 pub mod site;
+pub mod stalled;
 pub mod swap;
 pub mod swarm;
 

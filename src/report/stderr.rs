@@ -1,0 +1,83 @@
+//! Owns what is written to stderr and when: at once as far as it is taken, the rest as soon as it is. Nothing of it ever
+//! holds up an act. Used by each process that has a voice.
+
+use std::{
+    io,
+    os::fd::BorrowedFd,
+    time::{Duration, Instant},
+};
+
+use super::way::Way;
+use crate::core::unsaid::{Rank, Unsaid};
+
+/// How soon it is tried again where poll(2) says that something is taken and nothing is, as of a device on macOS.
+const AGAIN: Duration = Duration::from_millis(50);
+
+/// stderr, with what is not written yet.
+#[derive(Debug, Default)]
+pub(super) struct Stderr {
+    /// Looked for when there is something to write.
+    way: Option<Way>,
+    unsaid: Unsaid,
+    /// It said that it takes something, and took nothing: it is not asked before this.
+    not_before: Option<Instant>,
+}
+
+impl Stderr {
+    /// Writes it, now or later or not at all.
+    pub(super) fn say(&mut self, piece: Vec<u8>, rank: Rank) {
+        self.unsaid.push(piece, rank);
+        self.go_on();
+    }
+
+    /// Writes as much as is taken; tells whether that was anything.
+    pub(super) fn go_on(&mut self) -> bool {
+        let mut is_taken = false;
+        while let Some(bytes) = self.unsaid.next() {
+            if self.way.is_none() {
+                self.way = Way::find();
+            }
+            match self.way.as_ref().map(|way| way.write(bytes)) {
+                Some(Ok(length @ 1..)) => {
+                    self.unsaid.wrote(length);
+                    is_taken = true;
+                }
+                Some(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+                Some(Ok(0)) => return is_taken,
+                Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => return is_taken,
+                // A stderr that nobody has open any more fails nothing.
+                Some(Err(_)) | None => self.unsaid.forget(),
+            }
+        }
+        is_taken
+    }
+
+    /// The same when poll(2) says that something is taken.
+    pub(super) fn go_on_when_ready(&mut self) {
+        self.not_before = (!self.go_on()).then(|| Instant::now() + AGAIN);
+    }
+
+    /// How many lines were left out, once that can be said.
+    pub(super) fn take_left_out(&mut self) -> usize {
+        self.unsaid.take_left_out()
+    }
+
+    /// What to wait for while something is unsaid (POLLOUT), or until when it is of no use to ask.
+    pub(super) fn awaited(&self) -> (Option<BorrowedFd<'_>>, Option<Instant>) {
+        match self.not_before.filter(|at| *at > Instant::now()) {
+            _ if self.unsaid.is_empty() => (None, None),
+            None => (self.way.as_ref().map(Way::as_fd), None),
+            until => (None, until),
+        }
+    }
+
+    /// Whether all is written.
+    pub(super) fn is_done(&self) -> bool {
+        self.unsaid.is_empty()
+    }
+
+    /// Leaves the rest unsaid.
+    pub(super) fn forget(&mut self) {
+        self.unsaid.forget();
+    }
+}
