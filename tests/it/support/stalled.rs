@@ -77,8 +77,8 @@ impl Stalled {
         let (given, other) = match kind {
             Kind::Pipe => {
                 let (other, given) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).expect("a pipe");
-                // The least that there is: one page.
-                fcntl(&given, FcntlArg::F_SETPIPE_SZ(4096)).expect("a size");
+                // Little, and two pages: with one a pipe is full for poll(2) as soon as it holds a byte.
+                fcntl(&given, FcntlArg::F_SETPIPE_SZ(8192)).expect("a size");
                 (given, other)
             }
             Kind::Terminal | Kind::StoppedTerminal => {
