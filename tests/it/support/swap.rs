@@ -4,6 +4,7 @@
 
 use std::{
     fs::{self, File},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     process::Command,
     sync::{Mutex, MutexGuard, PoisonError},
@@ -29,10 +30,14 @@ pub fn turn() -> SwapTurn {
     SwapTurn { dir: directory(), _file: file, _turn: turn }
 }
 
-/// A directory that only root writes to, where cargo's target directory is: /tmp may be memory.
+/// A directory that only root writes to, as makeroom asks of all above it: where cargo's target directory is, because /tmp
+/// may be memory; or, in a checkout of somebody else's, in /var/tmp.
 #[must_use]
 pub fn directory() -> TempDir {
-    tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory")
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let is_roots = |dir: &Path| fs::metadata(dir).is_ok_and(|found| found.uid() == 0 && found.mode() & 0o022 == 0);
+    let place = if target.ancestors().all(is_roots) { target } else { Path::new("/var/tmp") };
+    tempfile::tempdir_in(place).expect("a directory")
 }
 
 /// The active swap areas, by path.
