@@ -68,6 +68,17 @@ pub fn refuse(error: &ConfigError) -> ExitCode {
     failed()
 }
 
+/// The state directory where there is one; where it cannot be used, that is said with the mend.
+///
+/// # Errors
+/// The exit code then.
+pub fn existing_state(settings: &Settings, say: &mut Say) -> Result<Option<StateDir>, ExitCode> {
+    StateDir::open_existing(&settings.state_dir).map_err(|error| {
+        say.error(text::printable(&error.to_string()), Some("nothing was changed"), Some(&error.hint()));
+        failed()
+    })
+}
+
 /// The voice that the settings ask for.
 #[must_use]
 pub fn voice(settings: &Settings) -> Say {

@@ -23,16 +23,13 @@ pub fn recover(args: &RecoverArgs) -> ExitCode {
         Err(error) => return super::refuse(&error),
     };
     let mut say = super::voice(&settings);
-    let state = match StateDir::open_existing(&settings.state_dir) {
+    let state = match super::existing_state(&settings, &mut say) {
         Ok(Some(state)) => state,
         Ok(None) => {
             say.info("nothing to recover");
             return ExitCode::SUCCESS;
         }
-        Err(error) => {
-            say.error(text::printable(&error.to_string()), Some("nothing was changed"), Some(&error.hint()));
-            return super::failed();
-        }
+        Err(code) => return code,
     };
     match super::block_on(recover_all(&state, &settings, &mut say)) {
         Ok(true) => ExitCode::SUCCESS,

@@ -75,22 +75,27 @@ pub fn status(args: &StatusArgs) -> ExitCode {
         Ok(settings) => settings,
         Err(error) => return super::refuse(&error),
     };
-    let shown = match look(&settings) {
+    let mut say = super::voice(&settings);
+    let state = match super::existing_state(&settings, &mut say) {
+        Ok(state) => state,
+        Err(code) => return code,
+    };
+    let shown = match look(&settings, state.as_ref()) {
         Ok(found) if args.json => serde_json::to_string_pretty(&found).map_or_else(|error| error.to_string(), |json| json + "\n"),
         Ok(found) => describe(&found),
         Err(error) => {
-            super::voice(&settings).error(text::printable(&error), None, None);
+            say.error(text::printable(&error), None, None);
             return super::failed();
         }
     };
     super::print(&shown, ExitCode::SUCCESS)
 }
 
-fn look(settings: &Settings) -> Result<Status, String> {
+fn look(settings: &Settings, state: Option<&StateDir>) -> Result<Status, String> {
     let mut found = super::block_on(look_at_host(settings))?;
-    let Some(state) = StateDir::open_existing(&settings.state_dir).map_err(|error| error.to_string())? else { return Ok(found) };
+    let Some(state) = state else { return Ok(found) };
     let lock = state.lock(LOCK_PATIENCE).map_err(|error| error.to_string())?;
-    let leases = Leases::look(&state, &lock, None).map_err(|error| error.to_string())?;
+    let leases = Leases::look(state, &lock, None).map_err(|error| error.to_string())?;
     let live = leases.live.iter().map(|(lease, state)| of_state(lease, state, true));
     let dead = leases.dead.iter().map(|journal: &Journal| of_state(&id_of(journal.path()), journal.state(), false));
     found.leases = live.chain(dead).collect();

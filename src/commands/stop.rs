@@ -41,7 +41,15 @@ pub fn stop(args: &StopArgs) -> ExitCode {
         Err(error) => return super::refuse(&error),
     };
     let mut say = super::voice(&settings);
-    match stop_all(args, &settings, &mut say) {
+    let state = match super::existing_state(&settings, &mut say) {
+        Ok(Some(state)) => state,
+        Ok(None) => {
+            say.info("no lease is held");
+            return ExitCode::SUCCESS;
+        }
+        Err(code) => return code,
+    };
+    match stop_all(&state, args, &settings, &mut say) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => super::failed(),
         Err(error) => {
@@ -51,23 +59,23 @@ pub fn stop(args: &StopArgs) -> ExitCode {
     }
 }
 
-fn stop_all(args: &StopArgs, settings: &Settings, say: &mut Say) -> Result<bool, String> {
-    let Some(state) = StateDir::open_existing(&settings.state_dir).map_err(|error| error.to_string())? else {
-        say.info("no lease is held");
-        return Ok(true);
-    };
-    let chosen = choose(args, &known(&state, settings)?)?;
-    if chosen.is_empty() {
+fn stop_all(state: &StateDir, args: &StopArgs, settings: &Settings, say: &mut Say) -> Result<bool, String> {
+    let (known, unseen) = known(state, settings)?;
+    for error in &unseen {
+        say.warning(format!("{}; whether it is to be stopped is not known", text::printable(error)), None);
+    }
+    let chosen = choose(args, &known)?;
+    let mut is_whole = unseen.is_empty();
+    if chosen.is_empty() && is_whole {
         say.info("no such lease is held");
     }
-    let mut is_whole = true;
     for lease in chosen {
-        match end(&state, &lease, settings, say) {
+        match end(state, &lease, settings, say) {
             Ok(Some(Ended { back, abandoned })) => {
                 match abandoned {
                     Some(before) => {
                         say.note(&recovered(&before, &back));
-                        tell_hook(&state, settings, &before, &back, say)?;
+                        tell_hook(state, settings, &before, &back, say)?;
                     }
                     None => say.info(summary::all_back(&back).unwrap_or_else(|| format!("lease {lease} ended"))),
                 }
@@ -103,12 +111,14 @@ fn tell_hook(state: &StateDir, settings: &Settings, before: &LeaseState, back: &
     })
 }
 
-/// All leases that are recorded, dead ones as well: what a dead keeper held is put back here.
-fn known(state: &StateDir, settings: &Settings) -> Result<Vec<Opened>, String> {
+/// All leases that are recorded, dead ones as well: what a dead keeper held is put back here. And why others were not
+/// seen.
+fn known(state: &StateDir, settings: &Settings) -> Result<(Vec<Opened>, Vec<String>), String> {
     let lock = state.lock(settings.restore_timeout).map_err(|error| error.to_string())?;
     let leases = Leases::look(state, &lock, None).map_err(|error| error.to_string())?;
     let live = leases.live.iter().map(|(_, state)| state);
-    Ok(live.chain(leases.dead.iter().map(Journal::state)).filter_map(|state| state.opened.clone()).collect())
+    let known = live.chain(leases.dead.iter().map(Journal::state)).filter_map(|state| state.opened.clone()).collect();
+    Ok((known, leases.unreadable.iter().filter(|error| error.is_unseen()).map(ToString::to_string).collect()))
 }
 
 fn choose(args: &StopArgs, known: &[Opened]) -> Result<Vec<String>, String> {

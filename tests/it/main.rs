@@ -31,6 +31,7 @@ mod plan;
 mod podman;
 mod portable;
 mod privilege;
+mod race;
 mod reclaim;
 mod report;
 mod restore;
