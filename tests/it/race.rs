@@ -7,7 +7,7 @@ use std::{
     fs, io,
     os::unix::{
         ffi::OsStrExt as _,
-        fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _, chown, symlink},
+        fs::{DirBuilderExt as _, PermissionsExt as _, chown, symlink},
     },
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -59,15 +59,17 @@ fn seconds() -> Duration {
 
 /// Runs all that opens a state directory again and again while the stranger does `turn`; tells how often each did.
 #[track_caller]
-fn race(site: &Site, state: &Path, got: &Path, turn: impl Fn() + Sync) {
+fn race(site: &Site, state: &Path, got: &Path, turn: impl Fn(usize) + Sync) {
     let (is_over, turns) = (AtomicBool::new(false), AtomicUsize::new(0));
     let (mut runs, mut refused) = (0, 0);
     thread::scope(|scope| {
         scope.spawn(|| {
             become_stranger();
             while !is_over.load(Ordering::Relaxed) {
-                turn();
-                turns.fetch_add(1, Ordering::Relaxed);
+                let nth = turns.fetch_add(1, Ordering::Relaxed);
+                turn(nth);
+                // As many lengths as there are moments between a look and what comes after it.
+                thread::sleep(Duration::from_micros(nth as u64 * 37 % 1500));
             }
         });
         let begun = Instant::now();
@@ -107,7 +109,7 @@ fn whoever_owns_a_directory_above_the_state_directory_gets_nothing_by_renaming_i
     for path in [&his, &evil, &evil.join("leases"), &evil.join("leases/0123456789ab.journal")] {
         chown(path, Some(STRANGER), Some(STRANGER)).expect("root gives it away");
     }
-    race(&site, &state, &got, || exchange(&state, &evil));
+    race(&site, &state, &got, |_| exchange(&state, &evil));
 }
 
 #[test]
@@ -122,14 +124,16 @@ fn whoever_waits_in_a_sticky_directory_gets_nothing_by_being_first() {
     for path in [&planted, &planted.join("x"), &planted.join("x/leases"), &planted.join("x/leases/0123456789ab.journal")] {
         chown(path, Some(STRANGER), Some(STRANGER)).expect("root gives it away");
     }
-    race(&site, &state, &got, || {
-        // Root's own directory there stays: the stranger is not its owner.
-        let _ = symlink(&real, &above);
-        let _ = fs::remove_file(&above);
-        let _ = symlink(&planted, &above);
+    let next = shared.join("next");
+    race(&site, &state, &got, |nth| {
+        let _ = symlink(if nth % 2 == 0 { &real } else { &planted }, &next);
+        let _ = fs::rename(&next, &above);
+    });
+    fs::remove_file(&above).expect("the stranger's link");
+    // Where there is none, the directory is root's, and the stranger cannot take it away.
+    race(&site, &state, &got, |_| {
+        let _ = symlink(&planted, &next);
+        let _ = fs::rename(&next, &above);
         let _ = fs::remove_file(&above);
     });
-    if let Ok(found) = fs::symlink_metadata(&above) {
-        assert!(found.uid() == 0 && found.is_dir());
-    }
 }
