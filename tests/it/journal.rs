@@ -258,8 +258,8 @@ fn too_many_open_files_are_no_other_leases_and_nothing_is_changed() {
     }
     let limit = libc::rlimit { rlim_cur: 48, rlim_max: 48 };
     let mut run = site.makeroom(["--restore-timeout", "0s", "--pause", &services.all(), "sh", "-c", "exit 3"]);
-    // SAFETY: a system call that reads what is ours.
     let limited = move || {
+        // SAFETY: a system call that reads what is ours.
         if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) } < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
     };
     let done = run.before_exec(limited).run();
