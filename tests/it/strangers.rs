@@ -6,14 +6,16 @@ use std::{
     os::unix::fs::{PermissionsExt as _, chown, symlink},
     path::{Path, PathBuf},
     sync::OnceLock,
+    time::Duration,
 };
 
 use serde_json::json;
 
 use crate::support::{
-    must_run,
+    must_run, process,
     proxy::{Deed, Proxy},
-    site::Site,
+    site::{Site, UNTIL_GO},
+    wait_until,
 };
 
 /// A colour, a line of its own, a shell's command, and a bidirectional override.
@@ -245,4 +247,44 @@ fn a_lock_and_a_history_that_are_not_ours_alone_are_not_used() {
         chown(site.state().join(name), Some(0), None).expect("root takes it back");
     }
     site.makeroom(["--strict", "sh", "-c", "exit 7"]).run().expect_code(7);
+}
+
+#[test]
+fn a_state_directory_that_gets_another_name_meanwhile_is_the_same_to_both_processes() {
+    let site = Site::new();
+    let services = site.services(1);
+    let run = site.makeroom(["--pause", &services.all(), "sh", "-c", UNTIL_GO]).spawn();
+    site.child();
+    let renamed = site.path("renamed");
+    fs::rename(site.state(), &renamed).expect("renamed");
+    fs::create_dir(site.state()).expect("a directory");
+    set_mode(&site.state(), 0o700);
+    // A keeper that takes over has it from the supervisor.
+    let keeper = run.keeper();
+    process::signal(keeper, libc::SIGKILL);
+    run.keeper_other_than(keeper);
+    site.go();
+    run.wait().expect_code(7).expect_said("1 service running again");
+    assert!(services.are("running"));
+    assert_eq!(fs::read_dir(renamed.join("leases")).expect("there").count(), 0, "the journal is gone");
+    assert_eq!(fs::read_dir(renamed.join("reports")).expect("there").count(), 1, "the report is there");
+    assert_eq!(fs::read_dir(site.state()).expect("there").count(), 0, "nothing is in the other one");
+}
+
+#[test]
+fn a_link_in_the_place_of_a_started_leases_socket_is_not_followed() {
+    let site = nowhere();
+    let lease = site.makeroom(["start"]).run().expect_code(0).out.trim().to_owned();
+    for keeper in site.keepers() {
+        process::signal(keeper, libc::SIGKILL);
+    }
+    wait_until("the keeper is dead", || site.keepers().is_empty());
+    let listener = std::os::unix::net::UnixListener::bind(site.path("theirs")).expect("a socket");
+    listener.set_nonblocking(true).expect("set");
+    let socket = site.state().join(format!("leases/{lease}.sock"));
+    fs::remove_file(&socket).expect("the dead keeper's");
+    symlink(site.path("theirs"), &socket).expect("a link");
+    site.makeroom(["stop", "--restore-timeout", "1s"]).limit(Duration::from_secs(10)).run().expect_code(0);
+    assert_eq!(listener.accept().expect_err("nobody came").kind(), std::io::ErrorKind::WouldBlock);
+    assert!(site.journals().is_empty() && socket.symlink_metadata().is_err());
 }
