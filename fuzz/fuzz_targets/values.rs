@@ -5,8 +5,8 @@ use libfuzzer_sys::fuzz_target;
 use makeroom::core::{
     address::Address,
     plan::{heap_limit_bytes, need_of_heap},
-    route::Prefix,
     values::{NeedWish, Size, Span, SwapWish},
+    way::Prefix,
 };
 
 fuzz_target!(|text: &str| {

@@ -33,10 +33,7 @@ pub fn recover(args: &RecoverArgs) -> ExitCode {
     let mut say = super::voice(&settings);
     let state = match unseen::open(&settings, false, &mut say) {
         Ok(state) => state,
-        Err(error) => {
-            say.error(text::printable(&error.to_string()), Some("nothing was changed"), Some(&error.hint()));
-            return super::failed();
-        }
+        Err(code) => return code,
     };
     if let Some(lease) = &args.forget {
         let state = if let Opened::State(state) = &state { Some(state) } else { None };

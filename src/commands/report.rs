@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path, process::ExitCode};
 
+use super::unseen::{self, Opened};
 use crate::{
     cli::{ReportArgs, RoomArgs},
     config,
@@ -21,7 +22,17 @@ pub fn report(args: &ReportArgs) -> ExitCode {
         Err(error) => return super::refuse(&error),
     };
     let mut say = super::voice(&settings);
-    let shown = find(args, &settings).map_err(|error| (error, Some(WHERE))).and_then(|json| match &args.html {
+    let state = match unseen::open(&settings, true, &mut say) {
+        Ok(state) => {
+            if let Opened::State(state) = state {
+                Some(state)
+            } else {
+                None
+            }
+        }
+        Err(code) => return code,
+    };
+    let shown = find(args, state.as_ref()).map_err(|error| (error, Some(WHERE))).and_then(|json| match &args.html {
         Some(path) => write_page(path, &json).map(|()| String::new()).map_err(|error| (error, None)),
         None if args.json => Ok(json),
         None => read(&json).map(|report| past_run::describe(&report)).map_err(|error| (error, Some(WHERE))),
@@ -35,10 +46,10 @@ pub fn report(args: &ReportArgs) -> ExitCode {
     }
 }
 
-fn find(args: &ReportArgs, settings: &config::Settings) -> Result<String, String> {
+fn find(args: &ReportArgs, state: Option<&StateDir>) -> Result<String, String> {
     let none = || args.lease.as_ref().map_or_else(|| "there is no run yet".to_owned(), |lease| format!("there is no report of {lease}"));
-    let state = StateDir::open_existing(&settings.state_dir).map_err(|error| error.to_string())?.ok_or_else(none)?;
-    let found = Reports::of(&state).find(args.lease.as_deref()).map_err(|error| format!("cannot read the report: {error}"))?;
+    let found =
+        Reports::of(state.ok_or_else(none)?).find(args.lease.as_deref()).map_err(|error| format!("cannot read the report: {error}"))?;
     found.ok_or_else(none)
 }
 

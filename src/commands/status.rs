@@ -76,8 +76,12 @@ pub fn status(args: &StatusArgs) -> ExitCode {
         Err(error) => return super::refuse(&error),
     };
     let mut say = super::voice(&settings);
+    let state = match unseen::open(&settings, false, &mut say) {
+        Ok(state) => state,
+        Err(code) => return code,
+    };
     let unseen = unseen::look(&settings);
-    let shown = match look(&settings, &unseen) {
+    let shown = match look(&settings, &state, &unseen) {
         Ok(found) if args.json => serde_json::to_string_pretty(&found).map_or_else(|error| error.to_string(), |json| json + "\n"),
         Ok(found) => describe(&found),
         Err(error) => {
@@ -87,17 +91,17 @@ pub fn status(args: &StatusArgs) -> ExitCode {
     };
     let printed = super::print(&shown, ExitCode::SUCCESS);
     let Unseen::Held(line) = unseen else { return printed };
-    super::voice(&settings).error(line, None, Some("sudo makeroom status"));
+    say.error(line, None, Some("sudo makeroom status"));
     super::failed()
 }
 
-fn look(settings: &Settings, unseen: &Unseen) -> Result<Status, String> {
+fn look(settings: &Settings, state: &Opened, unseen: &Unseen) -> Result<Status, String> {
     let mut found = super::block_on(look_at_host(settings))?;
     match unseen {
         Unseen::Held(line) | Unseen::Perhaps { line, .. } => found.unreadable.push(line.clone()),
         Unseen::Nothing => {}
     }
-    let state = match unseen::open(settings, false, &mut super::voice(settings)).map_err(|error| error.to_string())? {
+    let state = match state {
         Opened::State(state) => state,
         Opened::Absent => return Ok(found),
         Opened::Denied => {
@@ -106,7 +110,7 @@ fn look(settings: &Settings, unseen: &Unseen) -> Result<Status, String> {
         }
     };
     let lock = state.lock(LOCK_PATIENCE).map_err(|error| error.to_string())?;
-    let leases = Leases::look(&state, &lock, None).map_err(|error| error.to_string())?;
+    let leases = Leases::look(state, &lock, None).map_err(|error| error.to_string())?;
     let live = leases.live.iter().map(|(lease, state)| of_state(lease, state, true));
     let dead = leases.dead.iter().map(|journal: &Journal| of_state(&id_of(journal.path()), journal.state(), false));
     found.leases = live.chain(dead).collect();

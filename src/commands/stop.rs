@@ -50,7 +50,11 @@ pub fn stop(args: &StopArgs) -> ExitCode {
         Err(error) => return super::refuse(&error),
     };
     let mut say = super::voice(&settings);
-    match stop_all(args, &settings, &mut say) {
+    let state = match unseen::open(&settings, !args.leases.is_empty(), &mut say) {
+        Ok(state) => state,
+        Err(code) => return code,
+    };
+    match stop_all(state, args, &settings, &mut say) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => super::failed(),
         Err(error) => {
@@ -60,14 +64,16 @@ pub fn stop(args: &StopArgs) -> ExitCode {
     }
 }
 
-fn stop_all(args: &StopArgs, settings: &Settings, say: &mut Say) -> Result<bool, String> {
-    let state = unseen::open(settings, !args.leases.is_empty(), say).map_err(|error| error.to_string())?;
-    let known = if let unseen::Opened::State(state) = &state { known(state, settings)? } else { vec![] };
+fn stop_all(state: unseen::Opened, args: &StopArgs, settings: &Settings, say: &mut Say) -> Result<bool, String> {
+    let (known, unsure) = if let unseen::Opened::State(state) = &state { known(state, settings)? } else { <_>::default() };
+    for error in &unsure {
+        say.warning(format!("{}; whether it is to be stopped is not known", text::printable(error)), None);
+    }
     let chosen = choose(args, &known)?;
     let missing: Vec<&str> =
         args.leases.iter().filter(|wanted| !known.iter().any(|opened| is_named(opened, wanted))).map(String::as_str).collect();
     let none = match (&state, chosen.is_empty()) {
-        (unseen::Opened::State(_), true) => Some("no such lease is held"),
+        (unseen::Opened::State(_), true) if unsure.is_empty() => Some("no such lease is held"),
         (unseen::Opened::Absent, _) => Some("no lease is held"),
         _ => None,
     };
@@ -76,6 +82,7 @@ fn stop_all(args: &StopArgs, settings: &Settings, say: &mut Say) -> Result<bool,
     if !chosen.is_empty() && is_whole && !missing.is_empty() {
         say.info(format!("no lease is held as {}", text::names(missing, 5)));
     }
+    is_whole &= unsure.is_empty();
     // Without a state directory none was chosen.
     let unseen::Opened::State(state) = state else { return Ok(is_whole) };
     for lease in chosen {
@@ -161,12 +168,14 @@ fn tell_hook(state: &StateDir, settings: &Settings, before: &LeaseState, back: &
     })
 }
 
-/// All leases that are recorded, dead ones as well: what a dead keeper held is put back here.
-fn known(state: &StateDir, settings: &Settings) -> Result<Vec<Opened>, String> {
+/// All leases that are recorded, dead ones as well: what a dead keeper held is put back here. And why others were not
+/// seen.
+fn known(state: &StateDir, settings: &Settings) -> Result<(Vec<Opened>, Vec<String>), String> {
     let lock = state.lock(settings.restore_timeout).map_err(|error| error.to_string())?;
     let leases = Leases::look(state, &lock, None).map_err(|error| error.to_string())?;
     let live = leases.live.iter().map(|(_, state)| state);
-    Ok(live.chain(leases.dead.iter().map(Journal::state)).filter_map(|state| state.opened.clone()).collect())
+    let known = live.chain(leases.dead.iter().map(Journal::state)).filter_map(|state| state.opened.clone()).collect();
+    Ok((known, leases.unreadable.iter().filter(|error| error.is_unseen()).map(ToString::to_string).collect()))
 }
 
 fn choose(args: &StopArgs, known: &[Opened]) -> Result<Vec<String>, String> {

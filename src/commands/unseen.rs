@@ -1,6 +1,8 @@
 //! Owns what a short command that looks for leases says of those that it cannot see: what is not seen is not nothing.
 //! Somebody else's are never opened.
 
+use std::process::ExitCode;
+
 use nix::unistd::{Uid, User, geteuid};
 
 use crate::{
@@ -10,7 +12,7 @@ use crate::{
         held_mark::{self, OfRoot},
         swap::OWN_DIR,
     },
-    lease::state_dir::{StateDir, StateDirError},
+    lease::state_dir::StateDir,
     report::say::Say,
 };
 
@@ -26,15 +28,22 @@ pub(super) enum Opened {
 }
 
 /// Opens the state directory, where there is one. One that may not be read is no reason not to look further, unless it
-/// `is_asked_for`, or was named.
-pub(super) fn open(settings: &Settings, is_asked_for: bool, say: &mut Say) -> Result<Opened, StateDirError> {
+/// `is_asked_for`, or was named. Where it cannot be used, that is said with the mend.
+///
+/// # Errors
+/// The exit code then.
+pub(super) fn open(settings: &Settings, is_asked_for: bool, say: &mut Say) -> Result<Opened, ExitCode> {
     match StateDir::open_existing(&settings.state_dir) {
         Err(error) if error.is_denied() && !settings.is_state_dir_named && !is_asked_for => {
             let text = format!("{}; whether anything is held there is not known", text::printable(&error.to_string()));
             say.warning(text, Some(&error.hint()));
             Ok(Opened::Denied)
         }
-        opened => opened.map(|state| state.map_or(Opened::Absent, Opened::State)),
+        Err(error) => {
+            say.error(text::printable(&error.to_string()), Some("nothing was changed"), Some(&error.hint()));
+            Err(super::failed())
+        }
+        Ok(state) => Ok(state.map_or(Opened::Absent, Opened::State)),
     }
 }
 

@@ -80,7 +80,9 @@ pub(super) fn for_turn(
 /// Whether a build runs in this lease. The variable that names it can be left over from one that has ended.
 pub(super) fn is_inside(lease: &str, settings: &Settings) -> bool {
     let Ok(Some(state)) = StateDir::open_existing(&settings.state_dir) else { return false };
-    Leases::peek(&state, "").is_ok_and(|leases| leases.live.iter().any(|(id, state)| id == lease && state.is_of_a_build()))
+    let leases = Leases::peek(&state, "").unwrap_or_else(Leases::unseen);
+    // One that cannot be seen may be it: a build would wait for itself.
+    leases.why_unseen().is_some() || leases.live.iter().any(|(id, state)| id == lease && state.is_of_a_build())
 }
 
 fn look(state: &StateDir, need_bytes: u64, host: Option<&Way>) -> Result<(Turn, StateLock), StateDirError> {

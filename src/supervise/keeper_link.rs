@@ -6,17 +6,14 @@ use std::{
     io::Read as _,
     net::Shutdown,
     os::{
-        fd::{AsFd, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd},
+        fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd},
         unix::{net::UnixStream, process::CommandExt as _},
     },
     process::{Command, Stdio},
     time::Duration,
 };
 
-use nix::{
-    fcntl::{FcntlArg, fcntl},
-    poll::{PollFd, PollFlags, PollTimeout, poll},
-};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::{
     core::wire::{self, FromKeeper, Inbox, ToKeeper},
@@ -69,19 +66,16 @@ impl KeeperLink {
         let mut command = Command::new(own_program()?);
         command.arg0("makeroom").arg("keeper").env_clear().envs(ENVIRONMENT.iter().filter_map(|name| Some((name, env::var_os(name)?))));
         command.stdin(Stdio::from(OwnedFd::from(its))).stdout(Stdio::null()).stderr(Stdio::null());
-        // Above those that they become, so that none is overwritten by the other.
-        // SAFETY: a descriptor that was made just now and that nothing else owns.
-        let given =
-            |fd: BorrowedFd<'_>| fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(STATE_DIR_FD + 1)).map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
-        let (file, dir) = (given(journal.as_fd())?, given(journal.state_dir().as_fd())?);
-        let given = [(file.as_raw_fd(), JOURNAL_FD), (dir.as_raw_fd(), STATE_DIR_FD)];
-        // SAFETY: setrlimit, setsid and dup2 are async-signal-safe (signal-safety(7)); nothing is allocated.
+        let given = [journal.as_fd(), journal.state_dir().as_fd()].map(|fd| fd.as_raw_fd());
+        // SAFETY: setrlimit, setsid, fcntl and dup2 are async-signal-safe (signal-safety(7)); nothing is allocated.
         unsafe {
             command.pre_exec(move || {
                 give_back_files();
                 nix::unistd::setsid()?;
-                for (from, to) in given {
-                    if libc::dup2(from, to) < 0 {
+                // Above what they become first, so that neither is overwritten by the other.
+                let [journal, dir] = given.map(|fd| libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, STATE_DIR_FD + 1));
+                for (from, to) in [(journal, JOURNAL_FD), (dir, STATE_DIR_FD)] {
+                    if from < 0 || libc::dup2(from, to) < 0 {
                         return Err(io::Error::last_os_error());
                     }
                 }

@@ -274,7 +274,7 @@ const NOBODY: u32 = 65534;
 #[test]
 fn a_socket_without_permission_is_a_warning_with_the_way_out_and_with_strict_an_error() {
     let site = Site::new();
-    let open = |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o777)).expect("a mode");
+    let open = |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o1777)).expect("a mode");
     open(site.path("").as_path());
     open(&site.work());
     let program = site.path("makeroom");

@@ -39,6 +39,7 @@ mod plan;
 mod podman;
 mod portable;
 mod privilege;
+mod race;
 mod reclaim;
 mod report;
 mod restore;

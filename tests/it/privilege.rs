@@ -27,7 +27,7 @@ struct Nobody {
 
 impl Nobody {
     fn at(site: &Site) -> Self {
-        let open = |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o777)).expect("a mode");
+        let open = |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o1777)).expect("a mode");
         open(&site.path(""));
         open(&site.work());
         let (program, state) = (site.path("makeroom"), site.path("nobodys"));

@@ -357,7 +357,7 @@ fn where_no_keeper_ever_began_nothing_is_said_to_be_left() {
     let services = site.services(1);
     // Enough for a supervisor and its child, and too few for a keeper's runtime.
     let mut run = site.makeroom(["--pause", &services.all(), "sh", "-c", "exit 6"]);
-    let done = limited(&mut run, libc::RLIMIT_NOFILE, 11).run();
+    let done = limited(&mut run, libc::RLIMIT_NOFILE, 13).run();
     done.expect_code(6).expect_said("there is no keeper any more");
     assert!(!done.err.contains("not known to run again"), "{}", done.err);
     assert!(services.are("running"));

@@ -22,7 +22,7 @@ fn scene() -> Scene {
     let socket = engine().socket();
     let site = Site::at(socket.clone());
     for dir in [site.path(""), site.work()] {
-        fs::set_permissions(dir, fs::Permissions::from_mode(0o777)).expect("a mode");
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o1777)).expect("a mode");
     }
     let program = site.path("makeroom");
     programs::copy_for_others(&program);

@@ -14,7 +14,7 @@ fn summary(state: &LeaseState) -> String {
     let who = [opened.name.as_deref(), opened.program.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(" ");
     let host = state.host().map_or_else(|| "here".to_owned(), |way| format!("{way:?}"));
     let target = |held: &HeldTarget| {
-        let stage = match held.stage {
+        let mark = match held.stage {
             Stage::Held => "",
             Stage::Intended => "?",
             Stage::Unknown => "!",
@@ -22,7 +22,7 @@ fn summary(state: &LeaseState) -> String {
         let scaled = held.target.swarm.as_ref().map_or_else(String::new, |scaled| format!("*{}", scaled.replicas));
         // The test's own numbers are not what it is about.
         let name = held.target.name.rsplit_once('-').expect("a name").1;
-        format!("{:?} {}{scaled}{stage}", held.method, if scaled.is_empty() { name } else { "service" })
+        format!("{:?} {}{scaled}{mark}", held.method, if scaled.is_empty() { name } else { "service" })
     };
     let mut targets: Vec<String> = state.targets.values().map(target).collect();
     targets.sort();
