@@ -37,7 +37,7 @@ pub enum Depth {
 pub struct Offspring {
     known: BTreeMap<i32, u64>,
     /// Sessions that are no part of it: each keeper leads one, and what it started is in it.
-    apart: Vec<i32>,
+    apart: BTreeSet<i32>,
     is_below_us: bool,
 }
 
@@ -55,7 +55,7 @@ impl Offspring {
 
     /// Takes note of a session that is no part of it.
     pub fn leave_out(&mut self, session: i32) {
-        self.apart.push(session);
+        self.apart.insert(session);
     }
 
     /// Takes note of whoever has this in their environment, but no variable of the name `without`.
@@ -88,7 +88,9 @@ impl Offspring {
                 || keepers.contains(&session(process.pid))
                 || supervisors.contains(&process.parent)
         });
-        found.iter().for_each(|process| self.note(process.id()));
+        for process in &found {
+            self.note(process.id());
+        }
         Ok(found)
     }
 
@@ -118,7 +120,9 @@ impl Offspring {
                 stopped.insert(process.pid, process);
             }
         }
-        stopped.values().for_each(|process| send(process.id(), libc::SIGKILL));
+        for process in stopped.values() {
+            send(process.id(), libc::SIGKILL);
+        }
         Ok(())
     }
 }

@@ -24,12 +24,12 @@ use crate::{
 };
 
 /// One part in so many of a core is what reaping may cost.
-const COST_PART: u32 = 250;
+const COST_PART: u32 = 400;
 /// A wait for any child goes through all of them (do_wait in the kernel's exit.c); one that takes longer went through
 /// too many. For a pid that is known it is a look (Linux 5.13).
 const LONG: Duration = Duration::from_micros(50);
 /// What the build leaves behind ends unheard for so long after one that did.
-const QUIET: Duration = Duration::from_millis(20);
+const QUIET: Duration = Duration::from_millis(100);
 
 /// What is known of children that may have ended.
 #[derive(Debug, Default)]

@@ -49,7 +49,9 @@ impl Rest {
     fn look(&mut self, depth: Depth) -> Vec<Process> {
         let keepers = &self.keepers;
         let offspring = self.offspring.get_or_insert_with(Offspring::below_us);
-        keepers.iter().for_each(|&keeper| offspring.leave_out(keeper));
+        for &keeper in keepers {
+            offspring.leave_out(keeper);
+        }
         offspring.look(depth).unwrap_or_default()
     }
 }
