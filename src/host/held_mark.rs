@@ -70,7 +70,8 @@ pub fn of_root() -> OfRoot {
         return OfRoot::Nothing;
     }
     let is_closed = || fs::read_dir(Path::new(OWN_DIR).join("leases")).is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied);
-    if is_set() {
+    // Whoever took the directory away has left nothing in it.
+    if is_set() && Path::new(OWN_DIR).exists() {
         OfRoot::Held
     } else if is_closed() {
         OfRoot::Unseen
