@@ -9,12 +9,13 @@ use crate::{
     cli::{RoomArgs, StatusArgs},
     config::{self, Settings},
     core::{
+        call::LateCall,
         memory::{ActiveSwap, Memory},
         record::{Kind, LeaseState},
         target::Method,
         text,
     },
-    host::reclaim,
+    host::{kernel::moment, reclaim},
     lease::{
         journal::Journal,
         leases::{Leases, id_of},
@@ -59,6 +60,10 @@ struct Target {
     method: Method,
     /// What a Swarm service is scaled back to; null where it is a container.
     replicas: Option<u64>,
+    /// It runs, and a call that was sent may still pause or stop it.
+    awaited: bool,
+    /// Until when, where that is known.
+    awaited_until: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -133,6 +138,10 @@ async fn look_at_host(settings: &Settings) -> Result<Status, String> {
 
 fn of_state(lease: &str, state: &LeaseState, alive: bool) -> Lease {
     let opened = state.opened.as_ref();
+    // While room is made the same calls are under way.
+    let is_waiting = state.is_releasing() || !alive;
+    let late: Vec<LateCall> = if is_waiting { state.late_calls(moment()) } else { Vec::new() };
+    let late_call = |id: &str| late.iter().find(|call| call.id == id);
     Lease {
         id: lease.to_owned(),
         kind: opened.map(|opened| opened.kind),
@@ -150,6 +159,8 @@ fn of_state(lease: &str, state: &LeaseState, alive: bool) -> Lease {
                 id: held.target.id.clone(),
                 method: held.method,
                 replicas: held.target.swarm.as_ref().map(|scaled| scaled.replicas),
+                awaited: late_call(&held.target.id).is_some(),
+                awaited_until: late_call(&held.target.id).and_then(|call| Some(call.until?.to_string())),
             })
             .collect(),
         areas: state.areas.keys().cloned().collect(),
@@ -180,6 +191,11 @@ fn describe(status: &Status) -> String {
         for target in &lease.targets {
             let how = if target.method == Method::Pause { "paused" } else { "stopped" };
             let back = target.replicas.map_or_else(String::new, |replicas| format!(", scaled from {replicas} to 0"));
+            if target.awaited {
+                let until = target.awaited_until.as_ref().map_or_else(|| "at any time".to_owned(), |until| format!("until {until}"));
+                lines.push(format!("    awaited  {}, which may still be {how} {until}", text::printable(&target.name)));
+                continue;
+            }
             lines.push(format!("    {how:<8} {}{back}", text::printable(&target.name)));
         }
         lines.extend(lease.areas.iter().map(|path| format!("    swap     {}", text::printable(path))));

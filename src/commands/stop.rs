@@ -6,8 +6,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jiff::Timestamp;
-
 use super::unseen::{self, Unseen};
 use crate::{
     cli::{HostArgs, RoomArgs, StopArgs},
@@ -18,6 +16,7 @@ use crate::{
         text, values,
         wire::{self, Afterwards, Back, FromKeeper, Inbox, ToKeeper},
     },
+    host::kernel::moment,
     keeper::{
         control, hooks,
         reach::Reach,
@@ -216,8 +215,8 @@ fn end(state: &StateDir, lease: &str, settings: &Settings, say: &mut Say) -> Res
                 std::thread::sleep(ASK_AGAIN);
             }
             // Nothing is left but what may still come, and its keeper waits for that.
-            Looked::Live(held) if held.is_releasing() && !held.late_calls(Timestamp::now()).is_empty() => {
-                let back = Back { late: held.late_calls(Timestamp::now()), ..Back::default() };
+            Looked::Live(held) if held.is_releasing() && !held.late_calls(moment()).is_empty() => {
+                let back = Back { late: held.late_calls(moment()), ..Back::default() };
                 return Ok(Some(Ended { back, abandoned: None }));
             }
             Looked::Live(_) => return Err(format!("its keeper does not answer: {silent}")),

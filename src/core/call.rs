@@ -15,11 +15,22 @@ pub const MARGIN: Duration = Duration::from_secs(30);
 /// engine that died over it leaves it to a runtime that goes on alone.
 const AFTERMATH: Duration = Duration::from_secs(5);
 
+/// A moment by both clocks: the one on the wall is for people, and can be moved; the one since boot counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// The time of day.
+    pub at: Timestamp,
+    /// Since the machine was booted, sleep included.
+    pub since_boot: Duration,
+}
+
 /// A call that may still take effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Call {
-    /// When it was announced, by this machine's clock.
+    /// When it was announced, by the clock on the wall.
     pub at: Timestamp,
+    /// The same by the clock since boot.
+    pub since_boot: Duration,
     /// How long the engine may take for it from then on; `None`: for ever (a stop timeout of -1).
     pub limit: Option<Duration>,
 }
@@ -28,53 +39,58 @@ impl Call {
     /// A pause that is announced now, and sent once others have been waited for so long at most: freezing itself waits
     /// for nothing but the kernel.
     #[must_use]
-    pub fn pause(at: Timestamp, behind: Duration) -> Self {
-        Self { at, limit: Some(behind.saturating_add(MARGIN)) }
+    pub fn pause(now: Moment, behind: Duration) -> Self {
+        Self::new(now, Some(behind.saturating_add(MARGIN)))
     }
 
     /// The same of a stop. `patience` is the time that the container is given; `None`: for ever.
     #[must_use]
-    pub fn stop(at: Timestamp, patience: Option<Duration>, behind: Duration) -> Self {
-        Self { at, limit: patience.map(|patience| patience.saturating_add(behind).saturating_add(MARGIN)) }
+    pub fn stop(now: Moment, patience: Option<Duration>, behind: Duration) -> Self {
+        Self::new(now, patience.map(|patience| patience.saturating_add(behind).saturating_add(MARGIN)))
     }
 
     /// What is left of a call that the engine has answered now, with an error of its own; and of a pause whose
     /// connection broke. A stop's goes on: the engine gives the container its time all the same.
     #[must_use]
-    pub fn broken(at: Timestamp) -> Self {
-        Self { at, limit: Some(AFTERMATH) }
+    pub fn broken(now: Moment) -> Self {
+        Self::new(now, Some(AFTERMATH))
     }
 
     /// One that did nothing, and comes no more.
     #[must_use]
-    pub fn over(at: Timestamp) -> Self {
-        Self { at, limit: Some(Duration::ZERO) }
+    pub fn over(now: Moment) -> Self {
+        Self::new(now, Some(Duration::ZERO))
     }
 
-    /// Until when it may come; `None`: for ever.
+    fn new(now: Moment, limit: Option<Duration>) -> Self {
+        Self { at: now.at, since_boot: now.since_boot, limit }
+    }
+
+    /// Until when it may come, for people; `None`: for ever.
     #[must_use]
     pub fn until(&self) -> Option<Timestamp> {
         let limit = SignedDuration::try_from(self.limit?).unwrap_or(SignedDuration::MAX);
         Some(self.at.checked_add(limit).unwrap_or(Timestamp::MAX))
     }
 
-    /// How long it may still come from now on; zero where that is over. A clock that was set back makes nobody wait for
-    /// longer than the whole time.
+    /// How long it may still come from now on; zero where that is over.
     #[must_use]
-    pub fn left(&self, now: Timestamp) -> Duration {
-        let (Some(until), Some(limit)) = (self.until(), self.limit) else { return Duration::MAX };
-        Duration::try_from(until.duration_since(now)).unwrap_or(Duration::ZERO).min(limit)
+    pub fn left(&self, now: Moment) -> Duration {
+        let Some(limit) = self.limit else { return Duration::MAX };
+        // Where the machine was booted since, the clock on the wall is all that is left, and may have been set back.
+        let by_wall = || Duration::try_from(now.at.duration_since(self.at)).unwrap_or(Duration::ZERO);
+        limit.saturating_sub(now.since_boot.checked_sub(self.since_boot).unwrap_or_else(by_wall))
     }
 
     /// The one of these two that may come later.
     #[must_use]
     pub fn later(self, other: Option<Self>) -> Self {
         let Some(other) = other else { return self };
-        match (self.until(), other.until()) {
+        match (self.limit, other.limit) {
             (None, _) => self,
             (_, None) => other,
-            (own, others) => {
-                if own >= others {
+            (Some(own), Some(others)) => {
+                if self.since_boot.saturating_add(own) >= other.since_boot.saturating_add(others) {
                     self
                 } else {
                     other
@@ -122,16 +138,21 @@ mod tests {
         Timestamp::from_second(second).expect("a time")
     }
 
+    /// The machine was booted a thousand seconds before 1970.
+    fn moment(second: i64) -> Moment {
+        Moment { at: at(second), since_boot: Duration::from_secs(u64::try_from(second + 1000).expect("since boot")) }
+    }
+
     const fn seconds(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
     }
 
     fn pause(second: i64) -> Call {
-        Call::pause(at(second), Duration::ZERO)
+        Call::pause(moment(second), Duration::ZERO)
     }
 
     fn stop(second: i64, patience: Option<Duration>) -> Call {
-        Call::stop(at(second), patience, Duration::ZERO)
+        Call::stop(moment(second), patience, Duration::ZERO)
     }
 
     #[test]
@@ -142,22 +163,29 @@ mod tests {
             (pause(100), 130, Duration::ZERO),
             (pause(100), 9_999_999, Duration::ZERO),
             (stop(100, Some(seconds(60))), 100, seconds(90)),
-            (Call::stop(at(100), Some(seconds(60)), seconds(120)), 100, seconds(210)),
+            (Call::stop(moment(100), Some(seconds(60)), seconds(120)), 100, seconds(210)),
             (stop(100, Some(Duration::MAX)), 100, Duration::MAX),
             (stop(100, None), 9_999_999, Duration::MAX),
-            // The clock was set back by more than an hour.
-            (pause(5000), 100, seconds(30)),
         ] {
-            let seen = call.left(at(now));
+            let seen = call.left(moment(now));
             assert!(seen == left || left == Duration::MAX && seen > seconds(1 << 32), "{call:?} at {now}: {seen:?}");
         }
     }
 
     #[test]
     fn a_call_that_was_answered_with_an_error_comes_soon_or_never() {
-        assert_eq!(Call::broken(at(110)).left(at(110)), seconds(5));
-        assert_eq!(Call::broken(at(110)).left(at(115)), Duration::ZERO);
-        assert_eq!(Call::over(at(110)).left(at(110)), Duration::ZERO);
+        assert_eq!(Call::broken(moment(110)).left(moment(110)), seconds(5));
+        assert_eq!(Call::broken(moment(110)).left(moment(115)), Duration::ZERO);
+        assert_eq!(Call::over(moment(110)).left(moment(110)), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_clock_that_is_moved_changes_nothing_and_after_a_boot_it_is_all_there_is() {
+        let moved = |wall, boot| Moment { at: at(wall), since_boot: seconds(boot) };
+        let call = Call::pause(moved(5000, 900), Duration::ZERO);
+        for (wall, boot, left) in [(5010, 910, 20), (12_210, 910, 20), (0, 910, 20), (5010, 7, 20), (0, 7, 30), (99_999, 7, 0)] {
+            assert_eq!(call.left(moved(wall, boot)), seconds(left), "{wall} {boot}");
+        }
     }
 
     #[test]
@@ -176,9 +204,9 @@ mod tests {
 
     #[test]
     fn what_may_still_come_is_said_with_names_and_the_last_moment() {
+        use Method::{Pause, Stop};
         let call =
             |name: &str, method, until: Option<i64>| LateCall { id: name.to_owned(), name: name.to_owned(), method, until: until.map(at) };
-        use Method::{Pause, Stop};
         for (late, said) in [
             (vec![], None),
             (vec![call("v", Stop, Some(3661))], Some("`v` runs, and the engine may still stop it until 01:01:01 UTC")),

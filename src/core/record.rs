@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    call::{Call, LateCall},
+    call::{Call, LateCall, Moment},
     guard,
     swarm::Scaled,
     target::Method,
@@ -245,7 +245,7 @@ impl HeldTarget {
     /// What may still come of all that was sent, though the target looks as it did before. Where the journal does not
     /// tell, the call counts as sent when that was `seen`, to a container that is given `patience` to stop.
     #[must_use]
-    pub fn open_call(&self, seen: Timestamp, patience: Option<Duration>) -> Option<Call> {
+    pub fn open_call(&self, seen: Moment, patience: Option<Duration>) -> Option<Call> {
         let untold = || match self.method {
             Method::Pause => Call::pause(seen, Duration::ZERO),
             Method::Stop => Call::stop(seen, patience, Duration::ZERO),
@@ -314,7 +314,7 @@ impl LeaseState {
 
     /// The calls of this lease that may still take effect after this moment, by what is recorded.
     #[must_use]
-    pub fn late_calls(&self, now: Timestamp) -> Vec<LateCall> {
+    pub fn late_calls(&self, now: Moment) -> Vec<LateCall> {
         let late = |held: &HeldTarget| {
             let call = held.open_call(now, None).filter(|call| !call.left(now).is_zero() && held.target.swarm.is_none())?;
             let HeldTarget { target, method, .. } = held;

@@ -12,11 +12,12 @@ use super::{
 };
 use crate::{
     core::{
-        call::Call,
+        call::{Call, Moment},
         record::{HeldTarget, Restored},
         target::{Activity, Inspected, Method, is_same_start},
     },
     engine::client::{Engine, EngineError},
+    host::kernel::moment,
 };
 
 /// So long a call that may still come is waited for at once: most come within moments, or not at all.
@@ -49,7 +50,7 @@ pub(super) struct Late {
 ///
 /// # Errors
 /// [`EngineError`] where another attempt may get further.
-pub(super) async fn bring_back(engine: &Engine, calls: &Calls, held: &HeldTarget, seen: Timestamp) -> Result<Brought, EngineError> {
+pub(super) async fn bring_back(engine: &Engine, calls: &Calls, held: &HeldTarget, seen: Moment) -> Result<Brought, EngineError> {
     if let Some(scaled) = &held.target.swarm {
         return scale_back(engine, held, scaled).await.map(Brought::Back);
     }
@@ -68,7 +69,7 @@ pub(super) async fn bring_back(engine: &Engine, calls: &Calls, held: &HeldTarget
             (_, Activity::Restarting) | (Method::Stop, Activity::Paused) => return Ok(Brought::Back(Restored::Theirs)),
         };
         let is_under_way = how == Restored::AlreadySo && calls.of(&held.target.id) == Some(Sent::UnderWay);
-        let left = if is_under_way { Duration::MAX } else { open.map_or(Duration::ZERO, |call| call.left(Timestamp::now())) };
+        let left = if is_under_way { Duration::MAX } else { open.map_or(Duration::ZERO, |call| call.left(moment())) };
         if left.is_zero() {
             return Ok(Brought::Back(how));
         }
@@ -82,7 +83,7 @@ pub(super) async fn bring_back(engine: &Engine, calls: &Calls, held: &HeldTarget
 }
 
 /// What may still come to a target that runs.
-fn open_call(held: &HeldTarget, now: &Inspected, calls: &Calls, seen: Timestamp) -> Option<Call> {
+fn open_call(held: &HeldTarget, now: &Inspected, calls: &Calls, seen: Moment) -> Option<Call> {
     match calls.of(&held.target.id) {
         Some(Sent::Answered) => held.earlier,
         Some(Sent::UnderWay | Sent::Broken) | None => held.open_call(seen, now.stop_patience),

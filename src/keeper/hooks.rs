@@ -91,7 +91,7 @@ impl Hooks {
     }
 
     /// Waits until all that were begun have ended, and tells the rest.
-    pub async fn finish(mut self, tell: Tell<'_>) {
+    pub async fn finish(&mut self, tell: Tell<'_>) {
         if let Some(last) = self.last.take() {
             let _ = last.await;
         }

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     core::{
-        call::LateCall,
+        call::{LateCall, Moment},
         record::{HeldTarget, Restored},
         values,
         wire::Back,
@@ -39,11 +39,11 @@ pub(super) struct LateTarget {
     /// When that is over; `None` where nobody knows.
     over: Option<Instant>,
     /// When its journal was read.
-    seen: Timestamp,
+    seen: Moment,
 }
 
 impl LateTarget {
-    pub(super) fn new(held: HeldTarget, late: Late, seen: Timestamp) -> Self {
+    pub(super) fn new(held: HeldTarget, late: Late, seen: Moment) -> Self {
         let Late { how, until, left } = late;
         Self { held, how, until, over: Instant::now().checked_add(left), seen }
     }

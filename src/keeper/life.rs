@@ -27,6 +27,7 @@ use super::{
     guard::Guarding,
     hands::Hands,
     hooks::Hooks,
+    late_calls::Waiting,
     look_around,
     mouth::Mouth,
     orphan, process,
@@ -250,6 +251,23 @@ impl<'a> Life<'a> {
                 Wanted::Release => break,
             }
         }
+        let waiting = self.release(journal, control, &restorer, &mut senses, is_announced).await;
+        if let Some(waiting) = waiting {
+            // Told to end, it leaves that recorded, for `recover`.
+            tokio::select! { _ = restorer.wait_for(waiting) => {}, _ = senses.ears.signal() => {} }
+        }
+    }
+
+    /// Puts everything back and tells of it, whoever asked for it; gives what may still come.
+    async fn release(
+        &mut self,
+        journal: Journal,
+        control: Option<Control>,
+        restorer: &Restorer<'_>,
+        senses: &mut Senses<'_>,
+        is_announced: bool,
+    ) -> Option<Waiting> {
+        let tell = self.tell;
         let also = |message: FromKeeper| {
             if let Some(control) = &control {
                 control.tell(&message);
@@ -257,7 +275,7 @@ impl<'a> Life<'a> {
             tell(message);
         };
         // The last figures are looked at while everything is put back, and cost it nothing.
-        let restoring = Restorer { tell: &also, ..restorer };
+        let restoring = Restorer { tell: &also, ..*restorer };
         let held = journal.state().clone();
         let ((mut back, waiting), last) = future::join(restoring.release(journal), senses.watch.last()).await;
         (back.spare, back.killed) = self.look_around(&held).await;
@@ -272,10 +290,7 @@ impl<'a> Life<'a> {
         if let Some(control) = &control {
             control.finish().await;
         }
-        if let Some(waiting) = waiting {
-            // Told to end, it leaves that recorded, for `recover`.
-            tokio::select! { _ = restorer.wait_for(waiting) => {}, _ = senses.ears.signal() => {} }
-        }
+        waiting
     }
 
     pub(super) fn take_in(&mut self, heard: &Heard) {

@@ -6,7 +6,6 @@
 use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt as _, future, stream};
-use jiff::Timestamp;
 
 use super::{
     Tell,
@@ -19,6 +18,7 @@ use super::{
 };
 use crate::{
     core::{
+        call::Moment,
         order,
         record::{Area, AreaGone, HeldTarget, Opened, Record, Restored},
         text, values,
@@ -26,6 +26,7 @@ use crate::{
     },
     engine::client::EngineError,
     host::{
+        kernel::moment,
         limits::calls_at_once,
         swap::{self, Removal},
     },
@@ -233,7 +234,7 @@ impl Restorer<'_> {
     }
 
     async fn targets(&self, journal: &mut Journal, leases: &Leases, is_meant: impl Fn(&HeldTarget) -> bool) -> Targets {
-        let (begun, seen) = (Instant::now(), Timestamp::now());
+        let (begun, seen) = (Instant::now(), moment());
         let Targets { mut back, mut again, mut late } = Targets::default();
         let all: Vec<HeldTarget> = journal.state().targets.values().filter(|held| is_meant(held)).cloned().collect();
         let (handed_over, ours): (Vec<_>, Vec<_>) = all.into_iter().partition(|held| leases.holder_of(&held.target.id).is_some());
@@ -327,7 +328,7 @@ impl Restorer<'_> {
         }
     }
 
-    async fn restore(&self, held: &HeldTarget, seen: Timestamp, deadlines: Deadlines, engine_lost: &mut bool) -> Result<Brought, String> {
+    async fn restore(&self, held: &HeldTarget, seen: Moment, deadlines: Deadlines, engine_lost: &mut bool) -> Result<Brought, String> {
         let mut attempt = 0;
         let mut failed = "the engine has not answered until the deadline".to_owned();
         loop {
@@ -350,7 +351,7 @@ impl Restorer<'_> {
         }
     }
 
-    pub(super) async fn attempt(&self, held: &HeldTarget, seen: Timestamp) -> Result<Brought, EngineError> {
+    pub(super) async fn attempt(&self, held: &HeldTarget, seen: Moment) -> Result<Brought, EngineError> {
         match bring_back(&self.reach.engine().await?, &self.reach.calls, held, seen).await {
             Ok(Brought::Back(Restored::Removed)) if self.reach.is_guessed => Err(EngineError::Unknown { url: self.reach.url() }),
             Err(error) if error.is_engine_gone() => {

@@ -4,7 +4,6 @@
 use std::{cell::Cell, collections::HashMap, time::Duration};
 
 use futures_util::{StreamExt as _, stream};
-use jiff::Timestamp;
 
 use super::{acquire::Acquirer, restore::at_once};
 use crate::{
@@ -23,7 +22,7 @@ use crate::{
         wire::{FromKeeper, Level, Note, Phase, Room, RoomTarget},
     },
     engine::client::{Engine, EngineError, PAUSE, STOP_MARGIN},
-    host::reclaim::PidAndId,
+    host::{kernel::moment, reclaim::PidAndId},
     lease::{journal::Journal, leases::Leases},
 };
 
@@ -74,7 +73,7 @@ impl Acquirer<'_> {
             (now, listed)
         });
         let inspected: Vec<_> = stream::iter(inspecting).buffered(at_once()).collect().await;
-        let (mut taken, at) = (Taken::default(), Timestamp::now());
+        let (mut taken, at) = (Taken::default(), moment());
         let mut candidates = Vec::with_capacity(total);
         let mut few = Few::default();
         for (now, listed) in inspected {
@@ -163,8 +162,7 @@ impl Acquirer<'_> {
 
     pub(super) async fn take_all(&self, engine: &Engine, journal: &mut Journal, mut taken: Taken, room: &mut Room) -> Taken {
         let candidates = std::mem::take(&mut taken.candidates);
-        let (at, at_once, longest) =
-            (Timestamp::now(), at_once(), candidates.iter().map(|(one, method)| self.waits_for(one, *method)).max());
+        let (at, at_once, longest) = (moment(), at_once(), candidates.iter().map(|(one, method)| self.waits_for(one, *method)).max());
         let intent = |(index, (candidate, method)): (usize, &(Candidate, Method))| {
             // So many rounds of calls come first.
             let behind = longest.unwrap_or_default().saturating_mul(u32::try_from(index / at_once).unwrap_or(u32::MAX));
@@ -294,7 +292,7 @@ impl Acquirer<'_> {
         let reason = text::printable(&error.to_string());
         // Paused already, by the late call of a keeper before this one: ours all the same.
         if candidate.announced && error.is_conflict() {
-            return Record::Taken { id, unknown: Some(reason), call: Some(Call::over(Timestamp::now())) };
+            return Record::Taken { id, unknown: Some(reason), call: Some(Call::over(moment())) };
         }
         if !error.is_not_found() {
             let hint = "wait until it is up, or leave it out with --keep".to_owned();
@@ -309,7 +307,7 @@ impl Acquirer<'_> {
             EngineError::Lost { .. } => method == Method::Pause,
             _ => true,
         };
-        Record::Taken { id, unknown: Some(reason), call: is_short.then(|| Call::broken(Timestamp::now())) }
+        Record::Taken { id, unknown: Some(reason), call: is_short.then(|| Call::broken(moment())) }
     }
 }
 

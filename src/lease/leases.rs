@@ -6,14 +6,16 @@ use std::{
     path::Path,
 };
 
-use jiff::Timestamp;
-
 use super::{
     dir::Dir,
     journal::{Journal, JournalError, Looked},
     state_dir::{StateDir, StateLock},
 };
-use crate::core::{call::LateCall, record::LeaseState, way::Way};
+use crate::core::{
+    call::{LateCall, Moment},
+    record::LeaseState,
+    way::Way,
+};
 
 /// Everything that is recorded in a state directory.
 #[derive(Debug, Default)]
@@ -102,7 +104,7 @@ impl Leases {
 
     /// The call of any other lease, whatever becomes of it, that may still pause or stop this container after this moment.
     #[must_use]
-    pub fn late_call(&self, container: &str, now: Timestamp) -> Option<LateCall> {
+    pub fn late_call(&self, container: &str, now: Moment) -> Option<LateCall> {
         self.states().flat_map(|state| state.late_calls(now)).find(|call| call.id == container)
     }
 

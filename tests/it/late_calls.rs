@@ -89,7 +89,10 @@ fn a_stop_that_is_slow_is_waited_for_by_the_keeper_and_the_service_runs_again_th
     // Nobody is kept from working meanwhile, and the service is left to the one that waits for it.
     let other = slow.site.makeroom(["--pause", &slow.services.all(), "sh", "-c", "exit 3"]).run();
     other.expect_code(3).expect_said("by another run: it is left to that one").expect_within(Duration::from_secs(5));
-    slow.site.makeroom(["status"]).run().expect_code(0).expect_within(Duration::from_secs(5));
+    let status = slow.site.makeroom(["status"]).run();
+    status.expect_code(0).expect_within(Duration::from_secs(5));
+    let line = format!("awaited  {}, which may still be stopped until ", slow.services.name(0));
+    assert!(status.out.contains(&line) && status.out.contains("being given back"), "{}", status.out);
     slow.open();
     slow.expect_back(&before);
     wait_until_gone(Duration::from_secs(5), "the keeper", &[keeper]);
@@ -197,13 +200,17 @@ fn a_pause_that_is_held_back_on_its_way_is_brought_back_whenever_it_comes() {
     let before = services.states();
     let held = [proxy.hold("pause", 1, Moment::Before), proxy.hold("pause", 2, Moment::Before)];
     let run = site.makeroom(["--pause", &services.all(), "sh", "-c", "touch started"]).spawn();
-    held.iter().for_each(|held| held.wait());
+    for held in &held {
+        held.wait();
+    }
     let keeper = run.keeper();
     run.signal(libc::SIGTERM);
     run.wait().expect_said("may still pause them until ").expect_within(Duration::from_secs(10));
     assert!(services.are("running"));
     expect_waiting(&site, keeper);
-    held.iter().for_each(|held| held.release());
+    for held in &held {
+        held.release();
+    }
     wait_until("nothing is recorded", || site.journals().is_empty());
     assert_eq!(services.states(), before);
     assert!(!site.work().join("started").exists());

@@ -3,6 +3,11 @@
 use super::*;
 use crate::core::call;
 
+fn moment(second: u64) -> Moment {
+    let at = Timestamp::from_second(second.cast_signed()).expect("a time");
+    Moment { at, since_boot: Duration::from_secs(second) }
+}
+
 fn target(id: &str) -> Target {
     Target {
         id: id.to_owned(),
@@ -42,7 +47,7 @@ fn opened_as(releasing: bool) -> Record {
 }
 
 fn taking(id: &str) -> Record {
-    Record::Taking { target: target(id), method: Method::Pause, call: Some(Call::pause(Timestamp::UNIX_EPOCH, Duration::ZERO)) }
+    Record::Taking { target: target(id), method: Method::Pause, call: Some(Call::pause(moment(0), Duration::ZERO)) }
 }
 
 fn taken(id: &str) -> Record {
@@ -245,42 +250,43 @@ fn a_run_inside_has_what_the_one_around_it_sees_to() {
 
 #[test]
 fn a_call_that_was_announced_stays_open_until_its_outcome_is_known_whatever_is_sent_after_it() {
-    let at = |second| Timestamp::from_second(second).expect("a time");
     let taking =
-        |second| Record::Taking { target: target("a"), method: Method::Pause, call: Some(Call::pause(at(second), Duration::ZERO)) };
+        |second| Record::Taking { target: target("a"), method: Method::Pause, call: Some(Call::pause(moment(second), Duration::ZERO)) };
     let not_taken = || Record::NotTaken { id: "a".to_owned(), reason: "cancelled".to_owned() };
     let unknown = |call| Record::Taken { id: "a".to_owned(), unknown: Some("lost".to_owned()), call };
-    let short = Call { at: at(7), limit: Some(Duration::from_secs(5)) };
+    let short = Call::broken(moment(7));
     for (records, open) in [
-        (vec![taking(1)], Some(Some(Call::pause(at(1), Duration::ZERO)))),
+        (vec![taking(1)], Some(Some(Call::pause(moment(1), Duration::ZERO)))),
         (vec![taking(1), taken("a")], Some(None)),
         (vec![taking(1), not_taken()], None),
-        (vec![taking(1), unknown(None)], Some(Some(Call::pause(at(1), Duration::ZERO)))),
+        (vec![taking(1), unknown(None)], Some(Some(Call::pause(moment(1), Duration::ZERO)))),
         (vec![taking(1), unknown(Some(short))], Some(Some(short))),
         // Its keeper died, and the next one sent another.
-        (vec![taking(1), taking(2)], Some(Some(Call::pause(at(2), Duration::ZERO)))),
-        (vec![taking(2), taking(1)], Some(Some(Call::pause(at(2), Duration::ZERO)))),
-        (vec![taking(1), taking(2), taken("a")], Some(Some(Call::pause(at(1), Duration::ZERO)))),
-        (vec![taking(1), taking(2), taking(3), taken("a")], Some(Some(Call::pause(at(2), Duration::ZERO)))),
-        (vec![taking(1), taking(2), not_taken()], Some(Some(Call::pause(at(1), Duration::ZERO)))),
+        (vec![taking(1), taking(2)], Some(Some(Call::pause(moment(2), Duration::ZERO)))),
+        (vec![taking(2), taking(1)], Some(Some(Call::pause(moment(2), Duration::ZERO)))),
+        (vec![taking(1), taking(2), taken("a")], Some(Some(Call::pause(moment(1), Duration::ZERO)))),
+        (vec![taking(1), taking(2), taking(3), taken("a")], Some(Some(Call::pause(moment(2), Duration::ZERO)))),
+        (vec![taking(1), taking(2), not_taken()], Some(Some(Call::pause(moment(1), Duration::ZERO)))),
         (vec![taking(1), taking(2), not_taken(), not_taken()], None),
         (vec![taking(1), taking(2), restored("a")], None),
         (vec![taking(1), restored("a"), taking(2), taken("a")], Some(None)),
     ] {
         let mut state = LeaseState::default();
-        records.iter().for_each(|record| state.apply(record));
-        assert_eq!(state.targets.get("a").map(|held| held.open_call(at(99), None)), open, "{records:?}");
+        for record in &records {
+            state.apply(record);
+        }
+        assert_eq!(state.targets.get("a").map(|held| held.open_call(moment(99), None)), open, "{records:?}");
     }
 }
 
 #[test]
 fn a_call_of_a_journal_that_does_not_tell_counts_from_when_it_was_seen() {
-    let seen = Timestamp::from_second(50).expect("a time");
+    let seen = moment(50);
     let open = |method| {
         let mut state = LeaseState::default();
         state.apply(&Record::Taking { target: target("a"), method, call: None });
-        state.targets["a"].open_call(seen, Some(Duration::from_secs(60))).map(|call| call.left(seen))
+        state.targets["a"].open_call(seen, Some(Duration::from_mins(1))).map(|call| call.left(seen))
     };
     assert_eq!(open(Method::Pause), Some(call::MARGIN));
-    assert_eq!(open(Method::Stop), Some(call::MARGIN + Duration::from_secs(60)));
+    assert_eq!(open(Method::Stop), Some(call::MARGIN + Duration::from_mins(1)));
 }

@@ -14,10 +14,20 @@ use linux as path;
 #[cfg(not(all(target_os = "linux", not(makeroom_portable))))]
 use portable as path;
 
+use jiff::Timestamp;
+
+use crate::core::call::Moment;
+
 pub use path::{
     GROUP_POLL, IS_SAMPLED, all, become_subreaper, end_of, group, leave_no_core, own_children, own_program, proc_file, process,
     reopen_to_write, resident_below, roles, send, set_oom_score, time_since_boot, with_environment,
 };
+
+/// This moment.
+#[must_use]
+pub fn moment() -> Moment {
+    Moment { at: Timestamp::now(), since_boot: time_since_boot() }
+}
 
 /// A keeper's descriptor of its journal: after standard input, output and error.
 pub const JOURNAL_FD: i32 = 3;
