@@ -25,8 +25,20 @@ impl Round {
         let services: Vec<_> = (0..random.between(2, 6)).map(|_| service(&mut random, is_slow)).collect();
         let number = random.pick(&[1, 1, 2, 3]);
         let commands: Vec<_> = (0..number).map(|_| (random.below(500), command(&mut random))).collect();
-        let count = random.pick(&[0, 1, 1, 2, 2, 2, 3, 3, 4]);
-        let faults = (0..count).map(|_| fault(&mut random, &services, &commands, is_slow)).collect();
+        let count = random.pick(&[0, 1, 1, 2, 2, 3, 3, 4, 5]);
+        let mut faults: Vec<_> = (0..count).map(|_| fault(&mut random, &services, &commands, is_slow)).collect();
+        if is_slow {
+            // What is late is of interest where somebody has stopped waiting for it.
+            let call = random.pick(&["pause", "stop"]);
+            let held = Fault::Late { held_ms: random.between(6000, 20_000) };
+            faults.push((When::AtCall { call, nth: random.index(2) + 1, moment: Moment::Before }, held));
+            let victim = random.pick(&[Victim::Supervisor, Victim::Keeper, Victim::Both, Victim::Group]);
+            let signal = random.pick(&[libc::SIGKILL, libc::SIGTERM, libc::SIGINT]);
+            faults.push((
+                When::At(random.between(300, 2500)),
+                Fault::Signal { command: random.index(commands.len()), victim, signal, frozen_ms: 0 },
+            ));
+        }
         let stranger = random.percent(10).then(|| Stranger {
             has_state: random.percent(30),
             has_swap: random.percent(50),
@@ -135,10 +147,10 @@ fn fault(random: &mut Random, services: &[Service], commands: &[(u64, Command)],
     let victim = random.pick(&[Victim::Supervisor, Victim::Keeper, Victim::Both, Victim::Group]);
     let frozen_ms = random.between(50, 750);
     let moment = random.pick(&[Moment::Before, Moment::After]);
-    let at_call = When::AtCall { call: random.pick(&CALLS), nth: random.index(4) + 1, moment };
+    let at_call = When::AtCall { call: random.pick(&CALLS), nth: random.pick(&[1, 1, 2, 3]), moment };
     // Every other one while room is being made, or soon after.
     let at = When::At(if random.percent(50) { commands[command].0 + random.below(400) } else { random.below(1500) });
-    let when = if random.percent(20) { at_call } else { at };
+    let when = if random.percent(25) { at_call } else { at };
     let most_ms = if is_slow { 18_000 } else { 2500 };
     match random.below(32) {
         0..7 => (when, Fault::Signal { command, victim, signal: libc::SIGKILL, frozen_ms }),

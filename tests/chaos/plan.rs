@@ -309,9 +309,10 @@ impl Round {
     /// Whether every command can tell what it leaves behind, and is heard.
     #[must_use]
     pub fn is_heard(&self) -> bool {
-        let is_full = |(_, command): &(u64, Command)| command.surroundings().full_stderr.is_some();
+        let lingers = |command: &Command| matches!(command, Command::Run { options, .. } if options.contains(&"--linger"));
+        let is_alone = |(_, command): &(u64, Command)| command.surroundings().full_stderr.is_some() || lingers(command);
         let ends = |fault: &Fault| matches!(fault, Fault::Signal { .. } | Fault::KeepersInARow { .. } | Fault::NoFiles { .. });
-        !self.commands.iter().any(is_full) && !self.has(ends)
+        !self.commands.iter().any(is_alone) && !self.has(ends)
     }
 
     /// The names of its `start` commands, each once.

@@ -45,7 +45,6 @@ pub fn play(round: &Round, faults: &mut BTreeSet<String>) -> Played {
     let mut violations = Vec::new();
     let mut turn = round.moves_the_clock().then(ClockTurn::wait);
     let race = world.ground.as_ref().map(|ground| ground.race());
-    faults.extend(round.stranger.map(|_| "a stranger who races every path".to_owned()));
     let slow = round.services.iter().filter_map(|service| service.slow_stop);
     faults.extend(slow.filter(|_| round.may_stop()).map(|stop| match stop.timeout {
         Some(-1) => "slow stop without a limit".to_owned(),
@@ -89,8 +88,12 @@ pub fn play(round: &Round, faults: &mut BTreeSet<String>) -> Played {
     }
     let unrecovered = world.site.report();
     let recovered = spawn(&world, round, &["recover"]).wait();
-    if let Some(race) = race {
-        race.stop();
+    if let (Some(race), Some(stranger)) = (race, round.stranger) {
+        let got = race.stop();
+        faults.insert(if got > 0 { "a stranger who gets root's names for moments" } else { "a stranger who plants files" }.to_owned());
+        if got == 0 && (stranger.has_state || stranger.has_swap) {
+            violations.push("the stranger did not even try".to_owned());
+        }
     }
     builds::end_strays(&world);
     // What comes after all was said to be over is nobody's to bring back.

@@ -51,7 +51,7 @@ pub struct Ground {
 /// He is at it.
 pub struct Race {
     done: Arc<AtomicBool>,
-    thread: JoinHandle<()>,
+    thread: JoinHandle<u64>,
 }
 
 impl Ground {
@@ -104,6 +104,7 @@ impl Ground {
             prepare_state(&his, &trap.join("vm"), roots);
             let _ = symlink(precious, trap.join("area"));
             let toml = format!("pause = [\"{name}\"]\non_room_made = \"touch {}/obeyed\"\n", roots.display());
+            let mut got = 0;
             for turn in 0.. {
                 if is_done.load(Ordering::Relaxed) {
                     break;
@@ -113,10 +114,12 @@ impl Ground {
                 if let Some(label) = (turn % 4 == 0).then(label_in_sight).flatten() {
                     let _ = symlink(precious, trap.join(format!("area.{label}")));
                 }
-                exchange(&yard.join("d"), &yard.join("aside"), if turn % 2 == 0 { trap } else { roots }, false);
-                exchange(state, &state.with_extension("aside"), &his, turn % 2 == 0);
+                let swap = exchange(&yard.join("d"), &yard.join("aside"), if turn % 2 == 0 { trap } else { roots }, false);
+                let state = exchange(state, &state.with_extension("aside"), &his, turn % 2 == 0);
+                got += u64::from(swap) + u64::from(state);
             }
             let _ = fs::remove_file(site.join("makeroom.toml"));
+            got
         });
         Race { done, thread }
     }
@@ -140,15 +143,15 @@ impl Ground {
 }
 
 impl Race {
-    /// He gives up, and puts back what he moved.
-    pub fn stop(self) {
+    /// He gives up, and puts back what he moved; how often something of his had a name of root's.
+    pub fn stop(self) -> u64 {
         self.done.store(true, Ordering::Relaxed);
-        self.thread.join().expect("it ended");
+        self.thread.join().expect("it ended")
     }
 }
 
-/// For a moment something else has this name, which was root's.
-fn exchange(path: &Path, aside: &Path, other: &Path, by_itself: bool) {
+/// For a moment something else has this name, which was root's; tells whether it had.
+fn exchange(path: &Path, aside: &Path, other: &Path, by_itself: bool) -> bool {
     let is_moved = fs::rename(path, aside).is_ok();
     let planted = if by_itself { fs::rename(other, path) } else { symlink(other, path) };
     thread::sleep(MOMENT);
@@ -159,6 +162,7 @@ fn exchange(path: &Path, aside: &Path, other: &Path, by_itself: bool) {
         let _ = fs::rename(aside, path);
     }
     thread::sleep(MOMENT);
+    planted.is_ok()
 }
 
 /// A state directory in which a dead lease has a command to run.
