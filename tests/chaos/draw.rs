@@ -45,7 +45,7 @@ impl Round {
             comes_late: random.percent(60),
         });
         let (is_project, live_restore) = (random.percent(50), random.percent(50));
-        let mut round = Self { is_project, live_restore, services, commands, faults, stranger };
+        let mut round = Self { services, is_project, live_restore, commands, faults, stranger };
         round.settle(is_slow);
         round
     }

@@ -77,7 +77,7 @@ struct Stage<'a, 'scope> {
 
 /// Plays what happens in it; gives the commands, which may still run.
 pub fn play(round: &Round, world: &World, clock: Option<&mut ClockTurn>, played: &mut BTreeSet<String>) -> Commands {
-    let (meet, met) = mpsc::channel();
+    let (meet, meetings) = mpsc::channel();
     for (fault, (when, _)) in round.faults.iter().enumerate() {
         if let (When::AtCall { call, nth, moment }, Some(proxy)) = (when, &world.proxy) {
             let meet = meet.clone();
@@ -105,7 +105,7 @@ pub fn play(round: &Round, world: &World, clock: Option<&mut ClockTurn>, played:
             }
             let due =
                 next.map_or(Instant::now() + Duration::from_millis(LOOK_MS), |next| begun + Duration::from_millis(stage.events[next].0));
-            match met.recv_timeout(due.saturating_duration_since(Instant::now())) {
+            match meetings.recv_timeout(due.saturating_duration_since(Instant::now())) {
                 Ok(Met { fault, go_on }) => {
                     let hold = stage.fault(&round.faults[fault].1, Some(round.faults[fault].0), scope);
                     // Whoever called may be gone.

@@ -252,6 +252,14 @@ impl Command {
     }
 }
 
+impl Stranger {
+    /// Whether the state directory's name can be his, for a moment or for good.
+    #[must_use]
+    pub fn may_have_state(self) -> bool {
+        self.has_state || !self.comes_late
+    }
+}
+
 impl Fault {
     /// Whether what waits for an answer of the engine's may never get it.
     #[must_use]
@@ -312,7 +320,7 @@ impl Round {
         let lingers = |command: &Command| matches!(command, Command::Run { options, .. } if options.contains(&"--linger"));
         let is_alone = |(_, command): &(u64, Command)| command.surroundings().full_stderr.is_some() || lingers(command);
         let ends = |fault: &Fault| matches!(fault, Fault::Signal { .. } | Fault::KeepersInARow { .. } | Fault::NoFiles { .. });
-        !self.commands.iter().any(is_alone) && !self.has(ends)
+        self.stranger.is_none() && !self.commands.iter().any(is_alone) && !self.has(ends)
     }
 
     /// The names of its `start` commands, each once.

@@ -17,6 +17,7 @@ use crate::{
     events::{self, Commands},
     invariants,
     plan::{Round, Surroundings},
+    stranger::Ground,
     support::{
         dockerd::engine,
         makeroom::{Done, Running},
@@ -44,7 +45,7 @@ pub fn play(round: &Round, faults: &mut BTreeSet<String>) -> Played {
     let world = World::new(round);
     let mut violations = Vec::new();
     let mut turn = round.moves_the_clock().then(ClockTurn::wait);
-    let race = world.ground.as_ref().map(|ground| ground.race());
+    let race = world.ground.as_ref().map(Ground::race);
     let slow = round.services.iter().filter_map(|service| service.slow_stop);
     faults.extend(slow.filter(|_| round.may_stop()).map(|stop| match stop.timeout {
         Some(-1) => "slow stop without a limit".to_owned(),
@@ -103,7 +104,7 @@ pub fn play(round: &Round, faults: &mut BTreeSet<String>) -> Played {
     let found = invariants::look(&world, round);
     if found.engine_broke {
         faults.insert("the killed engine can start a container for nobody any more".to_owned());
-    } else if round.stranger.is_none() && recovered.code() != Some(0) {
+    } else if round.stranger.is_none_or(|stranger| !stranger.may_have_state()) && recovered.code() != Some(0) {
         violations.push(format!("the last `recover` ended with {}", recovered.status));
     }
     violations.extend(found.violated);

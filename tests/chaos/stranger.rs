@@ -26,7 +26,7 @@ use crate::{
     },
 };
 
-const PRECIOUS: [u8; 1 << 20] = [7; 1 << 20];
+static PRECIOUS: [u8; 1 << 20] = [7; 1 << 20];
 /// Long enough for what is made in one directory to be written to in another one.
 const MOMENT: Duration = Duration::from_millis(2);
 
@@ -57,7 +57,7 @@ pub struct Race {
 impl Ground {
     /// Prepares it, in the site's directory and the one of the swap areas.
     #[must_use]
-    pub fn prepare(plan: &Stranger, site: &Site, swap_dir: &Path) -> Self {
+    pub fn prepare(plan: Stranger, site: &Site, swap_dir: &Path) -> Self {
         let mode = |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode)).expect("a mode");
         let folder = |name: &str| {
             let path = swap_dir.join(name);

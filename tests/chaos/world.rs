@@ -65,7 +65,7 @@ impl World {
         fs::create_dir_all(site.state().parent().expect("a directory")).expect("a directory");
         let swap_dir = swap::directory();
         let disk = round.fills_the_disk().then(|| Disk::mount(site.state()));
-        let ground = round.stranger.as_ref().map(|stranger| Ground::prepare(stranger, &site, swap_dir.path()));
+        let ground = round.stranger.map(|stranger| Ground::prepare(stranger, &site, swap_dir.path()));
         let stderr = |command: &Command| command.surroundings().full_stderr.map(Stalled::full);
         let stalled = round.commands.iter().map(|(_, command)| stderr(command)).collect();
         let label = unique("chaos");
