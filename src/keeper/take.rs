@@ -305,9 +305,9 @@ impl Acquirer<'_> {
         }
         // One that is not answered is under way still; of the others this much may be left.
         let is_short = match &error {
-            EngineError::Refused { .. } => true,
+            EngineError::Silent { .. } | EngineError::TasksStay { .. } => false,
             EngineError::Lost { .. } => method == Method::Pause,
-            _ => false,
+            _ => true,
         };
         Record::Taken { id, unknown: Some(reason), call: is_short.then(|| Call::broken(Timestamp::now())) }
     }

@@ -101,9 +101,7 @@ impl StateDir {
     /// [`StateDirError`] where it is not ours alone, or somebody else could put another one in its place.
     pub fn open_existing(path: &Path) -> Result<Option<Self>, StateDirError> {
         let dir = match find(path, false) {
-            Err(StateDirError::Unsafe { source: Distrust::Io { source, .. }, .. }) if source.kind() == io::ErrorKind::NotFound => {
-                return Ok(None);
-            }
+            Err(StateDirError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
             place => {
                 let (place, name) = place?;
                 Dir::open_in(place.as_fd(), &name, path.to_owned())
@@ -214,7 +212,14 @@ impl AsFd for StateDir {
 }
 
 fn find(path: &Path, makes: bool) -> Result<(OwnedFd, std::ffi::OsString), StateDirError> {
-    let place = trust::find(path, makes).map_err(|source| StateDirError::Unsafe { path: path.to_owned(), source })?;
+    let place = trust::find(path, makes).map_err(|distrust| match distrust {
+        // What cannot be looked at is not said to be somebody else's.
+        Distrust::Io { path: at, source } => {
+            let source = io::Error::new(source.kind(), format!("{}: {source}", at.display()));
+            StateDirError::Io { path: path.to_owned(), source }
+        }
+        source => StateDirError::Unsafe { path: path.to_owned(), source },
+    })?;
     // The root of a file system, or what a `..` leads to, is no directory of ours alone.
     let name = place.name.ok_or_else(|| StateDirError::NotADirectory { path: path.to_owned() })?;
     Ok((place.above, name))

@@ -47,7 +47,7 @@ impl Stage {
         let services = site.services(1);
         let flags = stalled.flags();
         if is_nobody {
-            let open = |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o777)).expect("a mode");
+            let open = |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o1777)).expect("a mode");
             let socket = proxy.socket();
             for path in [&site.path(""), &site.work(), &socket, socket.parent().expect("a directory")] {
                 open(path);
@@ -355,8 +355,8 @@ fn a_lease_whose_id_nobody_reads_ends_with_the_start_that_prints_it() {
 }
 
 /// More warnings than are kept: each names a selector that matches nothing.
-const WARNINGS: usize = 200;
-const SELECTOR_BYTES: usize = 1500;
+const WARNINGS: usize = 20;
+const SELECTOR_BYTES: usize = 10_000;
 
 fn selectors() -> Vec<String> {
     (0..WARNINGS).flat_map(|number| ["--pause".to_owned(), format!("no-{number:0SELECTOR_BYTES$}")]).collect()

@@ -99,8 +99,8 @@ impl Scene {
         let open = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("a mode");
         open(site.engine(), 0o666);
         open(site.engine().parent().expect("a directory"), 0o755);
-        open(&site.path(""), 0o777);
-        open(&site.work(), 0o777);
+        open(&site.path(""), 0o1777);
+        open(&site.work(), 0o1777);
         let (program, state) = (site.path("makeroom"), site.path("nobodys"));
         programs::copy_for_others(&program);
         fs::create_dir(&state).expect("a directory");
@@ -112,7 +112,8 @@ impl Scene {
     fn without_keeper(&self, options: &[&str], script: &str) -> Running {
         let mut run: Run = self.site.command(&self.program.to_string_lossy());
         run.user(NOBODY).env("MAKEROOM_STATE_DIR", &self.state).args(options);
-        let run = run.args(["--pause", &self.services.all(), "sh", "-c", script]).spawn();
+        // Others' swap would be a reason to want root.
+        let run = run.args(["--no-reclaim", "--pause", &self.services.all(), "sh", "-c", script]).spawn();
         self.site.child();
         assert!(self.services.are("paused"), "{:?}", self.services.statuses());
         let keeper = run.keeper();

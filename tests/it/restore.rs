@@ -297,29 +297,6 @@ fn a_container_that_would_not_come_back_is_paused_though_stop_is_asked_for() {
 }
 
 #[test]
-fn where_no_keeper_is_left_the_last_line_says_so_and_names_the_command() {
-    let site = Site::new();
-    let services = site.services(1);
-    let run = site.makeroom(["--pause", &services.all(), "sh", "-c", UNTIL_GO]).spawn();
-    site.child();
-    let mut keeper = 0;
-    while !run.written("err").contains("there is no keeper any more: it died too often") {
-        let all = site.keepers();
-        if let Some(&next) = all.iter().find(|&&pid| pid != keeper) {
-            keeper = next;
-            process::signal(keeper, libc::SIGKILL);
-        }
-        std::thread::yield_now();
-    }
-    site.go();
-    let done = run.wait();
-    let last = done.expect_code(7).err.trim_end().rsplit_once("error: ").expect("an error").1.to_owned();
-    assert!(last.contains("no keeper is left") && last.contains("hint: makeroom recover"), "{last}");
-    site.makeroom(["recover"]).run().expect_code(0);
-    assert!(services.are("running") && site.journals().is_empty());
-}
-
-#[test]
 fn a_time_limit_of_nothing_is_no_reason_not_to_try() {
     let site = Site::new();
     let services = site.services(3);
@@ -358,7 +335,7 @@ fn where_no_keeper_ever_began_nothing_is_said_to_be_left() {
     // Enough for a supervisor and its child, and too few for a keeper's runtime.
     let mut run = site.makeroom(["--pause", &services.all(), "sh", "-c", "exit 6"]);
     let done = limited(&mut run, libc::RLIMIT_NOFILE, 13).run();
-    done.expect_code(6).expect_said("there is no keeper any more");
+    done.expect_code(6).expect_said("no keeper can be started");
     assert!(!done.err.contains("not known to run again"), "{}", done.err);
     assert!(services.are("running"));
     assert_eq!(site.makeroom(["recover"]).run().expect_code(0).err.matches("nothing to recover").count(), 1);

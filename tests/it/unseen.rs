@@ -30,7 +30,7 @@ mkdir home && chown 1234:1234 home
 /// A site that everybody can use, with a copy of the program.
 fn open_site(site: &Site) -> PathBuf {
     for dir in [site.path(""), site.work()] {
-        fs::set_permissions(dir, fs::Permissions::from_mode(0o777)).expect("a mode");
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o1777)).expect("a mode");
     }
     let program = site.path("makeroom");
     programs::copy_for_others(&program);
