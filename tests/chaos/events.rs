@@ -27,8 +27,8 @@ use crate::{
 /// With so few none can be opened.
 const NO_FILES: u64 = 3;
 /// Between two looks for a keeper that is to come, and how many there are.
-const LOOK_MS: u64 = 20;
-const LOOKS: usize = 100;
+const LOOK_MS: u64 = 40;
+const LOOKS: usize = 50;
 
 /// What comes at a time in a round.
 enum Event {

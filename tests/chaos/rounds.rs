@@ -29,6 +29,8 @@ use crate::{
 
 /// After this no command of a round goes on, and no process of one is there, for a reason.
 pub const PATIENCE: Duration = Duration::from_mins(4);
+/// Between two looks at all processes of the machine.
+const LOOK: Duration = Duration::from_millis(100);
 /// How long an engine that stays away is tried.
 const SHORT: &str = "1s";
 
@@ -79,7 +81,7 @@ pub fn play(round: &Round, faults: &mut BTreeSet<String>) -> Played {
     let begun = Instant::now();
     let is_held = || world.proxy.as_ref().is_some_and(Proxy::is_held);
     while begun.elapsed() < PATIENCE && !builds::processes(&world).is_empty() {
-        thread::sleep(Duration::from_millis(20));
+        thread::sleep(LOOK);
     }
     if is_engine_away {
         violations.extend(give_up_and_come_back(&world, round));
@@ -99,7 +101,7 @@ pub fn play(round: &Round, faults: &mut BTreeSet<String>) -> Played {
     builds::end_strays(&world);
     // What comes after all was said to be over is nobody's to bring back.
     while begun.elapsed() < PATIENCE && is_held() {
-        thread::sleep(Duration::from_millis(20));
+        thread::sleep(LOOK);
     }
     let found = invariants::look(&world, round);
     if found.engine_broke {
