@@ -67,6 +67,10 @@ impl Round {
             // Who asks for a stop without a limit and never hears of it waits without a limit.
             self.faults.retain(|(_, fault)| !fault.cuts_calls());
         }
+        if self.stranger.is_some_and(|stranger| stranger.has_state) {
+            // Nobody moves what a disk is mounted on.
+            self.faults.retain(|(_, fault)| !matches!(fault, Fault::FullDisk { .. }));
+        }
         if !is_slow {
             // An engine that ends over a stop has it waited for until the container's time and a margin are over.
             self.faults.retain(|(when, fault)| !(fault.cuts_calls() && matches!(when, When::AtCall { call: "stop", .. })));
