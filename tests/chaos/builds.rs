@@ -1,6 +1,7 @@
 //! Owns the builds of a round: their scripts, and what becomes of the processes that they leave.
 
 use std::{
+    ffi::OsString,
     fs,
     time::{Duration, Instant},
 };
@@ -68,6 +69,12 @@ pub fn end_strays(world: &World) {
 }
 
 fn all(world: &World) -> (Vec<i32>, Vec<i32>) {
-    let is_stray = |pid: &i32| process::environment(*pid).iter().any(|entry| entry.as_encoded_bytes() == STRAY.as_bytes());
-    process::with_environment(&world.site.mark()).into_iter().partition(is_stray)
+    let mark = world.site.mark();
+    // Each is read once: one that has ended in between has nothing in it any more.
+    let found = process::all().into_iter().map(|pid| (pid, process::environment(pid)));
+    let has = |environment: &[OsString], entry: &str| environment.iter().any(|found| found.as_encoded_bytes() == entry.as_bytes());
+    let ours = found.filter(|(pid, environment)| has(environment, &mark) && pid.unsigned_abs() != std::process::id());
+    let (strays, others): (Vec<_>, Vec<_>) = ours.partition(|(_, environment)| has(environment, STRAY));
+    let pids = |found: Vec<(i32, _)>| found.into_iter().map(|(pid, _)| pid).collect();
+    (pids(strays), pids(others))
 }
