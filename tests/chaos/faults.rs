@@ -42,6 +42,20 @@ pub fn restart_engine(signal: &str, down: Duration, live_restore: bool) {
     engine().start_again(live_restore);
 }
 
+/// How many files this process may have open from now on, softly; gives what it was.
+pub fn limit_files(pid: i32, soft: u64) -> Option<u64> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the struct is ours to write to, then to read from. The process may be gone, which is fine.
+    unsafe {
+        if libc::prlimit(pid, libc::RLIMIT_NOFILE, std::ptr::null(), &raw mut limit) != 0 {
+            return None;
+        }
+        let before = limit.rlim_cur;
+        limit.rlim_cur = soft.min(limit.rlim_max);
+        (libc::prlimit(pid, libc::RLIMIT_NOFILE, &raw const limit, std::ptr::null_mut()) == 0).then_some(before)
+    }
+}
+
 /// `docker rm -f`; tells whether the engine did it. One that is away or busy with it makes as good a round.
 pub fn remove(service: &Services) -> bool {
     let path = format!("/containers/{}?force=1", service.name(0));

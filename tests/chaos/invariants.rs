@@ -1,12 +1,14 @@
 //! Owns what must hold after a round, whatever happened in it: everything as it was before.
 
 use std::{
-    fs, thread,
+    fs,
+    path::Path,
+    thread,
     time::{Duration, Instant},
 };
 
 use crate::{
-    faults,
+    builds, faults,
     plan::{Before, Round, Service},
     support::{process, services::State, swap},
     world::World,
@@ -33,15 +35,28 @@ pub fn look(world: &World, round: &Round) -> Found {
     let left = |what: &str, left: Vec<String>| (!left.is_empty()).then(|| format!("{what} left: {}", left.join(", ")));
     let areas = swap::areas().into_iter().filter(|area| area.starts_with(world.swap_dir.path()));
     found.violated.extend(left("swap", areas.map(|area| area.display().to_string()).collect()));
-    let files = fs::read_dir(world.swap_dir.path()).expect("a directory").map(|entry| entry.expect("an entry").file_name());
-    found.violated.extend(left("files of swap", files.map(|name| name.to_string_lossy().into_owned()).collect()));
+    let area = world.area();
+    found.violated.extend(left("files of swap", names(area.parent().expect("a directory"))));
     if !found.engine_broke {
-        let journals = world.site.journals().into_iter().map(|path| path.display().to_string());
-        found.violated.extend(left("journals", journals.collect()));
+        // Journals, sockets, and what was set aside.
+        found.violated.extend(left("leases", names(&world.site.state().join("leases"))));
     }
-    let processes = process::with_environment(&world.site.mark()).into_iter().map(|pid| process::table(&[pid]));
+    let processes = builds::processes(world).into_iter().map(|pid| process::table(&[pid]));
     found.violated.extend(left("processes", processes.collect()));
+    let mounts = fs::read_to_string("/proc/self/mounts").expect("mounts");
+    let points = mounts.lines().filter_map(|line| line.split(' ').nth(1)).map(Path::new);
+    let is_ours = |point: &&Path| point.starts_with(world.site.path("")) && **point != *world.site.state();
+    found.violated.extend(left("mounts", points.filter(is_ours).map(|point| point.display().to_string()).collect()));
+    if let Some(ground) = &world.ground {
+        found.violated.extend(ground.judge(round.kills_the_engine()));
+    }
     found
+}
+
+/// What is in a directory, where there is one.
+fn names(dir: &Path) -> Vec<String> {
+    let entries = fs::read_dir(dir).into_iter().flatten();
+    entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect()
 }
 
 fn service(world: &World, round: &Round, index: usize, found: &mut Found) {

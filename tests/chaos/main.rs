@@ -5,13 +5,18 @@
 
 #![expect(unreachable_pub, reason = "a test binary has no outside; the modules of `support` have one")]
 
+mod builds;
 mod clock;
+mod draw;
 mod engine_dies;
+mod events;
 mod faults;
 mod invariants;
 mod plan;
+mod random;
 mod rounds;
 mod sitting;
+mod stranger;
 #[path = "../it/support/mod.rs"]
 #[allow(dead_code, reason = "shared with the tests in which the engine lives, which use the rest")]
 mod support;

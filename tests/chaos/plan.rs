@@ -1,38 +1,9 @@
-//! Owns what a round of chaos is made of: services, commands and faults, all of them from a seed. Pure.
+//! Owns what a round of chaos is made of: services, commands and faults, and what follows from them. Pure; `draw` makes
+//! one from a seed.
 
 use std::collections::BTreeSet;
 
-/// The numbers of a seed: xorshift64*, the same on each machine.
-pub struct Random(u64);
-
-impl Random {
-    /// The numbers of this seed.
-    #[must_use]
-    pub fn new(seed: u64) -> Self {
-        // Neighbouring seeds shall have nothing in common, and none may be 0.
-        Self(seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 16
-    }
-
-    /// From 0 to one less than this.
-    pub fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
-    }
-
-    fn percent(&mut self, chance: u64) -> bool {
-        self.below(100) < chance
-    }
-
-    fn pick<T: Copy>(&mut self, choice: &[T]) -> T {
-        choice[usize::try_from(self.below(choice.len() as u64)).expect("small")]
-    }
-}
+use crate::support::{proxy::Moment, stalled::Kind};
 
 /// What a service is like before anything happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +14,14 @@ pub enum Before {
     Stopped,
 }
 
+/// One that does not end at once on SIGTERM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlowStop {
+    pub takes_ms: u64,
+    /// The container's own, in seconds, after which the engine kills it; -1: never.
+    pub timeout: Option<i64>,
+}
+
 /// One service.
 #[derive(Clone, Debug)]
 pub struct Service {
@@ -50,6 +29,7 @@ pub struct Service {
     pub auto_remove: bool,
     pub has_health_check: bool,
     pub before: Before,
+    pub slow_stop: Option<SlowStop>,
 }
 
 /// What a process of a run, or the run, is hit by.
@@ -63,7 +43,7 @@ pub enum Victim {
 }
 
 /// What a `run` can have besides its room. A build waits where both together do not fit, and nothing has so much.
-const FEATURES: [&[&str]; 6] = [
+pub const FEATURES: [&[&str]; 6] = [
     &["--linger", "700ms"],
     &["--wait", "300ms", "--need", "1TiB"],
     &["--wait-healthy", "300ms"],
@@ -72,6 +52,28 @@ const FEATURES: [&[&str]; 6] = [
     &["--on-restored", "sleep 0.2; exit 3", "--on-room-made", "sleep 0.2"],
 ];
 
+/// What becomes of a build's processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Habit {
+    Plain,
+    /// It leaves one in a session of its own.
+    LeavesOne,
+    /// The same, with no parent any more, and it ignores SIGTERM.
+    LeavesAnOrphan,
+    /// It is stopped for as long as it would take, and goes on.
+    IsStopped,
+}
+
+/// A build.
+#[derive(Clone, Copy, Debug)]
+pub struct Build {
+    pub takes_ms: u64,
+    /// `--timeout`, by which it is not done.
+    pub timeout_ms: Option<u64>,
+    pub ignores_signals: bool,
+    pub habit: Habit,
+}
+
 /// One command of makeroom's.
 #[derive(Clone, Debug)]
 pub enum Command {
@@ -79,16 +81,35 @@ pub enum Command {
         options: Vec<&'static str>,
         /// The first service makes room, the others are a step of `--then` that is due at once.
         is_guarded: bool,
-        build_ms: u64,
-        is_stubborn: bool,
+        build: Build,
+        surroundings: Surroundings,
     },
     /// `start --name`, and `stop` after a while, which can be before it is done. Two can have one name.
     Start {
         options: Vec<&'static str>,
         name: &'static str,
         held_ms: u64,
+        surroundings: Surroundings,
     },
     Recover,
+}
+
+/// Where a command is started.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Surroundings {
+    /// Its stderr is full, and nobody reads it.
+    pub full_stderr: Option<Kind>,
+    /// So many files at most, for good.
+    pub files: Option<u64>,
+}
+
+/// When a fault comes.
+#[derive(Clone, Copy, Debug)]
+pub enum When {
+    /// So many milliseconds after the beginning.
+    At(u64),
+    /// At one of the calls to the engine, which is held meanwhile.
+    AtCall { call: &'static str, nth: usize, moment: Moment },
 }
 
 /// One thing that goes wrong.
@@ -101,11 +122,29 @@ pub enum Fault {
         signal: i32,
         frozen_ms: u64,
     },
+    /// SIGKILL to so many keepers of a run, one after the other.
+    KeepersInARow {
+        command: usize,
+        count: usize,
+        gap_ms: u64,
+    },
+    /// A process can open no file for a while.
+    NoFiles {
+        command: usize,
+        victim: Victim,
+        for_ms: u64,
+    },
+    /// The call, or its answer, is held on its way for so long.
+    Late {
+        held_ms: u64,
+    },
     /// The engine ends by this signal, and is started again.
     Engine {
         signal: &'static str,
         down_ms: u64,
     },
+    /// The engine is killed, and started again when `recover` has given up.
+    EngineStaysAway,
     Remove {
         service: usize,
     },
@@ -127,7 +166,18 @@ pub enum Fault {
     },
 }
 
-/// A round: everything that is about to happen, and when, in milliseconds.
+/// Another user who moves about what he can, all the time.
+#[derive(Clone, Copy, Debug)]
+pub struct Stranger {
+    /// Whether the directory that the state directory is in is his; otherwise everybody can write to it, and it is sticky.
+    pub has_state: bool,
+    /// The same for the one that the swap areas' directory is in.
+    pub has_swap: bool,
+    /// The state directory is there before him.
+    pub comes_late: bool,
+}
+
+/// A round: everything that is about to happen, and when.
 #[derive(Clone, Debug)]
 pub struct Round {
     pub services: Vec<Service>,
@@ -136,18 +186,44 @@ pub struct Round {
     /// Whether the engine leaves its containers alone when it ends.
     pub live_restore: bool,
     pub commands: Vec<(u64, Command)>,
-    pub faults: Vec<(u64, Fault)>,
+    pub faults: Vec<(When, Fault)>,
+    pub stranger: Option<Stranger>,
 }
 
 impl Command {
     /// What is special about it, in words that are the same in each round.
-    pub fn features(&self) -> impl Iterator<Item = String> {
-        let (options, is_guarded) = match self {
-            Self::Run { options, is_guarded, .. } => (options.as_slice(), *is_guarded),
-            Self::Start { .. } | Self::Recover => (&[][..], false),
-        };
-        let named = |option: &&'static str| FEATURES.iter().any(|feature| feature.first() == Some(option));
-        options.iter().copied().filter(named).chain(is_guarded.then_some("--then")).map(|option| format!("with {option}"))
+    pub fn features(&self) -> Vec<String> {
+        let mut features = Vec::new();
+        if let Self::Run { options, is_guarded, build, .. } = self {
+            let named = |option: &&'static str| FEATURES.iter().any(|feature| feature.first() == Some(option));
+            features
+                .extend(options.iter().copied().filter(named).chain(is_guarded.then_some("--then")).map(|option| format!("with {option}")));
+            features.extend(build.timeout_ms.map(|_| "with --timeout".to_owned()));
+            features.extend(match build.habit {
+                Habit::Plain => None,
+                Habit::LeavesOne => Some("build leaves a process in another session".to_owned()),
+                Habit::LeavesAnOrphan => Some("build leaves an orphan that ignores SIGTERM".to_owned()),
+                Habit::IsStopped => Some("build is stopped".to_owned()),
+            });
+        }
+        let Surroundings { full_stderr, files } = self.surroundings();
+        features.extend(full_stderr.map(|kind| match kind {
+            Kind::Pipe => "full stderr: a pipe".to_owned(),
+            Kind::Terminal => "full stderr: a terminal".to_owned(),
+            Kind::StoppedTerminal => "full stderr: a stopped terminal".to_owned(),
+            Kind::Socket => "full stderr: a socket".to_owned(),
+        }));
+        features.extend(files.map(|_| "few open files from the start".to_owned()));
+        features
+    }
+
+    /// Where it is started.
+    #[must_use]
+    pub fn surroundings(&self) -> Surroundings {
+        match self {
+            Self::Run { surroundings, .. } | Self::Start { surroundings, .. } => *surroundings,
+            Self::Recover => Surroundings::default(),
+        }
     }
 
     /// The name of a `start`.
@@ -158,42 +234,93 @@ impl Command {
             Self::Run { .. } | Self::Recover => None,
         }
     }
+
+    /// The build of a `run`.
+    #[must_use]
+    pub fn build(&self) -> Option<&Build> {
+        match self {
+            Self::Run { build, .. } => Some(build),
+            Self::Start { .. } | Self::Recover => None,
+        }
+    }
+
+    fn may_stop(&self) -> bool {
+        match self {
+            Self::Run { options, .. } | Self::Start { options, .. } => options.contains(&"stop"),
+            Self::Recover => false,
+        }
+    }
+}
+
+impl Stranger {
+    /// Whether the state directory's name can be his, for a moment or for good.
+    #[must_use]
+    pub fn may_have_state(self) -> bool {
+        self.has_state || !self.comes_late
+    }
+}
+
+impl Fault {
+    /// Whether what waits for an answer of the engine's may never get it.
+    #[must_use]
+    pub fn cuts_calls(&self) -> bool {
+        match self {
+            Self::Signal { victim, signal, .. } => *signal == libc::SIGKILL && *victim != Victim::Supervisor,
+            Self::KeepersInARow { .. } | Self::Engine { .. } | Self::EngineStaysAway => true,
+            _ => false,
+        }
+    }
 }
 
 impl Round {
-    /// The round of this seed.
+    /// Whether there is such a fault in it.
+    pub fn has(&self, is_it: impl Fn(&Fault) -> bool) -> bool {
+        self.faults.iter().any(|(_, fault)| is_it(fault))
+    }
+
+    /// Whether makeroom reaches the engine through a proxy.
     #[must_use]
-    pub fn of(seed: u64) -> Self {
-        let mut random = Random::new(seed);
-        let services: Vec<_> = (0..2 + random.below(4)).map(|_| service(&mut random)).collect();
-        let number = random.pick(&[1, 1, 2, 3]);
-        let commands: Vec<_> = (0..number).map(|_| (random.below(500), command(&mut random))).collect();
-        let faults = (0..random.pick(&[0, 1, 1, 2, 2, 2, 3, 3, 4])).map(|_| fault(&mut random, &services, &commands)).collect();
-        Self { is_project: random.percent(50), live_restore: random.percent(50), services, commands, faults }
+    pub fn has_proxy(&self) -> bool {
+        self.faults.iter().any(|(when, _)| matches!(when, When::AtCall { .. }))
     }
 
     /// Whether the engine ends in this round.
     #[must_use]
     pub fn kills_the_engine(&self) -> bool {
-        self.faults.iter().any(|(_, fault)| matches!(fault, Fault::Engine { .. }))
+        self.has(|fault| matches!(fault, Fault::Engine { .. } | Fault::EngineStaysAway))
+    }
+
+    /// Whether the engine stays away until `recover` has given up.
+    #[must_use]
+    pub fn leaves_the_engine_away(&self) -> bool {
+        self.has(|fault| matches!(fault, Fault::EngineStaysAway))
     }
 
     /// Whether the engine is told to end in this round, and can do what it does then.
     #[must_use]
     pub fn ends_the_engine(&self) -> bool {
-        self.faults.iter().any(|(_, fault)| matches!(fault, Fault::Engine { signal: "TERM", .. }))
+        self.has(|fault| matches!(fault, Fault::Engine { signal: "TERM", .. }))
     }
 
     /// Whether the state directory's file system is full for a while.
     #[must_use]
     pub fn fills_the_disk(&self) -> bool {
-        self.faults.iter().any(|(_, fault)| matches!(fault, Fault::FullDisk { .. }))
+        self.has(|fault| matches!(fault, Fault::FullDisk { .. }))
     }
 
     /// Whether the clock on the wall is moved in it.
     #[must_use]
     pub fn moves_the_clock(&self) -> bool {
-        self.faults.iter().any(|(_, fault)| matches!(fault, Fault::Clock { .. }))
+        self.has(|fault| matches!(fault, Fault::Clock { .. }))
+    }
+
+    /// Whether every command can tell what it leaves behind, and is heard.
+    #[must_use]
+    pub fn is_heard(&self) -> bool {
+        let lingers = |command: &Command| matches!(command, Command::Run { options, .. } if options.contains(&"--linger"));
+        let is_alone = |(_, command): &(u64, Command)| command.surroundings().full_stderr.is_some() || lingers(command);
+        let ends = |fault: &Fault| matches!(fault, Fault::Signal { .. } | Fault::KeepersInARow { .. } | Fault::NoFiles { .. });
+        self.stranger.is_none() && !self.commands.iter().any(is_alone) && !self.has(ends)
     }
 
     /// The names of its `start` commands, each once.
@@ -205,137 +332,31 @@ impl Round {
     /// Whether this service is removed or replaced in this round.
     #[must_use]
     pub fn meddles_with(&self, index: usize) -> bool {
-        let does = |fault: &Fault| matches!(fault, Fault::Remove { service } | Fault::Recreate { service } if *service == index);
-        self.faults.iter().any(|(_, fault)| does(fault))
+        self.has(|fault| matches!(fault, Fault::Remove { service } | Fault::Recreate { service } if *service == index))
     }
 
     /// Whether somebody else does this to this service in this round.
     #[must_use]
     pub fn has_hand(&self, index: usize, done: &str) -> bool {
-        self.faults.iter().any(|(_, fault)| matches!(fault, Fault::Hand { service, verb } if *service == index && *verb == done))
+        self.has(|fault| matches!(fault, Fault::Hand { service, verb } if *service == index && *verb == done))
     }
 
     /// Whether a command of it may stop services. `auto` stops what swap cannot hold, but nothing so small.
     #[must_use]
     pub fn may_stop(&self) -> bool {
-        self.commands.iter().any(|(_, command)| match command {
-            Command::Run { options, .. } | Command::Start { options, .. } => options.contains(&"stop"),
-            Command::Recover => false,
-        })
+        self.commands.iter().any(|(_, command)| command.may_stop())
     }
 
     /// The exit code of this command, where nothing in the round may change it.
     #[must_use]
     pub fn expected_code(&self, index: usize) -> Option<i32> {
-        let ends_it = |fault: &Fault| {
-            matches!(fault, Fault::Signal { command, victim, signal, .. }
-                if *command == index && *victim != Victim::Keeper && *signal != libc::SIGSTOP)
+        let ends_it = |fault: &Fault| match fault {
+            Fault::Signal { command, victim, signal, .. } => *command == index && *victim != Victim::Keeper && *signal != libc::SIGSTOP,
+            // Without a file to open there may be no child to start.
+            Fault::NoFiles { command, victim, .. } => *command == index && *victim != Victim::Keeper,
+            _ => false,
         };
-        let is_run = matches!(self.commands[index].1, Command::Run { .. });
-        (is_run && !self.faults.iter().any(|(_, fault)| ends_it(fault))).then_some(7)
+        let build = self.commands[index].1.build().filter(|_| !self.has(ends_it))?;
+        Some(if build.timeout_ms.is_some() { 124 } else { 7 })
     }
-}
-
-fn service(random: &mut Random) -> Service {
-    let auto_remove = random.percent(15);
-    Service {
-        // The engine refuses the two together.
-        policy: if auto_remove { "no" } else { random.pick(&["no", "on-failure", "unless-stopped", "always"]) },
-        auto_remove,
-        has_health_check: random.percent(30),
-        before: if auto_remove {
-            Before::Running
-        } else {
-            random.pick(&[Before::Running, Before::Running, Before::Running, Before::Running, Before::Paused, Before::Stopped])
-        },
-    }
-}
-
-fn command(random: &mut Random) -> Command {
-    let method = random.pick(&[&["--method", "pause"][..], &["--method", "stop"], &[]]);
-    let swap = random.pick(&[&["--swap", "off"][..], &["--swap", "off"], &["--swap", "16MiB"]]);
-    let options = [method, swap].concat();
-    match random.below(10) {
-        0..6 => {
-            let feature = if random.percent(40) { random.pick(&FEATURES) } else { &[] };
-            Command::Run {
-                options: [options.as_slice(), feature].concat(),
-                is_guarded: random.percent(20),
-                build_ms: 50 + random.below(1200),
-                is_stubborn: random.percent(20),
-            }
-        }
-        6..9 => {
-            // A `stop` within some milliseconds races with its `start`.
-            let held_ms = if random.percent(30) { random.below(100) } else { 100 + random.below(1200) };
-            Command::Start { options, name: random.pick(&["ci", "ci", "ci", "nightly"]), held_ms }
-        }
-        _ => Command::Recover,
-    }
-}
-
-fn fault(random: &mut Random, services: &[Service], commands: &[(u64, Command)]) -> (u64, Fault) {
-    let service = usize::try_from(random.below(services.len() as u64)).expect("small");
-    let command = usize::try_from(random.below(commands.len() as u64)).expect("small");
-    let victim = random.pick(&[Victim::Supervisor, Victim::Keeper, Victim::Both, Victim::Group]);
-    let frozen_ms = 50 + random.below(700);
-    let fault = match random.below(23) {
-        0..7 => Fault::Signal { command, victim, signal: libc::SIGKILL, frozen_ms },
-        7..10 => Fault::Signal { command, victim, signal: random.pick(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP]), frozen_ms },
-        10..13 => Fault::Signal { command, victim, signal: libc::SIGSTOP, frozen_ms },
-        13..16 => Fault::Engine { signal: random.pick(&["TERM", "KILL"]), down_ms: random.below(1000) },
-        16 => Fault::Remove { service },
-        17 => Fault::Recreate { service },
-        18 => Fault::FullDisk { full_ms: 50 + random.below(700) },
-        19..22 => Fault::Hand { service, verb: random.pick(&["unpause", "start", "stop"]) },
-        _ => Fault::Clock { seconds: random.pick(&[-7200, -60, 60, 7200]) },
-    };
-    // Every other one while room is being made, or soon after.
-    let at = if random.percent(50) { commands[command].0 + random.below(400) } else { random.below(1500) };
-    (at, fault)
-}
-
-#[test]
-fn a_seed_gives_the_same_round_each_time_and_another_seed_another_one() {
-    let told = |seed| format!("{:?}", Round::of(seed));
-    assert_eq!(told(7), told(7));
-    assert_ne!(told(7), told(8));
-}
-
-#[test]
-fn each_fault_comes_up() {
-    let rounds: Vec<_> = (0..300).map(Round::of).collect();
-    let features: BTreeSet<_> = rounds.iter().flat_map(|round| &round.commands).flat_map(|(_, command)| command.features()).collect();
-    assert_eq!(features.len(), FEATURES.len() + 1, "{features:?}");
-    let all = format!("{rounds:?}");
-    for name in [
-        "Signal",
-        "Engine",
-        "Remove",
-        "Recreate",
-        "unpause",
-        "start",
-        "stop",
-        "FullDisk",
-        "Clock",
-        "Supervisor",
-        "Keeper",
-        "Both",
-        "Group",
-        "Recover",
-        "Start",
-        "Paused",
-        "Stopped",
-    ] {
-        assert!(all.contains(name), "{name}");
-    }
-}
-
-#[test]
-fn two_starts_of_one_name_and_a_stop_that_races_with_its_start_come_up() {
-    let rounds: Vec<_> = (0..300).map(Round::of).collect();
-    let starts = |round: &Round| round.commands.iter().filter(|(_, command)| command.lease_name().is_some()).count();
-    assert!(rounds.iter().any(|round| starts(round) > round.lease_names().len()));
-    let races = |command: &Command| matches!(command, Command::Start { held_ms, .. } if *held_ms < 100);
-    assert!(rounds.iter().any(|round| round.commands.iter().any(|(_, command)| races(command))));
 }

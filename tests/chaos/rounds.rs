@@ -1,37 +1,38 @@
-//! Owns playing a round: every command and every fault at its time, one `recover` at the end, and then
-//! the invariants. Pure playing; which rounds, and what is told of them, is `sitting`'s.
+//! Owns playing a round: what happens in it, one `recover` at the end, and then the invariants. Which rounds, and what is
+//! told of them, is `sitting`'s.
 
 use std::{
     collections::BTreeSet,
     fmt::Write as _,
-    panic::resume_unwind,
-    thread,
+    io, thread,
     time::{Duration, Instant},
 };
 
-use nix::sys::signal::Signal;
+use nix::unistd::{Pid, setpgid};
 use serde_json::Value;
 
 use crate::{
+    builds,
     clock::ClockTurn,
-    faults, invariants,
-    plan::{Command, Fault, Round, Victim},
-    support::{dockerd::engine, makeroom::Running, process},
+    events::{self, Commands},
+    invariants,
+    plan::{Round, Surroundings},
+    stranger::Ground,
+    support::{
+        dockerd::engine,
+        makeroom::{Done, Running},
+        proxy::Proxy,
+        stalled::Stalled,
+    },
     world::World,
 };
 
 /// After this no command of a round goes on, and no process of one is there, for a reason.
-const PATIENCE: Duration = Duration::from_mins(2);
-
-/// What comes at a time in a round.
-enum Event {
-    Command(usize),
-    /// `stop` for a started lease.
-    Stop(usize),
-    Fault(Fault),
-    Thaw(Vec<i32>),
-    DiskFreed,
-}
+pub const PATIENCE: Duration = Duration::from_mins(4);
+/// Between two looks at all processes of the machine.
+const LOOK: Duration = Duration::from_millis(100);
+/// How long an engine that stays away is tried.
+const SHORT: &str = "1s";
 
 /// How a round went.
 pub struct Played {
@@ -46,38 +47,67 @@ pub fn play(round: &Round, faults: &mut BTreeSet<String>) -> Played {
     let world = World::new(round);
     let mut violations = Vec::new();
     let mut turn = round.moves_the_clock().then(ClockTurn::wait);
-    let Commands { running, stops } = play_events(round, &world, turn.as_mut(), faults);
-    engine().wait_until_it_answers();
+    let race = world.ground.as_ref().map(Ground::race);
+    let slow = round.services.iter().filter_map(|service| service.slow_stop);
+    faults.extend(slow.filter(|_| round.may_stop()).map(|stop| match stop.timeout {
+        Some(-1) => "slow stop without a limit".to_owned(),
+        _ if stop.takes_ms > 4000 => "slow stop, for long".to_owned(),
+        _ => "slow stop".to_owned(),
+    }));
+    let Commands { running, stops, is_engine_away } = events::play(round, &world, turn.as_mut(), faults);
+    if !is_engine_away {
+        engine().wait_until_it_answers();
+    }
+    let mut said = String::new();
     for (index, run) in running.into_iter().enumerate() {
         let Some(run) = run else { continue };
         let done = run.wait();
-        if let Some(expected) = round.expected_code(index)
-            && done.code() != Some(expected)
-        {
-            violations.push(format!("command {index} ended with {}, not with {expected}", done.status));
-        }
+        violations.extend(judge_code(&world, round, index, &done));
+        said += &done.err;
     }
     for stop in stops {
         let done = stop.wait();
-        if round.faults.is_empty() && done.code() != Some(0) {
+        if round.faults.is_empty() && round.stranger.is_none() && done.code() != Some(0) {
             violations.push(format!("`stop` ended with {}, and nothing had gone wrong", done.status));
         }
+        said += &done.err;
     }
     violations.extend(shared_names(&world, round));
     // A `stop` that came before its `start` was done has stopped nothing.
     for name in round.lease_names() {
-        let _ = spawn(&world, &["stop", name]).wait();
+        said += &spawn(&world, round, &["stop", name]).wait().err;
     }
     drop(turn);
     let begun = Instant::now();
-    while begun.elapsed() < PATIENCE && !process::with_environment(&world.site.mark()).is_empty() {
-        thread::sleep(Duration::from_millis(20));
+    let is_held = || world.proxy.as_ref().is_some_and(Proxy::is_held);
+    while begun.elapsed() < PATIENCE && !builds::processes(&world).is_empty() {
+        thread::sleep(LOOK);
+    }
+    if is_engine_away {
+        violations.extend(give_up_and_come_back(&world, round));
+    }
+    if round.is_heard() && !world.site.journals().is_empty() && !said.contains("recover") {
+        violations.push("something stays recorded, and nobody was told of `recover`".to_owned());
     }
     let unrecovered = world.site.report();
-    let _ = spawn(&world, &["recover"]).wait();
+    let recovered = spawn(&world, round, &["recover"]).wait();
+    if let (Some(race), Some(stranger)) = (race, round.stranger) {
+        let got = race.stop();
+        faults.insert(if got > 0 { "a stranger who gets root's names for moments" } else { "a stranger who plants files" }.to_owned());
+        if got == 0 && (stranger.has_state || stranger.has_swap) {
+            violations.push("the stranger did not even try".to_owned());
+        }
+    }
+    builds::end_strays(&world);
+    // What comes after all was said to be over is nobody's to bring back.
+    while begun.elapsed() < PATIENCE && is_held() {
+        thread::sleep(LOOK);
+    }
     let found = invariants::look(&world, round);
     if found.engine_broke {
         faults.insert("the killed engine can start a container for nobody any more".to_owned());
+    } else if round.stranger.is_none_or(|stranger| !stranger.may_have_state()) && recovered.code() != Some(0) {
+        violations.push(format!("the last `recover` ended with {}", recovered.status));
     }
     violations.extend(found.violated);
     let mut report = String::new();
@@ -87,124 +117,20 @@ pub fn play(round: &Round, faults: &mut BTreeSet<String>) -> Played {
     Played { violations, report }
 }
 
-/// The commands of a round, which may still run.
-struct Commands {
-    running: Vec<Option<Running>>,
-    stops: Vec<Running>,
+/// Why this command did not end as it had to.
+fn judge_code(world: &World, round: &Round, index: usize, done: &Done) -> Vec<String> {
+    let Some(expected) = round.expected_code(index) else { return Vec::new() };
+    let ended = (done.code() != Some(expected)).then(|| format!("command {index} ended with {}, not with {expected}", done.status));
+    ended.into_iter().chain(builds::judge(world, index, expected, done)).collect()
 }
 
-/// Plays what happens in it; gives the commands, which may still run.
-fn play_events(round: &Round, world: &World, mut turn: Option<&mut ClockTurn>, played: &mut BTreeSet<String>) -> Commands {
-    let mut running: Vec<Option<Running>> = round.commands.iter().map(|_| None).collect();
-    let mut stops = Vec::new();
-    thread::scope(|scope| {
-        let mut acts = Vec::new();
-        let begun = Instant::now();
-        let mut events = events(round);
-        while !events.is_empty() {
-            // The earliest comes next; a fault can add what undoes it.
-            let next = (0..events.len()).min_by_key(|&index| events[index].0).expect("some");
-            let (at, event) = events.swap_remove(next);
-            thread::sleep(Duration::from_millis(at).saturating_sub(begun.elapsed()));
-            match event {
-                Event::Command(index) => {
-                    let name = round.commands[index].1.lease_name();
-                    let is_taken =
-                        |other: usize| name.is_some() && running[other].is_some() && round.commands[other].1.lease_name() == name;
-                    if (0..running.len()).any(is_taken) {
-                        played.insert("two `start` with one name".to_owned());
-                    }
-                    played.extend(round.commands[index].1.features());
-                    running[index] = Some(start(world, round, index));
-                }
-                Event::Stop(index) => {
-                    if running[index].as_mut().is_some_and(Running::is_running) {
-                        played.insert("`stop` while its `start` makes room".to_owned());
-                    }
-                    let name = round.commands[index].1.lease_name().expect("a start");
-                    stops.push(spawn(world, &["stop", name]));
-                }
-                Event::Thaw(pids) => faults::send(&pids, libc::SIGCONT),
-                Event::DiskFreed => world.fill_disk(false),
-                Event::Fault(Fault::Signal { command, victim, signal, frozen_ms }) => {
-                    let Some(run) = &mut running[command] else { continue };
-                    let supervisor = run.is_running().then(|| run.pid());
-                    let Some((pids, whom)) = faults::hit(&world.site, supervisor, victim) else { continue };
-                    faults::send(&pids, signal);
-                    let makes_room = victim == Victim::Keeper && supervisor.is_some() && !world.begun(command).exists();
-                    let when = if makes_room { " while it makes room" } else { "" };
-                    played.insert(format!("{} to {whom}{when}", name_of(signal)));
-                    if signal == libc::SIGSTOP {
-                        events.push((at + frozen_ms, Event::Thaw(pids)));
-                    }
-                }
-                Event::Fault(Fault::Engine { signal, down_ms }) => {
-                    let (how, live_restore) = (if signal == "KILL" { "killed" } else { "ended" }, round.live_restore);
-                    let containers = if live_restore { "its containers go on" } else { "its containers end with it" };
-                    let restart = move || {
-                        faults::restart_engine(signal, Duration::from_millis(down_ms), live_restore);
-                        true
-                    };
-                    acts.push((format!("engine {how}, {containers}"), scope.spawn(restart)));
-                }
-                Event::Fault(Fault::Remove { service }) => {
-                    let service = &world.services[service];
-                    acts.push(("container removed".to_owned(), scope.spawn(|| faults::remove(service))));
-                }
-                Event::Fault(Fault::Recreate { service }) => {
-                    let service = &world.services[service];
-                    acts.push(("container replaced".to_owned(), scope.spawn(|| faults::recreate(service))));
-                }
-                Event::Fault(Fault::Hand { service, verb }) => {
-                    let service = &world.services[service];
-                    acts.push((format!("somebody else's {verb}"), scope.spawn(move || faults::hand(service, verb))));
-                }
-                Event::Fault(Fault::FullDisk { full_ms }) => {
-                    world.fill_disk(true);
-                    played.insert("state disk full".to_owned());
-                    events.push((at + full_ms, Event::DiskFreed));
-                }
-                Event::Fault(Fault::Clock { seconds }) => {
-                    let is_moved = turn.as_mut().is_some_and(|turn| turn.shift(seconds));
-                    played.insert(if is_moved { "clock moved" } else { "left out: clock moved (not allowed here)" }.to_owned());
-                }
-            }
-        }
-        for (words, act) in acts {
-            if act.join().unwrap_or_else(|panic| resume_unwind(panic)) {
-                played.insert(words);
-            }
-        }
-    });
-    Commands { running, stops }
-}
-
-fn events(round: &Round) -> Vec<(u64, Event)> {
-    let commands = round.commands.iter().enumerate().map(|(index, (at, _))| (*at, Event::Command(index)));
-    let stops = round.commands.iter().enumerate().filter_map(|(index, (at, command))| match command {
-        Command::Start { held_ms, .. } => Some((at + held_ms, Event::Stop(index))),
-        Command::Run { .. } | Command::Recover => None,
-    });
-    let faults = round.faults.iter().map(|(at, fault)| (*at, Event::Fault(fault.clone())));
-    commands.chain(stops).chain(faults).collect()
-}
-
-fn start(world: &World, round: &Round, index: usize) -> Running {
-    let (all, first) = (world.selector(), world.selector_of_first());
-    let area = world.swap_dir.path().join("area").display().to_string();
-    let room = ["--pause", &all, "--swap-file", &area, "--grace", "1s"];
-    let guarded = ["--pause", &first, "--then", &all, "--floor", "1TiB", "--swap-file", &area, "--grace", "1s"];
-    match &round.commands[index].1 {
-        Command::Run { options, is_guarded, build_ms, is_stubborn } => {
-            let trap = if *is_stubborn { "trap '' TERM INT HUP; " } else { "" };
-            let begun = world.begun(index);
-            let script = format!("{trap}: >{}; sleep {}.{:03}; exit 7", begun.display(), build_ms / 1000, build_ms % 1000);
-            let room = if *is_guarded { &guarded[..] } else { &room };
-            spawn(world, &[room, options, &["--", "sh", "-c", &script]].concat())
-        }
-        Command::Start { options, name, .. } => spawn(world, &[&["start", "--name", name], &room[..4], options].concat()),
-        Command::Recover => spawn(world, &["recover"]),
-    }
+/// `recover` gives up on the engine, which keeps what is recorded and is no success; then the engine comes back.
+fn give_up_and_come_back(world: &World, round: &Round) -> Option<String> {
+    let done = spawn(world, round, &["recover", "--restore-timeout", SHORT]).wait();
+    let is_recorded = !world.site.journals().is_empty();
+    engine().start_again(round.live_restore);
+    (is_recorded && (done.code() == Some(0) || !done.err.contains("hint")))
+        .then(|| format!("`recover` left something recorded without a word: {} {}", done.status, done.err))
 }
 
 /// A name is held by one lease at most.
@@ -213,7 +139,7 @@ fn shared_names(world: &World, round: &Round) -> Vec<String> {
     if names.is_empty() {
         return Vec::new();
     }
-    let status = spawn(world, &["status", "--json"]).wait();
+    let status = spawn(world, round, &["status", "--json"]).wait();
     let status: Value = serde_json::from_str(&status.out).unwrap_or_default();
     let holders = |name: &str| {
         let is_one = |lease: &&Value| lease["name"] == name && lease["alive"] == true;
@@ -222,13 +148,28 @@ fn shared_names(world: &World, round: &Round) -> Vec<String> {
     names.into_iter().filter(|name| holders(name) > 1).map(|name| format!("{} leases are named {name}", holders(name))).collect()
 }
 
-fn name_of(signal: i32) -> &'static str {
-    Signal::try_from(signal).expect("a signal").as_str()
+/// Starts one of makeroom's commands.
+pub fn spawn(world: &World, round: &Round, words: &[&str]) -> Running {
+    spawn_with(world, round, words, &Surroundings::default(), None)
 }
 
-fn spawn(world: &World, words: &[&str]) -> Running {
+/// The same in these surroundings.
+pub fn spawn_with(world: &World, round: &Round, words: &[&str], surroundings: &Surroundings, stalled: Option<&Stalled>) -> Running {
     let mut run = world.site.makeroom(words);
+    if round.leaves_the_engine_away() {
+        run.env("MAKEROOM_RESTORE_TIMEOUT", SHORT);
+    }
     // A signal to its group must not reach the tests.
-    run.before_exec(|| nix::unistd::setpgid(nix::unistd::Pid::from_raw(0), nix::unistd::Pid::from_raw(0)).map_err(Into::into));
+    run.before_exec(|| setpgid(Pid::from_raw(0), Pid::from_raw(0)).map_err(Into::into));
+    if let Some(files) = surroundings.files {
+        run.before_exec(move || {
+            let limit = libc::rlimit { rlim_cur: files, rlim_max: files };
+            // SAFETY: reads the struct that is there, and changes a limit of the process that is about to be makeroom.
+            if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+        });
+    }
+    if let Some(stalled) = stalled {
+        stalled.give_to(&mut run, 2);
+    }
     run.limit(PATIENCE).spawn()
 }

@@ -28,7 +28,7 @@ const TOLD_EVERY: usize = 25;
 
 /// What this process has to play, from its environment.
 struct Part {
-    /// A line a round: seed, faults, verdict, with tabs between.
+    /// A line a round: seed, faults, verdict, seconds, with tabs between.
     log: Option<PathBuf>,
     /// In the order in which they are played.
     rounds: Vec<(u64, Round)>,
@@ -48,11 +48,11 @@ impl Part {
         Self { log, rounds }
     }
 
-    fn record(&self, seed: u64, faults: &BTreeSet<String>, played: &Played) {
+    fn record(&self, seed: u64, faults: &BTreeSet<String>, played: &Played, took: Duration) {
         let Some(path) = &self.log else { return };
         let verdict = if played.violations.is_empty() { "holds".to_owned() } else { played.violations.join("; ") };
         let faults = faults.iter().map(String::as_str).collect::<Vec<_>>().join("; ");
-        let line = format!("{seed}\t{faults}\t{}\n", verdict.replace(['\n', '\t'], " "));
+        let line = format!("{seed}\t{faults}\t{}\t{}\n", verdict.replace(['\n', '\t'], " "), took.as_secs());
         let mut file = fs::File::options().append(true).create(true).open(path).expect("a log");
         // The other jobs write to it as well: a line at once.
         file.write_all(line.as_bytes()).expect("written");
@@ -81,13 +81,13 @@ fn after_rounds_of_chaos_everything_is_as_it_was_before() {
             live_restore = round.live_restore;
             restart_engine("TERM", Duration::ZERO, live_restore);
         }
-        let mut faults = BTreeSet::new();
+        let (mut faults, round_begun) = (BTreeSet::new(), Instant::now());
         let played = catch_unwind(AssertUnwindSafe(|| play(round, &mut faults))).unwrap_or_else(|panic| {
             // Whatever it was, the next round begins with an engine that has nothing to do with it.
             restart_engine("KILL", Duration::ZERO, live_restore);
             Played { violations: vec![format!("panicked: {}", words(&*panic))], report: format!("{round:#?}") }
         });
-        part.record(*seed, &faults, &played);
+        part.record(*seed, &faults, &played, round_begun.elapsed());
         if !played.violations.is_empty() {
             tell(&format!("seed {seed} VIOLATED\n  {}\n{}\n━━ end of seed {seed}", played.violations.join("\n  "), played.report));
             bad.push(*seed);

@@ -23,11 +23,10 @@ use crate::support::{
     makeroom::Done,
     must_run, process,
     site::{Site, UNTIL_GO},
+    stranger::{STRANGER, become_stranger, give_away, label_in_sight},
     swap, wait_until,
 };
 
-/// Somebody who is not root.
-const STRANGER: u32 = 1234;
 const MEBIBYTES: u64 = 32;
 
 fn site() -> Site {
@@ -49,10 +48,6 @@ fn inside(disk: &Disk, name: &str, prepare: impl Fn(&Path)) -> PathBuf {
     fs::create_dir(&inner).expect("a directory");
     prepare(&outer);
     inner
-}
-
-fn give_away(path: &Path) {
-    chown(path, Some(STRANGER), Some(STRANGER)).expect("root gives it away");
 }
 
 fn mode(path: &Path, mode: u32) {
@@ -261,27 +256,6 @@ impl Racer {
         }
         self.moves.load(Ordering::Relaxed)
     }
-}
-
-/// This thread alone: the C library's calls would take all of the process along.
-fn become_stranger() {
-    // SAFETY: system calls of numbers.
-    let results = unsafe {
-        [
-            libc::syscall(libc::SYS_setgroups, 0, std::ptr::null::<libc::gid_t>()),
-            libc::syscall(libc::SYS_setresgid, STRANGER, STRANGER, STRANGER),
-            libc::syscall(libc::SYS_setresuid, STRANGER, STRANGER, STRANGER),
-        ]
-    };
-    assert_eq!(results, [0; 3], "not a stranger");
-}
-
-fn label_in_sight() -> Option<String> {
-    process::all().into_iter().find_map(|pid| {
-        let words = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-        let words = String::from_utf8(words).ok()?;
-        words.split('\0').find(|word| word.starts_with("mr-") && word.len() == 15).map(str::to_owned)
-    })
 }
 
 /// How long the race is: longer by hand.

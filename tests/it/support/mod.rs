@@ -18,6 +18,7 @@ pub mod schema;
 pub mod services;
 pub mod site;
 pub mod stalled;
+pub mod stranger;
 pub mod swap;
 pub mod swarm;
 

@@ -5,13 +5,14 @@
 
 use std::{
     collections::HashMap,
+    fmt,
     io::{self, Read as _, Write as _},
     net::Shutdown,
     os::unix::net::{UnixListener, UnixStream},
     path::PathBuf,
     sync::{
         Arc, Condvar, Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     thread,
 };
@@ -46,6 +47,25 @@ pub enum Deed {
     Change(fn(&mut Value)),
     /// See [`Proxy::hold`].
     Hold(Moment, Arc<Gate>),
+    /// This is done, and the call waits for it.
+    Meet(Moment, Meeting),
+}
+
+/// What is done at a call.
+#[derive(Clone)]
+pub struct Meeting(Arc<dyn Fn() + Send + Sync>);
+
+impl Meeting {
+    /// Of this act.
+    pub fn new(act: impl Fn() + Send + Sync + 'static) -> Self {
+        Self(Arc::new(act))
+    }
+}
+
+impl fmt::Debug for Meeting {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str("Meeting")
+    }
 }
 
 /// Where one call is held.
@@ -76,6 +96,8 @@ struct Shared {
     rules: Mutex<Vec<(&'static str, Option<usize>, Deed)>>,
     hangs: Mutex<Vec<String>>,
     seen: Mutex<HashMap<String, usize>>,
+    /// How many calls are under way at which something is met.
+    met: AtomicUsize,
     /// How many bytes of floods were taken.
     flooded: AtomicU64,
     ended: Mutex<bool>,
@@ -101,6 +123,7 @@ impl Proxy {
             rules: Mutex::default(),
             hangs: Mutex::default(),
             seen: Mutex::default(),
+            met: AtomicUsize::default(),
             flooded: AtomicU64::default(),
             ended: Mutex::default(),
             forgotten: Mutex::default(),
@@ -158,6 +181,12 @@ impl Proxy {
     #[must_use]
     pub fn flooded(&self) -> u64 {
         self.shared.flooded.load(Ordering::Relaxed)
+    }
+
+    /// Whether a call is under way that was, or is, held by a [`Deed::Meet`].
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.shared.met.load(Ordering::Relaxed) > 0
     }
 
     /// How many calls of this kind came.
@@ -251,6 +280,7 @@ fn serve(mut client: UnixStream, shared: &Shared) -> io::Result<()> {
     let line = String::from_utf8_lossy(&request).lines().next().unwrap_or_default().to_owned();
     let path = line.split(' ').nth(1).unwrap_or_default();
     let deed = shared.pick(path);
+    let _met = matches!(deed, Some(Deed::Meet(..))).then(|| Met::begin(&shared.met));
     match &deed {
         Some(Deed::Cut(Moment::Before)) => return Ok(()),
         Some(Deed::Silence(Moment::Before)) => {
@@ -287,6 +317,7 @@ fn serve(mut client: UnixStream, shared: &Shared) -> io::Result<()> {
             );
         }
         Some(Deed::Hold(Moment::Before, gate)) => gate.pass(),
+        Some(Deed::Meet(Moment::Before, Meeting(act))) => act(),
         _ => {}
     }
     let mut engine = UnixStream::connect(&shared.engine)?;
@@ -307,7 +338,8 @@ fn serve(mut client: UnixStream, shared: &Shared) -> io::Result<()> {
                 }
                 gate.change(|state| state.done = true);
             }
-            Deed::Answer(..) | Deed::Flood(..) | Deed::Change(_) => {}
+            Deed::Meet(Moment::After, Meeting(act)) => act(),
+            Deed::Meet(Moment::Before, _) | Deed::Answer(..) | Deed::Flood(..) | Deed::Change(_) => {}
         }
         client.write_all(&answer)?;
     }
@@ -318,6 +350,22 @@ fn serve(mut client: UnixStream, shared: &Shared) -> io::Result<()> {
     });
     io::copy(&mut engine, &mut client)?;
     client.shutdown(Shutdown::Both)
+}
+
+/// A call at which something is met, until it is through.
+struct Met<'a>(&'a AtomicUsize);
+
+impl<'a> Met<'a> {
+    fn begin(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Met<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 fn call_of(path: &str) -> &str {

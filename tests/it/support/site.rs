@@ -65,22 +65,28 @@ impl Site {
     /// The same with any other socket: nothing needs to be there.
     #[must_use]
     pub fn at(engine: PathBuf) -> Self {
-        Self::with_state(engine, None)
+        Self::with_state(engine, Path::new("state"))
+    }
+
+    /// Surroundings with this engine whose state directory has this path in the test's own directory.
+    #[must_use]
+    pub fn with_state_at(engine: PathBuf, path: &str) -> Self {
+        Self::with_state(engine, Path::new(path))
     }
 
     /// Surroundings with this engine whose state directory is on this disk.
     #[must_use]
     pub fn on(disk: &Disk, engine: PathBuf) -> Self {
-        Self::with_state(engine, Some(disk.path("state")))
+        Self::with_state(engine, &disk.path("state"))
     }
 
-    fn with_state(engine: PathBuf, state: Option<PathBuf>) -> Self {
+    fn with_state(engine: PathBuf, state: &Path) -> Self {
         report_panics();
         let dir = dockerd::directory("makeroom-site-");
         for name in ["home", "work", "log"] {
             fs::create_dir(dir.path().join(name)).expect("a directory");
         }
-        let state = state.unwrap_or_else(|| dir.path().join("state"));
+        let state = dir.path().join(state);
         let inner = Rc::new(Inner { dir, engine, state, commands: RefCell::default(), services: RefCell::default() });
         SITES.with_borrow_mut(|sites| sites.push(Rc::downgrade(&inner)));
         Self { inner }
