@@ -176,9 +176,9 @@ mod tests {
 
     #[test]
     fn what_may_still_come_is_said_with_names_and_the_last_moment() {
+        use Method::{Pause, Stop};
         let call =
             |name: &str, method, until: Option<i64>| LateCall { id: name.to_owned(), name: name.to_owned(), method, until: until.map(at) };
-        use Method::{Pause, Stop};
         for (late, said) in [
             (vec![], None),
             (vec![call("v", Stop, Some(3661))], Some("`v` runs, and the engine may still stop it until 01:01:01 UTC")),

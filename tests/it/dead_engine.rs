@@ -49,7 +49,9 @@ fn three() -> Dead {
     };
     // All live at once: each would bring back what the one before it had left.
     let mut runs: Vec<_> = services.iter().zip(&proxies).map(begin).collect();
-    services.iter().for_each(|services| services.wait_until_all("paused"));
+    for services in &services {
+        services.wait_until_all("paused");
+    }
     wait_until("each build runs", || runs.iter().all(|run| run.written("err").contains("1 service paused")));
     runs.iter_mut().for_each(Running::kill_with_keeper);
     site.again();
@@ -60,7 +62,9 @@ fn three() -> Dead {
 #[test]
 fn three_dead_leases_whose_engines_hang_cost_a_build_one_short_try_and_a_second_run_gets_its_room_meanwhile() {
     let Dead { site, services, proxies } = three();
-    proxies.iter().for_each(|proxy| proxy.hang("/"));
+    for proxy in &proxies {
+        proxy.hang("/");
+    }
     let own = site.services(1);
     let first = site.makeroom(["true"]).spawn();
     let second = site.makeroom(["--pause", &own.all(), "sh", "-c", "exit 4"]).run();
@@ -99,7 +103,9 @@ fn dead_leases_whose_engines_are_gone_are_said_with_what_they_hold_and_the_next_
 #[test]
 fn recover_tries_until_its_time_limit_and_an_engine_that_comes_back_by_then_has_everything_put_back() {
     let Dead { site, services, proxies } = three();
-    proxies.iter().for_each(|proxy| proxy.hang("/"));
+    for proxy in &proxies {
+        proxy.hang("/");
+    }
     let recover = site.makeroom(["recover", "--restore-timeout", "40s"]).limit(Duration::from_mins(1)).spawn();
     wait_until("each engine was asked", || proxies.iter().all(|proxy| proxy.seen("ping") > 2));
     // Nobody is kept from working meanwhile.

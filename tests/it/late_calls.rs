@@ -197,13 +197,17 @@ fn a_pause_that_is_held_back_on_its_way_is_brought_back_whenever_it_comes() {
     let before = services.states();
     let held = [proxy.hold("pause", 1, Moment::Before), proxy.hold("pause", 2, Moment::Before)];
     let run = site.makeroom(["--pause", &services.all(), "sh", "-c", "touch started"]).spawn();
-    held.iter().for_each(|held| held.wait());
+    for held in &held {
+        held.wait();
+    }
     let keeper = run.keeper();
     run.signal(libc::SIGTERM);
     run.wait().expect_said("may still pause them until ").expect_within(Duration::from_secs(10));
     assert!(services.are("running"));
     expect_waiting(&site, keeper);
-    held.iter().for_each(|held| held.release());
+    for held in &held {
+        held.release();
+    }
     wait_until("nothing is recorded", || site.journals().is_empty());
     assert_eq!(services.states(), before);
     assert!(!site.work().join("started").exists());

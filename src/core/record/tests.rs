@@ -268,7 +268,9 @@ fn a_call_that_was_announced_stays_open_until_its_outcome_is_known_whatever_is_s
         (vec![taking(1), restored("a"), taking(2), taken("a")], Some(None)),
     ] {
         let mut state = LeaseState::default();
-        records.iter().for_each(|record| state.apply(record));
+        for record in &records {
+            state.apply(record);
+        }
         assert_eq!(state.targets.get("a").map(|held| held.open_call(at(99), None)), open, "{records:?}");
     }
 }
@@ -279,8 +281,8 @@ fn a_call_of_a_journal_that_does_not_tell_counts_from_when_it_was_seen() {
     let open = |method| {
         let mut state = LeaseState::default();
         state.apply(&Record::Taking { target: target("a"), method, call: None });
-        state.targets["a"].open_call(seen, Some(Duration::from_secs(60))).map(|call| call.left(seen))
+        state.targets["a"].open_call(seen, Some(Duration::from_mins(1))).map(|call| call.left(seen))
     };
     assert_eq!(open(Method::Pause), Some(call::MARGIN));
-    assert_eq!(open(Method::Stop), Some(call::MARGIN + Duration::from_secs(60)));
+    assert_eq!(open(Method::Stop), Some(call::MARGIN + Duration::from_mins(1)));
 }
