@@ -1,8 +1,12 @@
 //! Owns the command line's definitions, and nothing else: completions and the man page come from here.
 
+mod subcommands;
+
 use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueHint};
+
+pub use subcommands::{DoctorArgs, PlanArgs, RecoverArgs, ReportArgs, StartArgs, StatusArgs, StopArgs, SwapArgs, SwapCommand};
 
 use crate::core::{
     selector::Selector,
@@ -234,165 +238,6 @@ pub struct CommonArgs {
     pub color: Option<ColorWish>,
 }
 
-/// `makeroom start`.
-#[derive(Debug, Args)]
-pub struct StartArgs {
-    /// How room is made.
-    #[command(flatten)]
-    pub room: RoomArgs,
-    /// Where things are, and how much is said.
-    #[command(flatten)]
-    pub common: CommonArgs,
-    /// A name for the lease; one that is held already is a no-op
-    #[arg(long)]
-    pub name: Option<String>,
-    /// Put everything back after this, sleep included
-    #[arg(long, value_name = "DUR")]
-    pub ttl: Option<Span>,
-    /// Put everything back when this process ends
-    #[arg(long, value_name = "PID", value_parser = clap::value_parser!(i32).range(1..))]
-    pub while_pid: Option<i32>,
-}
-
-/// `makeroom stop`.
-#[derive(Debug, Args)]
-pub struct StopArgs {
-    /// Leases or names; alone: the only one
-    #[arg(value_name = "LEASE|NAME")]
-    pub leases: Vec<String>,
-    /// Every started lease
-    #[arg(long, conflicts_with = "leases")]
-    pub all: bool,
-    /// For putting back [default: 30s]
-    #[arg(long, value_name = "DUR")]
-    pub restore_timeout: Option<Span>,
-    /// Runs a command on the VM of a lease whose recorded way is not gone
-    #[arg(long, value_name = "COMMAND")]
-    pub vm_shell: Option<Prefix>,
-    /// Where things are, and how much is said.
-    #[command(flatten)]
-    pub common: CommonArgs,
-}
-
-/// `makeroom plan`.
-#[derive(Debug, Args)]
-pub struct PlanArgs {
-    /// As JSON
-    #[arg(long)]
-    pub json: bool,
-    /// How room is made.
-    #[command(flatten)]
-    pub room: RoomArgs,
-    /// Where things are, and how much is said.
-    #[command(flatten)]
-    pub common: CommonArgs,
-    /// The command that is to be run, for what its last runs needed
-    #[arg(trailing_var_arg = true, value_name = "COMMAND", value_hint = ValueHint::CommandWithArguments)]
-    pub command: Vec<OsString>,
-}
-
-/// `makeroom doctor`.
-#[derive(Debug, Args)]
-pub struct DoctorArgs {
-    /// How room is made.
-    #[command(flatten)]
-    pub room: RoomArgs,
-    /// Where things are, and how much is said.
-    #[command(flatten)]
-    pub common: CommonArgs,
-}
-
-/// `makeroom report`.
-#[derive(Debug, Args)]
-pub struct ReportArgs {
-    /// The run's lease [default: the last run]
-    #[arg(value_name = "LEASE")]
-    pub lease: Option<String>,
-    /// As JSON
-    #[arg(long, conflicts_with = "html")]
-    pub json: bool,
-    /// As a page with the timeline of the run
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub html: Option<PathBuf>,
-    /// Where things are, and how much is said.
-    #[command(flatten)]
-    pub common: CommonArgs,
-}
-
-/// `makeroom status`.
-#[derive(Debug, Args)]
-pub struct StatusArgs {
-    /// As JSON
-    #[arg(long)]
-    pub json: bool,
-    /// Which engine, and the way to its host.
-    #[command(flatten)]
-    pub host: HostArgs,
-    /// Where things are, and how much is said.
-    #[command(flatten)]
-    pub common: CommonArgs,
-}
-
-/// `makeroom swap`.
-#[derive(Debug, Subcommand)]
-pub enum SwapCommand {
-    /// Make swap and activate it
-    On {
-        /// And at every boot, by one line in /etc/fstab
-        #[arg(long)]
-        persist: bool,
-        /// How much is to be there [default: 2GiB]
-        #[arg(long, value_name = "SIZE")]
-        swap: Option<SwapWish>,
-        /// Where things are.
-        #[command(flatten)]
-        args: SwapArgs,
-    },
-    /// Undo `swap on`
-    Off {
-        /// Where things are.
-        #[command(flatten)]
-        args: SwapArgs,
-    },
-    /// Show the swap that is active
-    Status {
-        /// Where things are.
-        #[command(flatten)]
-        args: SwapArgs,
-    },
-}
-
-/// Where things are, for `makeroom swap`.
-#[derive(Debug, Args)]
-pub struct SwapArgs {
-    /// Its file on the host [default: /var/lib/makeroom/swap]
-    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
-    pub swap_file: Option<PathBuf>,
-    /// Which engine, and the way to it.
-    #[command(flatten)]
-    pub host: HostArgs,
-    /// Where things are, and how much is said.
-    #[command(flatten)]
-    pub common: CommonArgs,
-}
-
-/// `makeroom recover`.
-#[derive(Debug, Args)]
-pub struct RecoverArgs {
-    /// Give up a lease whose holder is dead, by its full id, and print what can be typed for each of its targets
-    #[arg(long, value_name = "LEASE")]
-    pub forget: Option<String>,
-    /// For putting back [default: 30s]
-    #[arg(long, value_name = "DUR")]
-    pub restore_timeout: Option<Span>,
-    /// Runs a command on the VM of a lease whose recorded way is not gone
-    #[arg(long, value_name = "COMMAND")]
-    pub vm_shell: Option<Prefix>,
-    /// Where things are, and how much is said.
-    #[command(flatten)]
-    pub common: CommonArgs,
-}
-
 /// Moves options that stand before a subcommand behind it: `makeroom -q status` is `makeroom status -q`,
 /// so that a subcommand's name needs no particular place, and no option is read for a run that is none.
 #[must_use]
@@ -423,59 +268,4 @@ pub fn subcommand_first(words: Vec<OsString>) -> Vec<OsString> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_definitions_hold_together() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn the_help_fits_a_screen() {
-        let help = Cli::command().term_width(120).render_help().to_string();
-        assert!(help.lines().count() <= 60, "{help}");
-        assert!(help.lines().all(|line| line.len() <= 120), "{help}");
-    }
-
-    #[test]
-    fn options_may_stand_before_a_subcommand_and_before_a_command() {
-        for (typed, read) in [
-            ("makeroom -q status", "makeroom status -q"),
-            ("makeroom --state-dir run stop x", "makeroom stop --state-dir run x"),
-            ("makeroom --state-dir=/s -v recover", "makeroom recover --state-dir=/s -v"),
-            ("makeroom -q -- status", "makeroom -q -- status"),
-            ("makeroom --pause stop make stop", "makeroom --pause stop make stop"),
-            ("makeroom make stop", "makeroom make stop"),
-            ("makeroom start --name x", "makeroom start --name x"),
-            ("makeroom --pause", "makeroom --pause"),
-            ("makeroom", "makeroom"),
-        ] {
-            let words = subcommand_first(typed.split(' ').map(OsString::from).collect());
-            assert_eq!(words.join(&OsString::from(" ")), read, "{typed}");
-        }
-    }
-
-    #[test]
-    fn what_follows_the_command_is_the_commands() {
-        for (typed, command) in [
-            ("makeroom --pause a pnpm build --pause b", vec!["pnpm", "build", "--pause", "b"]),
-            ("makeroom -- status", vec!["status"]),
-            ("makeroom run -- start --all", vec!["start", "--all"]),
-            ("makeroom true -- x", vec!["true", "--", "x"]),
-            ("makeroom -q -- -odd", vec!["-odd"]),
-        ] {
-            let cli = Cli::try_parse_from(typed.split(' ')).unwrap_or_else(|error| panic!("{typed}: {error}"));
-            let run = match cli.command {
-                Some(Command::Run(run)) => run,
-                None => cli.run,
-                other => panic!("{typed}: {other:?}"),
-            };
-            assert_eq!(run.command, command, "{typed}");
-        }
-        for typed in [["makeroom", "--unknown", "true"], ["makeroom", "-x", "true"]] {
-            Cli::try_parse_from(typed).expect_err("an unknown option is not a command");
-        }
-        assert!(matches!(Cli::try_parse_from(["makeroom", "status"]).expect("a subcommand").command, Some(Command::Status(_))));
-    }
-}
+mod tests;

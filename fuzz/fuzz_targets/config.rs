@@ -2,13 +2,7 @@
 //! something. What follows `# repository` in a line of its own is the repository's, all of it where there is no such line.
 #![no_main]
 
-use std::{
-    env, fs,
-    os::unix::fs::symlink,
-    path::PathBuf,
-    sync::LazyLock,
-    time::Duration,
-};
+use std::{env, fs, os::unix::fs::symlink, path::PathBuf, sync::LazyLock, time::Duration};
 
 use libfuzzer_sys::fuzz_target;
 use makeroom::{
@@ -26,6 +20,7 @@ const HOUR: Duration = Duration::from_hours(1);
 /// have that made.
 struct World {
     base: PathBuf,
+    from: PathBuf,
 }
 
 static WORLD: LazyLock<World> = LazyLock::new(|| {
@@ -38,7 +33,7 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
     symlink(base.join("repository/makeroom.toml"), base.join("linked/makeroom.toml")).expect("linked");
     // SAFETY: nothing else runs yet.
     unsafe { env::set_var("XDG_CONFIG_HOME", base.join("user")) };
-    World { base }
+    World { base, from: env::current_dir().expect("there") }
 });
 
 impl World {
@@ -51,7 +46,10 @@ impl World {
     /// What counts in this directory.
     fn settle_in(&self, dir: &str) -> Result<Settings, ConfigError> {
         env::set_current_dir(self.base.join(dir)).expect("there");
-        settled(settle(&RoomArgs::default(), &ChildArgs::default(), &CommonArgs::default()))
+        let settings = settled(settle(&RoomArgs::default(), &ChildArgs::default(), &CommonArgs::default()));
+        // The fuzzer's own directories may be relative.
+        env::set_current_dir(&self.from).expect("there");
+        settings
     }
 }
 

@@ -113,16 +113,26 @@ fn open_calls(found: &LeaseState) {
         for &now in &moments {
             let left = call.left(now);
             assert!(left <= call.limit.unwrap_or(Duration::MAX), "{call:?} at {now}: {left:?}");
-            assert_eq!(left.is_zero(), call.until().is_some_and(|until| until <= now || call.limit == Some(Duration::ZERO)), "{call:?} at {now}");
+            assert_eq!(
+                left.is_zero(),
+                call.until().is_some_and(|until| until <= now || call.limit == Some(Duration::ZERO)),
+                "{call:?} at {now}"
+            );
         }
         for other in &calls {
             let later = call.later(Some(*other));
-            assert!([*call, *other].contains(&later) && [*call, *other].iter().all(|call| ends(call) <= ends(&later)), "{call:?} {other:?}");
+            assert!(
+                [*call, *other].contains(&later) && [*call, *other].iter().all(|call| ends(call) <= ends(&later)),
+                "{call:?} {other:?}"
+            );
         }
     }
     for now in moments {
         let late = found.late_calls(now);
-        assert!(late.iter().all(|call| found.targets.contains_key(&call.id) && call.until.is_none_or(|until| until > now)), "{late:?} at {now}");
+        assert!(
+            late.iter().all(|call| found.targets.contains_key(&call.id) && call.until.is_none_or(|until| until > now)),
+            "{late:?} at {now}"
+        );
         assert_eq!(call::awaited(&late).is_none(), late.is_empty());
     }
 }

@@ -214,10 +214,7 @@ impl<'a> Life<'a> {
                 Wanted::NoRoom if self.has_room => {
                     self.has_room = false;
                     restorer.suspend(&mut journal).await;
-                    self.steps.clear();
-                    self.later.clear();
-                    senses.guarding.begin_anew();
-                    senses.hands.begin_anew();
+                    self.forget_steps(&mut senses);
                     tell(FromKeeper::Suspended);
                 }
                 Wanted::Room if std::mem::take(&mut self.lingers) => {
@@ -291,6 +288,14 @@ impl<'a> Life<'a> {
             control.finish().await;
         }
         waiting
+    }
+
+    /// What was taken, and by whose hand, is over: room is made anew when the build goes on.
+    fn forget_steps(&mut self, senses: &mut Senses<'_>) {
+        self.steps.clear();
+        self.later.clear();
+        senses.guarding.begin_anew();
+        senses.hands.begin_anew();
     }
 
     pub(super) fn take_in(&mut self, heard: &Heard) {

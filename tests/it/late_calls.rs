@@ -160,6 +160,7 @@ fn a_stop_that_start_was_interrupted_in_is_waited_for_as_well() {
 }
 
 #[test]
+#[cfg_attr(makeroom_portable, ignore = "this machine's memory is seen on Linux only")]
 fn a_slow_stop_under_memory_pressure_is_waited_for_when_the_build_is_over() {
     let slow = Slow::new(60);
     let before = slow.services.states();
@@ -261,6 +262,7 @@ fn a_keeper_that_took_over_does_not_forget_the_pause_that_the_one_before_it_had_
 }
 
 #[test]
+#[cfg_attr(makeroom_portable, ignore = "this machine's memory is seen on Linux only")]
 fn with_strict_a_service_that_may_still_be_stopped_is_not_a_success() {
     let slow = Slow::new(60);
     let before = slow.services.states();

@@ -1,7 +1,7 @@
 //! Every prefix of every sequence of records, by record and by byte.
 
 use super::*;
-use crate::core::call;
+use crate::core::call::{self, Moment};
 
 fn moment(second: u64) -> Moment {
     let at = Timestamp::from_second(second.cast_signed()).expect("a time");
