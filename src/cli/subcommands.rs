@@ -42,7 +42,7 @@ pub struct StopArgs {
     /// For putting back [default: 30s]
     #[arg(long, value_name = "DUR")]
     pub restore_timeout: Option<Span>,
-    /// Runs a command on the VM of a lease whose recorded way is not gone
+    /// Runs a command on the VM of a lease whose recorded way is not used
     #[arg(long, value_name = "COMMAND")]
     pub vm_shell: Option<Prefix>,
     /// Where things are, and how much is said.
@@ -161,7 +161,7 @@ pub struct RecoverArgs {
     /// For putting back [default: 30s]
     #[arg(long, value_name = "DUR")]
     pub restore_timeout: Option<Span>,
-    /// Runs a command on the VM of a lease whose recorded way is not gone
+    /// Runs a command on the VM of a lease whose recorded way is not used
     #[arg(long, value_name = "COMMAND")]
     pub vm_shell: Option<Prefix>,
     /// Where things are, and how much is said.

@@ -10,7 +10,7 @@ use crate::{
         way::Prefix,
     },
     host::swap,
-    keeper::reach::Reach,
+    keeper::{control, reach::Reach},
     lease::{
         journal::{Journal, Looked},
         leases::Leases,
@@ -48,6 +48,8 @@ pub(super) async fn forget(state: &StateDir, lease: &str, settings: &Settings) -
         lines.push(format!("swap area {}: {whole}", text::printable(path)));
     }
     journal.remove().map_err(|error| error.to_string())?;
+    // A leftover that nothing reads; its keeper is dead.
+    let _ = control::remove(state.leases(), lease);
     Ok(lines.into_iter().map(|line| line + "\n").collect())
 }
 

@@ -9,13 +9,17 @@ use super::{
 use crate::{
     cli::{HostArgs, RecoverArgs, RoomArgs},
     config::{self, Settings},
-    core::{few::Few, text, wire::FromKeeper},
+    core::{call::awaited, few::Few, record::LeaseState, text, wire::FromKeeper},
+    host::kernel::moment,
     keeper::{
         hooks,
         mark::unmark,
         recover::{Effort, recover as recover_the_dead},
     },
-    lease::{leases::Leases, state_dir::StateDir},
+    lease::{
+        leases::{Leases, set_aside},
+        state_dir::StateDir,
+    },
     report::{say::Say, summary},
     supervise::inherited::outlive_limits,
 };
@@ -97,6 +101,7 @@ async fn recover_all(state: &StateDir, settings: &Settings, say: &mut Say) -> Re
     let lock = state.lock_later(settings.restore_timeout).await.map_err(|error| error.to_string())?;
     let leases = Leases::look(state, &lock, None).map_err(|error| error.to_string())?;
     let mut is_whole = leases.unreadable.is_empty();
+    let others: Vec<String> = leases.live.iter().filter_map(|(_, state)| being_put_back(state)).collect();
     let mut few = Few::default();
     for error in leases.unreadable.iter().filter(|_| few.may()) {
         say.warning(
@@ -124,9 +129,30 @@ async fn recover_all(state: &StateDir, settings: &Settings, say: &mut Say) -> Re
             say.borrow_mut().error(line, None, Some("mend the cause, then `makeroom recover` again"));
         }
     }
+    for other in &others {
+        say.borrow_mut().info(other);
+    }
+    let aside = set_aside(state.leases()).map_err(|error| error.to_string())?;
+    if let Some(last) = aside.last() {
+        let kept = text::count(aside.len(), "damaged journal");
+        say.borrow_mut()
+            .info(format!("{kept} kept, the last one as {}: nothing reads it any more", text::printable(&last.to_string_lossy())));
+    }
     if restored.is_empty() {
         // A keeper that died over the last of its work may have left it.
         unmark(state).await?;
     }
-    Ok(Recovered { is_whole, is_any: !restored.is_empty() })
+    Ok(Recovered { is_whole, is_any: !restored.is_empty() || !others.is_empty() })
+}
+
+/// What somebody else is at, in a line; `None` where that has not begun.
+fn being_put_back(state: &LeaseState) -> Option<String> {
+    if !state.is_releasing() || state.is_empty() {
+        return None;
+    }
+    if let Some(late) = awaited(&state.late_calls(moment())) {
+        return Some(format!("{late}; another process waits for that"));
+    }
+    let held = state.targets.values().map(|held| held.target.name.as_str()).chain(state.areas.keys().map(String::as_str));
+    Some(format!("another process is putting back {}", text::names(held, 5)))
 }

@@ -18,7 +18,7 @@ use crate::{
     host::{kernel::moment, reclaim},
     lease::{
         journal::Journal,
-        leases::{Leases, id_of},
+        leases::{Leases, id_of, set_aside},
     },
 };
 
@@ -120,6 +120,8 @@ fn look(settings: &Settings, state: &Opened, unseen: &Unseen) -> Result<Status, 
     let dead = leases.dead.iter().map(|journal: &Journal| of_state(&id_of(journal.path()), journal.state(), false));
     found.leases = live.chain(dead).collect();
     found.unreadable.extend(leases.unreadable.iter().map(ToString::to_string));
+    let aside = set_aside(state.leases()).map_err(|error| error.to_string())?;
+    found.unreadable.extend(aside.iter().map(|path| format!("the damaged journal {} is kept", path.display())));
     Ok(found)
 }
 

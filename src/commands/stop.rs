@@ -174,7 +174,7 @@ fn known(state: &StateDir, settings: &Settings) -> Result<(Vec<Opened>, Vec<Stri
     let leases = Leases::look(state, &lock, None).map_err(|error| error.to_string())?;
     let live = leases.live.iter().map(|(_, state)| state);
     let known = live.chain(leases.dead.iter().map(Journal::state)).filter_map(|state| state.opened.clone()).collect();
-    Ok((known, leases.unreadable.iter().filter(|error| error.is_unseen()).map(ToString::to_string).collect()))
+    Ok((known, leases.unreadable.iter().map(ToString::to_string).collect()))
 }
 
 fn choose(args: &StopArgs, known: &[Opened]) -> Result<Vec<String>, String> {

@@ -247,7 +247,16 @@ pub fn read(journal: &[u8]) -> Result<LeaseState, Unreadable> {
             None => drop(state.damaged_line.get_or_insert(index + 1)),
         }
     }
+    if is_damaged_end(&journal[finished..]) {
+        state.damaged_line.get_or_insert(journal[..finished].split_inclusive(|&byte| byte == b'\n').count() + 1);
+    }
     Ok(state)
+}
+
+/// Whether what follows the last newline is no line that was being written: nothing of ours holds a NUL.
+#[must_use]
+pub fn is_damaged_end(end: &[u8]) -> bool {
+    end.contains(&0)
 }
 
 fn checked(line: &[u8]) -> Option<&[u8]> {

@@ -26,7 +26,7 @@ const AT_ONCE: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(50);
 
 /// How far an attempt got.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Brought {
     /// There is nothing left to do.
     Back(Restored),
@@ -35,7 +35,7 @@ pub(super) enum Brought {
 }
 
 /// What may still come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Late {
     /// How it came to run.
     pub(super) how: Restored,
@@ -43,6 +43,8 @@ pub(super) struct Late {
     pub(super) until: Option<Timestamp>,
     /// How long from now on.
     pub(super) left: Duration,
+    /// When it was started, where that was for this: it is the same target still.
+    pub(super) started_at: Option<String>,
 }
 
 /// Brings it back, as far as one attempt gets: looks, acts where that is needed, and looks again. `seen` is when the
@@ -60,12 +62,15 @@ pub(super) async fn bring_back(engine: &Engine, calls: &Calls, held: &HeldTarget
         if !is_same_start(&held.target.started_at, &now.started_at) {
             return Ok(Brought::Back(Restored::Theirs));
         }
-        let (how, open) = match (held.method, now.activity) {
-            (Method::Pause, Activity::Paused) => (thaw(engine, held).await?, held.earlier),
+        let (how, open, started_at) = match (held.method, now.activity) {
+            (Method::Pause, Activity::Paused) => {
+                thaw(engine, held).await?;
+                (Restored::Done, held.earlier, None)
+            }
             // Paused containers are stopped when the engine restarts without live-restore: it ran
             // before, so it runs again.
-            (Method::Pause | Method::Stop, Activity::Stopped) => (start(engine, held).await?, held.earlier),
-            (_, Activity::Running) => (Restored::AlreadySo, open_call(held, &now, calls, seen)),
+            (Method::Pause | Method::Stop, Activity::Stopped) => (Restored::Done, held.earlier, start(engine, held).await?),
+            (_, Activity::Running) => (Restored::AlreadySo, open_call(held, &now, calls, seen), None),
             (_, Activity::Restarting) | (Method::Stop, Activity::Paused) => return Ok(Brought::Back(Restored::Theirs)),
         };
         let is_under_way = how == Restored::AlreadySo && calls.of(&held.target.id) == Some(Sent::UnderWay);
@@ -76,7 +81,7 @@ pub(super) async fn bring_back(engine: &Engine, calls: &Calls, held: &HeldTarget
         // The engine goes on with a call though nobody waits for it any more: a pause that it was too busy for comes
         // late, a stop takes its time, and a start in the meantime does nothing (304: it still runs).
         if how == Restored::Done || begun.elapsed() >= AT_ONCE {
-            return Ok(Brought::Late(Late { how, until: open.and_then(|call| call.until()), left }));
+            return Ok(Brought::Late(Late { how, until: open.and_then(|call| call.until()), left, started_at }));
         }
         tokio::time::sleep(LOOK).await;
     }
@@ -92,22 +97,23 @@ fn open_call(held: &HeldTarget, now: &Inspected, calls: &Calls, seen: Moment) ->
 
 /// The unpause of a container that somebody else thawed in between is answered with 500; the next attempt looks again
 /// and finds it running.
-async fn thaw(engine: &Engine, held: &HeldTarget) -> Result<Restored, EngineError> {
+async fn thaw(engine: &Engine, held: &HeldTarget) -> Result<(), EngineError> {
     engine.unpause(&held.target.id).await?;
-    check(engine, held, Activity::Paused).await
+    check(engine, held, Activity::Paused).await.map(drop)
 }
 
-async fn start(engine: &Engine, held: &HeldTarget) -> Result<Restored, EngineError> {
+/// Gives when it was started, where it is still there.
+async fn start(engine: &Engine, held: &HeldTarget) -> Result<Option<String>, EngineError> {
     engine.start(&held.target.id).await?;
-    check(engine, held, Activity::Stopped).await
+    Ok(check(engine, held, Activity::Stopped).await?.map(|now| now.started_at))
 }
 
 /// What the engine calls done is looked at: it can have meant another call, or have died since.
-async fn check(engine: &Engine, held: &HeldTarget, before: Activity) -> Result<Restored, EngineError> {
+async fn check(engine: &Engine, held: &HeldTarget, before: Activity) -> Result<Option<Inspected>, EngineError> {
     let now = look(engine, held).await?;
-    let is_as_before = now.is_some_and(|now| now.activity == before && is_same_start(&held.target.started_at, &now.started_at));
+    let is_as_before = now.as_ref().is_some_and(|now| now.activity == before && is_same_start(&held.target.started_at, &now.started_at));
     // One that is gone has run again; what became of it since is its own affair.
-    if is_as_before { Err(EngineError::NotSeen) } else { Ok(Restored::Done) }
+    if is_as_before { Err(EngineError::NotSeen) } else { Ok(now) }
 }
 
 /// The target as it is; `None` where it was removed.

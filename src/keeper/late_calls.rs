@@ -17,12 +17,12 @@ use super::{
 use crate::{
     core::{
         call::{LateCall, Moment},
-        record::{HeldTarget, Restored},
+        record::{HeldTarget, Record, Restored, Stage},
         values,
         wire::Back,
     },
     engine::events::Events,
-    lease::journal::Journal,
+    lease::journal::{Journal, JournalError},
 };
 
 /// Between two looks where the engine tells what happens, and where it does not.
@@ -43,9 +43,36 @@ pub(super) struct LateTarget {
 }
 
 impl LateTarget {
-    pub(super) fn new(held: HeldTarget, late: Late, seen: Moment) -> Self {
-        let Late { how, until, left } = late;
-        Self { held, how, until, over: Instant::now().checked_add(left), seen }
+    /// What is recorded of it from now on, where it was started for this: the call may end that one as well.
+    pub(super) fn new(held: HeldTarget, late: Late, seen: Moment, journal: &mut Journal) -> (Self, Result<(), JournalError>) {
+        let mut target = Self { held, how: late.how, until: None, over: None, seen };
+        let recorded = target.take_in(late, journal);
+        (target, recorded)
+    }
+
+    fn take_in(&mut self, late: Late, journal: &mut Journal) -> Result<(), JournalError> {
+        let Late { how, until, left, started_at } = late;
+        if how == Restored::Done {
+            self.how = how;
+        }
+        self.until = until;
+        self.over = Instant::now().checked_add(left);
+        let Some(started_at) = started_at else { return Ok(()) };
+        self.held.target.started_at = started_at;
+        let (target, method, call) = (self.held.target.clone(), self.held.method, self.held.earlier);
+        let recorded = journal.announce(&Record::Taking { target, method, call });
+        if let Some(held) = journal.state().targets.get(&self.held.target.id) {
+            self.held = held.clone();
+        }
+        recorded
+    }
+
+    /// Counts what was brought back so far, once.
+    pub(super) fn tell(&mut self, back: &mut Back) {
+        if std::mem::replace(&mut self.how, Restored::AlreadySo) == Restored::Done {
+            back.restored += 1;
+            back.running.push(self.held.target.id.clone());
+        }
     }
 
     pub(super) fn call(&self) -> LateCall {
@@ -109,12 +136,8 @@ impl Restorer<'_> {
         let attempts = join_all(late.iter().map(|late| self.attempt(&late.held, late.seen))).await;
         for (mut target, result) in std::mem::take(late).into_iter().zip(attempts) {
             let result = match result {
-                Ok(Brought::Late(Late { how, until, left })) => {
-                    if how == Restored::Done {
-                        target.how = how;
-                    }
-                    target.until = until;
-                    target.over = Instant::now().checked_add(left);
+                Ok(Brought::Late(what)) => {
+                    self.check(target.take_in(what, journal));
                     late.push(target);
                     continue;
                 }
@@ -128,7 +151,9 @@ impl Restorer<'_> {
                 }
                 Err(error) => Err(error.to_string()),
             };
-            self.record(journal, &outcome(&target.held, result, back));
+            // What ran all the while is nothing that came.
+            let seen = HeldTarget { stage: Stage::Intended, ..target.held };
+            self.record(journal, &outcome(&seen, result, back));
         }
     }
 }

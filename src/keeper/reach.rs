@@ -35,7 +35,7 @@ pub struct Reach {
     host: Option<Way>,
     /// No journal tells which engine it is: an engine that does not know a target is another one.
     pub(super) is_guessed: bool,
-    /// Why the recorded way is not gone.
+    /// Why the recorded way is not used.
     refused: Option<String>,
     tunnel: Option<Tunnel>,
     /// The way to the host.
@@ -122,12 +122,12 @@ impl Reach {
         self.host.clone()
     }
 
-    /// What is to be said where this lease needs its host, and the recorded way is not gone.
+    /// What is to be said where this lease needs its host, and the recorded way is not used.
     #[must_use]
     pub fn refusal(&self, lease: &LeaseState) -> Option<Note> {
         let why = self.refused.as_ref().filter(|_| !lease.areas.is_empty())?;
         let Prefix { name, words } = self.host.as_ref()?.prefix();
-        let text = format!("the recorded way into {} is not gone: {}", text::printable(&name), text::printable(why));
+        let text = format!("the recorded way into {} is not used: {}", text::printable(&name), text::printable(why));
         let words = words.iter().map(|word| text::shell_word(word)).collect::<Vec<_>>().join(" ");
         let hint = format!("where it is right: makeroom recover --vm-shell {}", text::shell_word(&text::printable(&words)));
         Some(Note::new(Level::Warning, text).hint(hint))

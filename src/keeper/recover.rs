@@ -15,7 +15,7 @@ use super::{
 use crate::{
     core::{
         call::awaited,
-        record::{AreaGone, LeaseState, Record},
+        record::{AreaGone, LeaseState, Opened, Record},
         route::Route,
         text, values,
         way::Prefix,
@@ -69,7 +69,14 @@ pub async fn recover(
     vm_shell: Option<&Prefix>,
     tell: Tell<'_>,
 ) -> Vec<(LeaseState, Back)> {
-    let dead = std::mem::take(&mut leases.dead);
+    let mut dead = std::mem::take(&mut leases.dead);
+    // From here on nobody takes them for leases that hold something, or for nothing.
+    for journal in dead.iter_mut().filter(|journal| !journal.state().is_empty()) {
+        if let Some(opened) = journal.state().opened.clone().filter(|opened| !opened.releasing) {
+            // What is not written is found out again by looking.
+            let _ = journal.announce(&Record::Opened(Opened { releasing: true, ..opened }));
+        }
+    }
     drop((leases, lock));
     let ids: Vec<String> = dead.iter().map(|journal| id_of(journal.path())).collect();
     let reach = |(journal, id): (&Journal, &String)| Reach::recorded(journal.state().opened.as_ref(), vm_shell, id);
@@ -195,9 +202,6 @@ async fn wall<E: std::fmt::Display>(deadline: Instant, reach: impl AsyncFn() -> 
 
 async fn part(restorer: Restorer<'_>, mut journal: Journal, leases: &Leases, walls: Walls) -> Parting {
     let before = journal.state().clone();
-    if !before.is_empty() {
-        restorer.mark(&mut journal);
-    }
     if let Some(note) = restorer.reach.refusal(&before) {
         restorer.note(note);
     }
@@ -253,13 +257,18 @@ pub fn recovered(lease: &str, state: &LeaseState, back: &Back) -> Note {
     if let Some(line) = state.damaged_line {
         let kept = if is_whole { format!("set aside as {lease}.damaged") } else { "kept".to_owned() };
         said += &format!("; line {line} of its journal is damaged and may have held more: it is {kept}");
+        if !state.lost.is_empty() {
+            let lost = text::names(state.lost.iter().map(String::as_str), 5);
+            said += &format!("; it names {lost}, and what is to be done for that is lost");
+        }
     }
     if !is_whole {
-        let hint = format!("`makeroom recover` tries for longer; `makeroom recover --forget {}` gives it up", text::printable(lease));
+        let hint = format!("`makeroom recover` tries for longer, `makeroom recover --forget {}` gives it up", text::printable(lease));
         return Note::new(Level::Warning, said).hint(hint);
     }
     if state.damaged_line.is_some() {
-        return Note::new(Level::Warning, said).hint("`docker ps --filter status=paused` shows what may still be paused");
+        return Note::new(Level::Warning, said)
+            .hint("`docker ps --all --filter status=paused --filter status=exited` shows what may still be down");
     }
     Note::new(if back.late.is_empty() { Level::Info } else { Level::Warning }, said)
 }

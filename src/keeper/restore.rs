@@ -20,7 +20,7 @@ use crate::{
     core::{
         call::Moment,
         order,
-        record::{Area, AreaGone, HeldTarget, Opened, Record, Restored},
+        record::{Area, AreaGone, HeldTarget, Opened, Record, Restored, Stage},
         text, values,
         wire::{Afterwards, Back, FromKeeper, Level, Note, Phase, SwapBack},
     },
@@ -140,6 +140,9 @@ impl Restorer<'_> {
             self.finish(waiting.journal).await;
             return (back, None);
         }
+        for late in &mut waiting.late {
+            late.tell(&mut back);
+        }
         (back, Some(waiting))
     }
 
@@ -212,7 +215,7 @@ impl Restorer<'_> {
         self.check(journal.note(record));
     }
 
-    fn check(&self, written: Result<(), JournalError>) {
+    pub(super) fn check(&self, written: Result<(), JournalError>) {
         // What is not written is found out again by looking: restoring goes on.
         if let Err(error) = written {
             self.note(Note::new(Level::Detail, error.to_string()));
@@ -261,7 +264,9 @@ impl Restorer<'_> {
                     (self.tell)(FromKeeper::Progress { phase: Phase::Restoring, done, total: ours.len() });
                     let result = match result {
                         Ok(Brought::Late(what)) => {
-                            late.push(LateTarget::new(held.clone(), what, seen));
+                            let (target, recorded) = LateTarget::new(held.clone(), what, seen, journal);
+                            self.check(recorded);
+                            late.push(target);
                             continue;
                         }
                         Ok(Brought::Back(how)) => Ok(how),
@@ -367,7 +372,9 @@ pub(super) fn outcome(held: &HeldTarget, result: Result<Restored, String>, back:
     let id = held.target.id.clone();
     match result {
         Ok(how) => {
-            back.restored += usize::from(how == Restored::Done);
+            // A keeper before this one may have brought it back, and died before it said so.
+            let was_held = how == Restored::AlreadySo && held.stage == Stage::Held;
+            back.restored += usize::from(how == Restored::Done || was_held);
             back.running.extend(matches!(how, Restored::Done | Restored::AlreadySo).then(|| id.clone()));
             Record::Restored { id, how }
         }

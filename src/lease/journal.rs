@@ -167,9 +167,18 @@ impl Journal {
 
     fn read_in(file: File, state_dir: &StateDir, name: String) -> Result<Self, JournalError> {
         let path = state_dir.leases().path_of(&name);
-        let (state, end) = read_all(&file, &path)?;
+        let failed = |source| JournalError::Io { path: path.clone(), source };
+        let (mut state, mut end) = read_all(&file, &path)?;
+        // Whoever listens at a socket had recorded more than nothing.
+        if state.opened.is_none() && state_dir.leases().stat(&socket_of(&name)).is_ok() {
+            state.damaged_line.get_or_insert(1);
+            end = file.metadata().map_err(failed)?.len();
+        }
         // A line that was never finished would swallow the next one.
-        file.set_len(end).map_err(|source| JournalError::Io { path: path.clone(), source })?;
+        let mut whole = &file;
+        let settled =
+            file.set_len(end).and_then(|()| if is_open(&file, end)? { whole.write_all(b"\n").map(|()| end + 1) } else { Ok(end) });
+        let end = settled.map_err(failed)?;
         Ok(Self { state_dir: state_dir.clone(), name, path, file, state, end, is_named: false })
     }
 
@@ -282,6 +291,19 @@ impl AsFd for Journal {
     }
 }
 
+/// Whether what ends here does so in the middle of a line.
+fn is_open(file: &File, end: u64) -> io::Result<bool> {
+    let Some(last) = end.checked_sub(1) else { return Ok(false) };
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, last)?;
+    Ok(byte != *b"\n")
+}
+
+/// The name of the socket beside it (`keeper::control`).
+fn socket_of(name: &str) -> String {
+    format!("{}.sock", name.trim_end_matches(".journal"))
+}
+
 /// What becomes of a damaged journal when all that could be read of it is done.
 fn set_aside_as(name: &str) -> String {
     format!("{}.damaged", name.trim_end_matches(".journal"))
@@ -316,9 +338,11 @@ fn read_all(file: &File, path: &Path) -> Result<(LeaseState, u64), JournalError>
     // The offset is shared with the other holder, so it is not used.
     let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
     file.read_exact_at(&mut bytes, 0).map_err(failed)?;
+    let state = record::read(&bytes).map_err(unreadable)?;
     let end = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |last| last + 1);
-    let state = record::read(&bytes[..end]).map_err(unreadable)?;
-    Ok((state, end as u64))
+    // What was being written is cut off; what is damaged is kept as it is.
+    let is_torn = !record::is_damaged_end(&bytes[end..]);
+    Ok((state, if is_torn { end } else { bytes.len() } as u64))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{self, Read as _},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use super::{
@@ -147,4 +147,16 @@ pub fn ids(leases: &Dir) -> Result<Vec<String>, JournalError> {
     let mut ids: Vec<String> = names.iter().filter_map(|name| Some(name.to_str()?.strip_suffix(".journal")?.to_owned())).collect();
     ids.sort();
     Ok(ids)
+}
+
+/// Where the damaged journals of this directory are kept, of which all that could be read is done.
+///
+/// # Errors
+/// Where the directory cannot be listed.
+pub fn set_aside(leases: &Dir) -> Result<Vec<PathBuf>, JournalError> {
+    let unseen = |source| JournalError::Unseen { path: leases.path().to_owned(), source };
+    let mut names = leases.names().map_err(unseen)?;
+    names.retain(|name| name.to_str().is_some_and(|name| name.ends_with(".damaged")));
+    names.sort();
+    Ok(names.iter().map(|name| leases.path_of(name)).collect())
 }

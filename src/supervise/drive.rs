@@ -35,7 +35,7 @@ use crate::{
         session::{Act, Event, Session, Stage, TERMINATING, Timer},
         text,
         verdict::Thrash,
-        wire::{Back, Lingering, Request, Room, ToKeeper},
+        wire::{Back, Lingering, Phase, Request, Room, ToKeeper},
     },
     host::kernel::become_subreaper,
     lease::journal::Journal,
@@ -316,7 +316,14 @@ impl Drive<'_> {
             }
             Act::Resume => self.tell_keeper(&ToKeeper::Resume, Event::RoomMade),
             Act::Linger => self.tell_keeper(&ToKeeper::Linger, Event::Released),
-            Act::Release => self.tell_keeper(&ToKeeper::Release, Event::Released),
+            Act::Release => {
+                // A keeper that says nothing is waited for all the same, and that is shown.
+                let held = self.held();
+                if held > 0 {
+                    self.say.progress(Phase::Restoring, 0, held);
+                }
+                self.tell_keeper(&ToKeeper::Release, Event::Released);
+            }
             Act::Finish(_) => {}
         }
     }

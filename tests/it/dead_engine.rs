@@ -108,6 +108,8 @@ fn recover_tries_until_its_time_limit_and_an_engine_that_comes_back_by_then_has_
     }
     let recover = site.makeroom(["recover", "--restore-timeout", "40s"]).limit(Duration::from_mins(1)).spawn();
     wait_until("each engine was asked", || proxies.iter().all(|proxy| proxy.seen("ping") > 2));
+    // Whoever comes by is told who is at it.
+    site.makeroom(["recover"]).run().expect_code(0).expect_said("another process is putting back");
     // Nobody is kept from working meanwhile.
     site.makeroom(["status"]).run().expect_code(0).expect_within(Duration::from_secs(4));
     proxies.iter().for_each(Proxy::forget);

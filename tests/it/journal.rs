@@ -321,3 +321,75 @@ fn too_many_open_files_are_no_other_leases_and_nothing_is_changed() {
     assert!(!done.err.contains("service paused") && services.are("running"), "{}", done.err);
     assert_eq!(site.journals().len(), 60);
 }
+
+#[test]
+fn a_journal_of_zeros_or_of_nothing_beside_its_socket_is_kept_and_said() {
+    let site = Site::new();
+    let services = site.services(2);
+    let damages: [fn(&mut Vec<u8>); 4] = [
+        |bytes| bytes.fill(0),
+        |bytes| bytes.clear(),
+        |bytes| bytes.truncate(20),
+        |bytes| {
+            let end = bytes.iter().position(|&byte| byte == b'\n').expect("a line");
+            bytes[end + 1..].fill(0);
+        },
+    ];
+    for damage in damages {
+        site.makeroom(["start", "--pause", &services.all()]).run().expect_code(0);
+        for keeper in site.keepers() {
+            process::signal(keeper, libc::SIGKILL);
+        }
+        wait_until("the keeper is dead", || site.keepers().is_empty());
+        let journal = site.journals().remove(0);
+        let mut bytes = fs::read(&journal).expect("a journal");
+        damage(&mut bytes);
+        fs::write(&journal, &bytes).expect("written");
+        let done = site.makeroom(["recover"]).run();
+        done.expect_code(125).expect_said("is damaged and may have held more").expect_said("docker ps");
+        assert!(fs::read(journal.with_extension("damaged")).expect("kept").starts_with(&bytes), "{}", done.err);
+        assert!(services.are("paused") && site.journals().is_empty());
+        // It is not forgotten either.
+        site.makeroom(["recover"]).run().expect_code(0).expect_said("damaged journal");
+        assert!(site.makeroom(["status"]).run().out.contains("the damaged journal"));
+        fs::remove_file(journal.with_extension("damaged")).expect("removed");
+        (0..2).for_each(|index| services.tell(index, "unpause"));
+    }
+}
+
+#[test]
+fn what_a_damaged_journal_names_and_does_not_tell_enough_of_is_said() {
+    let (turn, site) = (swap::turn(), Site::new());
+    let services = site.services(2);
+    let area = turn.dir().join("area");
+    let start = ["start", "--swap", &swap::more(16), "--swap-file", &area.display().to_string(), "--pause", &services.all()];
+    site.makeroom(start).run().expect_code(0);
+    for keeper in site.keepers() {
+        process::signal(keeper, libc::SIGKILL);
+    }
+    wait_until("the keeper is dead", || site.keepers().is_empty());
+    let journal = site.journals().remove(0);
+    damage(&journal, lines_with(&journal, "\"area_making\"")[0], 0);
+    damage(&journal, lines_with(&journal, "\"taking\"")[0], 0);
+    let done = site.makeroom(["recover"]).run();
+    done.expect_code(125).expect_said("1 service running again").expect_said(&area.display().to_string());
+    let left = services.states().into_iter().flatten().find(|state| state.status == "paused").expect("one is left");
+    done.expect_said(&left.id).expect_said("what is to be done for that is lost");
+    (0..2).filter(|&index| services.statuses()[index] == "paused").for_each(|index| services.tell(index, "unpause"));
+}
+
+#[test]
+fn stop_does_not_take_a_journal_that_it_may_not_use_for_none() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let site = Site::new();
+    let services = site.services(1);
+    site.makeroom(["start", "--name", "q", "--pause", &services.all()]).run().expect_code(0);
+    let journal = site.journals().remove(0);
+    fs::set_permissions(&journal, fs::Permissions::from_mode(0o666)).expect("a mode");
+    for words in [&["stop", "q"][..], &["stop"], &["stop", "--all"]] {
+        site.makeroom(words).run().expect_code(125).expect_said("is not used").expect_said("is not known");
+    }
+    fs::set_permissions(&journal, fs::Permissions::from_mode(0o600)).expect("a mode");
+    site.makeroom(["stop", "q"]).run().expect_code(0);
+    assert!(services.are("running"));
+}

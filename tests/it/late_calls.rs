@@ -277,3 +277,56 @@ fn with_strict_a_service_that_may_still_be_stopped_is_not_a_success() {
     slow.open();
     slow.expect_back(&before);
 }
+
+#[test]
+fn a_service_that_was_started_again_though_a_dead_keepers_stop_may_still_come_is_said_to_run() {
+    let slow = Slow::new(2);
+    let before = slow.services.states();
+    let run = slow.run();
+    slow.wait_until_told();
+    let first = run.keeper();
+    process::signal(first, libc::SIGKILL);
+    let second = run.keeper_other_than(first);
+    slow.open();
+    slow.site.child();
+    assert!(slow.services.are("exited"), "{:?}", slow.services.statuses());
+    slow.site.go();
+    let done = run.wait();
+    done.expect_code(7).expect_said("1 service running again");
+    let now = slow.services.states();
+    assert!(slow.services.are("running") && now != before);
+    // Nothing comes, and what makeroom itself has started is no stranger's.
+    wait_until_gone(Duration::from_secs(50), "the keeper", &[second]);
+    assert_eq!(slow.services.states(), now);
+    assert!(slow.site.journals().is_empty(), "{:?}", slow.site.journals());
+}
+
+#[test]
+fn a_clock_that_is_moved_ends_no_waiting() {
+    let slow = Slow::new(60);
+    let before = slow.services.states();
+    let mut run = slow.run();
+    slow.wait_until_told();
+    run.kill_with_keeper();
+    // As if it had been announced two hours ago by the clock on the wall.
+    let journal = slow.site.journals().remove(0);
+    let moved: Vec<String> = fs::read_to_string(&journal)
+        .expect("a journal")
+        .lines()
+        .map(|line| {
+            let mut record: serde_json::Value = serde_json::from_str(&line[9..]).expect("a record");
+            if record["record"] == "taking" {
+                record["call"]["at"] = json!("2026-01-01T00:00:00Z");
+            }
+            format!("{:08x} {record}\n", crc32fast::hash(record.to_string().as_bytes()))
+        })
+        .collect();
+    fs::write(&journal, moved.concat()).expect("written");
+    let recover = slow.site.makeroom(["recover"]).limit(Duration::from_mins(1)).spawn();
+    wait_until("it waits", || recover.written("err").contains("may still stop it until "));
+    let second = slow.site.makeroom(["recover"]).run();
+    second.expect_code(0).expect_said("may still stop it until ").expect_said("another process waits for that");
+    slow.open();
+    recover.wait().expect_code(0).expect_said("1 service running again");
+    slow.expect_back(&before);
+}

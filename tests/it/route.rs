@@ -117,7 +117,7 @@ fn ones_own_way_that_somebody_else_could_have_changed_is_not_gone_until_it_is_gi
         fs::set_permissions(&vm, fs::Permissions::from_mode(0o757)).expect("a mode");
         let before = used(&site);
         let says = [
-            "the recorded way into vm is not gone: ".to_owned(),
+            "the recorded way into vm is not used: ".to_owned(),
             format!("{} can be written by others (mode 757)", vm.display()),
             format!("where it is right: makeroom recover --vm-shell {}", vm.display()),
         ];
@@ -157,7 +157,7 @@ fn stop_takes_a_way_for_a_started_lease_whose_keeper_is_dead() {
     }
     wait_until("the keeper is dead", || site.keepers().is_empty());
     fs::set_permissions(&vm, fs::Permissions::from_mode(0o757)).expect("a mode");
-    site.makeroom(["stop"]).run().expect_code(125).expect_said("the recorded way into vm is not gone");
+    site.makeroom(["stop"]).run().expect_code(125).expect_said("the recorded way into vm is not used");
     assert_eq!(turn.new_areas().len(), 1);
     site.makeroom(["stop", "--vm-shell", &vm.display().to_string()]).run().expect_code(0).expect_said("its swap removed");
     assert_eq!((turn.new_areas(), site.journals()), (vec![], vec![]));

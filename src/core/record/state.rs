@@ -82,6 +82,8 @@ pub struct LeaseState {
     pub theirs: BTreeSet<String>,
     /// The first line of the journal that does not hold what was written, if there is one: it may have had more.
     pub damaged_line: Option<usize>,
+    /// The targets and areas that are named, and whose own records are not there: only damage does that.
+    pub lost: BTreeSet<String>,
 }
 
 impl LeaseState {
@@ -126,8 +128,26 @@ impl LeaseState {
         self.targets.values().filter_map(late).collect()
     }
 
+    fn lose(&mut self, record: &Record) {
+        match record {
+            Record::Taken { id, .. } | Record::NotRestored { id, .. } if !self.targets.contains_key(id) => {
+                self.lost.insert(id.clone());
+            }
+            Record::AreaMade { path } | Record::AreaRemoving { path } | Record::AreaStays { path, .. }
+                if !self.areas.contains_key(path) =>
+            {
+                self.lost.insert(path.clone());
+            }
+            Record::Restored { id, .. } | Record::NotTaken { id, .. } | Record::AreaGone { path: id, .. } => {
+                self.lost.remove(id);
+            }
+            _ => {}
+        }
+    }
+
     /// Takes one more record into account.
     pub fn apply(&mut self, record: &Record) {
+        self.lose(record);
         match record {
             Record::Opened(opened) => self.opened = Some(opened.clone()),
             Record::Taking { target, method, call } => {
