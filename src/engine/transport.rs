@@ -79,7 +79,7 @@ impl std::error::Error for NotSent {}
 impl NotSent {
     /// Whether this is why.
     pub(super) fn is_cause_of(error: &Error) -> bool {
-        matches!(error, Error::IOError { err } if err.get_ref().is_some_and(|wrapped| wrapped.is::<Self>()))
+        matches!(error, Error::IOError { err } if err.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<Self>))
     }
 
     fn error(error: io::Error) -> io::Error {
