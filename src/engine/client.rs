@@ -13,7 +13,7 @@ use super::{
     ping::{self, ApiVersion},
     raw,
     read::{self, Inspection},
-    transport::{self, Place, TooLarge},
+    transport::{self, NotSent, Place, TooLarge},
 };
 use crate::core::{
     address::Address,
@@ -47,6 +47,8 @@ pub enum EngineError {
     Refused { status: u16, message: String },
     #[error("the engine has not answered for {} s", after.as_secs())]
     Silent { after: Duration },
+    #[error("the engine cannot be reached: {cause}")]
+    NotSent { cause: String },
     #[error("the engine's answer was lost: {cause}")]
     Lost { cause: String },
     #[error("the engine at {url} does not know it, and the journal does not tell of another one")]
@@ -100,7 +102,7 @@ impl EngineError {
     /// The engine itself is gone or went away, as opposed to refusing this call.
     #[must_use]
     pub fn is_engine_gone(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::Lost { .. })
+        matches!(self, Self::Unreachable { .. } | Self::NotSent { .. } | Self::Lost { .. })
     }
 
     /// Whether the engine may have acted, or may still act, though it did not say so.
@@ -267,6 +269,7 @@ pub(super) fn refusal(error: bollard::errors::Error) -> EngineError {
             EngineError::Refused { status: status_code, message: text::printable(message.trim()) }
         }
         error if TooLarge::is_cause_of(&error) => EngineError::TooLarge,
+        error if NotSent::is_cause_of(&error) => EngineError::NotSent { cause: text::printable(&innermost(&error)) },
         error => EngineError::Lost { cause: text::printable(&innermost(&error)) },
     }
 }

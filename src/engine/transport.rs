@@ -64,6 +64,29 @@ impl TooLarge {
     }
 }
 
+/// There was no connection: the engine has heard nothing.
+#[derive(Debug)]
+pub(super) struct NotSent(io::Error);
+
+impl fmt::Display for NotSent {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(out)
+    }
+}
+
+impl std::error::Error for NotSent {}
+
+impl NotSent {
+    /// Whether this is why.
+    pub(super) fn is_cause_of(error: &Error) -> bool {
+        matches!(error, Error::IOError { err } if err.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<Self>))
+    }
+
+    fn error(error: io::Error) -> io::Error {
+        io::Error::new(error.kind(), Self(error))
+    }
+}
+
 /// Where an engine listens.
 #[derive(Clone, Debug)]
 pub(super) enum Place {
@@ -84,10 +107,10 @@ pub(super) async fn ask(place: Place, mut request: BollardRequest) -> Result<Res
     request.headers_mut().insert(HOST, HeaderValue::try_from(host).map_err(io::Error::other)?);
     let left = Arc::new(AtomicU64::new(LARGEST_ANSWER_BYTES + HEAD_BYTES));
     let response = match place {
-        Place::Unix(path) => send(TokioIo::new(UnixStream::connect(path).await?), &left, request).await?,
+        Place::Unix(path) => send(TokioIo::new(UnixStream::connect(path).await.map_err(NotSent::error)?), &left, request).await?,
         Place::Tcp { host, port } => {
             // An IPv6 address stands in brackets in what a person writes.
-            let stream = TcpStream::connect((host.trim_matches(['[', ']']), port)).await?;
+            let stream = TcpStream::connect((host.trim_matches(['[', ']']), port)).await.map_err(NotSent::error)?;
             send(TokioIo::new(stream), &left, request).await?
         }
     };

@@ -330,3 +330,21 @@ fn a_clock_that_is_moved_ends_no_waiting() {
     recover.wait().expect_code(0).expect_said("1 service running again");
     slow.expect_back(&before);
 }
+
+#[test]
+fn a_stop_without_a_limit_that_was_never_sent_is_not_waited_for() {
+    let proxy = Proxy::start();
+    let site = Site::behind(&proxy);
+    let services = site.start(&Recipe::default().field("StopTimeout", json!(-1)), 1);
+    let before = services.states();
+    // The last look before it is stopped.
+    let held = proxy.hold("inspect", 2, Moment::Before);
+    let run = site.makeroom(["--method", "stop", "--restore-timeout", "1s", "--pause", &services.all(), "sh", "-c", "exit 7"]).spawn();
+    held.wait();
+    let keeper = run.keeper();
+    fs::remove_file(proxy.socket()).expect("a socket");
+    held.release();
+    run.wait().expect_code(7).expect_said(&format!("cannot stop `{}`: the engine cannot be reached", services.name(0)));
+    wait_until_gone(Duration::from_secs(10), "the keeper", &[keeper]);
+    assert_eq!((services.states(), site.journals().len()), (before, 0));
+}
