@@ -118,9 +118,16 @@ impl Restorer<'_> {
                 None
             }
         };
+        // A keeper before this one began to bring them back, and died before it said so.
+        let begun_before: Vec<String> = if journal.state().is_releasing() {
+            journal.state().targets.values().filter(|held| held.stage == Stage::Held).map(|held| held.target.id.clone()).collect()
+        } else {
+            Vec::new()
+        };
         self.mark(&mut journal);
         let leases = self.other_leases(lock.as_ref(), &own).await;
         let Parting { mut journal, areas, mut back, again, late } = self.part(journal, &leases, |_| true, true).await;
+        back.restored = back.restored.max(back.running.iter().filter(|id| begun_before.contains(id)).count());
         drop((leases, lock));
         (self.tell)(FromKeeper::TargetsBack(back.clone()));
         let removing = async {
@@ -334,14 +341,17 @@ impl Restorer<'_> {
     }
 
     async fn restore(&self, held: &HeldTarget, seen: Moment, deadlines: Deadlines, engine_lost: &mut bool) -> Result<Brought, String> {
-        let mut attempt = 0;
+        let (mut attempt, mut may_be_done) = (0, false);
         let mut failed = "the engine has not answered until the deadline".to_owned();
         loop {
             let deadline = if attempt == 0 { deadlines.first } else { deadlines.last };
             match tokio::time::timeout_at(deadline.into(), self.attempt(held, seen)).await {
+                // It was held, and runs after a call whose answer did not come.
+                Ok(Ok(Brought::Back(Restored::AlreadySo))) if may_be_done => return Ok(Brought::Back(Restored::Done)),
                 Ok(Ok(how)) => return Ok(how),
                 Ok(Err(error)) => {
                     *engine_lost |= error.is_engine_gone();
+                    may_be_done |= held.stage == Stage::Held && error.is_outcome_unknown();
                     failed = error.to_string();
                 }
                 // What it said before says more.
@@ -372,9 +382,7 @@ pub(super) fn outcome(held: &HeldTarget, result: Result<Restored, String>, back:
     let id = held.target.id.clone();
     match result {
         Ok(how) => {
-            // A keeper before this one may have brought it back, and died before it said so.
-            let was_held = how == Restored::AlreadySo && held.stage == Stage::Held;
-            back.restored += usize::from(how == Restored::Done || was_held);
+            back.restored += usize::from(how == Restored::Done);
             back.running.extend(matches!(how, Restored::Done | Restored::AlreadySo).then(|| id.clone()));
             Record::Restored { id, how }
         }
