@@ -121,7 +121,9 @@ fn whatever_an_engine_leaves_out_at_one_look_nothing_stays_paused_or_stopped() {
                     let site = Site::behind(&proxy);
                     let services = site.services(1);
                     proxy.on("inspect", Some(look), Deed::Change(lie));
-                    let done = site.makeroom(["--method", method, "--pause", &services.all(), "sh", "-c", "exit 7"]).run();
+                    // Sixteen of them stop and start at once.
+                    let mut run = site.makeroom(["--method", method, "--pause", &services.all(), "sh", "-c", "exit 7"]);
+                    let done = run.limit(Duration::from_mins(1)).run();
                     done.expect_code(7);
                     assert!(services.are("running"), "{what} at look {look} of {method}: {:?}\n{}", services.statuses(), done.err);
                     assert!(site.journals().is_empty(), "{what} at look {look} of {method}");

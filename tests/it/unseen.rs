@@ -121,7 +121,7 @@ fn the_mark_of_a_holder_that_died_goes_when_its_lease_is_recovered_and_one_witho
     play(
         &site,
         &format!(
-            r#""$M" --pause {all} sh -c 'for p in $(cat /proc/$PPID/task/$PPID/children); do grep -q keeper /proc/$p/cmdline && kill -9 $p $PPID; done' >/dev/null 2>&1
+            r#""$M" --pause {all} sh -c 'for p in $(cat /proc/$PPID/task/$PPID/children); do grep -q keeper /proc/$p/cmdline && kill -STOP $PPID && kill -9 $p $PPID; done' >/dev/null 2>&1
              ls {MARK} >held; root recover recover; ls {MARK} >gone 2>&1
              : >{MARK}; root again recover; ls {MARK} >gone2 2>&1
              "#,
