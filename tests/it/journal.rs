@@ -230,7 +230,7 @@ fn swap_that_a_lease_may_need_that_cannot_be_seen_stays_and_is_recorded() {
     let unopenable = Unopenable::new(&second);
     end("one");
     let done = one.wait();
-    done.expect_code(0).expect_said("cannot look at the journal").expect_said("its swap is left alone");
+    done.expect_code(0).expect_said("cannot look at the journal").expect_said("swap that another lease may need stays");
     assert!(turn.new_areas().contains(&area), "the other build needs it");
     assert!(first.exists(), "it is still recorded");
     drop(unopenable);
