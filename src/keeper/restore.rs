@@ -210,7 +210,10 @@ impl Restorer<'_> {
             let leases = looked.unwrap_or_else(Leases::unseen);
             let Some(error) = leases.why_unseen() else { return leases };
             if !error.may_pass() || Instant::now() >= deadline {
-                self.note(Note::new(Level::Warning, format!("{}; its swap is left alone", text::printable(&error.to_string()))));
+                self.note(Note::new(
+                    Level::Warning,
+                    format!("{}: swap that another lease may need stays", text::printable(&error.to_string())),
+                ));
                 return leases;
             }
             tokio::time::sleep(RETRY[attempt.min(RETRY.len() - 1)]).await;

@@ -120,6 +120,15 @@ mod tests {
     }
 
     #[test]
+    fn one_that_would_not_be_read_whole_is_not_written() {
+        let base = tempfile::tempdir().expect("a directory");
+        let largest = usize::try_from(LARGEST_BYTES).expect("a size");
+        of(base.path()).keep("a", &"x".repeat(largest)).expect("kept");
+        of(base.path()).keep("b", &"x".repeat(largest + 1)).expect_err("too large");
+        assert_eq!(fs::read_dir(base.path().join("reports")).expect("there").count(), 1);
+    }
+
+    #[test]
     fn links_are_not_followed() {
         let base = tempfile::tempdir().expect("a directory");
         let elsewhere = base.path().join("elsewhere");
