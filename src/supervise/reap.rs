@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// One part in so many of a core is what reaping may cost.
-const COST_PART: u32 = 400;
+const COST_PART: u32 = 800;
 /// A wait for any child goes through all of them (do_wait in the kernel's exit.c); one that takes longer went through
 /// too many. For a pid that is known it is a look (Linux 5.13).
 const LONG: Duration = Duration::from_micros(50);
