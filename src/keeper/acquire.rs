@@ -228,7 +228,7 @@ impl Acquirer<'_> {
         let endpoint = self.reach.endpoint().ok().filter(|_| has_engine);
         let engine = endpoint.map(Endpoint::url);
         // Made anew after Ctrl-Z, with an engine that was not there before: restoring has to find it.
-        if journal.state().opened.as_ref().is_some_and(|opened| opened.engine == engine) {
+        if journal.state().opened.as_ref().is_some_and(|opened| engine.is_none() || opened.engine == engine) {
             return Ok(());
         }
         journal.announce(&Record::Opened(Opened {

@@ -149,7 +149,14 @@ impl LeaseState {
     pub fn apply(&mut self, record: &Record) {
         self.lose(record);
         match record {
-            Record::Opened(opened) => self.opened = Some(opened.clone()),
+            Record::Opened(opened) => {
+                let mut opened = opened.clone();
+                // A keeper that could not reach the engine, as for want of files, knows less than the one before it.
+                if let Some(before) = self.opened.take().filter(|_| opened.engine.is_none()) {
+                    (opened.engine, opened.certificates, opened.host) = (before.engine, before.certificates, opened.host.or(before.host));
+                }
+                self.opened = Some(opened);
+            }
             Record::Taking { target, method, call } => {
                 // A keeper before this one can have died over a call that is still on its way.
                 let before = self.targets.remove(&target.id);

@@ -290,3 +290,14 @@ fn a_call_of_a_journal_that_does_not_tell_counts_from_when_it_was_seen() {
     assert_eq!(open(Method::Pause), Some(call::MARGIN));
     assert_eq!(open(Method::Stop), Some(call::MARGIN + Duration::from_mins(1)));
 }
+
+#[test]
+fn an_engine_that_was_known_is_not_forgotten_by_a_keeper_that_could_not_reach_it() {
+    let Record::Opened(plain) = opened() else { unreachable!("the first record") };
+    let known = Opened { engine: Some("unix:///s".to_owned()), certificates: Some("/c".to_owned()), ..plain.clone() };
+    let mut state = LeaseState::default();
+    for opened in [known.clone(), Opened { releasing: true, host: None, ..plain }] {
+        state.apply(&Record::Opened(opened));
+    }
+    assert_eq!(state.opened, Some(Opened { releasing: true, ..known }));
+}
