@@ -241,9 +241,7 @@ async fn restore(state: &StateDir, journal: Journal, settings: &Settings, say: &
         say.warning(format!("{late}: waiting for that"), None);
         let late = restorer.wait_for(waiting).await;
         say.note(&came(&late));
-        back.late.clear();
-        back.restored += late.restored;
-        back.failed.extend(late.failed);
+        back.add_late(late);
     }
     Ended { back, abandoned: Some(abandoned) }
 }

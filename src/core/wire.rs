@@ -247,6 +247,14 @@ impl Back {
         }
         self
     }
+
+    /// Adds what became of the `late` calls once they were waited for: none is awaited any more.
+    pub fn add_late(&mut self, late: Self) {
+        self.late.clear();
+        self.restored += late.restored;
+        self.running.extend(late.running);
+        self.failed.extend(late.failed);
+    }
 }
 
 /// The room that is kept after a build, and what was looked for at its end.

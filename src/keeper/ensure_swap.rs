@@ -126,9 +126,9 @@ impl Acquirer<'_> {
     /// What an unreadable journal names is not known: no path is free then.
     fn is_recorded(&self, journal: &Journal, leases: &Leases, path: &str) -> bool {
         let host = self.reach.host();
-        let others = leases.live.iter().map(|(_, state)| state).chain(leases.dead.iter().map(Journal::state));
-        let has = |state: &LeaseState| state.host() == host.as_ref() && state.areas.contains_key(path);
-        !leases.unreadable.is_empty() || others.chain([journal.state()]).any(has)
+        let ours = journal.state();
+        let is_ours = ours.host() == host.as_ref() && ours.areas.contains_key(path);
+        !leases.unreadable.is_empty() || is_ours || leases.has_area(path, host.as_ref())
     }
 }
 

@@ -139,10 +139,7 @@ async fn wait_for_late(restored: &mut [(LeaseState, Back)], waiting: Vec<(usize,
     for (index, late) in waited {
         let back = &mut restored[index].1;
         tell(FromKeeper::Note(came(&late)));
-        back.late.clear();
-        back.restored += late.restored;
-        back.running.extend(late.running);
-        back.failed.extend(late.failed);
+        back.add_late(late);
     }
 }
 
