@@ -17,7 +17,9 @@ fn main() {
     let (socket, prefix) = args.next().zip(args.next()).expect("usage: floor SOCKET PREFIX");
     let listed = call(&socket, "GET", "/containers/json?all=true");
     let listed: serde_json::Value = serde_json::from_str(&listed).expect("a list");
-    let has_prefix = |container: &&serde_json::Value| container["Names"][0].as_str().is_some_and(|name| name[1..].starts_with(&prefix));
+    let has_prefix = |container: &&serde_json::Value| {
+        container["Names"][0].as_str().is_some_and(|name| name[1..].starts_with(&prefix))
+    };
     let ids: Vec<String> = listed
         .as_array()
         .expect("a list")

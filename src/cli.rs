@@ -1,4 +1,5 @@
-//! Owns the command line's definitions, and nothing else: completions and the man page come from here.
+//! Owns the command line's definitions, and nothing else: completions and the man page come from
+//! here.
 
 mod subcommands;
 
@@ -6,12 +7,15 @@ use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueHint};
 
-pub use subcommands::{DoctorArgs, PlanArgs, RecoverArgs, ReportArgs, StartArgs, StatusArgs, StopArgs, SwapArgs, SwapCommand};
+pub use subcommands::{
+    DoctorArgs, PlanArgs, RecoverArgs, ReportArgs, StartArgs, StatusArgs, StopArgs, SwapArgs,
+    SwapCommand,
+};
 
 use crate::core::{
-    selector::Selector,
+    machine::way::Prefix,
+    target::selector::Selector,
     values::{ColorWish, MethodWish, NeedWish, Percent, Size, Span, SwapWish},
-    way::Prefix,
 };
 
 const EXAMPLES: &str = "\
@@ -27,7 +31,10 @@ makeroom.toml and as MAKEROOM_… variables; `makeroom man` has all the rest.";
 /// Makes room in memory for a build: pauses containers, swaps them out, and puts all back after.
 #[derive(Debug, Parser)]
 #[command(name = "makeroom", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
-#[command(disable_help_subcommand = true, override_usage = "makeroom [OPTIONS] [--] COMMAND [ARG...]\n       makeroom SUBCOMMAND")]
+#[command(
+    disable_help_subcommand = true,
+    override_usage = "makeroom [OPTIONS] [--] COMMAND [ARG...]\n       makeroom SUBCOMMAND"
+)]
 pub struct Cli {
     /// What to do; without one, a run.
     #[command(subcommand)]
@@ -38,7 +45,8 @@ pub struct Cli {
 }
 
 impl Cli {
-    /// The definitions with the options that are left out of `--help`, which is to fit a screen: for completions and the man page.
+    /// The definitions with the options that are left out of `--help`, which is to fit a screen:
+    /// for completions and the man page.
     #[must_use]
     pub fn whole() -> clap::Command {
         let shown = |command: clap::Command| command.mut_args(|argument| argument.hide(false));
@@ -97,7 +105,8 @@ pub struct RunArgs {
 /// How room is made.
 #[derive(Debug, Default, Args)]
 pub struct RoomArgs {
-    /// Containers to make room with: name, glob, re:REGEX, label:KEY[=VALUE], compose:PROJECT[/SERVICE]
+    /// Containers to make room with: name, glob, re:REGEX, label:KEY[=VALUE],
+    /// compose:PROJECT[/SERVICE]
     #[arg(long, value_name = "SELECTOR")]
     pub pause: Vec<Selector>,
     /// Containers never to touch; wins over --pause
@@ -144,10 +153,12 @@ pub struct RoomArgs {
     pub hooks: HookArgs,
 }
 
-/// Commands that are told what happens to the room. Not on the screen of `--help`: see [`Cli::whole`].
+/// Commands that are told what happens to the room. Not on the screen of `--help`: see
+/// [`Cli::whole`].
 #[derive(Clone, Debug, Default, Args)]
 pub struct HookArgs {
-    /// Run by `sh -c` beside the build's start, with the facts in MAKEROOM_EVENT, MAKEROOM_SERVICES and their like
+    /// Run by `sh -c` beside the build's start, with the facts in MAKEROOM_EVENT, MAKEROOM_SERVICES
+    /// and their like
     #[arg(long, value_name = "COMMAND", hide = true, value_hint = ValueHint::CommandString)]
     pub on_room_made: Option<String>,
     /// The same when everything is back
@@ -210,7 +221,8 @@ pub struct GuardArgs {
     /// End the build (124) after so long under pressure, no step left
     #[arg(long, value_name = "DUR")]
     pub abort_on_thrash: Option<Span>,
-    /// Run by `sh -c` when a step was taken, with the facts in MAKEROOM_EVENT, MAKEROOM_SERVICES and their like
+    /// Run by `sh -c` when a step was taken, with the facts in MAKEROOM_EVENT, MAKEROOM_SERVICES
+    /// and their like
     #[arg(long, value_name = "COMMAND", hide = true, value_hint = ValueHint::CommandString)]
     pub on_pressure: Option<String>,
 }
@@ -238,15 +250,18 @@ pub struct CommonArgs {
     pub color: Option<ColorWish>,
 }
 
-/// Moves options that stand before a subcommand behind it: `makeroom -q status` is `makeroom status -q`,
-/// so that a subcommand's name needs no particular place, and no option is read for a run that is none.
+/// Moves options that stand before a subcommand behind it: `makeroom -q status` is `makeroom status
+/// -q`, so that a subcommand's name needs no particular place, and no option is read for a run that
+/// is none.
 #[must_use]
 pub fn subcommand_first(words: Vec<OsString>) -> Vec<OsString> {
     let command = Cli::command();
     let takes_value = |word: &str| {
         let named = command.get_arguments().find(|argument| {
             argument.get_long().is_some_and(|long| word.strip_prefix("--") == Some(long))
-                || argument.get_short().is_some_and(|short| word.strip_prefix('-') == Some(short.encode_utf8(&mut [0; 4])))
+                || argument.get_short().is_some_and(|short| {
+                    word.strip_prefix('-') == Some(short.encode_utf8(&mut [0; 4]))
+                })
         });
         named.is_some_and(|argument| argument.get_action().takes_values())
     };
@@ -257,8 +272,10 @@ pub fn subcommand_first(words: Vec<OsString>) -> Vec<OsString> {
         }
         place += if takes_value(&word) { 2 } else { 1 };
     }
-    let is_subcommand =
-        words.get(place).and_then(|word| word.to_str()).is_some_and(|word| command.get_subcommands().any(|sub| sub.get_name() == word));
+    let is_subcommand = words
+        .get(place)
+        .and_then(|word| word.to_str())
+        .is_some_and(|word| command.get_subcommands().any(|sub| sub.get_name() == word));
     let mut moved = words;
     if is_subcommand {
         let subcommand = moved.remove(place);

@@ -9,4 +9,5 @@ pub mod host;
 pub mod keeper;
 pub mod lease;
 pub mod report;
+pub mod room;
 pub mod supervise;

@@ -12,14 +12,15 @@ use makeroom::{
     commands,
     core::{text, values::ColorWish},
     keeper,
-    report::say::Say,
+    report::console::Say,
 };
 
 fn main() -> ExitCode {
     let words: Vec<_> = std::env::args_os().collect();
-    // The second process of each run. It is no subcommand for people, so no help and no completion has it.
-    if words.get(1..).is_some_and(|words| words == ["keeper"]) && keeper::life::is_meant() {
-        return keeper::life::main();
+    // The second process of each run. It is no subcommand for people, so no help and no completion
+    // has it.
+    if words.get(1..).is_some_and(|words| words == ["keeper"]) && keeper::lifecycle::is_meant() {
+        return keeper::lifecycle::main();
     }
     let words = subcommand_first(words);
     let cli = match Cli::try_parse_from(&words) {
@@ -59,12 +60,18 @@ fn refuse(error: &clap::Error, words: &[OsString]) -> ExitCode {
         return commands::printed(error.print(), ExitCode::SUCCESS);
     }
     let whole = Cli::command();
-    let meant = words.get(1).and_then(|word| whole.get_subcommands().find(|command| word == command.get_name()));
+    let meant = words
+        .get(1)
+        .and_then(|word| whole.get_subcommands().find(|command| word == command.get_name()));
     usage(&commands::usage::one_line(error, meant.unwrap_or(&whole)))
 }
 
 fn usage(message: &str) -> ExitCode {
     let mut say = Say::new(ColorWish::Auto, false, false, false);
-    say.error(text::printable(message), Some("nothing was changed; no command was started"), Some("`makeroom --help`"));
+    say.error(
+        text::printable(message),
+        Some("nothing was changed; no command was started"),
+        Some("`makeroom --help`"),
+    );
     commands::failed()
 }

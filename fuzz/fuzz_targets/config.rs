@@ -1,23 +1,20 @@
-//! A `makeroom.toml`: it is taken or refused in one line; and as a repository's beside the user's own, who it is that says
-//! something. What follows `# repository` in a line of its own is the repository's, all of it where there is no such line.
+//! A `makeroom.toml`: it is taken or refused in one line; and as a repository's beside the user's
+//! own, who it is that says something. What follows `# repository` in a line of its own is the
+//! repository's, all of it where there is no such line.
 #![no_main]
 
 use std::{env, fs, os::unix::fs::symlink, path::PathBuf, sync::LazyLock, time::Duration};
 
 use libfuzzer_sys::fuzz_target;
-use makeroom::{
-    cli::{ChildArgs, CommonArgs, RoomArgs},
-    config::{ConfigError, Settings, settle, settle_apart},
-    core::values::MethodWish,
-};
+use makeroom::{cli::{ChildArgs, CommonArgs, RoomArgs}, config::{ConfigError, Settings, settle, settle_apart}, core::values::MethodWish};
 use nix::unistd::{Uid, chown, geteuid};
 
 /// Anybody but us.
 const STRANGER: u32 = 12345;
 const HOUR: Duration = Duration::from_hours(1);
 
-/// `user/makeroom/makeroom.toml`, a repository, one whose file is a link, and one whose file is a stranger's: only root can
-/// have that made.
+/// `user/makeroom/makeroom.toml`, a repository, one whose file is a link, and one whose file is a
+/// stranger's: only root can have that made.
 struct World {
     base: PathBuf,
     from: PathBuf,
@@ -97,7 +94,8 @@ fn settled(settled: Result<Settings, ConfigError>) -> Result<Settings, ConfigErr
     settled
 }
 
-/// But for what it may say, everything is as without it, and nothing is kept down by force or for more than an hour.
+/// But for what it may say, everything is as without it, and nothing is kept down by force or for
+/// more than an hour.
 fn says_no_more_than_it_may(own: &Settings, within: &Settings) {
     let own = own.clone();
     assert!(within.method != MethodWish::Stop || own.method == MethodWish::Stop);
@@ -131,7 +129,8 @@ fn says_no_more_than_it_may(own: &Settings, within: &Settings) {
     assert_eq!(format!("{like_within:?}"), format!("{within:?}"));
 }
 
-/// It is as if it were not there, and said; or, where the user's file names its directory, as if it were ours.
+/// It is as if it were not there, and said; or, where the user's file names its directory, as if it
+/// were ours.
 fn a_strangers_counts_only_where_it_is_told_to(
     own: &Settings,
     found: Result<Settings, ConfigError>,

@@ -4,13 +4,13 @@
 use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
-use makeroom::core::{cgroup, health::HostFacts, history, killed, memory, sample};
+use makeroom::core::{machine::{cgroup, doctor::HostFacts, memory, sample}, run::{history, oom_log}};
 
 fuzz_target!(|text: &str| {
     let measured = cgroup::read(text);
     cgroup::given_back(&measured, &measured);
     let _ = (memory::meminfo(text), memory::swaps(text), memory::some_stall(text), memory::oom_kills(text));
-    let _ = (sample::read(text), HostFacts::read(text), killed::read(text, Duration::from_secs(9)));
+    let _ = (sample::read(text), HostFacts::read(text), oom_log::read(text, Duration::from_secs(9)));
     assert!(history::read(text).count() <= text.lines().count());
     if let Some(short) = history::shortened(text) {
         assert!(text.ends_with(short) && history::shortened(short).is_none());

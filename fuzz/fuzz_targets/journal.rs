@@ -1,16 +1,13 @@
-//! A journal, damaged in any way: what can be read of it counts, line by line, and nothing else does. The sums of its lines
-//! are set right first, because no chance would, except where a line's begins with `!`.
+//! A journal, damaged in any way: what can be read of it counts, line by line, and nothing else
+//! does. The sums of its lines are set right first, because no chance would, except where a line's
+//! begins with `!`.
 #![no_main]
 
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use libfuzzer_sys::fuzz_target;
-use makeroom::core::{
-    call::{self, Call},
-    record::{self, LeaseState, Record, Unreadable, VERSION},
-    way::Way,
-};
+use makeroom::core::{lease::{late_call::{self, Call}, record::{self, LeaseState, Record, Unreadable, VERSION}}, machine::way::Way};
 
 fuzz_target!(|bytes: &[u8]| {
     as_it_is(bytes);
@@ -69,7 +66,8 @@ fn record(line: &[u8]) -> Option<Record> {
     serde_json::from_slice(json(line)?).ok()
 }
 
-/// Every record, written by us, is one line and the same record, and the journal of them all says the same.
+/// Every record, written by us, is one line and the same record, and the journal of them all says
+/// the same.
 fn written_again(lines: &[&[u8]], found: &LeaseState) {
     let mut journal = String::new();
     for record in lines.iter().filter_map(|line| record(line)) {
@@ -100,7 +98,8 @@ fn ways(found: &LeaseState) {
     assert!(way.home().is_none_or(std::path::Path::is_absolute), "{way:?}");
 }
 
-/// Nobody is made to wait for longer than a call's limit, wherever the clock is, nor for one that is over.
+/// Nobody is made to wait for longer than a call's limit, wherever the clock is, nor for one that
+/// is over.
 fn open_calls(found: &LeaseState) {
     let calls: Vec<Call> = found.targets.values().filter_map(|held| held.open_call(Timestamp::UNIX_EPOCH, None)).collect();
     let mut moments = vec![Timestamp::MIN, Timestamp::UNIX_EPOCH, Timestamp::MAX];
@@ -133,7 +132,7 @@ fn open_calls(found: &LeaseState) {
             late.iter().all(|call| found.targets.contains_key(&call.id) && call.until.is_none_or(|until| until > now)),
             "{late:?} at {now}"
         );
-        assert_eq!(call::awaited(&late).is_none(), late.is_empty());
+        assert_eq!(late_call::awaited(&late).is_none(), late.is_empty());
     }
 }
 

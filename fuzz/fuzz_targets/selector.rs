@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use libfuzzer_sys::fuzz_target;
-use makeroom::core::selector::Selector;
+use makeroom::core::target::selector::Selector;
 
 fuzz_target!(|input: (&str, &str, &str, &str)| {
     let (selector, name, key, value) = input;

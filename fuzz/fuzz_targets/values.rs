@@ -2,12 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use makeroom::core::{
-    address::Address,
-    plan::{heap_limit_bytes, need_of_heap},
-    values::{NeedWish, Size, Span, SwapWish},
-    way::Prefix,
-};
+use makeroom::core::{machine::{address::Address, way::Prefix}, plan::estimate::{heap_limit_bytes, need_of_heap}, values::{NeedWish, Size, Span, SwapWish}};
 
 fuzz_target!(|text: &str| {
     if let Ok(size) = text.parse::<Size>() {

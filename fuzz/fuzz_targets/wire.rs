@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use makeroom::core::wire::{FromKeeper, Inbox, ToKeeper};
+use makeroom::core::run::wire::{FromKeeper, Inbox, ToKeeper};
 
 fuzz_target!(|pieces: Vec<&[u8]>| {
     let (mut to, mut from) = (Inbox::default(), Inbox::default());

@@ -4,10 +4,12 @@ use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, Subcommand, ValueHint};
 
-use super::{CommonArgs, HostArgs, RoomArgs};
-use crate::core::{
-    values::{Span, SwapWish},
-    way::Prefix,
+use crate::{
+    cli::{CommonArgs, HostArgs, RoomArgs},
+    core::{
+        machine::way::Prefix,
+        values::{Span, SwapWish},
+    },
 };
 
 /// `makeroom start`.
@@ -155,7 +157,8 @@ pub struct SwapArgs {
 /// `makeroom recover`.
 #[derive(Debug, Args)]
 pub struct RecoverArgs {
-    /// Give up a lease whose holder is dead, by its full id, and print what can be typed for each of its targets
+    /// Give up a lease whose holder is dead, by its full id, and print what can be typed for each
+    /// of its targets
     #[arg(long, value_name = "LEASE")]
     pub forget: Option<String>,
     /// For putting back [default: 30s]

@@ -39,7 +39,8 @@ fn what_follows_the_command_is_the_commands() {
         ("makeroom true -- x", vec!["true", "--", "x"]),
         ("makeroom -q -- -odd", vec!["-odd"]),
     ] {
-        let cli = Cli::try_parse_from(typed.split(' ')).unwrap_or_else(|error| panic!("{typed}: {error}"));
+        let cli = Cli::try_parse_from(typed.split(' '))
+            .unwrap_or_else(|error| panic!("{typed}: {error}"));
         let run = match cli.command {
             Some(Command::Run(run)) => run,
             None => cli.run,
@@ -50,5 +51,8 @@ fn what_follows_the_command_is_the_commands() {
     for typed in [["makeroom", "--unknown", "true"], ["makeroom", "-x", "true"]] {
         Cli::try_parse_from(typed).expect_err("an unknown option is not a command");
     }
-    assert!(matches!(Cli::try_parse_from(["makeroom", "status"]).expect("a subcommand").command, Some(Command::Status(_))));
+    assert!(matches!(
+        Cli::try_parse_from(["makeroom", "status"]).expect("a subcommand").command,
+        Some(Command::Status(_))
+    ));
 }

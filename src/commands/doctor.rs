@@ -10,8 +10,10 @@ use crate::{
     cli::{ChildArgs, DoctorArgs},
     config::{self, Settings},
     core::{
-        health::{self, Check, HostState},
-        route::Route,
+        machine::{
+            doctor::{self, Check, HostState},
+            route::Route,
+        },
         text,
     },
     host::{
@@ -20,8 +22,8 @@ use crate::{
         shell::Root,
         swap::{OWN_DIR, own_dir},
     },
-    keeper::reach::Reach,
     lease::{leases::Leases, state_dir::StateDir},
+    room::machine::Machine,
 };
 
 /// A run that makes or gives back room at this moment is over soon.
@@ -32,69 +34,96 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 pub fn doctor(args: &DoctorArgs) -> ExitCode {
     let settings = match config::settle(&args.room, &ChildArgs::default(), &args.common) {
         Ok(settings) => settings,
-        Err(error) => return super::refuse(&error),
+        Err(error) => return crate::commands::refuse(&error),
     };
-    let mut say = super::voice(&settings);
-    let checks = match super::block_on(look(&settings)) {
+    let mut say = crate::commands::voice(&settings);
+    let checks = match crate::commands::block_on(look(&settings)) {
         Ok(checks) => checks,
         Err(error) => {
             say.error(text::printable(&error), Some("nothing was checked"), None);
-            return super::failed();
+            return crate::commands::failed();
         }
     };
     let line = |check: &Check| {
         let state = text::printable(&check.state);
         match &check.mend {
             None => format!("ok    {:<9} {state}\n", check.what),
-            Some(mend) => format!("MEND  {:<9} {state}\n      {:<9} {}\n", check.what, "", text::printable(mend)),
+            Some(mend) => format!(
+                "MEND  {:<9} {state}\n      {:<9} {}\n",
+                check.what,
+                "",
+                text::printable(mend)
+            ),
         }
     };
     let is_well = checks.iter().all(|check| check.mend.is_none());
-    super::print(&checks.iter().map(line).collect::<String>(), if is_well { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    crate::commands::print(
+        &checks.iter().map(line).collect::<String>(),
+        if is_well { ExitCode::SUCCESS } else { ExitCode::from(1) },
+    )
 }
 
 async fn look(settings: &Settings) -> Result<Vec<Check>, String> {
-    let reach = super::reach(settings)?;
-    let mut checks = vec![of_engine(&reach).await];
-    let swap_file = settings.swap_file.as_deref().map(super::absolute).transpose()?;
-    checks.extend(of_host(&reach, settings, swap_file).await);
+    let machine = crate::commands::reach(settings)?;
+    let mut checks = vec![of_engine(&machine).await];
+    let swap_file = settings.swap_file.as_deref().map(crate::commands::absolute).transpose()?;
+    checks.extend(of_host(&machine, settings, swap_file).await);
     checks.extend(of_state(settings));
     checks.push(of_boot());
     Ok(checks)
 }
 
-async fn of_engine(reach: &Reach) -> Check {
-    let endpoint = match reach.endpoint() {
+async fn of_engine(machine: &Machine) -> Check {
+    let endpoint = match machine.endpoint() {
         Ok(endpoint) => endpoint,
-        Err(error) => return Check::ill("engine", error.to_string(), "`docker context ls` shows what there is"),
+        Err(error) => {
+            return Check::ill(
+                "engine",
+                error.to_string(),
+                "`docker context ls` shows what there is",
+            );
+        }
     };
     let begun = Instant::now();
-    let listed = async { reach.engine().await?.list().await };
+    let listed = async { machine.engine().await?.list().await };
     match listed.await {
         Ok(listed) => {
             if let Some(text) = listed.warning() {
                 return Check::ill("engine", text, "`docker ps --all` shows what it lists");
             }
-            let (url, by, all) = (endpoint.url(), &endpoint.named_by, text::count(listed.containers.len(), "container"));
-            Check::well("engine", format!("{url} ({by}), {all}, answers within {} ms", begun.elapsed().as_millis()))
+            let (url, by, all) = (
+                endpoint.url(),
+                &endpoint.named_by,
+                text::count(listed.containers.len(), "container"),
+            );
+            Check::well(
+                "engine",
+                format!("{url} ({by}), {all}, answers within {} ms", begun.elapsed().as_millis()),
+            )
         }
         Err(error) => {
-            let hint =
-                error.hint().unwrap_or_else(|| "`docker version` with the same settings shows whether the engine answers".to_owned());
+            let hint = error.hint().unwrap_or_else(|| {
+                "`docker version` with the same settings shows whether the engine answers"
+                    .to_owned()
+            });
             Check::ill("engine", error.to_string(), hint)
         }
     }
 }
 
-async fn of_host(reach: &Reach, settings: &Settings, swap_file: Option<String>) -> Vec<Check> {
-    let shell = &reach.shell;
+async fn of_host(machine: &Machine, settings: &Settings, swap_file: Option<String>) -> Vec<Check> {
+    let shell = &machine.shell;
     if let Route::NoWay { engine } = shell.route() {
         let state = format!("no way into {engine} is known: services are only paused or stopped");
         return vec![Check::ill("host", state, "name the way with --vm-shell \"COMMAND\"")];
     }
     let name = shell.host_name().unwrap_or("this machine").to_owned();
     let begun = Instant::now();
-    let swap_dir = swap_file.as_ref().and_then(|path| path.rsplit_once('/')).map_or(OWN_DIR, |(dir, _)| dir).to_owned();
+    let swap_dir = swap_file
+        .as_ref()
+        .and_then(|path| path.rsplit_once('/'))
+        .map_or(OWN_DIR, |(dir, _)| dir)
+        .to_owned();
     let (measured, facts) = match findings::look(shell, &swap_dir).await {
         Ok(found) => found,
         Err(error) => {
@@ -104,15 +133,24 @@ async fn of_host(reach: &Reach, settings: &Settings, swap_file: Option<String>) 
     };
     let memory = measured.memory.map_or_else(
         || "its memory is not known".to_owned(),
-        |memory| format!("{} available of {}", text::size_in_tenths(memory.available_bytes), text::size_in_tenths(memory.total_bytes)),
+        |memory| {
+            format!(
+                "{} available of {}",
+                text::size_in_tenths(memory.available_bytes),
+                text::size_in_tenths(memory.total_bytes)
+            )
+        },
     );
-    let mut checks = vec![Check::well("host", format!("{name}, {memory}, answers within {} ms", begun.elapsed().as_millis()))];
+    let mut checks = vec![Check::well(
+        "host",
+        format!("{name}, {memory}, answers within {} ms", begun.elapsed().as_millis()),
+    )];
     let swap_path = swap_file.unwrap_or_else(|| format!("{}/swapfile", own_dir(&measured)));
     let root = shell.root().await.map(|root| match root {
         Root::Already => "yes",
         Root::Sudo => "by sudo, which asks for no password",
     });
-    checks.extend(health::of_host(&HostState {
+    checks.extend(doctor::of_host(&HostState {
         facts: &facts,
         memory: measured.memory,
         root,
@@ -123,12 +161,13 @@ async fn of_host(reach: &Reach, settings: &Settings, swap_file: Option<String>) 
     checks
 }
 
-/// systemd.timer(5) and systemctl(1), "enable": a link in the directory of what wants it. sd_booted(3) for systemd itself.
+/// systemd.timer(5) and systemctl(1), "enable": a link in the directory of what wants it.
+/// sd_booted(3) for systemd itself.
 fn of_boot() -> Check {
     let is_there = |path: &str| Path::new(path).symlink_metadata().is_ok();
     let wanted = ["/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"]
         .map(|dir| format!("{dir}/timers.target.wants/makeroom-recover.timer"));
-    health::of_boot(is_there("/run/systemd/system"), wanted.iter().any(|path| is_there(path)))
+    doctor::of_boot(is_there("/run/systemd/system"), wanted.iter().any(|path| is_there(path)))
 }
 
 fn of_state(settings: &Settings) -> Vec<Check> {
@@ -137,7 +176,11 @@ fn of_state(settings: &Settings) -> Vec<Check> {
     if place_of(dir) == Place::Fleeting {
         let word = text::shell_word(&dir.to_string_lossy());
         let mend = format!("put it on a volume: docker run -v makeroom:{word} …");
-        return vec![Check::ill("state", format!("{shown} is in a container and would vanish with it"), mend)];
+        return vec![Check::ill(
+            "state",
+            format!("{shown} is in a container and would vanish with it"),
+            mend,
+        )];
     }
     let state = match StateDir::open_existing(dir) {
         Ok(Some(state)) => state,
@@ -145,9 +188,12 @@ fn of_state(settings: &Settings) -> Vec<Check> {
         Err(error) => return vec![Check::ill("state", error.to_string(), error.hint())],
     };
     let leases = state.lock(LOCK_PATIENCE).map_err(|error| error.to_string());
-    let leases = leases.and_then(|lock| Leases::look(&state, &lock, None).map_err(|error| error.to_string()));
+    let leases = leases
+        .and_then(|lock| Leases::look(&state, &lock, None).map_err(|error| error.to_string()));
     let of_leases = match leases {
-        Ok(leases) => health::of_leases(leases.live.len(), leases.dead.len(), leases.unreadable.len()),
+        Ok(leases) => {
+            doctor::of_leases(leases.live.len(), leases.dead.len(), leases.unreadable.len())
+        }
         Err(error) => Check::ill("leases", error, "`makeroom status` shows what is held"),
     };
     vec![Check::well("state", shown.to_string()), of_leases]

@@ -1,33 +1,46 @@
-//! `makeroom recover --forget`: gives up a lease whose holder is dead and whose engine does not come back. Changes
-//! nothing but what is recorded, and prints what a person can type for each thing that the lease still had.
+//! `makeroom recover --forget`: gives up a lease whose holder is dead and whose engine does not
+//! come back. Changes nothing but what is recorded, and prints what a person can type for each
+//! thing that the lease still had.
 
 use crate::{
     config::Settings,
     core::{
-        record::{HeldTarget, LeaseState},
-        target::Method,
+        lease::record::{HeldTarget, LeaseState},
+        machine::way::Prefix,
+        target::choice::Method,
         text,
-        way::Prefix,
     },
     host::swap,
-    keeper::{control, reach::Reach},
     lease::{
+        control_socket,
         journal::{Journal, Looked},
         leases::Leases,
         state_dir::StateDir,
     },
+    room::machine::Machine,
 };
 
 /// Forgets the lease; gives what is to be printed.
 ///
 /// # Errors
 /// Why it is kept.
-pub(super) async fn forget(state: &StateDir, lease: &str, settings: &Settings) -> Result<String, String> {
-    let lock = state.lock_later(settings.restore_timeout).await.map_err(|error| error.to_string())?;
+pub(super) async fn forget(
+    state: &StateDir,
+    lease: &str,
+    settings: &Settings,
+) -> Result<String, String> {
+    let lock =
+        state.lock_later(settings.restore_timeout).await.map_err(|error| error.to_string())?;
     let journal = match Journal::look(state, lease).map_err(|error| error.to_string())? {
         Looked::Dead(journal) => *journal,
-        Looked::Live(_) => return Err("its holder lives; it ends with its build, or with `makeroom stop`".to_owned()),
-        Looked::Gone => return Err("there is no such lease; `makeroom status` shows the full ids".to_owned()),
+        Looked::Live(_) => {
+            return Err(
+                "its holder lives; it ends with its build, or with `makeroom stop`".to_owned()
+            );
+        }
+        Looked::Gone => {
+            return Err("there is no such lease; `makeroom status` shows the full ids".to_owned());
+        }
     };
     let held = journal.state().clone();
     let others = Leases::look(state, &lock, Some(lease)).map_err(|error| error.to_string())?;
@@ -35,12 +48,16 @@ pub(super) async fn forget(state: &StateDir, lease: &str, settings: &Settings) -
         return Err(error.to_string());
     }
     if let Some(shared) = shared(&held, &others) {
-        return Err(format!("`{}` is another lease's as well: end that one first", text::printable(&shared)));
+        return Err(format!(
+            "`{}` is another lease's as well: end that one first",
+            text::printable(&shared)
+        ));
     }
-    let reach = Reach::recorded(held.opened.as_ref(), settings.vm_shell.as_ref(), lease);
-    let mut lines: Vec<String> = held.targets.values().map(|held| of_target(held, &reach)).collect();
+    let machine = Machine::recorded(held.opened.as_ref(), settings.vm_shell.as_ref(), lease);
+    let mut lines: Vec<String> =
+        held.targets.values().map(|held| of_target(held, &machine)).collect();
     for path in held.areas.keys() {
-        if let Some(why) = swap::why_needed(&reach.shell, path).await {
+        if let Some(why) = swap::why_needed(&machine.shell, path).await {
             return Err(format!("the swap area {} {why}", text::printable(path)));
         }
         let act = format!("sudo rm {}", text::shell_word(path));
@@ -49,24 +66,33 @@ pub(super) async fn forget(state: &StateDir, lease: &str, settings: &Settings) -
     }
     journal.remove().map_err(|error| error.to_string())?;
     // A leftover that nothing reads; its keeper is dead.
-    let _ = control::remove(state.leases(), lease);
+    let _ = control_socket::remove(state.leases(), lease);
     Ok(lines.into_iter().map(|line| line + "\n").collect())
 }
 
 /// What this lease has together with another one, whatever becomes of that.
 fn shared(held: &LeaseState, others: &Leases) -> Option<String> {
-    let target = held.targets.values().find(|held| others.has_target(&held.target.id)).map(|held| held.target.name.clone());
+    let target = held
+        .targets
+        .values()
+        .find(|held| others.has_target(&held.target.id))
+        .map(|held| held.target.name.clone());
     target.or_else(|| held.areas.keys().find(|path| others.has_area(path, held.host())).cloned())
 }
 
-fn of_target(held: &HeldTarget, reach: &Reach) -> String {
+fn of_target(held: &HeldTarget, machine: &Machine) -> String {
     let HeldTarget { target, method, .. } = held;
     let act = match (&target.swarm, method) {
-        (Some(scaled), _) => format!("service scale {}={}", text::shell_word(&target.id), scaled.replicas),
+        (Some(scaled), _) => {
+            format!("service scale {}={}", text::shell_word(&target.id), scaled.replicas)
+        }
         (None, Method::Pause) => format!("unpause {}", text::shell_word(&target.id)),
         (None, Method::Stop) => format!("start {}", text::shell_word(&target.id)),
     };
-    let engine = reach.endpoint().map_or_else(|_| String::new(), |endpoint| format!("--host {} ", text::shell_word(&endpoint.url())));
+    let engine = machine.endpoint().map_or_else(
+        |_| String::new(),
+        |endpoint| format!("--host {} ", text::shell_word(&endpoint.url())),
+    );
     format!("{}: docker {engine}{act}", text::printable(&target.name))
 }
 

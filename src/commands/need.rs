@@ -10,13 +10,13 @@ use std::{
 use crate::{
     config::Settings,
     core::{
-        history,
-        plan::{self, Need, NeedSource},
+        plan::estimate::{self, Need, NeedSource},
+        run::history,
         text,
         values::NeedWish,
     },
     lease::{history::History, state_dir::StateDir},
-    report::say::Say,
+    report::console::Say,
 };
 
 /// What marks a project's directory.
@@ -30,7 +30,8 @@ pub(super) fn of_run(settings: &Settings, expected: Option<Need>, say: &mut Say)
     expected.filter(|_| settings.need.is_some())
 }
 
-/// What a build is expected to take, whatever room is made: as it was said, or as its last runs did.
+/// What a build is expected to take, whatever room is made: as it was said, or as its last runs
+/// did.
 pub(super) fn expected(settings: &Settings, command: &[OsString], say: &mut Say) -> Option<Need> {
     match settings.need {
         Some(NeedWish::Size(size)) => Some(Need { bytes: size.bytes, source: NeedSource::Option }),
@@ -40,7 +41,8 @@ pub(super) fn expected(settings: &Settings, command: &[OsString], say: &mut Say)
 
 /// What a plan reckons with.
 pub(super) fn of_plan(settings: &Settings, command: &[OsString], say: &mut Say) -> Option<Need> {
-    expected(settings, command, say).or_else(|| plan::need_of_heap(&env::var("NODE_OPTIONS").ok()?))
+    expected(settings, command, say)
+        .or_else(|| estimate::need_of_heap(&env::var("NODE_OPTIONS").ok()?))
 }
 
 fn of_history(settings: &Settings, command: &[OsString], say: &mut Say) -> Option<Need> {
@@ -64,7 +66,8 @@ pub(super) fn key(command: &[OsString]) -> String {
 
 /// The nearest directory upwards that looks like a project's, or this one.
 fn project(here: &Path) -> PathBuf {
-    let is_marked = |dir: &&Path| MARKS.iter().any(|mark| dir.join(mark).symlink_metadata().is_ok());
+    let is_marked =
+        |dir: &&Path| MARKS.iter().any(|mark| dir.join(mark).symlink_metadata().is_ok());
     here.ancestors().find(is_marked).unwrap_or(here).to_owned()
 }
 

@@ -4,21 +4,23 @@ use std::{collections::BTreeSet, ffi::OsString, process::ExitCode};
 
 use futures_util::{StreamExt as _, future, stream};
 
-use super::need;
 use crate::{
     cli::{ChildArgs, PlanArgs},
+    commands::need,
     config::{self, Settings},
     core::{
-        audit::{Audit, Facts, audit},
-        route::Route,
-        swarm,
-        target::{self, Activity, Inspected, Listed},
+        machine::route::Route,
+        plan::audit::{Audit, Facts, audit},
+        target::{
+            choice::{self, Activity, Inspected, Listed},
+            swarm,
+        },
         text,
     },
     engine::client::{Engine, EngineError},
     host::{container::own_container, reclaim},
-    keeper::{reach::Reach, restore::at_once, services},
-    report::{plan_table, say::Say},
+    report::{console::Say, plan_table},
+    room::{machine::Machine, restore::at_once, services},
 };
 
 /// Shows it; 1 where the build does not fit.
@@ -26,46 +28,56 @@ use crate::{
 pub fn plan(args: &PlanArgs) -> ExitCode {
     let settings = match config::settle(&args.room, &ChildArgs::default(), &args.common) {
         Ok(settings) => settings,
-        Err(error) => return super::refuse(&error),
+        Err(error) => return crate::commands::refuse(&error),
     };
-    let mut say = super::voice(&settings);
-    let audit = match super::block_on(look(&settings, &args.command, &mut say)) {
+    let mut say = crate::commands::voice(&settings);
+    let audit = match crate::commands::block_on(look(&settings, &args.command, &mut say)) {
         Ok(audit) => audit,
         Err(error) => {
             say.error(text::printable(&error), Some("nothing is known of the memory"), None);
-            return super::failed();
+            return crate::commands::failed();
         }
     };
     let shown = if args.json {
-        serde_json::to_string_pretty(&audit).map_or_else(|error| error.to_string(), |json| json + "\n")
+        serde_json::to_string_pretty(&audit)
+            .map_or_else(|error| error.to_string(), |json| json + "\n")
     } else {
         plan_table::table(&audit)
     };
-    super::print(&shown, if audit.fits == Some(false) { ExitCode::from(1) } else { ExitCode::SUCCESS })
+    crate::commands::print(
+        &shown,
+        if audit.fits == Some(false) { ExitCode::from(1) } else { ExitCode::SUCCESS },
+    )
 }
 
 async fn look(settings: &Settings, command: &[OsString], say: &mut Say) -> Result<Audit, String> {
-    let reach = super::reach(settings)?;
-    let containers = match containers(&reach, say).await {
+    let machine = crate::commands::reach(settings)?;
+    let containers = match containers(&machine, say).await {
         Ok(containers) => containers,
         Err((error, hint)) => {
-            say.warning(format!("no container is seen: {}", text::printable(&error)), hint.as_deref());
+            say.warning(
+                format!("no container is seen: {}", text::printable(&error)),
+                hint.as_deref(),
+            );
             vec![]
         }
     };
-    let pids: Vec<_> =
-        containers.iter().filter_map(|(listed, now)| Some((now.as_ref()?.pid, listed.id.clone()))).filter(|(pid, _)| *pid > 0).collect();
-    if let Route::NoWay { engine } = reach.shell.route() {
+    let pids: Vec<_> = containers
+        .iter()
+        .filter_map(|(listed, now)| Some((now.as_ref()?.pid, listed.id.clone())))
+        .filter(|(pid, _)| *pid > 0)
+        .collect();
+    if let Route::NoWay { engine } = machine.shell.route() {
         return Err(format!("no way into {engine} is known; name one with --vm-shell \"COMMAND\""));
     }
-    let measured = reclaim::look(&reach.shell, &pids).await.map_err(|error| error.to_string())?;
+    let measured = reclaim::look(&machine.shell, &pids).await.map_err(|error| error.to_string())?;
     if let Some((why, hint)) = measured.why_unseen(pids.len()) {
         say.warning(format!("{why}: these figures are this machine's"), Some(hint));
     }
     let own = own_container();
-    let scalable = scalable(&reach, settings, &containers).await;
+    let scalable = scalable(&machine, settings, &containers).await;
     let facts = Facts {
-        host: reach.shell.host_name(),
+        host: machine.shell.host_name(),
         measured: &measured,
         containers: &containers,
         pause: &settings.pause,
@@ -75,19 +87,25 @@ async fn look(settings: &Settings, command: &[OsString], say: &mut Say) -> Resul
         method: settings.method,
         no_reclaim: settings.no_reclaim,
         swap: settings.swap,
-        has_root: reach.shell.root().await.is_some(),
+        has_root: machine.shell.root().await.is_some(),
         need: need::of_plan(settings, command, say),
     };
-    audit(&facts).ok_or_else(|| format!("the memory{} cannot be read", reach.shell.place()))
+    audit(&facts).ok_or_else(|| format!("the memory{} cannot be read", machine.shell.place()))
 }
 
 /// All containers, with the inspection of those that have processes.
-async fn containers(reach: &Reach, say: &mut Say) -> Result<Vec<(Listed, Option<Inspected>)>, (String, Option<String>)> {
-    if let Err(error) = reach.endpoint() {
-        return Err((error.to_string(), Some("`docker context ls` shows what there is".to_owned())));
+async fn containers(
+    machine: &Machine,
+    say: &mut Say,
+) -> Result<Vec<(Listed, Option<Inspected>)>, (String, Option<String>)> {
+    if let Err(error) = machine.endpoint() {
+        return Err((
+            error.to_string(),
+            Some("`docker context ls` shows what there is".to_owned()),
+        ));
     }
     let said = |error: EngineError| (error.to_string(), error.hint());
-    let engine = reach.engine().await.map_err(said)?;
+    let engine = machine.engine().await.map_err(said)?;
     let listing = engine.list().await.map_err(said)?;
     if let Some(text) = listing.warning() {
         say.warning(text, None);
@@ -97,17 +115,28 @@ async fn containers(reach: &Reach, say: &mut Say) -> Result<Vec<(Listed, Option<
 }
 
 /// The Swarm services that a run would scale to 0, were it to stop them.
-async fn scalable(reach: &Reach, settings: &Settings, containers: &[(Listed, Option<Inspected>)]) -> Vec<String> {
+async fn scalable(
+    machine: &Machine,
+    settings: &Settings,
+    containers: &[(Listed, Option<Inspected>)],
+) -> Vec<String> {
     let listed: Vec<Listed> = containers.iter().map(|(listed, _)| listed.clone()).collect();
-    let chosen = target::choose(&listed, &settings.pause, &settings.keep).chosen;
-    let is_meant = |task: &Listed| chosen.iter().any(|&index| listed[index].id == task.id) && task.activity == Activity::Running;
-    let services: BTreeSet<&str> = chosen.iter().filter_map(|&index| swarm::service_of(&listed[index])).collect();
+    let chosen = choice::choose(&listed, &settings.pause, &settings.keep).chosen;
+    let is_meant = |task: &Listed| {
+        chosen.iter().any(|&index| listed[index].id == task.id)
+            && task.activity == Activity::Running
+    };
+    let services: BTreeSet<&str> =
+        chosen.iter().filter_map(|&index| swarm::service_of(&listed[index])).collect();
     // What cannot be reached has no containers either, and that is said already.
-    let Ok(engine) = reach.engine().await else { return Vec::new() };
-    let looking = services.into_iter().map(|id| {
-        let (engine, listed) = (&engine, &listed);
-        async move { services::scalable(engine, id, listed, is_meant).await.ok().map(|_| id.to_owned()) }
-    });
+    let Ok(engine) = machine.engine().await else { return Vec::new() };
+    let looking =
+        services.into_iter().map(|id| {
+            let (engine, listed) = (&engine, &listed);
+            async move {
+                services::scalable(engine, id, listed, is_meant).await.ok().map(|_| id.to_owned())
+            }
+        });
     stream::iter(looking).buffered(at_once()).filter_map(future::ready).collect().await
 }
 

@@ -2,25 +2,30 @@
 
 use std::process::ExitCode;
 
-use super::{
-    forget::forget,
-    unseen::{self, Opened, Unseen},
-};
 use crate::{
     cli::{HostArgs, RecoverArgs, RoomArgs},
-    config::{self, Settings},
-    core::{call::awaited, few::Few, record::LeaseState, text, wire::FromKeeper},
-    host::kernel::moment,
-    keeper::{
-        hooks,
-        mark::unmark,
-        recover::{Effort, recover as recover_the_dead},
+    commands::{
+        forget::forget,
+        unseen::{self, Opened, Unseen},
     },
+    config::{self, Settings},
+    core::{
+        few::Few,
+        lease::{late_call::awaited, record::LeaseState},
+        run::wire::FromKeeper,
+        text,
+    },
+    host::kernel::moment,
     lease::{
         leases::{Leases, set_aside},
         state_dir::StateDir,
     },
-    report::{say::Say, summary},
+    report::{console::Say, summary},
+    room::{
+        hooks,
+        mark::unmark,
+        recover::{Effort, recover as recover_the_dead},
+    },
     supervise::inherited::outlive_limits,
 };
 
@@ -32,9 +37,9 @@ pub fn recover(args: &RecoverArgs) -> ExitCode {
     let room = RoomArgs { restore_timeout: args.restore_timeout, host, ..RoomArgs::default() };
     let settings = match config::settle_apart(&room, &args.common) {
         Ok(settings) => settings,
-        Err(error) => return super::refuse(&error),
+        Err(error) => return crate::commands::refuse(&error),
     };
-    let mut say = super::voice(&settings);
+    let mut say = crate::commands::voice(&settings);
     let state = match unseen::open(&settings, false, &mut say) {
         Ok(state) => state,
         Err(code) => return code,
@@ -44,7 +49,7 @@ pub fn recover(args: &RecoverArgs) -> ExitCode {
         return give_up(state, lease, &settings, &mut say);
     }
     let recovered = match &state {
-        Opened::State(state) => super::block_on(recover_all(state, &settings, &mut say)),
+        Opened::State(state) => crate::commands::block_on(recover_all(state, &settings, &mut say)),
         Opened::Absent | Opened::Denied => Ok(Recovered { is_whole: true, is_any: false }),
     };
     match recovered {
@@ -54,17 +59,25 @@ pub fn recover(args: &RecoverArgs) -> ExitCode {
             match unseen::look(&settings) {
                 Unseen::Held(line) => {
                     is_seen = false;
-                    say.error(line, None, Some("`sudo makeroom recover`, or `sudo makeroom stop` for what was started"));
+                    say.error(
+                        line,
+                        None,
+                        Some(
+                            "`sudo makeroom recover`, or `sudo makeroom stop` for what was started",
+                        ),
+                    );
                 }
-                Unseen::Perhaps { line, .. } if is_nothing => say.info(format!("nothing to recover; {line}")),
+                Unseen::Perhaps { line, .. } if is_nothing => {
+                    say.info(format!("nothing to recover; {line}"))
+                }
                 Unseen::Nothing if is_nothing => say.info("nothing to recover"),
                 Unseen::Perhaps { .. } | Unseen::Nothing => {}
             }
-            if is_whole && is_seen { ExitCode::SUCCESS } else { super::failed() }
+            if is_whole && is_seen { ExitCode::SUCCESS } else { crate::commands::failed() }
         }
         Err(error) => {
             say.error(text::printable(&error), None, None);
-            super::failed()
+            crate::commands::failed()
         }
     }
 }
@@ -76,16 +89,20 @@ fn give_up(state: Option<&StateDir>, lease: &str, settings: &Settings, say: &mut
             None => Err("there is no lease".to_owned()),
         }
     };
-    match super::block_on(forgetting) {
+    match crate::commands::block_on(forgetting) {
         Ok(shown) => {
-            let printed = super::print(&shown, ExitCode::SUCCESS);
-            say.info(format!("the lease {} is forgotten; nothing else was changed", text::printable(lease)));
+            let printed = crate::commands::print(&shown, ExitCode::SUCCESS);
+            say.info(format!(
+                "the lease {} is forgotten; nothing else was changed",
+                text::printable(lease)
+            ));
             printed
         }
         Err(error) => {
-            let text = format!("cannot forget {}: {}", text::printable(lease), text::printable(&error));
+            let text =
+                format!("cannot forget {}: {}", text::printable(lease), text::printable(&error));
             say.error(text, Some("nothing was changed"), None);
-            super::failed()
+            crate::commands::failed()
         }
     }
 }
@@ -97,11 +114,17 @@ struct Recovered {
     is_any: bool,
 }
 
-async fn recover_all(state: &StateDir, settings: &Settings, say: &mut Say) -> Result<Recovered, String> {
-    let lock = state.lock_later(settings.restore_timeout).await.map_err(|error| error.to_string())?;
+async fn recover_all(
+    state: &StateDir,
+    settings: &Settings,
+    say: &mut Say,
+) -> Result<Recovered, String> {
+    let lock =
+        state.lock_later(settings.restore_timeout).await.map_err(|error| error.to_string())?;
     let leases = Leases::look(state, &lock, None).map_err(|error| error.to_string())?;
     let mut is_whole = leases.unreadable.is_empty();
-    let others: Vec<String> = leases.live.iter().filter_map(|(_, state)| being_put_back(state)).collect();
+    let others: Vec<String> =
+        leases.live.iter().filter_map(|(_, state)| being_put_back(state)).collect();
     let mut few = Few::default();
     for error in leases.unreadable.iter().filter(|_| few.may()) {
         say.warning(
@@ -119,14 +142,19 @@ async fn recover_all(state: &StateDir, settings: &Settings, say: &mut Say) -> Re
         }
     };
     let effort = Effort::Full(settings.restore_timeout);
-    let restored = recover_the_dead(state, (leases, lock), effort, settings.vm_shell.as_ref(), &tell).await;
+    let restored =
+        recover_the_dead(state, (leases, lock), effort, settings.vm_shell.as_ref(), &tell).await;
     for (before, back) in &restored {
         hooks::after_the_dead(&settings.hooks, state.path(), before, back, &tell).await;
         // What a damaged line held is not known.
         is_whole &= before.damaged_line.is_none();
         if let Some(line) = summary::not_back(back) {
             is_whole = false;
-            say.borrow_mut().error(line, None, Some("mend the cause, then `makeroom recover` again"));
+            say.borrow_mut().error(
+                line,
+                None,
+                Some("mend the cause, then `makeroom recover` again"),
+            );
         }
     }
     for other in &others {
@@ -135,8 +163,10 @@ async fn recover_all(state: &StateDir, settings: &Settings, say: &mut Say) -> Re
     let aside = set_aside(state.leases()).map_err(|error| error.to_string())?;
     if let Some(last) = aside.last() {
         let kept = text::count(aside.len(), "damaged journal");
-        say.borrow_mut()
-            .info(format!("{kept} kept, the last one as {}: nothing reads it any more", text::printable(&last.to_string_lossy())));
+        say.borrow_mut().info(format!(
+            "{kept} kept, the last one as {}: nothing reads it any more",
+            text::printable(&last.to_string_lossy())
+        ));
     }
     if restored.is_empty() {
         // A keeper that died over the last of its work may have left it.
@@ -153,6 +183,10 @@ fn being_put_back(state: &LeaseState) -> Option<String> {
     if let Some(late) = awaited(&state.late_calls(moment())) {
         return Some(format!("{late}; another process waits for that"));
     }
-    let held = state.targets.values().map(|held| held.target.name.as_str()).chain(state.areas.keys().map(String::as_str));
+    let held = state
+        .targets
+        .values()
+        .map(|held| held.target.name.as_str())
+        .chain(state.areas.keys().map(String::as_str));
     Some(format!("another process is putting back {}", text::names(held, 5)))
 }

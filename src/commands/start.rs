@@ -18,11 +18,11 @@ use crate::{
     cli::{ChildArgs, GuardArgs, StartArgs},
     config,
     core::{
+        run::wire::{FromKeeper, Level, Started, ToKeeper},
         text,
-        wire::{FromKeeper, Level, Started, ToKeeper},
     },
     host::process::identify,
-    report::{say::Say, summary},
+    report::{console::Say, summary},
     supervise::{inherited::outlive_limits, keeper_link::KeeperLink, watch},
 };
 
@@ -36,36 +36,42 @@ pub fn start(args: &StartArgs) -> ExitCode {
     outlive_limits();
     let settings = match config::settle(&args.room, &ChildArgs::default(), &args.common) {
         Ok(settings) => settings,
-        Err(error) => return super::refuse(&error),
+        Err(error) => return crate::commands::refuse(&error),
     };
-    let mut say = super::voice(&settings);
-    super::idle::tell(&args.room, &GuardArgs::default(), &settings, &mut say);
+    let mut say = crate::commands::voice(&settings);
+    crate::commands::idle::tell(&args.room, &GuardArgs::default(), &settings, &mut say);
     let nothing = Some("nothing was changed");
     let while_process = match args.while_pid.map(|pid| (pid, identify(pid))) {
         Some((pid, None)) => {
-            // The kernel says EPERM of a process that is there, also where /proc hides it (kill(2)).
+            // The kernel says EPERM of a process that is there, also where /proc hides it
+            // (kill(2)).
             let is_hidden = kill(Pid::from_raw(pid), None) == Err(Errno::EPERM);
             let (state, hint) = if is_hidden {
-                (format!("/proc hides the process {pid} from this user (hidepid)"), Some("run makeroom as root"))
+                (
+                    format!("/proc hides the process {pid} from this user (hidepid)"),
+                    Some("run makeroom as root"),
+                )
             } else {
                 (format!("there is no process {pid}"), None)
             };
             say.error(format!("--while-pid: {state}"), nothing, hint);
-            return super::failed();
+            return crate::commands::failed();
         }
         found => found.and_then(|(_, process)| process),
     };
-    let started = Started { name: args.name.clone(), ttl: args.ttl.map(|span| span.0), while_process };
-    let begun = super::begin_lease(&settings, |request| {
+    let started =
+        Started { name: args.name.clone(), ttl: args.ttl.map(|span| span.0), while_process };
+    let begun = crate::commands::begin_lease(&settings, |request| {
         request.started = Some(started);
-        let expected = super::need::expected(&settings, &[], &mut say);
-        request.need_bytes = super::need::of_run(&settings, expected, &mut say).map(|need| need.bytes);
+        let expected = crate::commands::need::expected(&settings, &[], &mut say);
+        request.need_bytes =
+            crate::commands::need::of_run(&settings, expected, &mut say).map(|need| need.bytes);
     });
     let (request, journal) = match begun {
         Ok(begun) => begun,
         Err((reason, hint)) => {
             say.error(text::printable(&reason), nothing, hint.as_deref());
-            return super::failed();
+            return crate::commands::failed();
         }
     };
     let lease = request.lease.clone();
@@ -73,13 +79,17 @@ pub fn start(args: &StartArgs) -> ExitCode {
         Ok(keeper) => keeper,
         Err(error) => {
             say.error(format!("cannot start the keeper: {error}"), nothing, None);
-            return super::failed();
+            return crate::commands::failed();
         }
     };
     keeper.say(&ToKeeper::MakeRoom(Box::new(request)));
     let Some(held) = await_room(&mut keeper, &lease, settings.strict, &mut say) else {
-        say.error("room could not be made", Some("what was changed is put back"), Some("`makeroom status` shows what is left"));
-        return super::failed();
+        say.error(
+            "room could not be made",
+            Some("what was changed is put back"),
+            Some("`makeroom status` shows what is left"),
+        );
+        return crate::commands::failed();
     };
     held.exit(&mut say)
 }
@@ -103,8 +113,12 @@ impl Held {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
             Err(error) => {
                 let hint = format!("`makeroom stop {}`", self.lease);
-                say.error(format!("cannot write to stdout: {error}"), Some("the lease is held all the same"), Some(&hint));
-                super::failed()
+                say.error(
+                    format!("cannot write to stdout: {error}"),
+                    Some("the lease is held all the same"),
+                    Some(&hint),
+                );
+                crate::commands::failed()
             }
         }
     }
@@ -127,8 +141,12 @@ fn await_room(keeper: &mut KeeperLink, lease: &str, strict: bool, say: &mut Say)
                 FromKeeper::RoomMade(_) if strict && shortfall => return None,
                 FromKeeper::RoomMade(room) => {
                     say.settle();
-                    say.info(summary::room_made(&room, watch::now().filter(|_| room.host.is_none())));
-                    // Ended while nobody reads stdout, it has told nobody of a lease: then there is to be none.
+                    say.info(summary::room_made(
+                        &room,
+                        watch::now().filter(|_| room.host.is_none()),
+                    ));
+                    // Ended while nobody reads stdout, it has told nobody of a lease: then there is
+                    // to be none.
                     held = Some(Held::print(lease));
                     keeper.say(&ToKeeper::Hold);
                 }
@@ -155,7 +173,10 @@ fn await_room(keeper: &mut KeeperLink, lease: &str, strict: bool, say: &mut Say)
         }
         say.tick();
         // EINTR is answered by the next turn.
-        let _ = poll(&mut [PollFd::new(keeper.as_fd(), PollFlags::POLLIN)], PollTimeout::from(TICK_MILLIS));
+        let _ = poll(
+            &mut [PollFd::new(keeper.as_fd(), PollFlags::POLLIN)],
+            PollTimeout::from(TICK_MILLIS),
+        );
     }
     None
 }

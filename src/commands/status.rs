@@ -4,15 +4,17 @@ use std::{process::ExitCode, time::Duration};
 
 use serde::Serialize;
 
-use super::unseen::{self, Opened, Unseen};
 use crate::{
     cli::{RoomArgs, StatusArgs},
+    commands::unseen::{self, Opened, Unseen},
     config::{self, Settings},
     core::{
-        call::LateCall,
-        memory::{ActiveSwap, Memory},
-        record::{Kind, LeaseState},
-        target::Method,
+        lease::{
+            late_call::LateCall,
+            record::{Kind, LeaseState},
+        },
+        machine::memory::{ActiveSwap, Memory},
+        target::choice::Method,
         text,
     },
     host::{kernel::moment, reclaim},
@@ -76,32 +78,36 @@ struct Area {
 /// Shows what is held.
 #[must_use]
 pub fn status(args: &StatusArgs) -> ExitCode {
-    let settings = match config::settle_apart(&RoomArgs { host: args.host.clone(), ..RoomArgs::default() }, &args.common) {
+    let settings = match config::settle_apart(
+        &RoomArgs { host: args.host.clone(), ..RoomArgs::default() },
+        &args.common,
+    ) {
         Ok(settings) => settings,
-        Err(error) => return super::refuse(&error),
+        Err(error) => return crate::commands::refuse(&error),
     };
-    let mut say = super::voice(&settings);
+    let mut say = crate::commands::voice(&settings);
     let state = match unseen::open(&settings, false, &mut say) {
         Ok(state) => state,
         Err(code) => return code,
     };
     let unseen = unseen::look(&settings);
     let shown = match look(&settings, &state, &unseen) {
-        Ok(found) if args.json => serde_json::to_string_pretty(&found).map_or_else(|error| error.to_string(), |json| json + "\n"),
+        Ok(found) if args.json => serde_json::to_string_pretty(&found)
+            .map_or_else(|error| error.to_string(), |json| json + "\n"),
         Ok(found) => describe(&found),
         Err(error) => {
             say.error(text::printable(&error), None, None);
-            return super::failed();
+            return crate::commands::failed();
         }
     };
-    let printed = super::print(&shown, ExitCode::SUCCESS);
+    let printed = crate::commands::print(&shown, ExitCode::SUCCESS);
     let Unseen::Held(line) = unseen else { return printed };
     say.error(line, None, Some("sudo makeroom status"));
-    super::failed()
+    crate::commands::failed()
 }
 
 fn look(settings: &Settings, state: &Opened, unseen: &Unseen) -> Result<Status, String> {
-    let mut found = super::block_on(look_at_host(settings))?;
+    let mut found = crate::commands::block_on(look_at_host(settings))?;
     match unseen {
         Unseen::Held(line) | Unseen::Perhaps { line, .. } => found.unreadable.push(line.clone()),
         Unseen::Nothing => {}
@@ -117,21 +123,26 @@ fn look(settings: &Settings, state: &Opened, unseen: &Unseen) -> Result<Status, 
     let lock = state.lock(LOCK_PATIENCE).map_err(|error| error.to_string())?;
     let leases = Leases::look(state, &lock, None).map_err(|error| error.to_string())?;
     let live = leases.live.iter().map(|(lease, state)| of_state(lease, state, true));
-    let dead = leases.dead.iter().map(|journal: &Journal| of_state(&id_of(journal.path()), journal.state(), false));
+    let dead = leases
+        .dead
+        .iter()
+        .map(|journal: &Journal| of_state(&id_of(journal.path()), journal.state(), false));
     found.leases = live.chain(dead).collect();
     found.unreadable.extend(leases.unreadable.iter().map(ToString::to_string));
     let aside = set_aside(state.leases()).map_err(|error| error.to_string())?;
-    found.unreadable.extend(aside.iter().map(|path| format!("the damaged journal {} is kept", path.display())));
+    found
+        .unreadable
+        .extend(aside.iter().map(|path| format!("the damaged journal {} is kept", path.display())));
     Ok(found)
 }
 
 async fn look_at_host(settings: &Settings) -> Result<Status, String> {
-    let reach = super::reach(settings)?;
+    let machine = crate::commands::reach(settings)?;
     // The leases are worth showing also where the host does not answer.
-    let measured = reclaim::measure(&reach.shell).await.unwrap_or_default();
+    let measured = reclaim::measure(&machine.shell).await.unwrap_or_default();
     let area = |ActiveSwap { path, size_bytes, used_bytes }| Area { path, size_bytes, used_bytes };
     Ok(Status {
-        host: reach.shell.host_name().map(str::to_owned),
+        host: machine.shell.host_name().map(str::to_owned),
         memory: measured.memory,
         swap: measured.swaps.into_iter().map(area).collect(),
         ..Status::default()
@@ -150,7 +161,9 @@ fn of_state(lease: &str, state: &LeaseState, alive: bool) -> Lease {
         name: opened.and_then(|opened| opened.name.clone()),
         program: opened.and_then(|opened| opened.program.clone()),
         since: opened.map(|opened| opened.at.to_string()),
-        lingers_until: opened.and_then(|opened| opened.lingers_until).map(|until| until.to_string()),
+        lingers_until: opened
+            .and_then(|opened| opened.lingers_until)
+            .map(|until| until.to_string()),
         releasing: state.is_releasing(),
         alive,
         targets: state
@@ -162,7 +175,8 @@ fn of_state(lease: &str, state: &LeaseState, alive: bool) -> Lease {
                 method: held.method,
                 replicas: held.target.swarm.as_ref().map(|scaled| scaled.replicas),
                 awaited: late_call(&held.target.id).is_some(),
-                awaited_until: late_call(&held.target.id).and_then(|call| Some(call.until?.to_string())),
+                awaited_until: late_call(&held.target.id)
+                    .and_then(|call| Some(call.until?.to_string())),
             })
             .collect(),
         areas: state.areas.keys().cloned().collect(),
@@ -176,7 +190,9 @@ fn describe(status: &Status) -> String {
     }
     for lease in &status.leases {
         let what = match (lease.kind, &lease.name, &lease.program) {
-            (_, _, Some(program)) if lease.lingers_until.is_some() => format!("kept after `{}`", text::printable(program)),
+            (_, _, Some(program)) if lease.lingers_until.is_some() => {
+                format!("kept after `{}`", text::printable(program))
+            }
             (_, Some(name), _) => format!("started as `{}`", text::printable(name)),
             (Some(Kind::Start), None, _) => "started".to_owned(),
             (_, _, Some(program)) => format!("run of `{}`", text::printable(program)),
@@ -188,32 +204,57 @@ fn describe(status: &Status) -> String {
             (true, true) => "; being given back",
             (false, _) => "; its holder is dead: makeroom recover",
         };
-        let until = lease.lingers_until.as_ref().map_or_else(String::new, |until| format!(" until {until}"));
+        let until = lease
+            .lingers_until
+            .as_ref()
+            .map_or_else(String::new, |until| format!(" until {until}"));
         lines.push(format!("{}  {what}{until}, since {since}{holder}", lease.id));
         for target in &lease.targets {
             let how = if target.method == Method::Pause { "paused" } else { "stopped" };
-            let back = target.replicas.map_or_else(String::new, |replicas| format!(", scaled from {replicas} to 0"));
+            let back = target
+                .replicas
+                .map_or_else(String::new, |replicas| format!(", scaled from {replicas} to 0"));
             if target.awaited {
-                let until = target.awaited_until.as_ref().map_or_else(|| "at any time".to_owned(), |until| format!("until {until}"));
-                lines.push(format!("    awaited  {}, which may still be {how} {until}", text::printable(&target.name)));
+                let until = target
+                    .awaited_until
+                    .as_ref()
+                    .map_or_else(|| "at any time".to_owned(), |until| format!("until {until}"));
+                lines.push(format!(
+                    "    awaited  {}, which may still be {how} {until}",
+                    text::printable(&target.name)
+                ));
                 continue;
             }
             lines.push(format!("    {how:<8} {}{back}", text::printable(&target.name)));
         }
-        lines.extend(lease.areas.iter().map(|path| format!("    swap     {}", text::printable(path))));
+        lines.extend(
+            lease.areas.iter().map(|path| format!("    swap     {}", text::printable(path))),
+        );
     }
-    lines.extend(status.unreadable.iter().map(|error| format!("unreadable: {}", text::printable(error))));
+    lines.extend(
+        status.unreadable.iter().map(|error| format!("unreadable: {}", text::printable(error))),
+    );
     if let Some(host) = &status.host {
         let answer = if status.memory.is_none() { "; it does not answer" } else { "" };
         lines.push(format!("host        {}{answer}", text::printable(host)));
     }
     if let Some(memory) = status.memory {
-        lines.push(format!("memory      {} available of {}", text::size(memory.available_bytes), text::size(memory.total_bytes)));
+        lines.push(format!(
+            "memory      {} available of {}",
+            text::size(memory.available_bytes),
+            text::size(memory.total_bytes)
+        ));
         lines.push(match memory.swap_total_bytes {
             0 => "swap        none".to_owned(),
-            total_bytes => format!("swap        {} free of {}", text::size(memory.swap_free_bytes), text::size(total_bytes)),
+            total_bytes => format!(
+                "swap        {} free of {}",
+                text::size(memory.swap_free_bytes),
+                text::size(total_bytes)
+            ),
         });
     }
-    lines.extend(status.swap.iter().map(|area| format!("    {} used in {}", text::size(area.used_bytes), text::printable(&area.path))));
+    lines.extend(status.swap.iter().map(|area| {
+        format!("    {} used in {}", text::size(area.used_bytes), text::printable(&area.path))
+    }));
     lines.join("\n") + "\n"
 }

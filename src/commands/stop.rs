@@ -1,4 +1,5 @@
-//! `makeroom stop`: ends started leases, through their keepers, or by restoring where nobody answers.
+//! `makeroom stop`: ends started leases, through their keepers, or by restoring where nobody
+//! answers.
 
 use std::{
     io::{self, Read as _, Write as _},
@@ -6,29 +7,35 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::unseen::{self, Unseen};
 use crate::{
     cli::{HostArgs, RoomArgs, StopArgs},
+    commands::unseen::{self, Unseen},
     config::{self, Settings},
     core::{
-        call::awaited,
-        record::{Kind, LeaseState, Opened},
+        lease::{
+            late_call::awaited,
+            record::{Kind, LeaseState, Opened},
+        },
+        run::{
+            room_settings::Afterwards,
+            wire::{self, Back, FromKeeper, Inbox, ToKeeper},
+        },
         text, values,
-        wire::{self, Afterwards, Back, FromKeeper, Inbox, ToKeeper},
     },
     host::kernel::moment,
-    keeper::{
-        control, hooks,
-        reach::Reach,
-        recover::{came, recovered},
-        restore::Restorer,
-    },
     lease::{
+        control_socket,
         journal::{Journal, Looked},
         leases::{Leases, id_of},
         state_dir::StateDir,
     },
-    report::{say::Say, summary},
+    report::{console::Say, summary},
+    room::{
+        hooks,
+        machine::Machine,
+        recover::{came, recovered},
+        restore::Restorer,
+    },
     supervise::inherited::outlive_limits,
 };
 
@@ -46,31 +53,51 @@ pub fn stop(args: &StopArgs) -> ExitCode {
     let room = RoomArgs { restore_timeout: args.restore_timeout, host, ..RoomArgs::default() };
     let settings = match config::settle_apart(&room, &args.common) {
         Ok(settings) => settings,
-        Err(error) => return super::refuse(&error),
+        Err(error) => return crate::commands::refuse(&error),
     };
-    let mut say = super::voice(&settings);
+    let mut say = crate::commands::voice(&settings);
     let state = match unseen::open(&settings, !args.leases.is_empty(), &mut say) {
         Ok(state) => state,
         Err(code) => return code,
     };
     match stop_all(state, args, &settings, &mut say) {
         Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => super::failed(),
+        Ok(false) => crate::commands::failed(),
         Err(error) => {
-            say.error(text::printable(&error), Some("nothing was changed"), Some("`makeroom status` shows the leases"));
-            super::failed()
+            say.error(
+                text::printable(&error),
+                Some("nothing was changed"),
+                Some("`makeroom status` shows the leases"),
+            );
+            crate::commands::failed()
         }
     }
 }
 
-fn stop_all(state: unseen::Opened, args: &StopArgs, settings: &Settings, say: &mut Say) -> Result<bool, String> {
-    let (known, unsure) = if let unseen::Opened::State(state) = &state { known(state, settings)? } else { <_>::default() };
+fn stop_all(
+    state: unseen::Opened,
+    args: &StopArgs,
+    settings: &Settings,
+    say: &mut Say,
+) -> Result<bool, String> {
+    let (known, unsure) = if let unseen::Opened::State(state) = &state {
+        known(state, settings)?
+    } else {
+        <_>::default()
+    };
     for error in &unsure {
-        say.warning(format!("{}; whether it is to be stopped is not known", text::printable(error)), None);
+        say.warning(
+            format!("{}; whether it is to be stopped is not known", text::printable(error)),
+            None,
+        );
     }
     let chosen = choose(args, &known)?;
-    let missing: Vec<&str> =
-        args.leases.iter().filter(|wanted| !known.iter().any(|opened| is_named(opened, wanted))).map(String::as_str).collect();
+    let missing: Vec<&str> = args
+        .leases
+        .iter()
+        .filter(|wanted| !known.iter().any(|opened| is_named(opened, wanted)))
+        .map(String::as_str)
+        .collect();
     let none = match (&state, chosen.is_empty()) {
         (unseen::Opened::State(_), true) if unsure.is_empty() => Some("no such lease is held"),
         (unseen::Opened::Absent, _) => Some("no lease is held"),
@@ -92,14 +119,22 @@ fn stop_all(state: unseen::Opened, args: &StopArgs, settings: &Settings, say: &m
                         say.note(&recovered(&lease, &before, &back));
                         tell_hook(&state, settings, &before, &back, say)?;
                     }
-                    None => say.info(summary::all_back(&back).unwrap_or_else(|| format!("lease {lease} ended"))),
+                    None => say.info(
+                        summary::all_back(&back).unwrap_or_else(|| format!("lease {lease} ended")),
+                    ),
                 }
                 if let Some(line) = summary::not_healthy(&back) {
-                    say.warning(line, Some("`docker ps` shows their health, `docker logs` what they say"));
+                    say.warning(
+                        line,
+                        Some("`docker ps` shows their health, `docker logs` what they say"),
+                    );
                 }
                 if let Some(line) = awaited(&back.late) {
                     is_whole = false;
-                    say.warning(format!("{line}; the keeper waits for that"), Some("`makeroom status` shows it"));
+                    say.warning(
+                        format!("{line}; the keeper waits for that"),
+                        Some("`makeroom status` shows it"),
+                    );
                 }
                 if let Some(line) = summary::not_back(&back) {
                     is_whole = false;
@@ -110,18 +145,36 @@ fn stop_all(state: unseen::Opened, args: &StopArgs, settings: &Settings, say: &m
             Ok(None) => say.info(format!("lease {lease} has ended")),
             Err(error) => {
                 is_whole = false;
-                say.error(format!("cannot end the lease {lease}: {}", text::printable(&error)), None, Some("makeroom recover"));
+                say.error(
+                    format!("cannot end the lease {lease}: {}", text::printable(&error)),
+                    None,
+                    Some("makeroom recover"),
+                );
             }
         }
     }
     Ok(is_whole)
 }
 
-/// Says what others may hold, and that there is `none` of this user's; whether nothing is missing that was asked for:
-/// `missing` are the names that nobody here has, and `is_only` is the one lease that was meant.
-fn tell_unseen(args: &StopArgs, missing: &[&str], is_only: bool, none: Option<&str>, say: &mut Say, unseen: Unseen) -> bool {
+/// Says what others may hold, and that there is `none` of this user's; whether nothing is missing
+/// that was asked for: `missing` are the names that nobody here has, and `is_only` is the one lease
+/// that was meant.
+fn tell_unseen(
+    args: &StopArgs,
+    missing: &[&str],
+    is_only: bool,
+    none: Option<&str>,
+    say: &mut Say,
+    unseen: Unseen,
+) -> bool {
     let names: Vec<String> = missing.iter().map(|name| text::shell_word(name)).collect();
-    let command = |way: &str| [way, "stop"].into_iter().chain(names.iter().map(String::as_str)).collect::<Vec<_>>().join(" ");
+    let command = |way: &str| {
+        [way, "stop"]
+            .into_iter()
+            .chain(names.iter().map(String::as_str))
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
     match (unseen, missing) {
         // All that was asked for by name is here.
         (Unseen::Held(_), []) if !args.leases.is_empty() => {}
@@ -131,7 +184,8 @@ fn tell_unseen(args: &StopArgs, missing: &[&str], is_only: bool, none: Option<&s
             return false;
         }
         (Unseen::Perhaps { line, command: way }, [first, ..]) => {
-            let text = format!("`{}` is no lease that is held here; {line}", text::printable(first));
+            let text =
+                format!("`{}` is no lease that is held here; {line}", text::printable(first));
             say.error(text, None, Some(&command(way)));
             return false;
         }
@@ -154,41 +208,61 @@ fn is_named(opened: &Opened, wanted: &String) -> bool {
     *wanted == opened.lease || Some(wanted) == opened.name.as_ref()
 }
 
-fn tell_hook(state: &StateDir, settings: &Settings, before: &LeaseState, back: &Back, say: &mut Say) -> Result<(), String> {
+fn tell_hook(
+    state: &StateDir,
+    settings: &Settings,
+    before: &LeaseState,
+    back: &Back,
+    say: &mut Say,
+) -> Result<(), String> {
     let say = std::cell::RefCell::new(say);
     let tell = |message: FromKeeper| {
         if let FromKeeper::Note(note) = message {
             say.borrow_mut().note(&note);
         }
     };
-    super::block_on(async {
+    crate::commands::block_on(async {
         hooks::after_the_dead(&settings.hooks, state.path(), before, back, &tell).await;
         Ok(())
     })
 }
 
-/// All leases that are recorded, dead ones as well: what a dead keeper held is put back here. And why others were not
-/// seen.
+/// All leases that are recorded, dead ones as well: what a dead keeper held is put back here. And
+/// why others were not seen.
 fn known(state: &StateDir, settings: &Settings) -> Result<(Vec<Opened>, Vec<String>), String> {
     let lock = state.lock(settings.restore_timeout).map_err(|error| error.to_string())?;
     let leases = Leases::look(state, &lock, None).map_err(|error| error.to_string())?;
     let live = leases.live.iter().map(|(_, state)| state);
-    let known = live.chain(leases.dead.iter().map(Journal::state)).filter_map(|state| state.opened.clone()).collect();
+    let known = live
+        .chain(leases.dead.iter().map(Journal::state))
+        .filter_map(|state| state.opened.clone())
+        .collect();
     Ok((known, leases.unreadable.iter().map(ToString::to_string).collect()))
 }
 
 fn choose(args: &StopArgs, known: &[Opened]) -> Result<Vec<String>, String> {
     let started: Vec<_> = known.iter().filter(|opened| opened.kind == Kind::Start).collect();
-    if let Some(run) = known.iter().find(|opened| opened.kind == Kind::Run && args.leases.contains(&opened.lease)) {
+    if let Some(run) =
+        known.iter().find(|opened| opened.kind == Kind::Run && args.leases.contains(&opened.lease))
+    {
         return Err(format!("{} is the lease of a run, which ends with its build", run.lease));
     }
     // What is being given back is only waited for.
-    let names: Vec<_> =
-        started.iter().filter(|opened| !opened.releasing).map(|opened| opened.name.as_deref().unwrap_or(&opened.lease)).collect();
+    let names: Vec<_> = started
+        .iter()
+        .filter(|opened| !opened.releasing)
+        .map(|opened| opened.name.as_deref().unwrap_or(&opened.lease))
+        .collect();
     if !args.all && args.leases.is_empty() && names.len() > 1 {
-        return Err(format!("{} leases are held: {}; name one, or use --all", names.len(), names.join(", ")));
+        return Err(format!(
+            "{} leases are held: {}; name one, or use --all",
+            names.len(),
+            names.join(", ")
+        ));
     }
-    let is_meant = |opened: &&Opened| args.leases.is_empty() || args.leases.iter().any(|wanted| is_named(opened, wanted));
+    let is_meant = |opened: &&Opened| {
+        args.leases.is_empty() || args.leases.iter().any(|wanted| is_named(opened, wanted))
+    };
     Ok(started.into_iter().filter(is_meant).map(|opened| opened.lease.clone()).collect())
 }
 
@@ -199,13 +273,19 @@ struct Ended {
     abandoned: Option<LeaseState>,
 }
 
-fn end(state: &StateDir, lease: &str, settings: &Settings, say: &mut Say) -> Result<Option<Ended>, String> {
+fn end(
+    state: &StateDir,
+    lease: &str,
+    settings: &Settings,
+    say: &mut Say,
+) -> Result<Option<Ended>, String> {
     let deadline = values::deadline(Instant::now(), settings.restore_timeout);
     loop {
-        let silent = match ask(state, lease, settings.restore_timeout.saturating_add(SWAP_PATIENCE), say) {
-            Ok(back) => return Ok(Some(Ended { back, abandoned: None })),
-            Err(silent) => silent,
-        };
+        let silent =
+            match ask(state, lease, settings.restore_timeout.saturating_add(SWAP_PATIENCE), say) {
+                Ok(back) => return Ok(Some(Ended { back, abandoned: None })),
+                Err(silent) => silent,
+            };
         let lock = state.lock(settings.restore_timeout).map_err(|error| error.to_string())?;
         match Journal::look(state, lease).map_err(|error| error.to_string())? {
             Looked::Gone => return Ok(None),
@@ -223,7 +303,9 @@ fn end(state: &StateDir, lease: &str, settings: &Settings, say: &mut Say) -> Res
             Looked::Dead(journal) => {
                 drop(lock);
                 debug_assert_eq!(id_of(journal.path()), lease);
-                return super::block_on(async { Ok(Some(restore(state, *journal, settings, say).await)) });
+                return crate::commands::block_on(async {
+                    Ok(Some(restore(state, *journal, settings, say).await))
+                });
             }
         }
     }
@@ -231,11 +313,21 @@ fn end(state: &StateDir, lease: &str, settings: &Settings, say: &mut Say) -> Res
 
 async fn restore(state: &StateDir, journal: Journal, settings: &Settings, say: &mut Say) -> Ended {
     let abandoned = journal.state().clone();
-    let reach = Reach::recorded(abandoned.opened.as_ref(), settings.vm_shell.as_ref(), &id_of(journal.path()));
-    if let Some(note) = reach.refusal(&abandoned) {
+    let machine = Machine::recorded(
+        abandoned.opened.as_ref(),
+        settings.vm_shell.as_ref(),
+        &id_of(journal.path()),
+    );
+    if let Some(note) = machine.refusal(&abandoned) {
         say.note(&note);
     }
-    let restorer = Restorer { state, reach: &reach, limit: settings.restore_timeout, afterwards: Afterwards::default(), tell: &|_| {} };
+    let restorer = Restorer {
+        state,
+        machine: &machine,
+        limit: settings.restore_timeout,
+        afterwards: Afterwards::default(),
+        tell: &|_| {},
+    };
     let (mut back, waiting) = restorer.release(journal).await;
     if let (Some(waiting), Some(late)) = (waiting, awaited(&back.late)) {
         say.warning(format!("{late}: waiting for that"), None);
@@ -248,7 +340,7 @@ async fn restore(state: &StateDir, journal: Journal, settings: &Settings, say: &
 
 /// Asks the lease's keeper, and waits until it has put everything back.
 fn ask(state: &StateDir, lease: &str, patience: Duration, say: &mut Say) -> io::Result<Back> {
-    let mut stream = control::connect(state.leases(), lease)?;
+    let mut stream = control_socket::connect(state.leases(), lease)?;
     stream.set_read_timeout(Some(patience))?;
     stream.write_all(wire::line(&ToKeeper::Release).as_bytes())?;
     let mut inbox = Inbox::default();

@@ -1,5 +1,5 @@
-//! Owns what a short command that looks for leases says of those that it cannot see: what is not seen is not nothing.
-//! Somebody else's are never opened.
+//! Owns what a short command that looks for leases says of those that it cannot see: what is not
+//! seen is not nothing. Somebody else's are never opened.
 
 use std::process::ExitCode;
 
@@ -13,7 +13,7 @@ use crate::{
         swap::OWN_DIR,
     },
     lease::state_dir::StateDir,
-    report::say::Say,
+    report::console::Say,
 };
 
 /// What there is of a state directory.
@@ -27,21 +27,33 @@ pub(super) enum Opened {
     Denied,
 }
 
-/// Opens the state directory, where there is one. One that may not be read is no reason not to look further, unless it
-/// `is_asked_for`, or was named. Where it cannot be used, that is said with the mend.
+/// Opens the state directory, where there is one. One that may not be read is no reason not to look
+/// further, unless it `is_asked_for`, or was named. Where it cannot be used, that is said with the
+/// mend.
 ///
 /// # Errors
 /// The exit code then.
-pub(super) fn open(settings: &Settings, is_asked_for: bool, say: &mut Say) -> Result<Opened, ExitCode> {
+pub(super) fn open(
+    settings: &Settings,
+    is_asked_for: bool,
+    say: &mut Say,
+) -> Result<Opened, ExitCode> {
     match StateDir::open_existing(&settings.state_dir) {
         Err(error) if error.is_denied() && !settings.is_state_dir_named && !is_asked_for => {
-            let text = format!("{}; whether anything is held there is not known", text::printable(&error.to_string()));
+            let text = format!(
+                "{}; whether anything is held there is not known",
+                text::printable(&error.to_string())
+            );
             say.warning(text, Some(&error.hint()));
             Ok(Opened::Denied)
         }
         Err(error) => {
-            say.error(text::printable(&error.to_string()), Some("nothing was changed"), Some(&error.hint()));
-            Err(super::failed())
+            say.error(
+                text::printable(&error.to_string()),
+                Some("nothing was changed"),
+                Some(&error.hint()),
+            );
+            Err(crate::commands::failed())
         }
         Ok(state) => Ok(state.map_or(Opened::Absent, Opened::State)),
     }
@@ -58,29 +70,41 @@ pub(super) enum Unseen {
     Held(String),
 }
 
-/// Looks for root's leases, and as root for those of the user who has become it by sudo. A directory that was named is all
-/// that is asked for.
+/// Looks for root's leases, and as root for those of the user who has become it by sudo. A
+/// directory that was named is all that is asked for.
 pub(super) fn look(settings: &Settings) -> Unseen {
     if settings.is_state_dir_named {
         return Unseen::Nothing;
     }
     match held_mark::of_root() {
-        OfRoot::Held => Unseen::Held(format!("root holds leases in {OWN_DIR}, which this user may not read")),
-        OfRoot::Unseen => {
-            Unseen::Perhaps { line: format!("whether root holds anything in {OWN_DIR} cannot be seen"), command: "sudo makeroom" }
+        OfRoot::Held => {
+            Unseen::Held(format!("root holds leases in {OWN_DIR}, which this user may not read"))
         }
-        OfRoot::Nothing => of_sudos_user().map_or(Unseen::Nothing, |line| Unseen::Perhaps { line, command: "without sudo: makeroom" }),
+        OfRoot::Unseen => Unseen::Perhaps {
+            line: format!("whether root holds anything in {OWN_DIR} cannot be seen"),
+            command: "sudo makeroom",
+        },
+        OfRoot::Nothing => of_sudos_user().map_or(Unseen::Nothing, |line| Unseen::Perhaps {
+            line,
+            command: "without sudo: makeroom",
+        }),
     }
 }
 
 fn of_sudos_user() -> Option<String> {
-    let user = std::env::var("SUDO_UID").ok()?.parse().ok().filter(|uid| *uid != 0 && geteuid().is_root())?;
+    let user = std::env::var("SUDO_UID")
+        .ok()?
+        .parse()
+        .ok()
+        .filter(|uid| *uid != 0 && geteuid().is_root())?;
     let user = User::from_uid(Uid::from_raw(user)).ok()??;
     let dir = user.dir.join(".local/state/makeroom");
     // Only names are looked at: what is in another user's files is theirs to say.
-    let is_journal =
-        |entry: std::io::Result<std::fs::DirEntry>| entry.is_ok_and(|entry| entry.path().extension() == Some("journal".as_ref()));
-    let has_leases = std::fs::read_dir(dir.join("leases")).is_ok_and(|mut entries| entries.any(is_journal));
+    let is_journal = |entry: std::io::Result<std::fs::DirEntry>| {
+        entry.is_ok_and(|entry| entry.path().extension() == Some("journal".as_ref()))
+    };
+    let has_leases =
+        std::fs::read_dir(dir.join("leases")).is_ok_and(|mut entries| entries.any(is_journal));
     let (name, dir) = (text::printable(&user.name), text::printable(&dir.to_string_lossy()));
     has_leases.then(|| format!("`{name}` has leases of their own in {dir}"))
 }

@@ -15,22 +15,40 @@ pub fn one_line(error: &Error, command: &Command) -> String {
     };
     let argument = || text(ContextKind::InvalidArg);
     match error.kind() {
-        ErrorKind::UnknownArgument if !argument().starts_with('-') => format!("`{}` is one word too many", argument()),
-        ErrorKind::UnknownArgument => format!("unknown option `{}`; allowed: {}", argument(), options(command)),
-        ErrorKind::ValueValidation | ErrorKind::InvalidValue if text(ContextKind::InvalidValue).is_empty() => {
+        ErrorKind::UnknownArgument if !argument().starts_with('-') => {
+            format!("`{}` is one word too many", argument())
+        }
+        ErrorKind::UnknownArgument => {
+            format!("unknown option `{}`; allowed: {}", argument(), options(command))
+        }
+        ErrorKind::ValueValidation | ErrorKind::InvalidValue
+            if text(ContextKind::InvalidValue).is_empty() =>
+        {
             format!("{}: a value is missing; allowed: anything but nothing", argument())
         }
         ErrorKind::ValueValidation => {
-            let why = std::error::Error::source(error).map_or_else(|| first_line(error), ToString::to_string);
+            let why = std::error::Error::source(error)
+                .map_or_else(|| first_line(error), ToString::to_string);
             format!("{}: {why}", argument())
         }
         ErrorKind::InvalidValue => {
-            format!("{}: `{}` is not allowed; allowed: {}", argument(), text(ContextKind::InvalidValue), text(ContextKind::ValidValue))
+            format!(
+                "{}: `{}` is not allowed; allowed: {}",
+                argument(),
+                text(ContextKind::InvalidValue),
+                text(ContextKind::ValidValue)
+            )
         }
-        ErrorKind::ArgumentConflict => format!("`{}` cannot be used with {}", argument(), text(ContextKind::PriorArg)),
+        ErrorKind::ArgumentConflict => {
+            format!("`{}` cannot be used with {}", argument(), text(ContextKind::PriorArg))
+        }
         ErrorKind::MissingRequiredArgument => format!("{} is missing", argument()),
         ErrorKind::InvalidSubcommand => {
-            format!("`{}` is no subcommand; allowed: {}", text(ContextKind::InvalidSubcommand), subcommands(command))
+            format!(
+                "`{}` is no subcommand; allowed: {}",
+                text(ContextKind::InvalidSubcommand),
+                subcommands(command)
+            )
         }
         ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             format!("a subcommand is missing; allowed: {}", subcommands(command))
@@ -40,8 +58,12 @@ pub fn one_line(error: &Error, command: &Command) -> String {
 }
 
 fn options(command: &Command) -> String {
-    let names =
-        |command: &Command| command.get_arguments().filter_map(|argument| Some(format!("--{}", argument.get_long()?))).collect::<Vec<_>>();
+    let names = |command: &Command| {
+        command
+            .get_arguments()
+            .filter_map(|argument| Some(format!("--{}", argument.get_long()?)))
+            .collect::<Vec<_>>()
+    };
     // `makeroom` itself is as good without a subcommand: theirs are no options of its own.
     let nested = command.get_subcommands().filter(|_| command.is_subcommand_required_set());
     let mut all: Vec<_> = names(command).into_iter().chain(nested.flat_map(names)).collect();

@@ -8,19 +8,22 @@ use std::{
     str::FromStr,
 };
 
-use super::{ConfigError, Layer, layer::whole};
+use crate::config::{ConfigError, Layer, layer::whole};
 
 /// Reads the variables; an empty one is as good as none.
 ///
 /// # Errors
 /// [`ConfigError::Environment`] with the variable's name and what is allowed.
-pub(super) fn read(variables: impl Iterator<Item = (OsString, OsString)>) -> Result<Layer, ConfigError> {
+pub(super) fn read(
+    variables: impl Iterator<Item = (OsString, OsString)>,
+) -> Result<Layer, ConfigError> {
     let mut layer = Layer::default();
     for (name, value) in variables {
         if let Some(key) = name.to_str().and_then(|name| name.strip_prefix("MAKEROOM_"))
             && !value.is_empty()
         {
-            let failed = |message| ConfigError::Environment { variable: format!("MAKEROOM_{key}"), message };
+            let failed =
+                |message| ConfigError::Environment { variable: format!("MAKEROOM_{key}"), message };
             set(&mut layer, key, &value).map_err(failed)?;
         }
     }
@@ -109,7 +112,10 @@ mod tests {
         ])
         .expect("a layer");
         assert_eq!(set.pause.expect("set").len(), 2);
-        assert_eq!((set.keep.len(), set.swap, set.strict, set.quiet), (1, Some(SwapWish::Off), Some(true), Some(false)));
+        assert_eq!(
+            (set.keep.len(), set.swap, set.strict, set.quiet),
+            (1, Some(SwapWish::Off), Some(true), Some(false))
+        );
         assert_eq!(set.safe_directory, [PathBuf::from("/a b"), PathBuf::from("/c")]);
         assert_eq!((set.swap_file, set.timeout), (Some(PathBuf::from("/s")), None));
     }
@@ -130,7 +136,10 @@ mod tests {
         ] {
             let variable = format!("MAKEROOM_{name}");
             let error = layer(&[(&variable, value)]).expect_err(&variable).to_string();
-            assert!(error.starts_with(&format!("{variable}: ")) && error.contains("allowed: "), "{error}");
+            assert!(
+                error.starts_with(&format!("{variable}: ")) && error.contains("allowed: "),
+                "{error}"
+            );
         }
     }
 }

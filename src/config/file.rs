@@ -7,12 +7,14 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    ConfigError,
-    found::{Admitted, Denied, Refused, Us},
-    layer::{FOR_REPOSITORIES, Layer},
+use crate::{
+    config::{
+        ConfigError,
+        found::{Admitted, Denied, Refused, Us},
+        layer::{FOR_REPOSITORIES, Layer},
+    },
+    core::values::MethodWish,
 };
-use crate::core::values::MethodWish;
 
 /// What a file may say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,25 +40,38 @@ pub(super) struct Found {
     pub refused: Vec<Refused>,
 }
 
-/// Finds the files from this directory upwards, where there is one, the user's, the system's. `safe`: as in [`Us::open`];
-/// the user's and the system's file may name more.
+/// Finds the files from this directory upwards, where there is one, the user's, the system's.
+/// `safe`: as in [`Us::open`]; the user's and the system's file may name more.
 ///
 /// # Errors
 /// [`ConfigError`] for the first file that counts and cannot be used.
-pub(super) fn find(us: Us, safe: &[PathBuf], from: Option<&Path>, user: Option<&Path>, system: &Path) -> Result<Found, ConfigError> {
+pub(super) fn find(
+    us: Us,
+    safe: &[PathBuf],
+    from: Option<&Path>,
+    user: Option<&Path>,
+    system: &Path,
+) -> Result<Found, ConfigError> {
     let mut safe = safe.to_vec();
     let trusted = user.unwrap_or(system);
     let look = |path: &Path, trust, safe: &[PathBuf]| -> Result<Found, ConfigError> {
         let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
         match us.open(path, trust, safe) {
             Err(Denied::Absent) => Ok(Found::default()),
-            Err(Denied::Refused(refused)) => Ok(Found { refused: vec![refused], ..Found::default() }),
+            Err(Denied::Refused(refused)) => {
+                Ok(Found { refused: vec![refused], ..Found::default() })
+            }
             Err(Denied::Unreadable(source)) => Err(unreadable(source)),
             Ok(Admitted { file, is_link }) => {
                 let text = text_of(file).map_err(unreadable)?;
                 let parsed = parse_for(path, &text, trust, trusted).map_err(|error| {
-                    // A repository may link to anything that we can read, and an error can end up where its author reads it.
-                    if is_link && trust == Trust::Repository { error.without_content() } else { error }
+                    // A repository may link to anything that we can read, and an error can end up
+                    // where its author reads it.
+                    if is_link && trust == Trust::Repository {
+                        error.without_content()
+                    } else {
+                        error
+                    }
                 })?;
                 Ok(Found { layers: vec![parsed], ..Found::default() })
             }
@@ -121,7 +136,8 @@ fn parse_for(path: &Path, text: &str, trust: Trust, trusted: &Path) -> Result<La
     let layer: Layer = toml::from_str(text).map_err(|error| failed(&error))?;
     if trust == Trust::Repository {
         let keys = toml::de::DeTable::parse(text).map_err(|error| failed(&error))?;
-        let mut keys: Vec<_> = keys.get_ref().keys().map(|key| (key.span().start, key.get_ref().as_ref())).collect();
+        let mut keys: Vec<_> =
+            keys.get_ref().keys().map(|key| (key.span().start, key.get_ref().as_ref())).collect();
         keys.sort_unstable();
         for (start, key) in keys {
             let (path, line, user) = (path.to_owned(), line_of(start), trusted.to_owned());
@@ -129,7 +145,12 @@ fn parse_for(path: &Path, text: &str, trust: Trust, trusted: &Path) -> Result<La
                 return Err(ConfigError::NotTrusted { path, line, key: key.to_owned(), user });
             }
             if key == "method" && layer.method == Some(MethodWish::Stop) {
-                return Err(ConfigError::NotTrusted { path, line, key: "method = \"stop\"".to_owned(), user });
+                return Err(ConfigError::NotTrusted {
+                    path,
+                    line,
+                    key: "method = \"stop\"".to_owned(),
+                    user,
+                });
             }
             if keeps_down(&layer, key).is_some_and(|time| time > REPOSITORYS_LONGEST) {
                 return Err(ConfigError::TooLong { path, line, key: key.to_owned(), user });
@@ -173,7 +194,10 @@ mod tests {
             ("swap = '1G'\nswap = '2G'\n", "makeroom.toml:2: ", "duplicate key"),
         ] {
             let error = error(text, Trust::Full);
-            assert!(error.starts_with(place) && error.contains(says) && !error.contains('\n'), "{text:?}: {error}");
+            assert!(
+                error.starts_with(place) && error.contains(says) && !error.contains('\n'),
+                "{text:?}: {error}"
+            );
         }
     }
 
@@ -206,7 +230,9 @@ mod tests {
             let error = error(&format!("pause = ['a']\n{key}\n"), Trust::Repository);
             assert_eq!(
                 error,
-                format!("makeroom.toml:2: `{name}` may not be set by a makeroom.toml that comes with a repository; set it in USER")
+                format!(
+                    "makeroom.toml:2: `{name}` may not be set by a makeroom.toml that comes with a repository; set it in USER"
+                )
             );
         }
     }
@@ -218,10 +244,17 @@ mod tests {
             parse(Path::new("makeroom.toml"), &text, Trust::Full).expect(key);
             assert_eq!(
                 error(&text, Trust::Repository),
-                format!("makeroom.toml:2: `{key}` is one hour at most in a makeroom.toml that comes with a repository; set more in USER")
+                format!(
+                    "makeroom.toml:2: `{key}` is one hour at most in a makeroom.toml that comes with a repository; set more in USER"
+                )
             );
         }
-        parse(Path::new("makeroom.toml"), "timeout = '9h'\nwait = '9h'\nmethod = 'auto'\n", Trust::Repository).expect("free");
+        parse(
+            Path::new("makeroom.toml"),
+            "timeout = '9h'\nwait = '9h'\nmethod = 'auto'\n",
+            Trust::Repository,
+        )
+        .expect("free");
         assert_eq!(
             error("method = 'stop'\n", Trust::Repository),
             "makeroom.toml:1: `method = \"stop\"` may not be set by a makeroom.toml that comes with a repository; set it in USER"
@@ -237,9 +270,16 @@ mod tests {
             let file = base.path().join("makeroom.toml");
             let _ = fs::remove_file(&file);
             std::os::unix::fs::symlink(&secret, &file).expect("a link");
-            let error = find(Us::look(), &[], Some(base.path()), None, &nowhere).expect_err(text).to_string();
-            assert!(!error.contains("hunter2") && error.contains("it is a link, and what it leads to is not shown"), "{error}");
-            let trusted = find(Us::look(), &[], None, Some(&file), &nowhere).expect_err(text).to_string();
+            let error = find(Us::look(), &[], Some(base.path()), None, &nowhere)
+                .expect_err(text)
+                .to_string();
+            assert!(
+                !error.contains("hunter2")
+                    && error.contains("it is a link, and what it leads to is not shown"),
+                "{error}"
+            );
+            let trusted =
+                find(Us::look(), &[], None, Some(&file), &nowhere).expect_err(text).to_string();
             assert!(!trusted.contains("is not shown"), "{trusted}");
         }
     }
@@ -259,7 +299,9 @@ mod tests {
             fs::write(path, format!("keep = ['{name}']\n")).expect("a file");
         }
         let found = |from| find(Us::look(), &[], from, Some(&user), &system);
-        let names = |found: Found| found.layers.iter().map(|layer| layer.keep[0].to_string()).collect::<Vec<_>>();
+        let names = |found: Found| {
+            found.layers.iter().map(|layer| layer.keep[0].to_string()).collect::<Vec<_>>()
+        };
         assert_eq!(names(found(Some(&deep)).expect("layers")), ["near", "top", "user", "system"]);
         assert_eq!(names(found(None).expect("layers")), ["user", "system"]);
         fs::write(&user, "keep = [").expect("a file");
@@ -280,7 +322,12 @@ mod tests {
             assert!(found().expect_err(device).ends_with("it is no regular file"));
         }
         assert_eq!(read(Path::new("/dev/null")).expect("named").keep.len(), 0);
-        assert!(read(Path::new("/dev/zero")).expect_err("endless").to_string().ends_with("it is larger than 64 KiB"));
+        assert!(
+            read(Path::new("/dev/zero"))
+                .expect_err("endless")
+                .to_string()
+                .ends_with("it is larger than 64 KiB")
+        );
         fs::remove_file(&file).expect("removed");
         fs::write(&file, "# ä\n".repeat(1 << 13)).expect("written");
         assert_eq!(fs::metadata(&file).expect("there").len(), 40 << 10);

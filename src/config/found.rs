@@ -1,5 +1,6 @@
-//! Owns whether a file that was found, not named, counts: whose it is, and who can write to it. One that does not is
-//! never opened, and never an error: else anybody stops every build below a directory that all can write to.
+//! Owns whether a file that was found, not named, counts: whose it is, and who can write to it. One
+//! that does not is never opened, and never an error: else anybody stops every build below a
+//! directory that all can write to.
 
 use std::{
     env,
@@ -11,8 +12,7 @@ use std::{
 
 use nix::unistd::{Gid, Group, Uid, User, geteuid};
 
-use super::file::Trust;
-use crate::core::text;
+use crate::{config::file::Trust, core::text};
 
 /// A file that was found and is not read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,9 +39,15 @@ impl Refused {
         let path = text::printable(&self.path.to_string_lossy());
         match &self.why {
             Objection::Theirs(user) => format!("{path} belongs to user {user} and is not read"),
-            Objection::TheirLink(user) => format!("{path} is a link of user {user}'s and is not read"),
-            Objection::LeadsToTheirs(user) => format!("{path} leads to a file of user {user}'s and is not read"),
-            Objection::Writable(mode) => format!("{path} can be written by others (mode {mode:o}) and is not read"),
+            Objection::TheirLink(user) => {
+                format!("{path} is a link of user {user}'s and is not read")
+            }
+            Objection::LeadsToTheirs(user) => {
+                format!("{path} leads to a file of user {user}'s and is not read")
+            }
+            Objection::Writable(mode) => {
+                format!("{path} can be written by others (mode {mode:o}) and is not read")
+            }
             Objection::Unseen(error) => format!("{path} is not read: {error}"),
         }
     }
@@ -53,7 +59,9 @@ impl Refused {
         let (file, dir) = (word(&self.path), word(self.path.parent().unwrap_or(&self.path)));
         let way = format!("`--safe-directory {dir}` takes it as it is");
         match self.why {
-            Objection::Theirs(_) => format!("{way}; `sudo chown {} {file}` makes it yours", self.user),
+            Objection::Theirs(_) => {
+                format!("{way}; `sudo chown {} {file}` makes it yours", self.user)
+            }
             Objection::Writable(_) => format!("`chmod go-w {file}` keeps others out; {way}"),
             Objection::TheirLink(_) | Objection::LeadsToTheirs(_) => way,
             Objection::Unseen(_) => "`--config FILE` names another one".to_owned(),
@@ -64,7 +72,8 @@ impl Refused {
 /// A file that counts.
 pub(super) struct Admitted {
     pub file: File,
-    /// It was found through a link: what it leads to was perhaps chosen by whoever wrote the repository.
+    /// It was found through a link: what it leads to was perhaps chosen by whoever wrote the
+    /// repository.
     pub is_link: bool,
 }
 
@@ -93,17 +102,31 @@ impl Us {
         Self { user, sudo: sudo.filter(|_| user == 0) }
     }
 
-    /// Opens what lies at this path, if it counts. `safe` are the directories in which everything does.
+    /// Opens what lies at this path, if it counts. `safe` are the directories in which everything
+    /// does.
     ///
     /// # Errors
     /// [`Denied`].
-    pub(super) fn open(self, path: &Path, trust: Trust, safe: &[PathBuf]) -> Result<Admitted, Denied> {
+    pub(super) fn open(
+        self,
+        path: &Path,
+        trust: Trust,
+        safe: &[PathBuf],
+    ) -> Result<Admitted, Denied> {
         let refuse = |why| Denied::Refused(Refused { path: path.to_owned(), why, user: self.user });
         let is_safe = || is_in(path, safe);
-        // Of a link only the owner counts: it has no mode, and where it lies nobody else can change whose it is.
+        // Of a link only the owner counts: it has no mode, and where it lies nobody else can change
+        // whose it is.
         let seen = match fs::symlink_metadata(path) {
             Ok(seen) => seen,
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Err(Denied::Absent),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
+            {
+                return Err(Denied::Absent);
+            }
             Err(error) => return Err(refuse(Objection::Unseen(error.to_string()))),
         };
         let is_link = seen.is_symlink();
@@ -113,7 +136,11 @@ impl Us {
         let judge = |found: &Metadata| {
             let owner = found.uid();
             if !self.trusts(owner, trust) && !is_safe() {
-                return Err(refuse(if is_link { Objection::LeadsToTheirs(owner) } else { Objection::Theirs(owner) }));
+                return Err(refuse(if is_link {
+                    Objection::LeadsToTheirs(owner)
+                } else {
+                    Objection::Theirs(owner)
+                }));
             }
             if !found.is_file() {
                 return Err(Denied::Unreadable(io::Error::other("it is no regular file")));
@@ -123,12 +150,17 @@ impl Us {
             }
             Ok(())
         };
-        // Before it is opened: a device does something then, and somebody may wait for a FIFO's reader.
+        // Before it is opened: a device does something then, and somebody may wait for a FIFO's
+        // reader.
         judge(&fs::metadata(path).map_err(Denied::Unreadable)?)?;
         let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
-        let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(Denied::Unreadable)?;
-        // And what was opened, which may be another one. Then the directories above need no look: whoever can put something
-        // else there can only put there what we, or root, wrote.
+        let file = OpenOptions::new()
+            .read(true)
+            .custom_flags(flags)
+            .open(path)
+            .map_err(Denied::Unreadable)?;
+        // And what was opened, which may be another one. Then the directories above need no look:
+        // whoever can put something else there can only put there what we, or root, wrote.
         judge(&file.metadata().map_err(Denied::Unreadable)?)?;
         Ok(Admitted { file, is_link })
     }
@@ -139,11 +171,13 @@ impl Us {
 }
 
 fn others_write(found: &Metadata) -> bool {
-    found.mode() & 0o002 != 0 || (found.mode() & 0o020 != 0 && !is_private(found.gid(), found.uid()))
+    found.mode() & 0o002 != 0
+        || (found.mode() & 0o020 != 0 && !is_private(found.gid(), found.uid()))
 }
 
-/// Whether a group is its user's own, of the same name with nobody else in it: where each user has one, umask 002 is usual
-/// (useradd(8), USERGROUPS_ENAB). As Debian's ssh has it (user-group-modes.patch).
+/// Whether a group is its user's own, of the same name with nobody else in it: where each user has
+/// one, umask 002 is usual (useradd(8), USERGROUPS_ENAB). As Debian's ssh has it
+/// (user-group-modes.patch).
 fn is_private(group: u32, owner: u32) -> bool {
     let Ok(Some(group)) = Group::from_gid(Gid::from_raw(group)) else { return false };
     let Ok(Some(user)) = User::from_uid(Uid::from_raw(owner)) else { return false };
@@ -152,7 +186,9 @@ fn is_private(group: u32, owner: u32) -> bool {
 
 fn is_in(path: &Path, safe: &[PathBuf]) -> bool {
     let real = |dir: &Path| fs::canonicalize(dir).ok();
-    path.parent().and_then(real).is_some_and(|dir| safe.iter().any(|safe| real(safe).as_ref() == Some(&dir)))
+    path.parent()
+        .and_then(real)
+        .is_some_and(|dir| safe.iter().any(|safe| real(safe).as_ref() == Some(&dir)))
 }
 
 #[cfg(test)]
@@ -194,7 +230,13 @@ mod tests {
                 Ok(_) => assert!(is_fine, "{mode:o}"),
                 Err(Denied::Refused(refused)) => {
                     assert!(!is_fine, "{mode:o}");
-                    assert_eq!(refused.reason(), format!("{} can be written by others (mode {mode:o}) and is not read", file.display()));
+                    assert_eq!(
+                        refused.reason(),
+                        format!(
+                            "{} can be written by others (mode {mode:o}) and is not read",
+                            file.display()
+                        )
+                    );
                     assert!(refused.hint().starts_with("`chmod go-w "), "{}", refused.hint());
                 }
                 Err(other) => panic!("{mode:o}: {other:?}"),
@@ -206,7 +248,10 @@ mod tests {
     #[test]
     fn what_is_not_there_is_absent_and_what_cannot_be_looked_at_is_refused() {
         let base = tempfile::tempdir().expect("a directory");
-        assert!(matches!(Us::look().open(&base.path().join("none"), Trust::Full, &[]), Err(Denied::Absent)));
+        assert!(matches!(
+            Us::look().open(&base.path().join("none"), Trust::Full, &[]),
+            Err(Denied::Absent)
+        ));
         let long = base.path().join("x".repeat(300));
         assert!(matches!(Us::look().open(&long, Trust::Full, &[]), Err(Denied::Refused(_))));
     }

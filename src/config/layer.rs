@@ -8,9 +8,9 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 use crate::{
     cli::{ChildArgs, CommonArgs, RoomArgs},
     core::{
-        selector::Selector,
+        machine::way::Prefix,
+        target::selector::Selector,
         values::{ColorWish, MethodWish, NeedWish, Percent, Size, Span, SwapWish},
-        way::Prefix,
     },
 };
 
@@ -147,7 +147,11 @@ impl Layer {
 /// What is wrong with the first that is not.
 pub(super) fn whole(paths: impl IntoIterator<Item = PathBuf>) -> Result<Vec<PathBuf>, String> {
     let whole = |path: PathBuf| {
-        if path.is_absolute() { Ok(path) } else { Err(format!("`{}` is no directory; allowed: an absolute path", path.display())) }
+        if path.is_absolute() {
+            Ok(path)
+        } else {
+            Err(format!("`{}` is no directory; allowed: an absolute path", path.display()))
+        }
     };
     paths.into_iter().map(whole).collect()
 }
@@ -156,15 +160,21 @@ fn whole_paths<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PathBuf
     whole(Vec::<PathBuf>::deserialize(deserializer)?).map_err(D::Error::custom)
 }
 
-fn word<'de, D: Deserializer<'de>, T: FromStr<Err = String>>(deserializer: D) -> Result<Option<T>, D::Error> {
+fn word<'de, D: Deserializer<'de>, T: FromStr<Err = String>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
     String::deserialize(deserializer)?.parse().map(Some).map_err(D::Error::custom)
 }
 
-fn all_words<'de, D: Deserializer<'de>, T: FromStr<Err = String>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+fn all_words<'de, D: Deserializer<'de>, T: FromStr<Err = String>>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
     let texts = Vec::<String>::deserialize(deserializer)?;
     texts.iter().map(|text| text.parse()).collect::<Result<_, _>>().map_err(D::Error::custom)
 }
 
-fn words<'de, D: Deserializer<'de>, T: FromStr<Err = String>>(deserializer: D) -> Result<Option<Vec<T>>, D::Error> {
+fn words<'de, D: Deserializer<'de>, T: FromStr<Err = String>>(
+    deserializer: D,
+) -> Result<Option<Vec<T>>, D::Error> {
     all_words(deserializer).map(Some)
 }

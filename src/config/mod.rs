@@ -1,6 +1,7 @@
 //! Owns the settings: flags over environment over files, and who may set what. A `makeroom.toml`
 //! that comes with a repository is somebody else's: it may say what to pause, keep and for how
-//! long, never which programs, paths or engines are used. One that is another user's does not count at all.
+//! long, never which programs, paths or engines are used. One that is another user's does not count
+//! at all.
 
 mod environment;
 mod file;
@@ -20,10 +21,10 @@ use layer::Layer;
 use crate::{
     cli::{ChildArgs, CommonArgs, RoomArgs},
     core::{
-        guard, hook,
-        selector::Selector,
+        machine::{pressure, way::Prefix},
+        run::hook,
+        target::selector::Selector,
         values::{ColorWish, MethodWish, NeedWish, Percent, Size, SwapWish},
-        way::Prefix,
     },
     host::swap::OWN_DIR,
 };
@@ -112,9 +113,13 @@ pub struct Settings {
 /// Puts the layers together.
 ///
 /// # Errors
-/// [`ConfigError`] for the first thing that cannot be understood or is not allowed; with `strict` also for a file that is
-/// somebody else's.
-pub fn settle(room: &RoomArgs, child: &ChildArgs, common: &CommonArgs) -> Result<Settings, ConfigError> {
+/// [`ConfigError`] for the first thing that cannot be understood or is not allowed; with `strict`
+/// also for a file that is somebody else's.
+pub fn settle(
+    room: &RoomArgs,
+    child: &ChildArgs,
+    common: &CommonArgs,
+) -> Result<Settings, ConfigError> {
     let settings = settle_from(room, child, common, Some(&env::current_dir().unwrap_or_default()))?;
     match settings.refused.first() {
         Some(refused) if settings.strict => Err(ConfigError::Refused(refused.clone())),
@@ -122,8 +127,8 @@ pub fn settle(room: &RoomArgs, child: &ChildArgs, common: &CommonArgs) -> Result
     }
 }
 
-/// The same without what lies in or above the working directory, for what puts back, looks, or concerns no build:
-/// a repository is not to keep anybody from that.
+/// The same without what lies in or above the working directory, for what puts back, looks, or
+/// concerns no build: a repository is not to keep anybody from that.
 ///
 /// # Errors
 /// [`ConfigError`] for the first thing that cannot be understood or is not allowed.
@@ -131,15 +136,27 @@ pub fn settle_apart(room: &RoomArgs, common: &CommonArgs) -> Result<Settings, Co
     settle_from(room, &ChildArgs::default(), common, None)
 }
 
-fn settle_from(room: &RoomArgs, child: &ChildArgs, common: &CommonArgs, from: Option<&Path>) -> Result<Settings, ConfigError> {
+fn settle_from(
+    room: &RoomArgs,
+    child: &ChildArgs,
+    common: &CommonArgs,
+    from: Option<&Path>,
+) -> Result<Settings, ConfigError> {
     let mut layers = vec![Layer::of_flags(room, child, common), environment::read(env::vars_os())?];
     let named = layers[0].config.clone().or_else(|| layers[1].config.clone());
     let mut refused = vec![];
     if let Some(path) = named {
         layers.push(file::read(&path)?);
     } else {
-        let safe: Vec<PathBuf> = layers.iter().flat_map(|layer| layer.safe_directory.clone()).collect();
-        let found = file::find(Us::look(), &safe, from, user_file().as_deref(), Path::new("/etc/makeroom/makeroom.toml"))?;
+        let safe: Vec<PathBuf> =
+            layers.iter().flat_map(|layer| layer.safe_directory.clone()).collect();
+        let found = file::find(
+            Us::look(),
+            &safe,
+            from,
+            user_file().as_deref(),
+            Path::new("/etc/makeroom/makeroom.toml"),
+        )?;
         layers.extend(found.layers);
         refused = found.refused;
     }
@@ -149,7 +166,8 @@ fn settle_from(room: &RoomArgs, child: &ChildArgs, common: &CommonArgs, from: Op
     Ok(settings)
 }
 
-/// A path that journals, keepers and steps on the host are told, all of them as text: half of them would take another one.
+/// A path that journals, keepers and steps on the host are told, all of them as text: half of them
+/// would take another one.
 fn must_be_text(key: &'static str, path: Option<&Path>) -> Result<(), ConfigError> {
     let Some(path) = path else { return Ok(()) };
     // A relative one lies in a directory that has to be told as well.
@@ -157,13 +175,19 @@ fn must_be_text(key: &'static str, path: Option<&Path>) -> Result<(), ConfigErro
     if whole.to_str().is_some() { Ok(()) } else { Err(ConfigError::NotText { key, path: whole }) }
 }
 
-fn merge(layers: &[Layer], state_dir: impl Fn() -> Result<PathBuf, ConfigError>) -> Result<Settings, ConfigError> {
+fn merge(
+    layers: &[Layer],
+    state_dir: impl Fn() -> Result<PathBuf, ConfigError>,
+) -> Result<Settings, ConfigError> {
     fn nearest<T: Clone>(layers: &[Layer], pick: impl Fn(&Layer) -> &Option<T>) -> Option<T> {
         layers.iter().find_map(|layer| pick(layer).clone())
     }
     // An empty one takes a farther one away.
-    let command = |pick: fn(&Layer) -> &Option<String>| nearest(layers, pick).filter(|command| !command.trim().is_empty());
-    // An engine and a context that are named at different levels: the nearer one wins, whichever it is.
+    let command = |pick: fn(&Layer) -> &Option<String>| {
+        nearest(layers, pick).filter(|command| !command.trim().is_empty())
+    };
+    // An engine and a context that are named at different levels: the nearer one wins, whichever it
+    // is.
     let engine = layers.iter().find(|layer| layer.engine.is_some() || layer.context.is_some());
     Ok(Settings {
         pause: nearest(layers, |layer| &layer.pause).unwrap_or_default(),
@@ -171,13 +195,15 @@ fn merge(layers: &[Layer], state_dir: impl Fn() -> Result<PathBuf, ConfigError>)
         method: nearest(layers, |layer| &layer.method).unwrap_or_default(),
         no_reclaim: nearest(layers, |layer| &layer.no_reclaim).unwrap_or(false),
         need: nearest(layers, |layer| &layer.need),
-        swap: nearest(layers, |layer| &layer.swap).unwrap_or(SwapWish::Free(Size { bytes: 2 << 30 })),
+        swap: nearest(layers, |layer| &layer.swap)
+            .unwrap_or(SwapWish::Free(Size { bytes: 2 << 30 })),
         swap_file: nearest(layers, |layer| &layer.swap_file),
         engine: engine.and_then(|layer| layer.engine.clone()),
         context: engine.and_then(|layer| layer.context.clone()),
         vm_shell: nearest(layers, |layer| &layer.vm_shell),
         stop_timeout: nearest(layers, |layer| &layer.stop_timeout).map(|span| span.0),
-        restore_timeout: nearest(layers, |layer| &layer.restore_timeout).map_or(Duration::from_secs(30), |span| span.0),
+        restore_timeout: nearest(layers, |layer| &layer.restore_timeout)
+            .map_or(Duration::from_secs(30), |span| span.0),
         wait_healthy: nearest(layers, |layer| &layer.wait_healthy).map(|span| span.0),
         warm: nearest(layers, |layer| &layer.warm).map(|span| span.0),
         insist: nearest(layers, |layer| &layer.insist).unwrap_or(false),
@@ -188,12 +214,14 @@ fn merge(layers: &[Layer], state_dir: impl Fn() -> Result<PathBuf, ConfigError>)
             on_restored: command(|layer| &layer.on_restored),
         },
         then: nearest(layers, |layer| &layer.then).unwrap_or_default(),
-        pressure: nearest(layers, |layer| &layer.pressure).unwrap_or(guard::PRESSURE),
+        pressure: nearest(layers, |layer| &layer.pressure).unwrap_or(pressure::PRESSURE),
         floor: nearest(layers, |layer| &layer.floor),
         abort_on_thrash: nearest(layers, |layer| &layer.abort_on_thrash).map(|span| span.0),
         timeout: nearest(layers, |layer| &layer.timeout).map(|span| span.0),
         grace: nearest(layers, |layer| &layer.grace).map_or(Duration::from_secs(10), |span| span.0),
-        linger: nearest(layers, |layer| &layer.linger).map(|span| span.0).filter(|linger| !linger.is_zero()),
+        linger: nearest(layers, |layer| &layer.linger)
+            .map(|span| span.0)
+            .filter(|linger| !linger.is_zero()),
         wait: nearest(layers, |layer| &layer.wait).map(|span| span.0),
         report: nearest(layers, |layer| &layer.report),
         record_arguments: nearest(layers, |layer| &layer.record_arguments).unwrap_or(false),
@@ -206,7 +234,8 @@ fn merge(layers: &[Layer], state_dir: impl Fn() -> Result<PathBuf, ConfigError>)
     })
 }
 
-/// An XDG directory's variable, which counts only where it is an absolute path (XDG Base Directory Specification).
+/// An XDG directory's variable, which counts only where it is an absolute path (XDG Base Directory
+/// Specification).
 fn xdg(variable: &str, below_home: &str) -> Option<PathBuf> {
     let named = env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
     // Without a HOME it is the one that the system knows of.
@@ -240,14 +269,22 @@ mod tests {
     fn the_nearest_level_wins_and_keep_adds_up() {
         let layers = [
             layer("pause = ['near']\nkeep = ['k1']\nswap = 'off'"),
-            layer("pause = ['far', 'farther']\nkeep = ['k2']\nmethod = 'stop'\nswap = '1G'\ncontext = 'c'"),
+            layer(
+                "pause = ['far', 'farther']\nkeep = ['k2']\nmethod = 'stop'\nswap = '1G'\ncontext = 'c'",
+            ),
             layer("engine = 'unix:///x'\ngrace = '3s'\nstate_dir = '/s'"),
         ];
         let settled = merge(&layers, || Err(ConfigError::NoHome)).expect("settings");
-        assert_eq!((texts(&settled.pause), texts(&settled.keep)), (vec!["near".to_owned()], vec!["k1".to_owned(), "k2".to_owned()]));
+        assert_eq!(
+            (texts(&settled.pause), texts(&settled.keep)),
+            (vec!["near".to_owned()], vec!["k1".to_owned(), "k2".to_owned()])
+        );
         assert_eq!((settled.method, settled.swap), (MethodWish::Stop, SwapWish::Off));
         assert_eq!((settled.engine, settled.context), (None, Some("c".to_owned())));
-        assert_eq!((settled.grace, settled.state_dir), (Duration::from_secs(3), PathBuf::from("/s")));
+        assert_eq!(
+            (settled.grace, settled.state_dir),
+            (Duration::from_secs(3), PathBuf::from("/s"))
+        );
     }
 
     #[test]
@@ -255,9 +292,20 @@ mod tests {
         let settled = merge(&[], || Ok(PathBuf::from("/s"))).expect("settings");
         assert_eq!(settled.swap, SwapWish::Free(Size { bytes: 2 << 30 }));
         assert_eq!((settled.swap_file, settled.vm_shell), (None, None));
-        assert_eq!((settled.grace, settled.restore_timeout), (Duration::from_secs(10), Duration::from_secs(30)));
-        assert_eq!((settled.pressure, settled.floor, settled.abort_on_thrash), (Percent(10), None, None));
-        assert!(settled.pause.is_empty() && settled.then.is_empty() && settled.timeout.is_none() && !settled.strict);
+        assert_eq!(
+            (settled.grace, settled.restore_timeout),
+            (Duration::from_secs(10), Duration::from_secs(30))
+        );
+        assert_eq!(
+            (settled.pressure, settled.floor, settled.abort_on_thrash),
+            (Percent(10), None, None)
+        );
+        assert!(
+            settled.pause.is_empty()
+                && settled.then.is_empty()
+                && settled.timeout.is_none()
+                && !settled.strict
+        );
     }
 
     #[test]
@@ -265,7 +313,10 @@ mod tests {
         use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _};
         let path = Path::new(OsStr::from_bytes(b"/s/\xff"));
         let refused = must_be_text("state_dir", Some(path)).expect_err("no text").to_string();
-        assert!(refused.starts_with("state_dir: /s/") && refused.contains("is not UTF-8"), "{refused}");
+        assert!(
+            refused.starts_with("state_dir: /s/") && refused.contains("is not UTF-8"),
+            "{refused}"
+        );
         must_be_text("swap_file", Some(Path::new("ä/b"))).expect("text");
     }
 }

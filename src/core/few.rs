@@ -1,4 +1,5 @@
-//! Owns saying no more lines of one kind than a person reads: the first ones, and how many there were beside. Pure.
+//! Owns saying no more lines of one kind than a person reads: the first ones, and how many there
+//! were beside. Pure.
 
 /// So many lines of one kind are said.
 pub const MOST: usize = 20;

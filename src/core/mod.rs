@@ -1,41 +1,17 @@
 //! The decisions of makeroom as pure functions over plain data: no I/O, no clock, no process.
 //! Nothing here imports anything of ours from outside `core`, so all of it is tested as tables.
+//! Each folder imports only the ones before it in this list.
 
-pub mod address;
-pub mod audit;
-pub mod build_site;
-pub mod call;
-pub mod cgroup;
-pub mod claim;
-pub mod exit;
 pub mod few;
-pub mod guard;
-pub mod hand;
-pub mod health;
-pub mod history;
-pub mod hook;
-pub mod keepers;
-pub mod killed;
-pub mod log_driver;
-pub mod memory;
-pub mod order;
-pub mod plan;
-pub mod probe;
-pub mod process;
-pub mod record;
-pub mod report;
-pub mod route;
-pub mod sample;
-pub mod selector;
-pub mod session;
-pub mod swap;
-pub mod swarm;
-pub mod target;
 pub mod text;
-pub mod timeline;
-pub mod turn;
-pub mod unsaid;
 pub mod values;
-pub mod verdict;
-pub mod way;
-pub mod wire;
+pub mod variables;
+
+pub mod machine;
+pub mod target;
+
+pub mod lease;
+
+pub mod run;
+
+pub mod plan;

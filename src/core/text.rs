@@ -26,7 +26,11 @@ fn in_units(bytes: u64, tenths_below: f64) -> String {
         value /= 1024.0;
         unit += 1;
     }
-    if value < tenths_below { format!("{value:.1} {}", UNITS[unit]) } else { format!("{value:.0} {}", UNITS[unit]) }
+    if value < tenths_below {
+        format!("{value:.1} {}", UNITS[unit])
+    } else {
+        format!("{value:.0} {}", UNITS[unit])
+    }
 }
 
 /// A time as a person says it: `0.4 s`, `12.3 s`, `3m 12s`, `2h 5m`.
@@ -67,7 +71,8 @@ pub fn printable(foreign: &str) -> String {
 #[must_use]
 pub fn names<'name>(all: impl IntoIterator<Item = &'name str>, most: usize) -> String {
     let all: Vec<_> = all.into_iter().map(printable).collect();
-    let shown = all.iter().take(most).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let shown =
+        all.iter().take(most).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     match all.len().saturating_sub(most) {
         0 => shown,
         more => format!("{shown} and {more} more"),
@@ -106,14 +111,25 @@ mod tests {
 
     #[test]
     fn sizes_that_are_summed_up_keep_their_tenths() {
-        for (bytes, text) in [(712 << 20, "712 MiB"), ((1 << 30) - 1, "1.0 GiB"), (12 << 30, "12.0 GiB"), (23_000_000_000, "21.4 GiB")] {
+        for (bytes, text) in [
+            (712 << 20, "712 MiB"),
+            ((1 << 30) - 1, "1.0 GiB"),
+            (12 << 30, "12.0 GiB"),
+            (23_000_000_000, "21.4 GiB"),
+        ] {
             assert_eq!(size_in_tenths(bytes), text, "{bytes}");
         }
     }
 
     #[test]
     fn times_change_their_unit_at_a_minute_and_an_hour() {
-        for (millis, text) in [(0, "0.0 s"), (440, "0.4 s"), (59_940, "59.9 s"), (192_000, "3m 12s"), (7_500_000, "2h 5m")] {
+        for (millis, text) in [
+            (0, "0.0 s"),
+            (440, "0.4 s"),
+            (59_940, "59.9 s"),
+            (192_000, "3m 12s"),
+            (7_500_000, "2h 5m"),
+        ] {
             assert_eq!(span(Duration::from_millis(millis)), text, "{millis}");
         }
     }
@@ -132,7 +148,13 @@ mod tests {
 
     #[test]
     fn shell_words_are_quoted_where_a_shell_would_act() {
-        for (word, quoted) in [("plain-1.2/x", "plain-1.2/x"), ("a b", "'a b'"), ("", "''"), ("it's", r"'it'\''s'"), ("$(x)", "'$(x)'")] {
+        for (word, quoted) in [
+            ("plain-1.2/x", "plain-1.2/x"),
+            ("a b", "'a b'"),
+            ("", "''"),
+            ("it's", r"'it'\''s'"),
+            ("$(x)", "'$(x)'"),
+        ] {
             assert_eq!(shell_word(word), quoted);
         }
     }

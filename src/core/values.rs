@@ -1,5 +1,5 @@
-//! Owns the values a person types: sizes, durations, percentages and the words of `--method`, `--swap`
-//! and `--color`. One parser each, shared by flags, environment and files. Pure.
+//! Owns the values a person types: sizes, durations, percentages and the words of `--method`,
+//! `--swap` and `--color`. One parser each, shared by flags, environment and files. Pure.
 
 use std::{
     fmt,
@@ -27,7 +27,9 @@ impl FromStr for Size {
             Some(letter) if "kKmMgGtT".contains(letter) => format!("{trimmed}iB"),
             _ => trimmed.to_owned(),
         };
-        let refused = || format!("`{text}` is not a size; allowed: a number and a unit, as 2G, 2GiB or 512MB");
+        let refused = || {
+            format!("`{text}` is not a size; allowed: a number and a unit, as 2G, 2GiB or 512MB")
+        };
         // bytesize saturates instead of refusing what does not fit into 64 bits, and reads a sign.
         if trimmed.starts_with(['-', '+']) {
             return Err(refused());
@@ -42,7 +44,7 @@ impl FromStr for Size {
 
 impl fmt::Display for Size {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        super::text::size(self.bytes).fmt(out)
+        crate::core::text::size(self.bytes).fmt(out)
     }
 }
 
@@ -60,12 +62,16 @@ impl FromStr for Span {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let read = humantime::parse_duration(text.trim()).ok().map(Self).filter(|span| *span <= Self::LONGEST);
+        let read = humantime::parse_duration(text.trim())
+            .ok()
+            .map(Self)
+            .filter(|span| *span <= Self::LONGEST);
         read.ok_or_else(|| format!("`{text}` is not a duration; allowed: a number and a unit, as 90s, 5m or 2h 30m, and ten years at most"))
     }
 }
 
-/// The moment at which this much time has passed since `begun`, [`Span::LONGEST`] at most: it never overflows.
+/// The moment at which this much time has passed since `begun`, [`Span::LONGEST`] at most: it never
+/// overflows.
 #[must_use]
 pub fn deadline(begun: Instant, limit: Duration) -> Instant {
     begun + limit.min(Span::LONGEST.0)
@@ -82,8 +88,13 @@ impl FromStr for Percent {
     fn from_str(text: &str) -> Result<Self, String> {
         let trimmed = text.trim();
         let number = trimmed.strip_suffix('%').unwrap_or(trimmed).trim_end();
-        let read = number.parse().ok().filter(|percent| (1..=100).contains(percent) && !number.starts_with('+'));
-        read.map(Self).ok_or_else(|| format!("`{text}` is not a percentage; allowed: a whole number from 1% to 100%"))
+        let read = number
+            .parse()
+            .ok()
+            .filter(|percent| (1..=100).contains(percent) && !number.starts_with('+'));
+        read.map(Self).ok_or_else(|| {
+            format!("`{text}` is not a percentage; allowed: a whole number from 1% to 100%")
+        })
     }
 }
 
@@ -129,7 +140,9 @@ impl FromStr for NeedWish {
         if text == "auto" {
             return Ok(Self::Auto);
         }
-        Size::from_str(text).map(Self::Size).map_err(|_| format!("`{text}` is not a need; allowed: auto, or a size as 2G, 2GiB or 512MB"))
+        Size::from_str(text).map(Self::Size).map_err(|_| {
+            format!("`{text}` is not a need; allowed: auto, or a size as 2G, 2GiB or 512MB")
+        })
     }
 }
 
@@ -159,7 +172,9 @@ impl FromStr for SwapWish {
         match Size::from_str(text) {
             Ok(Size { bytes: 0 }) => Ok(Self::Off),
             Ok(size) => Ok(Self::Free(size)),
-            Err(_) => Err(format!("`{text}` is not an amount of swap; allowed: off, or a size as 2G, 2GiB or 512MB")),
+            Err(_) => Err(format!(
+                "`{text}` is not an amount of swap; allowed: off, or a size as 2G, 2GiB or 512MB"
+            )),
         }
     }
 }
@@ -213,7 +228,9 @@ mod tests {
 
     #[test]
     fn what_is_no_size_is_refused_with_what_is_allowed() {
-        for text in ["", "G", "-1G", "+1G", "two", "2X", "1e30G", "99999999999T", "2 G B", "NaN", "inf"] {
+        for text in
+            ["", "G", "-1G", "+1G", "two", "2X", "1e30G", "99999999999T", "2 G B", "NaN", "inf"]
+        {
             let refused = Size::from_str(text).expect_err(text);
             assert!(refused.contains("allowed: ") && refused.contains(text), "{text}: {refused}");
         }
@@ -231,7 +248,13 @@ mod tests {
     #[test]
     fn a_duration_is_ten_years_at_most_and_so_is_the_way_to_a_deadline() {
         assert_eq!("3650d".parse(), Ok(Span::LONGEST));
-        for text in ["3650d 1ns", "11y", "9300000000000000000s", "18446744073709551615s", "99999999999999999999s"] {
+        for text in [
+            "3650d 1ns",
+            "11y",
+            "9300000000000000000s",
+            "18446744073709551615s",
+            "99999999999999999999s",
+        ] {
             assert!(Span::from_str(text).expect_err(text).contains("ten years at most"), "{text}");
         }
         let begun = Instant::now();
@@ -269,6 +292,10 @@ mod tests {
         assert_eq!("stop".parse(), Ok(MethodWish::Stop));
         assert!(MethodWish::from_str("kill").expect_err("kill").contains("auto, pause, stop"));
         assert_eq!("never".parse(), Ok(ColorWish::Never));
-        assert!(ColorWish::from_str("sometimes").expect_err("sometimes").contains("auto, always, never"));
+        assert!(
+            ColorWish::from_str("sometimes")
+                .expect_err("sometimes")
+                .contains("auto, always, never")
+        );
     }
 }

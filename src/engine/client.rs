@@ -8,17 +8,19 @@ use bollard::{
     query_parameters::{StartContainerOptions, StopContainerOptionsBuilder},
 };
 
-use super::{
-    endpoint::Endpoint,
-    ping::{self, ApiVersion},
-    raw,
-    read::{self, Inspection},
-    transport::{self, NotSent, Place, TooLarge},
-};
-use crate::core::{
-    address::Address,
-    target::{Inspected, Listing},
-    text,
+use crate::{
+    core::{
+        machine::address::Address,
+        target::choice::{Inspected, Listing},
+        text,
+    },
+    engine::{
+        endpoint::Endpoint,
+        ping::{self, ApiVersion},
+        raw,
+        read::{self, Inspection},
+        transport::{self, NotSent, Place, TooLarge},
+    },
 };
 
 /// Questions are answered in milliseconds by an engine that is well.
@@ -80,8 +82,8 @@ impl EngineError {
         matches!(self, Self::Refused { status: 404, .. } | Self::Removing)
     }
 
-    /// The kernel could not freeze all processes at that moment, and the runtime has thawed them again
-    /// (runc, `libcontainer/cgroups/fs/freezer.go`).
+    /// The kernel could not freeze all processes at that moment, and the runtime has thawed them
+    /// again (runc, `libcontainer/cgroups/fs/freezer.go`).
     #[must_use]
     pub fn is_freezer_busy(&self) -> bool {
         matches!(self, Self::Refused { status: 500.., message } if message.contains("unable to freeze"))
@@ -93,7 +95,8 @@ impl EngineError {
         matches!(self, Self::Refused { status: 409, .. } | Self::Rescaled)
     }
 
-    /// The service was changed since it was looked at, so nothing is done (swarmkit, `manager/state/store/memory.go`).
+    /// The service was changed since it was looked at, so nothing is done (swarmkit,
+    /// `manager/state/store/memory.go`).
     #[must_use]
     pub fn is_out_of_sequence(&self) -> bool {
         matches!(self, Self::Refused { message, .. } if message.contains("update out of sequence"))
@@ -111,7 +114,11 @@ impl EngineError {
         // A 5xx can come from a runtime that failed half-way.
         matches!(
             self,
-            Self::Silent { .. } | Self::Lost { .. } | Self::TooLarge | Self::TasksStay { .. } | Self::Refused { status: 500.., .. }
+            Self::Silent { .. }
+                | Self::Lost { .. }
+                | Self::TooLarge
+                | Self::TasksStay { .. }
+                | Self::Refused { status: 500.., .. }
         )
     }
 
@@ -140,8 +147,8 @@ impl fmt::Debug for Engine {
 }
 
 impl Engine {
-    /// Connects, and agrees on an API version. `tunnel` is the socket of this machine through which an
-    /// engine behind ssh is reached.
+    /// Connects, and agrees on an API version. `tunnel` is the socket of this machine through which
+    /// an engine behind ssh is reached.
     ///
     /// # Errors
     /// [`EngineError::Unreachable`], with the socket's own error.
@@ -150,9 +157,15 @@ impl Engine {
             (Some(socket), _) => through_socket(socket).await,
             (None, Address::Unix(socket)) => through_socket(socket).await,
             (None, Address::Tcp { .. }) => through_tcp(endpoint).await,
-            (None, Address::Ssh { .. }) => Err(io::Error::new(io::ErrorKind::Unsupported, "there is no tunnel to it")),
+            (None, Address::Ssh { .. }) => {
+                Err(io::Error::new(io::ErrorKind::Unsupported, "there is no tunnel to it"))
+            }
         };
-        let unreachable = |source| EngineError::Unreachable { url: endpoint.url(), named_by: endpoint.named_by.clone(), source };
+        let unreachable = |source| EngineError::Unreachable {
+            url: endpoint.url(),
+            named_by: endpoint.named_by.clone(),
+            source,
+        };
         connected.map(|docker| Self { docker }).map_err(unreachable)
     }
 
@@ -161,14 +174,17 @@ impl Engine {
     /// # Errors
     /// [`EngineError`].
     pub async fn list(&self) -> Result<Listing, EngineError> {
-        let answer = bounded(QUESTION, raw::get(&self.docker, "/containers/json?all=true".to_owned())).await?;
+        let answer =
+            bounded(QUESTION, raw::get(&self.docker, "/containers/json?all=true".to_owned()))
+                .await?;
         read::list(&answer).map_err(EngineError::unclear)
     }
 
     /// One container as it is now.
     ///
     /// # Errors
-    /// [`EngineError`]; [`EngineError::is_not_found`] where there is none with this id, or none any more.
+    /// [`EngineError`]; [`EngineError::is_not_found`] where there is none with this id, or none any
+    /// more.
     pub async fn inspect(&self, id: &str) -> Result<Inspected, EngineError> {
         match read::inspection(&self.inspection(id).await?, id).map_err(EngineError::unclear)? {
             Inspection::Of(now) => Ok(now),
@@ -177,11 +193,12 @@ impl Engine {
     }
 
     async fn inspection(&self, id: &str) -> Result<Vec<u8>, EngineError> {
-        bounded(QUESTION, raw::get(&self.docker, format!("/containers/{}/json", raw::quoted(id)))).await
+        bounded(QUESTION, raw::get(&self.docker, format!("/containers/{}/json", raw::quoted(id))))
+            .await
     }
 
-    /// Freezes a running container. 409 where it is paused, stopped or restarting. Takes as long as the engine does:
-    /// whoever waits for it sets the limit.
+    /// Freezes a running container. 409 where it is paused, stopped or restarting. Takes as long as
+    /// the engine does: whoever waits for it sets the limit.
     ///
     /// # Errors
     /// [`EngineError`].
@@ -197,8 +214,8 @@ impl Engine {
         bounded(PAUSE, self.docker.unpause_container(id)).await
     }
 
-    /// Stops a container; stopped already is fine. `patience` is the container's own where `None`. Takes as long as the
-    /// engine does, as [`Self::pause`].
+    /// Stops a container; stopped already is fine. `patience` is the container's own where `None`.
+    /// Takes as long as the engine does, as [`Self::pause`].
     ///
     /// # Errors
     /// [`EngineError`]. The engine goes on stopping though nobody waits.
@@ -241,23 +258,42 @@ async fn through_tcp(endpoint: &Endpoint) -> io::Result<Docker> {
     let docker = match &endpoint.certificates {
         Some(dir) => {
             let file = |name| dir.join(name);
-            Docker::connect_with_ssl(&url, &file("key.pem"), &file("cert.pem"), &file("ca.pem"), NO_LIMIT, version)
+            Docker::connect_with_ssl(
+                &url,
+                &file("key.pem"),
+                &file("cert.pem"),
+                &file("ca.pem"),
+                NO_LIMIT,
+                version,
+            )
         }
         None => match &endpoint.address {
-            Address::Tcp { host, port, .. } => over(Place::Tcp { host: host.clone(), port: *port }, version),
-            Address::Unix(_) | Address::Ssh { .. } => return Err(io::Error::other("it is not reached over TCP")),
+            Address::Tcp { host, port, .. } => {
+                over(Place::Tcp { host: host.clone(), port: *port }, version)
+            }
+            Address::Unix(_) | Address::Ssh { .. } => {
+                return Err(io::Error::other("it is not reached over TCP"));
+            }
         },
     };
     let docker = docker.map_err(|error| io::Error::other(innermost(&error)))?;
     match tokio::time::timeout(QUESTION, docker.negotiate_version()).await {
         Ok(agreed) => agreed.map_err(|error| io::Error::other(innermost(&error))),
-        Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {} s", QUESTION.as_secs()))),
+        Err(_) => Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            format!("no answer within {} s", QUESTION.as_secs()),
+        )),
     }
 }
 
-pub(super) async fn bounded<T>(limit: Duration, call: impl Future<Output = Result<T, bollard::errors::Error>>) -> Result<T, EngineError> {
+pub(super) async fn bounded<T>(
+    limit: Duration,
+    call: impl Future<Output = Result<T, bollard::errors::Error>>,
+) -> Result<T, EngineError> {
     match tokio::time::timeout(limit, call).await {
-        Err(_) | Ok(Err(bollard::errors::Error::RequestTimeoutError)) => Err(EngineError::Silent { after: limit }),
+        Err(_) | Ok(Err(bollard::errors::Error::RequestTimeoutError)) => {
+            Err(EngineError::Silent { after: limit })
+        }
         Ok(result) => result.map_err(refusal),
     }
 }
@@ -269,7 +305,9 @@ pub(super) fn refusal(error: bollard::errors::Error) -> EngineError {
             EngineError::Refused { status: status_code, message: text::printable(message.trim()) }
         }
         error if TooLarge::is_cause_of(&error) => EngineError::TooLarge,
-        error if NotSent::is_cause_of(&error) => EngineError::NotSent { cause: text::printable(&innermost(&error)) },
+        error if NotSent::is_cause_of(&error) => {
+            EngineError::NotSent { cause: text::printable(&innermost(&error)) }
+        }
         error => EngineError::Lost { cause: text::printable(&innermost(&error)) },
     }
 }

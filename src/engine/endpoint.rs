@@ -13,7 +13,7 @@ use std::{
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
-use crate::core::{address::Address, route::Homes};
+use crate::core::machine::{address::Address, route::Homes};
 
 /// Where `docker` looks when nothing names an engine.
 pub const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
@@ -97,7 +97,12 @@ impl Surroundings {
             homes,
         };
         let wants_tls = read("DOCKER_TLS_VERIFY").is_some();
-        Self { certificates: path("DOCKER_CERT_PATH").or_else(|| plain.config_dir()).filter(|_| wants_tls), ..plain }
+        Self {
+            certificates: path("DOCKER_CERT_PATH")
+                .or_else(|| plain.config_dir())
+                .filter(|_| wants_tls),
+            ..plain
+        }
     }
 
     fn config_dir(&self) -> Option<PathBuf> {
@@ -123,12 +128,15 @@ pub fn find(wish: &Wish, surroundings: &Surroundings) -> Result<Endpoint, Endpoi
         return of_context(name, "DOCKER_CONTEXT", surroundings);
     }
     match current_context(surroundings)? {
-        Some((name, file)) => of_context(&name, &format!("currentContext in {}", file.display()), surroundings),
+        Some((name, file)) => {
+            of_context(&name, &format!("currentContext in {}", file.display()), surroundings)
+        }
         None => Ok(first_there(Path::new(DEFAULT_SOCKET), surroundings.homes.usual_sockets())),
     }
 }
 
-/// Where nothing names an engine: `docker`'s own socket, or the first usual one where it is missing.
+/// Where nothing names an engine: `docker`'s own socket, or the first usual one where it is
+/// missing.
 fn first_there(own: &Path, usual: Vec<PathBuf>) -> Endpoint {
     let other = if own.exists() { None } else { usual.into_iter().find(|path| path.exists()) };
     socket(other.as_deref().unwrap_or(own))
@@ -139,28 +147,49 @@ fn default_socket() -> Endpoint {
 }
 
 fn socket(path: &Path) -> Endpoint {
-    Endpoint { address: Address::Unix(path.to_owned()), certificates: None, context: None, named_by: "default socket".to_owned() }
+    Endpoint {
+        address: Address::Unix(path.to_owned()),
+        certificates: None,
+        context: None,
+        named_by: "default socket".to_owned(),
+    }
 }
 
-fn of_url(url: &str, named_by: &str, surroundings: &Surroundings) -> Result<Endpoint, EndpointError> {
-    let address = url.parse().map_err(|reason| EndpointError::NotAnAddress { reason, named_by: named_by.to_owned() })?;
-    let certificates = surroundings.certificates.clone().filter(|_| matches!(address, Address::Tcp { .. }));
+fn of_url(
+    url: &str,
+    named_by: &str,
+    surroundings: &Surroundings,
+) -> Result<Endpoint, EndpointError> {
+    let address = url
+        .parse()
+        .map_err(|reason| EndpointError::NotAnAddress { reason, named_by: named_by.to_owned() })?;
+    let certificates =
+        surroundings.certificates.clone().filter(|_| matches!(address, Address::Tcp { .. }));
     Ok(Endpoint { address, certificates, context: None, named_by: named_by.to_owned() })
 }
 
-fn current_context(surroundings: &Surroundings) -> Result<Option<(String, PathBuf)>, EndpointError> {
+fn current_context(
+    surroundings: &Surroundings,
+) -> Result<Option<(String, PathBuf)>, EndpointError> {
     #[derive(Deserialize)]
     struct Config {
         #[serde(rename = "currentContext")]
         current_context: Option<String>,
     }
-    let Some(path) = surroundings.config_dir().map(|dir| dir.join("config.json")) else { return Ok(None) };
+    let Some(path) = surroundings.config_dir().map(|dir| dir.join("config.json")) else {
+        return Ok(None);
+    };
     let Some(text) = read_if_there(&path)? else { return Ok(None) };
-    let config: Config = serde_json::from_str(&text).map_err(|source| EndpointError::Malformed { path: path.clone(), source })?;
+    let config: Config = serde_json::from_str(&text)
+        .map_err(|source| EndpointError::Malformed { path: path.clone(), source })?;
     Ok(config.current_context.filter(|name| !name.is_empty()).map(|name| (name, path)))
 }
 
-fn of_context(name: &str, named_by: &str, surroundings: &Surroundings) -> Result<Endpoint, EndpointError> {
+fn of_context(
+    name: &str,
+    named_by: &str,
+    surroundings: &Surroundings,
+) -> Result<Endpoint, EndpointError> {
     #[derive(Deserialize)]
     struct Meta {
         #[serde(rename = "Endpoints", default)]
@@ -174,22 +203,37 @@ fn of_context(name: &str, named_by: &str, surroundings: &Surroundings) -> Result
     if name == "default" {
         return Ok(default_socket());
     }
-    let missing = |path| EndpointError::NoContext { name: name.to_owned(), named_by: named_by.to_owned(), path };
-    let Some(dir) = surroundings.config_dir() else { return Err(missing(PathBuf::from("~/.docker"))) };
+    let missing = |path| EndpointError::NoContext {
+        name: name.to_owned(),
+        named_by: named_by.to_owned(),
+        path,
+    };
+    let Some(dir) = surroundings.config_dir() else {
+        return Err(missing(PathBuf::from("~/.docker")));
+    };
     let path = dir.join("contexts/meta").join(directory_of(name)).join("meta.json");
     let Some(text) = read_if_there(&path)? else { return Err(missing(path)) };
-    let meta: Meta = serde_json::from_str(&text).map_err(|source| EndpointError::Malformed { path, source })?;
+    let meta: Meta =
+        serde_json::from_str(&text).map_err(|source| EndpointError::Malformed { path, source })?;
     match meta.endpoints.get("docker") {
-        Some(place) if place.host.is_empty() => Ok(Endpoint { context: Some(name.to_owned()), ..default_socket() }),
+        Some(place) if place.host.is_empty() => {
+            Ok(Endpoint { context: Some(name.to_owned()), ..default_socket() })
+        }
         Some(place) => {
             let named_by = format!("the context `{name}`, {named_by}");
-            let address = place.host.parse().map_err(|reason| EndpointError::NotAnAddress { reason, named_by: named_by.clone() })?;
+            let address = place.host.parse().map_err(|reason| EndpointError::NotAnAddress {
+                reason,
+                named_by: named_by.clone(),
+            })?;
             // docker/cli, `cli/context/store/tlsstore.go`: one directory a context and endpoint.
             let material = dir.join("contexts/tls").join(directory_of(name)).join("docker");
-            let certificates = Some(material).filter(|material| matches!(address, Address::Tcp { .. }) && material.exists());
+            let certificates = Some(material)
+                .filter(|material| matches!(address, Address::Tcp { .. }) && material.exists());
             Ok(Endpoint { address, certificates, context: Some(name.to_owned()), named_by })
         }
-        None => Err(EndpointError::NoEngine { name: name.to_owned(), named_by: named_by.to_owned() }),
+        None => {
+            Err(EndpointError::NoEngine { name: name.to_owned(), named_by: named_by.to_owned() })
+        }
     }
 }
 
@@ -219,7 +263,10 @@ mod tests {
             ("near", r#"{"Name":"near","Endpoints":{"docker":{"Host":"unix:///near.sock"}}}"#),
             ("remote", r#"{"Name":"remote","Endpoints":{"docker":{"Host":"tcp://1.2.3.4:2376"}}}"#),
             ("empty", r#"{"Name":"empty","Endpoints":{}}"#),
-            ("odd", r#"{"Name":"odd","Endpoints":{"docker":{"Host":"npipe:////./pipe/docker_engine"}}}"#),
+            (
+                "odd",
+                r#"{"Name":"odd","Endpoints":{"docker":{"Host":"npipe:////./pipe/docker_engine"}}}"#,
+            ),
             ("broken", "{"),
         ] {
             let place = dir.join("contexts/meta").join(directory_of(name));
@@ -230,10 +277,19 @@ mod tests {
         Surroundings { docker_config: Some(dir.to_owned()), ..Surroundings::default() }
     }
 
-    fn outcome(wish: (Option<&str>, Option<&str>), host: Option<&str>, context: Option<&str>, config: &str) -> String {
+    fn outcome(
+        wish: (Option<&str>, Option<&str>),
+        host: Option<&str>,
+        context: Option<&str>,
+        config: &str,
+    ) -> String {
         let dir = tempfile::tempdir().expect("a directory");
         let own = |text: Option<&str>| text.map(str::to_owned);
-        let surroundings = Surroundings { docker_host: own(host), docker_context: own(context), ..surroundings(dir.path(), config) };
+        let surroundings = Surroundings {
+            docker_host: own(host),
+            docker_context: own(context),
+            ..surroundings(dir.path(), config)
+        };
         match find(&Wish { engine: own(wish.0), context: own(wish.1) }, &surroundings) {
             Ok(endpoint) => endpoint.url(),
             Err(error) => error.to_string().replace(&dir.path().display().to_string(), "DIR"),
@@ -250,19 +306,59 @@ mod tests {
             ((None, None), None, Some("near"), none, "unix:///near.sock"),
             ((None, None), Some("unix:///host.sock"), Some("near"), near, "unix:///host.sock"),
             ((None, Some("near")), Some("unix:///host.sock"), None, none, "unix:///near.sock"),
-            ((Some("unix:///flag.sock"), None), Some("unix:///host.sock"), Some("near"), near, "unix:///flag.sock"),
+            (
+                (Some("unix:///flag.sock"), None),
+                Some("unix:///host.sock"),
+                Some("near"),
+                near,
+                "unix:///flag.sock",
+            ),
         ] {
-            assert_eq!(outcome(wish, host, context, config), expected, "{wish:?} {host:?} {context:?} {config}");
+            assert_eq!(
+                outcome(wish, host, context, config),
+                expected,
+                "{wish:?} {host:?} {context:?} {config}"
+            );
         }
         for (wish, host, context, config, expected) in [
-            ((None, None), None, Some("absent"), none, "the context `absent` (DOCKER_CONTEXT) does not exist"),
-            ((None, Some("absent")), None, None, near, "the context `absent` (--context) does not exist"),
-            ((None, None), None, None, r#"{"currentContext":"absent"}"#, "(currentContext in DIR/config.json) does not exist"),
+            (
+                (None, None),
+                None,
+                Some("absent"),
+                none,
+                "the context `absent` (DOCKER_CONTEXT) does not exist",
+            ),
+            (
+                (None, Some("absent")),
+                None,
+                None,
+                near,
+                "the context `absent` (--context) does not exist",
+            ),
+            (
+                (None, None),
+                None,
+                None,
+                r#"{"currentContext":"absent"}"#,
+                "(currentContext in DIR/config.json) does not exist",
+            ),
             ((None, None), None, None, "{", "cannot read DIR/config.json"),
             ((None, None), None, Some("broken"), none, "cannot read DIR/contexts/meta"),
             ((None, None), None, Some("empty"), none, "names no Docker engine"),
-            ((None, None), Some("docker.sock"), None, none, "DOCKER_HOST: `docker.sock` is no engine's address; allowed: unix:///PATH"),
-            ((Some("unix://docker.sock"), None), None, None, none, "--engine: `unix://docker.sock` is no engine's address"),
+            (
+                (None, None),
+                Some("docker.sock"),
+                None,
+                none,
+                "DOCKER_HOST: `docker.sock` is no engine's address; allowed: unix:///PATH",
+            ),
+            (
+                (Some("unix://docker.sock"), None),
+                None,
+                None,
+                none,
+                "--engine: `unix://docker.sock` is no engine's address",
+            ),
             ((None, None), None, Some("odd"), none, "the context `odd`, DOCKER_CONTEXT: `npipe:"),
         ] {
             let error = outcome(wish, host, context, config);
@@ -276,7 +372,10 @@ mod tests {
         let material = dir.path().join("contexts/tls").join(directory_of("remote")).join("docker");
         let plain = surroundings(dir.path(), "{}");
         let of = |context: Option<&str>, surroundings: &Surroundings, url: &str| {
-            let wish = Wish { engine: context.is_none().then(|| url.to_owned()), context: context.map(str::to_owned) };
+            let wish = Wish {
+                engine: context.is_none().then(|| url.to_owned()),
+                context: context.map(str::to_owned),
+            };
             find(&wish, surroundings).expect("an endpoint").certificates
         };
         assert_eq!(of(Some("remote"), &plain, ""), None);
@@ -302,6 +401,9 @@ mod tests {
 
     #[test]
     fn a_context_lives_where_docker_puts_it() {
-        assert_eq!(directory_of("colima"), "f24fd3749c1368328e2b149bec149cb6795619f244c5b584e844961215dadd16");
+        assert_eq!(
+            directory_of("colima"),
+            "f24fd3749c1368328e2b149bec149cb6795619f244c5b584e844961215dadd16"
+        );
     }
 }

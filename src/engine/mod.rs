@@ -1,11 +1,11 @@
-//! Owns everything about the engine: finding it, asking it, telling it. The only place that
-//! knows bollard or the engine's API. Runs in the keeper and in short commands, never in the supervisor.
+//! Owns everything about the engine: finding it, asking it, telling it. The only place that knows
+//! bollard or the engine's API. Runs in the keeper and in short commands, never in the supervisor.
 
 pub mod client;
 pub mod endpoint;
 pub mod events;
+mod healthcheck;
 pub mod ping;
-mod probe;
 mod raw;
 mod read;
 mod swarm;

@@ -28,7 +28,12 @@ pub struct ApiVersion {
 /// The socket's own error, or `InvalidData` where what answers is no engine.
 pub async fn api_version(socket: &Path, newest_known: ApiVersion) -> io::Result<ApiVersion> {
     let answer = tokio::time::timeout(PATIENCE, ask(socket)).await;
-    let answer = answer.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {} s", PATIENCE.as_secs())))??;
+    let answer = answer.map_err(|_| {
+        io::Error::new(
+            io::ErrorKind::TimedOut,
+            format!("no answer within {} s", PATIENCE.as_secs()),
+        )
+    })??;
     let spoken = read_answer(&String::from_utf8_lossy(&answer))?;
     Ok(spoken.min(newest_known))
 }
@@ -51,10 +56,14 @@ fn read_answer(answer: &str) -> io::Result<ApiVersion> {
     }
     let header = |line: &str| {
         let (name, value) = line.split_once(':')?;
-        let (major, minor) = name.eq_ignore_ascii_case("api-version").then(|| value.trim().split_once('.'))??;
+        let (major, minor) =
+            name.eq_ignore_ascii_case("api-version").then(|| value.trim().split_once('.'))??;
         Some(ApiVersion { major: major.parse().ok()?, minor: minor.parse().ok()? })
     };
-    lines.take_while(|line| !line.is_empty()).find_map(header).ok_or_else(|| refused("its ping names no API version".to_owned()))
+    lines
+        .take_while(|line| !line.is_empty())
+        .find_map(header)
+        .ok_or_else(|| refused("its ping names no API version".to_owned()))
 }
 
 #[cfg(test)]
@@ -72,7 +81,11 @@ mod tests {
             "HTTP/1.1 200 OK\r\nApi-Version: one\r\n\r\n",
             "SSH-2.0-OpenSSH_9.2\r\n",
         ] {
-            assert_eq!(read_answer(no_engine).expect_err(no_engine).kind(), io::ErrorKind::InvalidData, "{no_engine}");
+            assert_eq!(
+                read_answer(no_engine).expect_err(no_engine).kind(),
+                io::ErrorKind::InvalidData,
+                "{no_engine}"
+            );
         }
     }
 }

@@ -1,21 +1,21 @@
-//! Owns questions whose answers are read by makeroom itself, because bollard's models refuse all of an answer in
-//! which one value is new to them: as bytes, whole or line by line, and no more of them than there may be. Runs in
-//! the keeper and in short commands.
+//! Owns questions whose answers are read by makeroom itself, because bollard's models refuse all of
+//! an answer in which one value is new to them: as bytes, whole or line by line, and no more of
+//! them than there may be. Runs in the keeper and in short commands.
 
 use std::pin::Pin;
 
 use bollard::{Docker, errors::Error};
 use futures_util::{Stream, StreamExt as _};
 
-use super::transport::{LARGEST_ANSWER_BYTES, TooLarge};
+use crate::engine::transport::{LARGEST_ANSWER_BYTES, TooLarge};
 
 /// An event is a container's labels and a little; no line of them is longer.
 const LONGEST_LINE_BYTES: usize = 1 << 20;
 
 type Pieces = Pin<Box<dyn Stream<Item = Result<Vec<u8>, Error>>>>;
 
-/// The answer in the pieces that it comes in. bollard has one call that does not read what it gets, a container's export;
-/// its request is turned into this one.
+/// The answer in the pieces that it comes in. bollard has one call that does not read what it gets,
+/// a container's export; its request is turned into this one.
 fn pieces(docker: &Docker, path: String) -> Pieces {
     let docker = docker.clone().with_request_modifier(move |mut request| {
         let uri = request.uri().to_string().replace("/containers/_/export", &path);
@@ -86,7 +86,9 @@ impl Lines {
 /// A value of a query, quoted (RFC 3986, section 2.1).
 pub(super) fn quoted(value: &str) -> String {
     let quote = |byte: u8| match byte {
-        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+            char::from(byte).to_string()
+        }
         _ => format!("%{byte:02X}"),
     };
     value.bytes().map(quote).collect()
@@ -98,7 +100,10 @@ mod tests {
 
     #[test]
     fn a_quoted_value_is_nothing_but_itself() {
-        assert_eq!(quoted(r#"{"a":["b c"]}&d=/ü"#), "%7B%22a%22%3A%5B%22b%20c%22%5D%7D%26d%3D%2F%C3%BC");
+        assert_eq!(
+            quoted(r#"{"a":["b c"]}&d=/ü"#),
+            "%7B%22a%22%3A%5B%22b%20c%22%5D%7D%26d%3D%2F%C3%BC"
+        );
         assert_eq!(quoted("1700000000.5-~_"), "1700000000.5-~_");
     }
 }

@@ -1,5 +1,5 @@
-//! Owns what the engine's answers about containers mean, read value by value: one that makes no sense, or is new, is no
-//! reason not to read the others. Pure.
+//! Owns what the engine's answers about containers mean, read value by value: one that makes no
+//! sense, or is new, is no reason not to read the others. Pure.
 
 use std::{collections::HashMap, fmt, time::Duration};
 
@@ -9,12 +9,13 @@ use serde::{
 };
 use serde_json::Value;
 
-use crate::core::{
-    log_driver, probe,
-    target::{Activity, Inspected, Listed, Listing, is_known_start},
+use crate::core::target::{
+    choice::{Activity, Inspected, Listed, Listing, is_known_start},
+    healthcheck, log_driver,
 };
 
-/// The engine's own default for a container without a stop timeout (moby, `container.DefaultStopTimeout`).
+/// The engine's own default for a container without a stop timeout (moby,
+/// `container.DefaultStopTimeout`).
 const DEFAULT_STOP: Duration = Duration::from_secs(10);
 
 /// Reads a list of containers.
@@ -69,20 +70,29 @@ fn listed(one: &Value) -> Option<Listed> {
             // Of one in a state that is new nothing is believed until it is inspected.
             _ => Activity::Stopped,
         },
-        ports: one["Ports"].as_array().into_iter().flatten().filter_map(|port| u16::try_from(port["PublicPort"].as_u64()?).ok()).collect(),
+        ports: one["Ports"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|port| u16::try_from(port["PublicPort"].as_u64()?).ok())
+            .collect(),
     })
 }
 
 fn texts(map: &Value) -> HashMap<String, String> {
-    map.as_object().into_iter().flatten().filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
+    map.as_object()
+        .into_iter()
+        .flatten()
+        .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
+        .collect()
 }
 
 /// What the inspection of a container came to.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Inspection {
     Of(Inspected),
-    /// A removal that an engine died over is never finished, and what it leaves is `dead` for good: nobody can start it
-    /// (moby, `daemon/start.go`: "marked for removal").
+    /// A removal that an engine died over is never finished, and what it leaves is `dead` for good:
+    /// nobody can start it (moby, `daemon/start.go`: "marked for removal").
     Removing,
 }
 
@@ -91,28 +101,41 @@ pub(super) enum Inspection {
 /// # Errors
 /// Where it does not say what the container does, or is about another one.
 pub(super) fn inspection(answer: &[u8], asked: &str) -> Result<Inspection, String> {
-    let whole: Value = serde_json::from_slice(answer).map_err(|error| format!("it is no container: {error}"))?;
+    let whole: Value =
+        serde_json::from_slice(answer).map_err(|error| format!("it is no container: {error}"))?;
     let is_whole_id = |id: &str| id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
     if is_whole_id(asked) && whole["Id"].as_str().is_some_and(|id| id != asked) {
         return Err("it is about another container".to_owned());
     }
     let state = &whole["State"];
-    let activity = activity(state).ok_or_else(|| "it does not say whether the container runs".to_owned())?;
-    if activity == Activity::Stopped && matches!(state["Status"].as_str(), Some("removing" | "dead")) {
+    let activity =
+        activity(state).ok_or_else(|| "it does not say whether the container runs".to_owned())?;
+    if activity == Activity::Stopped
+        && matches!(state["Status"].as_str(), Some("removing" | "dead"))
+    {
         return Ok(Inspection::Removing);
     }
     let (config, host) = (&whole["Config"], &whole["HostConfig"]);
     // Half a command is another command.
     let words = |list: &Value| -> Vec<String> {
-        let words = list.as_array().into_iter().flatten().map(|word| word.as_str().map(str::to_owned));
+        let words =
+            list.as_array().into_iter().flatten().map(|word| word.as_str().map(str::to_owned));
         words.collect::<Option<_>>().unwrap_or_default()
     };
     let log = texts(&host["LogConfig"]["Config"]);
     let check = &config["Healthcheck"];
     Ok(Inspection::Of(Inspected {
         activity,
-        started_at: state["StartedAt"].as_str().filter(|at| is_known_start(at)).unwrap_or_default().to_owned(),
-        pid: state["Pid"].as_i64().and_then(|pid| i32::try_from(pid).ok()).filter(|pid| *pid > 0).unwrap_or(0),
+        started_at: state["StartedAt"]
+            .as_str()
+            .filter(|at| is_known_start(at))
+            .unwrap_or_default()
+            .to_owned(),
+        pid: state["Pid"]
+            .as_i64()
+            .and_then(|pid| i32::try_from(pid).ok())
+            .filter(|pid| *pid > 0)
+            .unwrap_or(0),
         stop_patience: stop_patience(config["StopTimeout"].as_i64()),
         auto_remove: host["AutoRemove"].as_bool().unwrap_or(false),
         log_port: log_driver::port(
@@ -120,12 +143,17 @@ pub(super) fn inspection(answer: &[u8], asked: &str) -> Result<Inspection, Strin
             log.iter().map(|(key, value)| (key.as_str(), value.as_str())),
         ),
         is_healthy: is_healthy(&state["Health"]),
-        probe: probe::probe(&words(&check["Test"]), &words(&config["Shell"]), check["Timeout"].as_i64()),
+        probe: healthcheck::probe(
+            &words(&check["Test"]),
+            &words(&config["Shell"]),
+            check["Timeout"].as_i64(),
+        ),
     }))
 }
 
-/// The flags decide, which every engine has; the word beside them may be new, and is asked only where they are missing.
-/// While paused, `Running` is true as well; while restarting, it can be either.
+/// The flags decide, which every engine has; the word beside them may be new, and is asked only
+/// where they are missing. While paused, `Running` is true as well; while restarting, it can be
+/// either.
 fn activity(state: &Value) -> Option<Activity> {
     let is = |flag: &str| state[flag].as_bool();
     match (is("Paused"), is("Running")) {
@@ -137,16 +165,23 @@ fn activity(state: &Value) -> Option<Activity> {
             "running" => Some(Activity::Running),
             "paused" => Some(Activity::Paused),
             "restarting" => Some(Activity::Restarting),
-            "created" | "exited" | "dead" | "removing" | "stopped" | "configured" | "initialized" => Some(Activity::Stopped),
+            "created" | "exited" | "dead" | "removing" | "stopped" | "configured"
+            | "initialized" => Some(Activity::Stopped),
             _ => None,
         },
     }
 }
 
-/// An engine that is paused a container for stops asking and calls that `unhealthy`, until it has asked again after
-/// (moby, `container/health.go`, `CloseMonitorChannel`): what was content when it was last asked is healthy.
+/// An engine that is paused a container for stops asking and calls that `unhealthy`, until it has
+/// asked again after (moby, `container/health.go`, `CloseMonitorChannel`): what was content when it
+/// was last asked is healthy.
 fn is_healthy(health: &Value) -> bool {
-    let was_content = || health["Log"].as_array().and_then(|log| log.last()).is_some_and(|last| last["ExitCode"].as_i64() == Some(0));
+    let was_content = || {
+        health["Log"]
+            .as_array()
+            .and_then(|log| log.last())
+            .is_some_and(|last| last["ExitCode"].as_i64() == Some(0))
+    };
     match health["Status"].as_str() {
         Some("healthy") => true,
         Some("unhealthy") => health["FailingStreak"].as_i64() == Some(0) && was_content(),
@@ -154,7 +189,8 @@ fn is_healthy(health: &Value) -> bool {
     }
 }
 
-/// How long a container is given to stop that has this timeout of its own, in seconds: a negative one means for ever.
+/// How long a container is given to stop that has this timeout of its own, in seconds: a negative
+/// one means for ever.
 fn stop_patience(own: Option<i64>) -> Option<Duration> {
     own.map_or(Some(DEFAULT_STOP), |seconds| u64::try_from(seconds).ok().map(Duration::from_secs))
 }
@@ -166,17 +202,29 @@ mod tests {
     use super::*;
 
     fn read(list: &Value) -> Listing {
-        super::list(list.to_string().as_bytes()).expect("a list")
+        crate::engine::read::list(list.to_string().as_bytes()).expect("a list")
     }
 
     #[test]
     fn one_container_that_is_new_or_broken_costs_none_of_the_others() {
         let well = json!({ "Id": "b", "Names": ["/web"], "State": "running", "Labels": { "k": "v" }, "Ports": [{ "PublicPort": 80, "Type": "tcp" }] });
-        let plain = |id: &str, activity| Listed { id: id.to_owned(), names: vec![], labels: HashMap::new(), activity, ports: vec![] };
+        let plain = |id: &str, activity| Listed {
+            id: id.to_owned(),
+            names: vec![],
+            labels: HashMap::new(),
+            activity,
+            ports: vec![],
+        };
         for (odd, expected) in [
             (json!({ "Id": "a", "State": "stopping" }), plain("a", Activity::Stopped)),
-            (json!({ "Id": "a", "State": 7, "Names": null, "Labels": null, "Ports": null }), plain("a", Activity::Stopped)),
-            (json!({ "Id": "a", "State": "paused", "Names": "x", "Labels": [], "Ports": "y" }), plain("a", Activity::Paused)),
+            (
+                json!({ "Id": "a", "State": 7, "Names": null, "Labels": null, "Ports": null }),
+                plain("a", Activity::Stopped),
+            ),
+            (
+                json!({ "Id": "a", "State": "paused", "Names": "x", "Labels": [], "Ports": "y" }),
+                plain("a", Activity::Paused),
+            ),
             (
                 json!({ "Id": "a", "State": "running", "Ports": [{ "Type": "quic", "PublicPort": 70_000 }], "Mounts": [{ "Type": "new" }], "Health": { "Status": "new" } }),
                 plain("a", Activity::Running),
@@ -192,10 +240,20 @@ mod tests {
         ] {
             let listing = read(&json!([odd, well]));
             assert_eq!(listing.containers[0], expected, "{odd}");
-            assert_eq!((&listing.containers[1].names[..], &listing.containers[1].ports[..]), (&["web".to_owned()][..], &[80][..]));
+            assert_eq!(
+                (&listing.containers[1].names[..], &listing.containers[1].ports[..]),
+                (&["web".to_owned()][..], &[80][..])
+            );
             assert!(listing.unreadable.is_empty(), "{odd}");
         }
-        for broken in [json!(null), json!({}), json!({ "Id": null }), json!({ "Id": "" }), json!({ "Id": "../a" }), json!([1])] {
+        for broken in [
+            json!(null),
+            json!({}),
+            json!({ "Id": null }),
+            json!({ "Id": "" }),
+            json!({ "Id": "../a" }),
+            json!([1]),
+        ] {
             let listing = read(&json!([broken, well, { "Id": 1, "Names": ["/db"] }]));
             assert_eq!(listing.containers.len(), 1, "{broken}");
             assert_eq!(listing.unreadable, [None, Some("db".to_owned())], "{broken}");
@@ -206,7 +264,8 @@ mod tests {
     }
 
     #[test]
-    fn the_flags_decide_what_a_container_does_and_the_word_beside_them_only_where_they_are_missing() {
+    fn the_flags_decide_what_a_container_does_and_the_word_beside_them_only_where_they_are_missing()
+    {
         use Activity::{Paused, Restarting, Running, Stopped};
         for (state, expected) in [
             (json!({ "Running": true, "Paused": false, "Status": "stopping" }), Some(Running)),
@@ -228,10 +287,15 @@ mod tests {
     #[test]
     fn what_an_inspection_leaves_out_is_not_known_and_what_is_about_another_is_refused() {
         let id = "ab".repeat(32);
-        let of = |state: Value| inspection(json!({ "Id": id, "State": state }).to_string().as_bytes(), &id);
+        let of = |state: Value| {
+            inspection(json!({ "Id": id, "State": state }).to_string().as_bytes(), &id)
+        };
         let running = |more: Value| {
             let mut state = json!({ "Running": true, "Paused": false, "StartedAt": "t", "Pid": 7 });
-            state.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+            state
+                .as_object_mut()
+                .expect("an object")
+                .extend(more.as_object().expect("an object").clone());
             match of(state) {
                 Ok(Inspection::Of(now)) => (now.started_at, now.pid, now.is_healthy),
                 other => panic!("{other:?}"),
@@ -245,26 +309,52 @@ mod tests {
             (json!({ "Pid": 1_u64 << 40 }), ("t", 0, false)),
             (json!({ "Health": { "Status": "new" } }), ("t", 7, false)),
             (json!({ "Health": { "Status": "healthy", "Log": 3 } }), ("t", 7, true)),
-            (json!({ "Health": { "Status": "unhealthy", "FailingStreak": 0, "Log": [{ "ExitCode": 0 }] } }), ("t", 7, true)),
-            (json!({ "Health": { "Status": "unhealthy", "FailingStreak": 1, "Log": [{ "ExitCode": 0 }] } }), ("t", 7, false)),
+            (
+                json!({ "Health": { "Status": "unhealthy", "FailingStreak": 0, "Log": [{ "ExitCode": 0 }] } }),
+                ("t", 7, true),
+            ),
+            (
+                json!({ "Health": { "Status": "unhealthy", "FailingStreak": 1, "Log": [{ "ExitCode": 0 }] } }),
+                ("t", 7, false),
+            ),
         ] {
-            assert_eq!(running(more.clone()), (expected.0.to_owned(), expected.1, expected.2), "{more}");
+            assert_eq!(
+                running(more.clone()),
+                (expected.0.to_owned(), expected.1, expected.2),
+                "{more}"
+            );
         }
         for gone in ["removing", "dead"] {
-            assert_eq!(of(json!({ "Running": false, "Paused": false, "Status": gone })), Ok(Inspection::Removing));
-            assert!(matches!(of(json!({ "Running": true, "Paused": true, "Status": gone })), Ok(Inspection::Of(_))), "it can be thawed");
+            assert_eq!(
+                of(json!({ "Running": false, "Paused": false, "Status": gone })),
+                Ok(Inspection::Removing)
+            );
+            assert!(
+                matches!(
+                    of(json!({ "Running": true, "Paused": true, "Status": gone })),
+                    Ok(Inspection::Of(_))
+                ),
+                "it can be thawed"
+            );
         }
         assert_eq!(of(Value::Null), Err("it does not say whether the container runs".to_owned()));
-        let other = json!({ "Id": "cd".repeat(32), "State": { "Running": true, "Paused": false } }).to_string();
-        assert_eq!(inspection(other.as_bytes(), &id), Err("it is about another container".to_owned()));
+        let other = json!({ "Id": "cd".repeat(32), "State": { "Running": true, "Paused": false } })
+            .to_string();
+        assert_eq!(
+            inspection(other.as_bytes(), &id),
+            Err("it is about another container".to_owned())
+        );
         assert!(matches!(inspection(other.as_bytes(), "a-name"), Ok(Inspection::Of(_))));
     }
 
     #[test]
     fn the_time_to_stop_is_the_containers_own_and_may_have_no_end() {
-        for (own, expected) in
-            [(None, Some(DEFAULT_STOP)), (Some(60), Some(Duration::from_mins(1))), (Some(0), Some(Duration::ZERO)), (Some(-1), None)]
-        {
+        for (own, expected) in [
+            (None, Some(DEFAULT_STOP)),
+            (Some(60), Some(Duration::from_mins(1))),
+            (Some(0), Some(Duration::ZERO)),
+            (Some(-1), None),
+        ] {
             assert_eq!(stop_patience(own), expected);
         }
     }

@@ -1,5 +1,6 @@
-//! Owns the connections to an engine over sockets: one a request, and no more read of it than an answer may
-//! have. bollard reads an answer into memory whole, whatever its size. Runs in the keeper and in short commands.
+//! Owns the connections to an engine over sockets: one a request, and no more read of it than an
+//! answer may have. bollard reads an answer into memory whole, whatever its size. Runs in the
+//! keeper and in short commands.
 
 use std::{
     fmt, io,
@@ -23,7 +24,8 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpStream, UnixStream};
 
-/// No answer is larger: a list of ten thousand containers with a hundred labels each has half of it.
+/// No answer is larger: a list of ten thousand containers with a hundred labels each has half of
+/// it.
 pub(super) const LARGEST_ANSWER_BYTES: u64 = 64 << 20;
 /// The head of an answer, and what says where its pieces begin.
 const HEAD_BYTES: u64 = 1 << 20;
@@ -45,7 +47,8 @@ impl TooLarge {
     pub(super) fn is_cause_of(error: &(dyn std::error::Error + 'static)) -> bool {
         let mut cause = Some(error);
         while let Some(error) = cause {
-            // An io::Error gives the source of what it wraps as its own, and not what it wraps; bollard's does so with that.
+            // An io::Error gives the source of what it wraps as its own, and not what it wraps;
+            // bollard's does so with that.
             let own = match error.downcast_ref::<Error>() {
                 Some(Error::IOError { err }) => Some(err),
                 _ => error.downcast_ref::<io::Error>(),
@@ -95,9 +98,13 @@ pub(super) enum Place {
 }
 
 /// Sends one request over a connection of its own.
-pub(super) async fn ask(place: Place, mut request: BollardRequest) -> Result<Response<Incoming>, Error> {
+pub(super) async fn ask(
+    place: Place,
+    mut request: BollardRequest,
+) -> Result<Response<Incoming>, Error> {
     let is_stream = request.uri().path().ends_with("/events");
-    // A request over a connection names what it is for, and not where that is (RFC 9112, section 3.2.1).
+    // A request over a connection names what it is for, and not where that is (RFC 9112, section
+    // 3.2.1).
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
     *request.uri_mut() = path.parse::<Uri>().map_err(io::Error::other)?;
     let host = match &place {
@@ -107,10 +114,19 @@ pub(super) async fn ask(place: Place, mut request: BollardRequest) -> Result<Res
     request.headers_mut().insert(HOST, HeaderValue::try_from(host).map_err(io::Error::other)?);
     let left = Arc::new(AtomicU64::new(LARGEST_ANSWER_BYTES + HEAD_BYTES));
     let response = match place {
-        Place::Unix(path) => send(TokioIo::new(UnixStream::connect(path).await.map_err(NotSent::error)?), &left, request).await?,
+        Place::Unix(path) => {
+            send(
+                TokioIo::new(UnixStream::connect(path).await.map_err(NotSent::error)?),
+                &left,
+                request,
+            )
+            .await?
+        }
         Place::Tcp { host, port } => {
             // An IPv6 address stands in brackets in what a person writes.
-            let stream = TcpStream::connect((host.trim_matches(['[', ']']), port)).await.map_err(NotSent::error)?;
+            let stream = TcpStream::connect((host.trim_matches(['[', ']']), port))
+                .await
+                .map_err(NotSent::error)?;
             send(TokioIo::new(stream), &left, request).await?
         }
     };
@@ -127,7 +143,8 @@ async fn send(
     request: BollardRequest,
 ) -> Result<Response<Incoming>, Error> {
     let (mut sender, connection) = handshake(Limited { stream, left: Arc::clone(left) }).await?;
-    // It ends with the answer, or when nobody waits for it any more. How is said to whoever reads the answer.
+    // It ends with the answer, or when nobody waits for it any more. How is said to whoever reads
+    // the answer.
     tokio::spawn(async { drop(connection.await) });
     Ok(sender.send_request(request).await?)
 }
@@ -139,7 +156,11 @@ struct Limited<S> {
 }
 
 impl<S: Read + Unpin> Read for Limited<S> {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, mut into: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        mut into: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
         let mut buffer = [0; 16 << 10];
         let most = buffer.len().min(into.remaining());
         let mut read = ReadBuf::new(&mut buffer[..most]);
@@ -157,7 +178,11 @@ impl<S: Read + Unpin> Read for Limited<S> {
 }
 
 impl<S: Write + Unpin> Write for Limited<S> {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 

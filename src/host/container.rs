@@ -4,8 +4,7 @@
 
 use std::{fs, path::Path};
 
-use super::kernel;
-use crate::core::memory::unescape;
+use crate::{core::machine::memory::unescape, host::kernel};
 
 /// Every mount that this process sees (proc_pid_mountinfo(5)).
 const MOUNTS: &str = "/proc/self/mountinfo";
@@ -38,8 +37,9 @@ pub fn own_container() -> Option<String> {
 
 fn own_id(mountinfo: &str) -> Option<String> {
     let is_id = |part: &&str| part.len() == 64 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let mut given =
-        mounts(mountinfo).into_iter().filter(|mount| matches!(mount.point.as_str(), "/etc/hostname" | "/etc/hosts" | "/etc/resolv.conf"));
+    let mut given = mounts(mountinfo).into_iter().filter(|mount| {
+        matches!(mount.point.as_str(), "/etc/hostname" | "/etc/hosts" | "/etc/resolv.conf")
+    });
     given.find_map(|mount| mount.root.split('/').find(is_id).map(str::to_owned))
 }
 
@@ -52,15 +52,24 @@ struct Mount {
 
 fn judge(marked: bool, mountinfo: &str, state_dir: &Path) -> Place {
     let mounts = mounts(mountinfo);
-    let of = |path: &Path| mounts.iter().filter(|mount| path.starts_with(&mount.point)).max_by_key(|mount| mount.point.len());
+    let of = |path: &Path| {
+        mounts
+            .iter()
+            .filter(|mount| path.starts_with(&mount.point))
+            .max_by_key(|mount| mount.point.len())
+    };
     // A mark alone proves nothing: a VM's image that was made from a container has it as well. The
     // engines' other storage drivers mount a directory or a dataset of their own as the root.
-    let is_container = of(Path::new("/")).is_some_and(|root| is_overlay(&root.kind) || marked && (root.root != "/" || root.kind == "zfs"));
+    let is_container = of(Path::new("/")).is_some_and(|root| {
+        is_overlay(&root.kind) || marked && (root.root != "/" || root.kind == "zfs")
+    });
     if !is_container {
         return Place::Lasting;
     }
     match of(state_dir) {
-        Some(mount) if mount.point != "/" && mount.kind != "tmpfs" && !is_overlay(&mount.kind) => Place::Lasting,
+        Some(mount) if mount.point != "/" && mount.kind != "tmpfs" && !is_overlay(&mount.kind) => {
+            Place::Lasting
+        }
         _ => Place::Fleeting,
     }
 }
@@ -69,7 +78,11 @@ fn mounts(mountinfo: &str) -> Vec<Mount> {
     let read = |line: &str| {
         let (mount, source) = line.split_once(" - ")?;
         let mut fields = mount.split(' ').skip(3).map(unescape);
-        Some(Mount { root: fields.next()?, point: fields.next()?, kind: source.split(' ').next()?.to_owned() })
+        Some(Mount {
+            root: fields.next()?,
+            point: fields.next()?,
+            kind: source.split(' ').next()?.to_owned(),
+        })
     };
     mountinfo.lines().filter_map(read).collect()
 }
@@ -82,17 +95,21 @@ fn is_overlay(kind: &str) -> bool {
 mod tests {
     use super::*;
 
-    const BARE: &str = "20 1 8:1 / / rw - ext4 /dev/sda1 rw\n21 20 0:5 / /run rw - tmpfs tmpfs rw\n";
+    const BARE: &str =
+        "20 1 8:1 / / rw - ext4 /dev/sda1 rw\n21 20 0:5 / /run rw - tmpfs tmpfs rw\n";
     const DOCKER: &str = "500 400 0:50 / / rw - overlay overlay rw\n501 500 8:1 /v /var/lib/makeroom rw - ext4 /dev/sda1 rw\n502 500 0:9 / /tmp rw - tmpfs tmpfs rw\n";
-    const VFS: &str =
-        "500 400 8:1 /var/lib/docker/vfs/x / rw - ext4 /dev/sda1 rw\n501 500 8:1 /v /var/lib/my\\040room rw - ext4 /dev/sda1 rw\n";
+    const VFS: &str = "500 400 8:1 /var/lib/docker/vfs/x / rw - ext4 /dev/sda1 rw\n501 500 8:1 /v /var/lib/my\\040room rw - ext4 /dev/sda1 rw\n";
 
     #[test]
     fn the_own_container_is_known_by_the_files_that_its_engine_mounts() {
         let id = "0123456789abcdef".repeat(4);
-        let inside = format!("{DOCKER}510 500 8:1 /var/lib/docker/containers/{id}/hostname /etc/hostname rw - ext4 /dev/sda1 rw\n");
+        let inside = format!(
+            "{DOCKER}510 500 8:1 /var/lib/docker/containers/{id}/hostname /etc/hostname rw - ext4 /dev/sda1 rw\n"
+        );
         assert_eq!(own_id(&inside), Some(id.clone()));
-        let host = format!("{BARE}30 20 0:60 / /var/lib/docker/containers/{id}/mounts/shm rw - tmpfs shm rw\n");
+        let host = format!(
+            "{BARE}30 20 0:60 / /var/lib/docker/containers/{id}/mounts/shm rw - tmpfs shm rw\n"
+        );
         assert_eq!(own_id(&host), None);
     }
 

@@ -1,6 +1,7 @@
-//! Owns the mark beside root's own state directory: an empty file that everybody may see, there as long as something may
-//! be held that only root can list. Without it `makeroom stop` of somebody else would find nothing, and call that
-//! success. It fails nothing: where it cannot be made, others only see less. Used by the keeper and by short commands.
+//! Owns the mark beside root's own state directory: an empty file that everybody may see, there as
+//! long as something may be held that only root can list. Without it `makeroom stop` of somebody
+//! else would find nothing, and call that success. It fails nothing: where it cannot be made,
+//! others only see less. Used by the keeper and by short commands.
 
 use std::{
     fs::{self, File, Permissions},
@@ -9,11 +10,12 @@ use std::{
     path::Path,
 };
 
-use super::swap::OWN_DIR;
+use crate::host::swap::OWN_DIR;
 
 const MARK: &str = "/var/lib/makeroom.held";
 
-/// Whether leases in this directory are marked: only root's own has a place for it that is root's alone.
+/// Whether leases in this directory are marked: only root's own has a place for it that is root's
+/// alone.
 #[must_use]
 pub fn is_marked_for(state_dir: &Path) -> bool {
     nix::unistd::geteuid().is_root() && state_dir == Path::new(OWN_DIR)
@@ -27,7 +29,12 @@ pub fn set(state_dir: &Path) -> io::Result<()> {
     if !is_marked_for(state_dir) || is_set() {
         return Ok(());
     }
-    let file = File::options().write(true).create_new(true).mode(0o444).custom_flags(libc::O_NOFOLLOW).open(MARK)?;
+    let file = File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o444)
+        .custom_flags(libc::O_NOFOLLOW)
+        .open(MARK)?;
     // Whatever the umask takes away.
     file.set_permissions(Permissions::from_mode(0o444))
 }
@@ -69,7 +76,10 @@ pub fn of_root() -> OfRoot {
     if nix::unistd::geteuid().is_root() {
         return OfRoot::Nothing;
     }
-    let is_closed = || fs::read_dir(Path::new(OWN_DIR).join("leases")).is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied);
+    let is_closed = || {
+        fs::read_dir(Path::new(OWN_DIR).join("leases"))
+            .is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
+    };
     // Whoever took the directory away has left nothing in it.
     if is_set() && Path::new(OWN_DIR).exists() {
         OfRoot::Held

@@ -1,5 +1,6 @@
-//! Owns how many files this process may have open: raised as far as it may be, because somebody else's shell set the limit
-//! for something else, and given back to whatever is started from here. Used by every process of makeroom.
+//! Owns how many files this process may have open: raised as far as it may be, because somebody
+//! else's shell set the limit for something else, and given back to whatever is started from here.
+//! Used by every process of makeroom.
 
 use std::{
     fs,
@@ -14,7 +15,8 @@ const UNCHANGED: u64 = u64::MAX;
 static SOFT_BEFORE: AtomicU64 = AtomicU64::new(UNCHANGED);
 /// macOS takes no more than this, whatever the hard limit (setrlimit(2) there, OPEN_MAX).
 const MOST_ON_MACOS: rlim_t = 10_240;
-/// What else is opened while the engine is asked: a step with its streams, a hook, a journal, a socket.
+/// What else is opened while the engine is asked: a step with its streams, a hook, a journal, a
+/// socket.
 const KEPT_FREE: u64 = 24;
 /// Where nobody tells how many there are: more than a keeper has.
 const OPEN_PERHAPS: u64 = 32;
@@ -22,13 +24,16 @@ const OPEN_PERHAPS: u64 = 32;
 /// Raises the soft limit to the hard one.
 pub fn raise_files() {
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
-    let raised = [hard, hard.min(MOST_ON_MACOS)].into_iter().any(|to| to > soft && setrlimit(Resource::RLIMIT_NOFILE, to, hard).is_ok());
+    let raised = [hard, hard.min(MOST_ON_MACOS)]
+        .into_iter()
+        .any(|to| to > soft && setrlimit(Resource::RLIMIT_NOFILE, to, hard).is_ok());
     if raised && SOFT_BEFORE.load(Ordering::Relaxed) == UNCHANGED {
         SOFT_BEFORE.store(soft, Ordering::Relaxed);
     }
 }
 
-/// Gives the limit back that this process was started with, between fork and exec. Async-signal-safe.
+/// Gives the limit back that this process was started with, between fork and exec.
+/// Async-signal-safe.
 pub fn give_back_files() {
     let soft = SOFT_BEFORE.load(Ordering::Relaxed);
     if soft != UNCHANGED
@@ -52,7 +57,8 @@ pub(super) fn give_back_to(command: &mut tokio::process::Command) {
     }
 }
 
-/// How many calls that take a file each may be under way at once: so many, or what the limit leaves; one at least.
+/// How many calls that take a file each may be under way at once: so many, or what the limit
+/// leaves; one at least.
 #[must_use]
 pub fn calls_at_once(most: usize) -> usize {
     let Ok((soft, _)) = getrlimit(Resource::RLIMIT_NOFILE) else { return most };

@@ -5,10 +5,10 @@
 pub mod container;
 pub mod findings;
 pub mod held_mark;
-pub mod kept_swap;
 pub mod kernel;
 pub mod limits;
 pub mod offspring;
+pub mod permanent_swap;
 pub mod process;
 pub mod reclaim;
 pub mod sample;

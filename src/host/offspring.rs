@@ -1,26 +1,26 @@
-//! Owns finding what descends from a build that is being ended, also what left its process group: setsid(2),
-//! setpgid(2), a double fork. Each process is known by pid and start time. Never found: a keeper, nor anything that
-//! it started, because it restores. Used by the supervisor, which has all of it below itself, and by a keeper whose
-//! supervisor is gone.
+//! Owns finding what descends from a build that is being ended, also what left its process group:
+//! setsid(2), setpgid(2), a double fork. Each process is known by pid and start time. Never found:
+//! a keeper, nor anything that it started, because it restores. Used by the supervisor, which has
+//! all of it below itself, and by a keeper whose supervisor is gone.
 //!
-//! On the portable path nothing reaps what was left behind: found are the group, and what descends from the child or
-//! from what was found before.
+//! On the portable path nothing reaps what was left behind: found are the group, and what descends
+//! from the child or from what was found before.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
 };
 
-use super::{
-    kernel::{self, Role},
-    process::group_is_alive,
-};
-use crate::core::{
-    process::{Process, descendants},
-    record::ProcessId,
+use crate::{
+    core::machine::process::{Process, ProcessId, descendants},
+    host::{
+        kernel::{self, Role},
+        process::group_is_alive,
+    },
 };
 
-/// So often a look for what was forked meanwhile is repeated before SIGKILL, with all that is known stopped.
+/// So often a look for what was forked meanwhile is repeated before SIGKILL, with all that is known
+/// stopped.
 const STOPS: u32 = 16;
 
 /// How far a look goes below the makerooms that run inside of the build.
@@ -60,7 +60,9 @@ impl Offspring {
 
     /// Takes note of whoever has this in their environment, but no variable of the name `without`.
     pub fn note_environment(&mut self, entry: &str, without: &str) {
-        let found = kernel::with_environment(entry, without).into_iter().filter_map(super::process::identify);
+        let found = kernel::with_environment(entry, without)
+            .into_iter()
+            .filter_map(crate::host::process::identify);
         found.for_each(|process| self.note(process));
     }
 
@@ -72,16 +74,26 @@ impl Offspring {
         let table = kernel::all()?;
         let own = std::process::id().cast_signed();
         // What is known may be gone, and its pid somebody else's.
-        self.known.retain(|pid, start| table.iter().any(|process| process.pid == *pid && process.start == *start && process.runs));
-        let below_us = if self.is_below_us { kernel::own_children().unwrap_or_default() } else { vec![] };
-        let roots: Vec<i32> = self.known.keys().copied().chain(below_us).filter(|&pid| pid != own).collect();
-        let is_apart = |process: &Process| process.pid == own || self.apart.contains(&session(process.pid));
+        self.known.retain(|pid, start| {
+            table
+                .iter()
+                .any(|process| process.pid == *pid && process.start == *start && process.runs)
+        });
+        let below_us =
+            if self.is_below_us { kernel::own_children().unwrap_or_default() } else { vec![] };
+        let roots: Vec<i32> =
+            self.known.keys().copied().chain(below_us).filter(|&pid| pid != own).collect();
+        let is_apart =
+            |process: &Process| process.pid == own || self.apart.contains(&session(process.pid));
         let found = descendants(&table, roots.iter().copied(), is_apart);
         // A keeper leads its session, and with that its group; a supervisor can be anybody.
         let roles = kernel::roles(&found.iter().map(|process| process.pid).collect::<Vec<_>>())?;
-        let keepers: BTreeSet<i32> = roles.iter().filter(|(_, role)| **role == Role::Keeper).map(|(pid, _)| *pid).collect();
-        let supervisors = roles.iter().filter(|(_, role)| **role == Role::Supervisor).map(|(pid, _)| *pid);
-        let supervisors: BTreeSet<i32> = if depth == Depth::Shallow { supervisors.collect() } else { BTreeSet::new() };
+        let keepers: BTreeSet<i32> =
+            roles.iter().filter(|(_, role)| **role == Role::Keeper).map(|(pid, _)| *pid).collect();
+        let supervisors =
+            roles.iter().filter(|(_, role)| **role == Role::Supervisor).map(|(pid, _)| *pid);
+        let supervisors: BTreeSet<i32> =
+            if depth == Depth::Shallow { supervisors.collect() } else { BTreeSet::new() };
         let found: Vec<Process> = descendants(&table, roots, |process| {
             is_apart(process)
                 || keepers.contains(&process.pid)
@@ -94,24 +106,34 @@ impl Offspring {
         Ok(found)
     }
 
-    /// Whether nobody is left, now that a look has found nobody: what was forked while it looked has come to us by then.
+    /// Whether nobody is left, now that a look has found nobody: what was forked while it looked
+    /// has come to us by then.
     #[must_use]
     pub fn is_gone(&self, child: ProcessId) -> bool {
-        let Some(children) = kernel::own_children().filter(|_| self.is_below_us) else { return !group_is_alive(child) };
-        let left: Vec<i32> = children.into_iter().filter(|pid| !self.apart.contains(&session(*pid))).collect();
+        let Some(children) = kernel::own_children().filter(|_| self.is_below_us) else {
+            return !group_is_alive(child);
+        };
+        let left: Vec<i32> =
+            children.into_iter().filter(|pid| !self.apart.contains(&session(*pid))).collect();
         let Ok(roles) = kernel::roles(&left) else { return false };
-        let is_there = |pid: &i32| kernel::process(*pid).is_ok_and(|seen| seen.is_some_and(|seen| seen.runs));
+        let is_there =
+            |pid: &i32| kernel::process(*pid).is_ok_and(|seen| seen.is_some_and(|seen| seen.runs));
         !left.iter().any(|pid| roles.get(pid) != Some(&Role::Keeper) && is_there(pid))
     }
 
-    /// Sends SIGKILL to all of it. First all is stopped, so that nothing is forked between the look and the signal.
+    /// Sends SIGKILL to all of it. First all is stopped, so that nothing is forked between the look
+    /// and the signal.
     ///
     /// # Errors
     /// Where processes cannot be listed.
     pub fn kill(&mut self) -> io::Result<()> {
         let mut stopped: BTreeMap<i32, Process> = BTreeMap::new();
         for _ in 0..STOPS {
-            let fresh: Vec<Process> = self.look(Depth::Deep)?.into_iter().filter(|process| !stopped.contains_key(&process.pid)).collect();
+            let fresh: Vec<Process> = self
+                .look(Depth::Deep)?
+                .into_iter()
+                .filter(|process| !stopped.contains_key(&process.pid))
+                .collect();
             if fresh.is_empty() {
                 break;
             }
@@ -127,8 +149,8 @@ impl Offspring {
     }
 }
 
-/// Sends a signal to this very process. It may be gone by now, or another user's: neither is ours to mend, and who is
-/// left is looked for again.
+/// Sends a signal to this very process. It may be gone by now, or another user's: neither is ours
+/// to mend, and who is left is looked for again.
 pub fn send(process: ProcessId, signal: i32) {
     let _ = kernel::send(process, signal);
 }

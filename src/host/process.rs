@@ -1,8 +1,7 @@
 //! Owns looking at processes of this machine: who is who, by pid and start time, and who is left
 //! in a group. Never a bare pid: it may belong to somebody else by now.
 
-use super::kernel;
-use crate::core::record::ProcessId;
+use crate::{core::machine::process::ProcessId, host::kernel};
 
 /// Tells a process from any other that gets its pid later.
 #[must_use]
@@ -22,8 +21,8 @@ pub fn is_alive(process: ProcessId) -> bool {
 #[must_use]
 pub fn group_is_alive(leader: ProcessId) -> bool {
     let Ok(mut members) = kernel::group(leader.pid) else { return true };
-    // A later group with the same number has only members that are younger than a leader of its own;
-    // as long as one of ours lives, the kernel does not give the number away.
+    // A later group with the same number has only members that are younger than a leader of its
+    // own; as long as one of ours lives, the kernel does not give the number away.
     members.any(|member| member.start >= leader.start_ticks && member.runs)
 }
 
@@ -56,7 +55,10 @@ mod tests {
         let mut leader = Command::new("sleep").arg("60").process_group(0).spawn().expect("sleep");
         let id = identify(leader.id().cast_signed()).expect("a child");
         assert!(group_is_alive(id));
-        assert!(!group_is_alive(ProcessId { start_ticks: id.start_ticks + 100_000, ..id }), "no member is that young");
+        assert!(
+            !group_is_alive(ProcessId { start_ticks: id.start_ticks + 100_000, ..id }),
+            "no member is that young"
+        );
         leader.kill().expect("killed");
         while kernel::process(id.pid).expect("a look").is_some_and(|process| process.runs) {
             std::thread::yield_now();

@@ -3,22 +3,25 @@
 
 use std::time::Duration;
 
-use super::{
-    sample,
-    shell::{Shell, ShellError},
-};
-use crate::core::{
-    cgroup::{self, GivenBack, Measured},
-    route::Route,
+use crate::{
+    core::machine::{
+        cgroup::{self, GivenBack, Measured},
+        route::Route,
+    },
+    host::{
+        sample,
+        shell::{Shell, ShellError},
+    },
 };
 
 /// The measuring step's functions: `memory`, `cgroups`, `disks`.
-pub(super) const MEASURE: &str = include_str!("steps/measure.sh");
-const AGE: &str = include_str!("steps/age.sh");
-const SHIMS: &str = include_str!("steps/shims.sh");
-const RECLAIM: &str = include_str!("steps/reclaim.sh");
+pub(super) const MEASURE: &str = include_str!("scripts/measure.sh");
+const AGE: &str = include_str!("scripts/age.sh");
+const SHIMS: &str = include_str!("scripts/shims.sh");
+const RECLAIM: &str = include_str!("scripts/reclaim.sh");
 const MEASURE_LIMIT: Duration = Duration::from_secs(15);
-/// At 700 MiB/s the largest machines need seconds; a slow disk needs minutes, and then room is worth it.
+/// At 700 MiB/s the largest machines need seconds; a slow disk needs minutes, and then room is
+/// worth it.
 const RECLAIM_LIMIT: Duration = Duration::from_mins(5);
 
 /// A container's first process and its full id: what finds its cgroup.
@@ -51,12 +54,16 @@ pub async fn measure(shell: &Shell) -> Result<Measured, ShellError> {
     Ok(cgroup::read(&shell.run(&script, MEASURE_LIMIT).await?))
 }
 
-/// Pushes these targets' memory out, and their shims', and measures what that gave back. Has the kernel learn meanwhile what else
-/// on the host is idle, so that a build which needs still more finds that first.
+/// Pushes these targets' memory out, and their shims', and measures what that gave back. Has the
+/// kernel learn meanwhile what else on the host is idle, so that a build which needs still more
+/// finds that first.
 ///
 /// # Errors
 /// [`ShellError`].
-pub async fn reclaim(shell: &Shell, targets: &[PidAndId]) -> Result<(GivenBack, Measured), ShellError> {
+pub async fn reclaim(
+    shell: &Shell,
+    targets: &[PidAndId],
+) -> Result<(GivenBack, Measured), ShellError> {
     let script = [&list(targets), MEASURE, AGE, SHIMS, RECLAIM].concat();
     let output = shell.run_as_root_and_stay(sample::NAME, &script, RECLAIM_LIMIT).await?;
     let (before, after) = output.split_once("==> after <==\n").unwrap_or((&output, ""));
@@ -67,7 +74,9 @@ pub async fn reclaim(shell: &Shell, targets: &[PidAndId]) -> Result<(GivenBack, 
 /// The step's variable for targets.
 pub(super) fn list(targets: &[PidAndId]) -> String {
     // The id becomes part of a search in a path: only what an id is made of may be in it.
-    let whole = targets.iter().filter(|(pid, id)| *pid > 0 && id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    let whole = targets.iter().filter(|(pid, id)| {
+        *pid > 0 && id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit())
+    });
     let lines: Vec<_> = whole.map(|(pid, id)| format!("{pid} {id}")).collect();
-    super::shell::variable("targets", &lines.join("\n"))
+    crate::host::shell::variable("targets", &lines.join("\n"))
 }

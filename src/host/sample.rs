@@ -1,6 +1,6 @@
-//! Owns sampling a host: this machine by reading its /proc, another one over one connection that stays. A
-//! line there is answered with the figures of that moment, so that the clock is here and nothing is
-//! started there. Runs in the keeper; the supervisor looks at this machine as well.
+//! Owns sampling a host: this machine by reading its /proc, another one over one connection that
+//! stays. A line there is answered with the figures of that moment, so that the clock is here and
+//! nothing is started there. Runs in the keeper; the supervisor looks at this machine as well.
 
 use std::time::Duration;
 
@@ -10,23 +10,25 @@ use tokio::{
     time::{Interval, MissedTickBehavior, interval},
 };
 
-use super::{
-    kernel::proc_file,
-    shell::{Shell, ShellError, Step, variable},
-};
-use crate::core::{
-    memory,
-    sample::{self, HostSample},
+use crate::{
+    core::machine::{
+        memory,
+        sample::{self, HostSample},
+    },
+    host::{
+        kernel::proc_file,
+        shell::{Shell, ShellError, Step, variable},
+    },
 };
 
 /// What a sampling step is called in a list of processes.
 pub(super) const NAME: &str = "makeroom-sample";
-const SAMPLE: &str = include_str!("steps/sample.sh");
+const SAMPLE: &str = include_str!("scripts/sample.sh");
 /// Once a second.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// This machine's memory and stalls now; `None` where its kernel does not say. What it killed is not
-/// looked up: that costs as much as all the rest.
+/// This machine's memory and stalls now; `None` where its kernel does not say. What it killed is
+/// not looked up: that costs as much as all the rest.
 #[must_use]
 pub fn here() -> Option<HostSample> {
     let memory = memory::meminfo(&proc_file("/proc/meminfo")?)?;
@@ -68,7 +70,13 @@ impl Sampler {
         let mut clock = interval(EVERY);
         clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // The first sample comes unasked.
-        Ok(Self { _step: step, input, lines: BufReader::new(stdout).lines(), clock, is_asked: true })
+        Ok(Self {
+            _step: step,
+            input,
+            lines: BufReader::new(stdout).lines(),
+            clock,
+            is_asked: true,
+        })
     }
 
     /// The next sample; `None` when the step has ended. May be dropped and asked again.

@@ -19,14 +19,16 @@ use tokio::{
     sync::OnceCell,
 };
 
-mod stay;
+mod reuse;
 
-use self::stay::Stay;
-use super::limits;
-use crate::core::{route::Route, text};
+use crate::{
+    core::{machine::route::Route, text},
+    host::{limits, shell::reuse::Stay},
+};
 
 const MARKER: &str = "makeroom-step-output";
-/// The sudo check does nothing; an answer that takes longer waits for a password or a directory service.
+/// The sudo check does nothing; an answer that takes longer waits for a password or a directory
+/// service.
 const SUDO_CHECK: Duration = Duration::from_secs(5);
 /// The same behind a prefix, where a connection may have to be made first.
 const ROOT_CHECK: Duration = Duration::from_secs(15);
@@ -35,7 +37,7 @@ const SH: &str = "/bin/sh";
 /// Where swapon and its like are, also for users whose PATH has no sbin.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// `-k` beside a command ignores a cached ticket: it may have expired when things are put back.
-const WHO: &str = include_str!("steps/who.sh");
+const WHO: &str = include_str!("scripts/who.sh");
 
 /// The way to the host, and what it lets us do there.
 #[derive(Debug)]
@@ -82,11 +84,19 @@ impl ShellError {
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::NoRoot { .. } => Some("run makeroom as root, or allow sudo without a password (`sudo visudo`)"),
+            Self::NoRoot { .. } => {
+                Some("run makeroom as root, or allow sudo without a password (`sudo visudo`)")
+            }
             Self::NoWay { .. } => Some("name the way with --vm-shell \"COMMAND\""),
-            Self::Io { .. } => Some("name the way into the VM with --vm-shell \"COMMAND\", or leave it out"),
-            Self::Terminal { .. } => Some("leave the option that asks for a terminal (-t) out of the command"),
-            Self::Silent { .. } => Some("a machine that is out of memory may not answer for minutes"),
+            Self::Io { .. } => {
+                Some("name the way into the VM with --vm-shell \"COMMAND\", or leave it out")
+            }
+            Self::Terminal { .. } => {
+                Some("leave the option that asks for a terminal (-t) out of the command")
+            }
+            Self::Silent { .. } => {
+                Some("a machine that is out of memory may not answer for minutes")
+            }
             Self::Failed(_) => None,
         }
     }
@@ -132,15 +142,17 @@ impl Shell {
         let find = || async {
             match &self.route {
                 Route::Here => find_root().await,
-                Route::Behind(_) => self.run(WHO, ROOT_CHECK).await.ok().and_then(|answer| read_who(&answer)),
+                Route::Behind(_) => {
+                    self.run(WHO, ROOT_CHECK).await.ok().and_then(|answer| read_who(&answer))
+                }
                 Route::NoWay { .. } => None,
             }
         };
         *self.root.get_or_init(find).await
     }
 
-    /// The head of a step that also tells who it runs as; [`Self::learn`] takes the answer out. Saves
-    /// the question a way of its own.
+    /// The head of a step that also tells who it runs as; [`Self::learn`] takes the answer out.
+    /// Saves the question a way of its own.
     #[must_use]
     pub fn who(&self) -> &'static str {
         if matches!(self.route, Route::Behind(_)) { WHO } else { "" }
@@ -167,7 +179,12 @@ impl Shell {
     ///
     /// # Errors
     /// [`ShellError::NoRoot`] where we cannot be.
-    pub async fn run_as_root(&self, script: &str, subject: Option<&str>, limit: Duration) -> Result<String, ShellError> {
+    pub async fn run_as_root(
+        &self,
+        script: &str,
+        subject: Option<&str>,
+        limit: Duration,
+    ) -> Result<String, ShellError> {
         let Some(root) = self.root().await else {
             return Err(ShellError::NoRoot { place: self.place() });
         };
@@ -175,8 +192,8 @@ impl Shell {
         self.step(&words, Some(root), script, limit).await
     }
 
-    /// Starts a step that goes on until it is dropped, in the shell that stayed where there is one; its streams are the
-    /// caller's. `name` shows in lists of processes.
+    /// Starts a step that goes on until it is dropped, in the shell that stayed where there is one;
+    /// its streams are the caller's. `name` shows in lists of processes.
     ///
     /// # Errors
     /// [`ShellError`].
@@ -186,7 +203,8 @@ impl Shell {
         }
         let root = self.root().await;
         let mut command = self.command(root, &["-s", name])?;
-        let mut step = Step(command.stderr(Stdio::null()).spawn().map_err(|source| self.failed(source))?);
+        let mut step =
+            Step(command.stderr(Stdio::null()).spawn().map_err(|source| self.failed(source))?);
         if let Some(input) = step.0.stdin.as_mut() {
             input.write_all(script.as_bytes()).await.map_err(|source| self.failed(source))?;
         }
@@ -210,7 +228,10 @@ impl Shell {
                 command
             }
             Route::Behind(prefix) => {
-                let (program, words) = prefix.words.split_first().ok_or_else(|| ShellError::NoWay { engine: prefix.name.clone() })?;
+                let (program, words) = prefix
+                    .words
+                    .split_first()
+                    .ok_or_else(|| ShellError::NoWay { engine: prefix.name.clone() })?;
                 let mut command = Command::new(program);
                 command.args(words).args(sudo).arg("sh");
                 command
@@ -223,9 +244,16 @@ impl Shell {
         Ok(command)
     }
 
-    async fn step(&self, arguments: &[&str], root: Option<Root>, script: &str, limit: Duration) -> Result<String, ShellError> {
+    async fn step(
+        &self,
+        arguments: &[&str],
+        root: Option<Root>,
+        script: &str,
+        limit: Duration,
+    ) -> Result<String, ShellError> {
         let mut step = self.spawn(root, arguments)?;
-        let (mut input, mut stdout, mut stderr) = (step.0.stdin.take(), step.0.stdout.take(), step.0.stderr.take());
+        let (mut input, mut stdout, mut stderr) =
+            (step.0.stdin.take(), step.0.stdout.take(), step.0.stderr.take());
         let whole = whole(script);
         let write = async {
             if let Some(input) = input.as_mut() {
@@ -251,8 +279,17 @@ impl Shell {
     }
 
     /// Until this is there, or the output ends; whether it is there.
-    async fn read_until(&self, mark: Option<&str>, stdout: &mut Option<ChildStdout>, answer: &mut Vec<u8>) -> Result<bool, ShellError> {
-        let has = |answer: &[u8]| mark.is_some_and(|mark| answer.windows(mark.len()).any(|window| window == mark.as_bytes()));
+    async fn read_until(
+        &self,
+        mark: Option<&str>,
+        stdout: &mut Option<ChildStdout>,
+        answer: &mut Vec<u8>,
+    ) -> Result<bool, ShellError> {
+        let has = |answer: &[u8]| {
+            mark.is_some_and(|mark| {
+                answer.windows(mark.len()).any(|window| window == mark.as_bytes())
+            })
+        };
         let Some(stdout) = stdout else { return Ok(false) };
         while !has(answer) {
             if stdout.read_buf(answer).await.map_err(|source| self.failed(source))? == 0 {
@@ -266,7 +303,11 @@ impl Shell {
         Ok(true)
     }
 
-    async fn read_to_end(&self, stderr: &mut Option<ChildStderr>, said: &mut Vec<u8>) -> Result<(), ShellError> {
+    async fn read_to_end(
+        &self,
+        stderr: &mut Option<ChildStderr>,
+        said: &mut Vec<u8>,
+    ) -> Result<(), ShellError> {
         let Some(stderr) = stderr else { return Ok(()) };
         stderr.read_to_end(said).await.map(drop).map_err(|source| self.failed(source))
     }
@@ -311,7 +352,10 @@ fn whole(script: &str) -> String {
 
 fn head() -> String {
     // A step that was begun tidies up after itself, also where nobody reads what it says any more.
-    format!("trap '' PIPE; PATH={PATH}; export PATH; LC_ALL=C; export LC_ALL; set -u; {}", echo(MARKER))
+    format!(
+        "trap '' PIPE; PATH={PATH}; export PATH; LC_ALL=C; export LC_ALL; set -u; {}",
+        echo(MARKER)
+    )
 }
 
 fn echo(mark: &str) -> String {
@@ -324,9 +368,15 @@ async fn find_root() -> Option<Root> {
         return Some(Root::Already);
     }
     let mut check = Command::new("sudo");
-    check.args(["-k", "-n", "true"]).current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    check
+        .args(["-k", "-n", "true"])
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     limits::give_back_to(&mut check);
-    let status = tokio::time::timeout(SUDO_CHECK, check.kill_on_drop(true).status()).await.ok()?.ok()?;
+    let status =
+        tokio::time::timeout(SUDO_CHECK, check.kill_on_drop(true).status()).await.ok()?.ok()?;
     status.success().then_some(Root::Sudo)
 }
 
@@ -342,11 +392,20 @@ fn read(output: &Output, program: &str) -> Result<String, ShellError> {
     let text = String::from_utf8_lossy(&output.stdout);
     let said = String::from_utf8_lossy(&output.stderr);
     match text.split_once(MARKER) {
-        Some((_, answer)) if output.status.success() => Ok(answer.trim_start_matches('\n').to_owned()),
+        Some((_, answer)) if output.status.success() => {
+            Ok(answer.trim_start_matches('\n').to_owned())
+        }
         begun => {
-            let last = |text: &str| text.lines().rev().map(str::trim).find(|line| !line.is_empty()).map(text::printable);
-            let why = last(&said).or_else(|| last(&text)).unwrap_or_else(|| output.status.to_string());
-            let what = if begun.is_some() { "the step failed".to_owned() } else { format!("`{program}` did not run the step") };
+            let last = |text: &str| {
+                text.lines().rev().map(str::trim).find(|line| !line.is_empty()).map(text::printable)
+            };
+            let why =
+                last(&said).or_else(|| last(&text)).unwrap_or_else(|| output.status.to_string());
+            let what = if begun.is_some() {
+                "the step failed".to_owned()
+            } else {
+                format!("`{program}` did not run the step")
+            };
             Err(ShellError::Failed(format!("{what}: {why}")))
         }
     }

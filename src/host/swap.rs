@@ -3,24 +3,28 @@
 
 use std::time::Duration;
 
-use super::{
-    reclaim::MEASURE,
-    shell::{Shell, ShellError, variable},
-};
-use crate::core::{
-    cgroup::{self, Measured},
-    memory::{ActiveSwap, escape},
-    record::Area,
-    route::Route,
-    swap::fits_back,
-    text,
+use crate::{
+    core::{
+        lease::record::Area,
+        machine::{
+            cgroup::{self, Measured},
+            memory::{ActiveSwap, escape},
+            route::Route,
+            swap::fits_back,
+        },
+        text,
+    },
+    host::{
+        reclaim::MEASURE,
+        shell::{Shell, ShellError, variable},
+    },
 };
 
-pub(super) const PLACE: &str = include_str!("steps/place.sh");
-const MAKE: &str = include_str!("steps/swap_make.sh");
-const NEEDED: &str = include_str!("steps/swap_needed.sh");
+pub(super) const PLACE: &str = include_str!("scripts/place.sh");
+const MAKE: &str = include_str!("scripts/swap_make.sh");
+const NEEDED: &str = include_str!("scripts/swap_needed.sh");
 const NEEDED_LIMIT: Duration = Duration::from_secs(15);
-const REMOVE: &str = include_str!("steps/swap_remove.sh");
+const REMOVE: &str = include_str!("scripts/swap_remove.sh");
 /// The default directory: made where it is missing, for root alone.
 pub const OWN_DIR: &str = "/var/lib/makeroom";
 /// Filling a file with zeroes on a slow disk; fallocate takes milliseconds.
@@ -59,13 +63,18 @@ pub fn own_dir(measured: &Measured) -> String {
     measured.disks.first().map_or_else(|| OWN_DIR.to_owned(), |disk| format!("{disk}/makeroom"))
 }
 
-/// Makes and activates an area; gives the host as it is then. `own_dir` is made where it is missing.
+/// Makes and activates an area; gives the host as it is then. `own_dir` is made where it is
+/// missing.
 ///
 /// # Errors
 /// [`SwapError::Refused`] with the reason, where nothing was made.
 pub async fn make(shell: &Shell, area: &Area, own_dir: &str) -> Result<Measured, SwapError> {
-    let head = [variable("size", &area.size_bytes.to_string()), variable("own_dir", own_dir), head(area)].concat();
-    let output = shell.run_as_root(&[&head, MEASURE, PLACE, MAKE].concat(), Some(&area.label), MAKE_LIMIT).await?;
+    let head =
+        [variable("size", &area.size_bytes.to_string()), variable("own_dir", own_dir), head(area)]
+            .concat();
+    let output = shell
+        .run_as_root(&[&head, MEASURE, PLACE, MAKE].concat(), Some(&area.label), MAKE_LIMIT)
+        .await?;
     match answer(&output)? {
         "ok" => Ok(cgroup::read(&output)),
         other => Err(SwapError::Refused(format!("the step answers `{other}`"))),
@@ -77,11 +86,21 @@ pub async fn make(shell: &Shell, area: &Area, own_dir: &str) -> Result<Measured,
 /// # Errors
 /// [`SwapError`] where it stays.
 pub async fn remove(shell: &Shell, area: &Area) -> Result<Removal, SwapError> {
-    let now = super::reclaim::measure(shell).await?;
-    if let (Some(ActiveSwap { used_bytes, .. }), Some(memory)) = (now.swap_at(&area.path), now.memory) {
+    let now = crate::host::reclaim::measure(shell).await?;
+    if let (Some(ActiveSwap { used_bytes, .. }), Some(memory)) =
+        (now.swap_at(&area.path), now.memory)
+    {
         let own_free = area.size_bytes.saturating_sub(*used_bytes);
-        if !fits_back(*used_bytes, memory.available_bytes, memory.swap_free_bytes.saturating_sub(own_free)) {
-            let why = format!("{} are in it and only {} are available", text::size(*used_bytes), text::size(memory.available_bytes));
+        if !fits_back(
+            *used_bytes,
+            memory.available_bytes,
+            memory.swap_free_bytes.saturating_sub(own_free),
+        ) {
+            let why = format!(
+                "{} are in it and only {} are available",
+                text::size(*used_bytes),
+                text::size(memory.available_bytes)
+            );
             return Err(SwapError::Refused(why));
         }
     }
@@ -95,8 +114,8 @@ pub async fn remove(shell: &Shell, area: &Area) -> Result<Removal, SwapError> {
     }
 }
 
-/// Why the host still needs an area's file, as the end of a sentence; `None` where it does not, and where the host does
-/// not answer.
+/// Why the host still needs an area's file, as the end of a sentence; `None` where it does not, and
+/// where the host does not answer.
 pub async fn why_needed(shell: &Shell, path: &str) -> Option<&'static str> {
     let script = variable("listed", &listed(path)) + NEEDED;
     match shell.run(&script, NEEDED_LIMIT).await.ok()?.trim() {
@@ -107,7 +126,12 @@ pub async fn why_needed(shell: &Shell, path: &str) -> Option<&'static str> {
 }
 
 pub(super) fn head(area: &Area) -> String {
-    [variable("path", &area.path), variable("listed", &listed(&area.path)), variable("label", &area.label)].concat()
+    [
+        variable("path", &area.path),
+        variable("listed", &listed(&area.path)),
+        variable("label", &area.label),
+    ]
+    .concat()
 }
 
 /// Protected from awk's own reading of `\`.

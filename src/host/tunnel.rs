@@ -18,8 +18,10 @@ use tokio::{
     process::{Child, Command},
 };
 
-use super::limits;
-use crate::core::{text, way::Prefix};
+use crate::{
+    core::{machine::way::Prefix, text},
+    host::limits,
+};
 
 /// A connection that is not made within this is not going to be.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -54,7 +56,12 @@ impl Tunnel {
     #[must_use]
     pub fn new(plain: Prefix, remote: &str, name: &str) -> Self {
         // A short path: a socket's has 104 bytes on macOS, and ssh adds 17 to its own.
-        Self { plain, remote: remote.to_owned(), dir: PathBuf::from("/tmp").join(format!("mr-{name}")), child: RefCell::default() }
+        Self {
+            plain,
+            remote: remote.to_owned(),
+            dir: PathBuf::from("/tmp").join(format!("mr-{name}")),
+            child: RefCell::default(),
+        }
     }
 
     /// Where the engine's socket appears.
@@ -66,7 +73,12 @@ impl Tunnel {
     /// The command that runs steps through the tunnel, or past it where it broke.
     #[must_use]
     pub fn prefix(&self) -> Prefix {
-        self.with_options(&["-o", "ControlMaster=no", "-o", &format!("ControlPath={}", self.control())])
+        self.with_options(&[
+            "-o",
+            "ControlMaster=no",
+            "-o",
+            &format!("ControlPath={}", self.control()),
+        ])
     }
 
     fn control(&self) -> String {
@@ -74,8 +86,15 @@ impl Tunnel {
     }
 
     fn with_options(&self, options: &[&str]) -> Prefix {
-        let (program, rest) = self.plain.words.split_first().map_or(("ssh", &[][..]), |(first, rest)| (first.as_str(), rest));
-        let words = [program].into_iter().chain(options.iter().copied()).chain(rest.iter().map(String::as_str));
+        let (program, rest) = self
+            .plain
+            .words
+            .split_first()
+            .map_or(("ssh", &[][..]), |(first, rest)| (first.as_str(), rest));
+        let words = [program]
+            .into_iter()
+            .chain(options.iter().copied())
+            .chain(rest.iter().map(String::as_str));
         Prefix { name: self.plain.name.clone(), words: words.map(str::to_owned).collect() }
     }
 
@@ -84,13 +103,18 @@ impl Tunnel {
     /// # Errors
     /// [`TunnelError`] with ssh's own last words.
     pub async fn open(&self) -> Result<(), TunnelError> {
-        let is_there = self.child.borrow_mut().as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)));
+        let is_there = self
+            .child
+            .borrow_mut()
+            .as_mut()
+            .is_some_and(|child| matches!(child.try_wait(), Ok(None)));
         if is_there && UnixStream::connect(self.socket()).await.is_ok() {
             return Ok(());
         }
         // Dropping the old one ends it.
         self.child.take();
-        self.own_directory().map_err(|source| TunnelError::Directory { path: self.dir.clone(), source })?;
+        self.own_directory()
+            .map_err(|source| TunnelError::Directory { path: self.dir.clone(), source })?;
         let forward = format!("{}:{}", self.socket().display(), self.remote);
         let control = format!("ControlPath={}", self.control());
         let options = [
@@ -111,7 +135,12 @@ impl Tunnel {
         let mut command = Command::new(&prefix.words[0]);
         command.args(&prefix.words[1..]).arg("cat > /dev/null").current_dir("/").kill_on_drop(true);
         limits::give_back_to(&mut command);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().map_err(TunnelError::Spawn)?;
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(TunnelError::Spawn)?;
         let begun = Instant::now();
         while begun.elapsed() < PATIENCE {
             if UnixStream::connect(self.socket()).await.is_ok() {
@@ -124,7 +153,11 @@ impl Tunnel {
                     // What cannot be read is left out; the status is known.
                     let _ = stderr.read_to_string(&mut said).await;
                 }
-                let last = said.lines().rev().find(|line| !line.trim().is_empty()).map(|line| text::printable(line.trim()));
+                let last = said
+                    .lines()
+                    .rev()
+                    .find(|line| !line.trim().is_empty())
+                    .map(|line| text::printable(line.trim()));
                 return Err(TunnelError::Refused(last.unwrap_or_else(|| status.to_string())));
             }
             tokio::time::sleep(POLL).await;
@@ -132,7 +165,8 @@ impl Tunnel {
         Err(TunnelError::Silent { after: PATIENCE })
     }
 
-    /// A directory of ours alone. One that a killed keeper left is ours to replace; anybody else's is not.
+    /// A directory of ours alone. One that a killed keeper left is ours to replace; anybody else's
+    /// is not.
     fn own_directory(&self) -> io::Result<()> {
         if self.has_own_directory() {
             fs::remove_dir_all(&self.dir)?;
@@ -141,7 +175,8 @@ impl Tunnel {
     }
 
     fn has_own_directory(&self) -> bool {
-        fs::symlink_metadata(&self.dir).is_ok_and(|found| found.is_dir() && found.uid() == nix::unistd::geteuid().as_raw())
+        fs::symlink_metadata(&self.dir)
+            .is_ok_and(|found| found.is_dir() && found.uid() == nix::unistd::geteuid().as_raw())
     }
 }
 
@@ -172,7 +207,11 @@ mod tests {
     #[tokio::test(flavor = "current_thread")]
     async fn a_connection_that_fails_says_so_and_no_directory_is_taken_from_others() {
         let name = format!("test-{}", std::process::id());
-        let refusing = Tunnel::new(Prefix { name: "false".to_owned(), words: vec!["false".to_owned()] }, "/run/d.sock", &name);
+        let refusing = Tunnel::new(
+            Prefix { name: "false".to_owned(), words: vec!["false".to_owned()] },
+            "/run/d.sock",
+            &name,
+        );
         assert!(matches!(refusing.open().await, Err(TunnelError::Refused(_))));
         let taken = tunnel(&format!("{name}-file"));
         fs::write(&taken.dir, "somebody's").expect("a file");

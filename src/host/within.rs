@@ -1,4 +1,5 @@
-//! Owns writing to what does not block, for a limited time: whoever does not read is not waited for without end.
+//! Owns writing to what does not block, for a limited time: whoever does not read is not waited for
+//! without end.
 
 use std::{
     io::{self, Write},
@@ -12,7 +13,11 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 ///
 /// # Errors
 /// What write(2) says, and `TimedOut` where it is not taken in time; a part of it is written then.
-pub fn write_within(patience: Duration, to: &mut (impl Write + AsFd), mut bytes: &[u8]) -> io::Result<()> {
+pub fn write_within(
+    patience: Duration,
+    to: &mut (impl Write + AsFd),
+    mut bytes: &[u8],
+) -> io::Result<()> {
     let deadline = Instant::now() + patience;
     while !bytes.is_empty() {
         match to.write(bytes) {
@@ -63,7 +68,8 @@ mod tests {
     #[test]
     fn one_who_does_not_read_is_not_waited_for_without_end() {
         let (mut ours, theirs) = pair();
-        let error = write_within(Duration::from_millis(50), &mut ours, &LARGE).expect_err("nobody reads");
+        let error =
+            write_within(Duration::from_millis(50), &mut ours, &LARGE).expect_err("nobody reads");
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         drop(theirs);
         assert!(write_within(LONG, &mut ours, &LARGE).is_err());

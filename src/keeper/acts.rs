@@ -3,25 +3,26 @@
 
 use jiff::Timestamp;
 
-use super::{
-    acquire::{Acquired, Acquirer},
-    cancel::Cancel,
-    life::{Life, Wanted},
-    restore::Restorer,
-    senses::{Sensed, Senses},
-};
 use crate::{
     core::{
-        guard::Move,
-        hook::Event,
-        wire::{Afterwards, FromKeeper},
+        machine::pressure::Move,
+        run::{hook::Event, room_settings::Afterwards, wire::FromKeeper},
+    },
+    keeper::{
+        events::{EventSources, Sensed},
+        lifecycle::{Lifecycle, Wanted},
     },
     lease::journal::Journal,
+    room::{
+        cancel::Cancel,
+        make::{Acquired, Acquirer},
+        restore::Restorer,
+    },
 };
 
-impl Life<'_> {
+impl Lifecycle<'_> {
     /// Acts on the next thing that is taken in.
-    pub(super) async fn go_on(&mut self, journal: &mut Journal, senses: &mut Senses<'_>) {
+    pub(crate) async fn go_on(&mut self, journal: &mut Journal, senses: &mut EventSources<'_>) {
         let news = match self.later.pop_front() {
             Some(news) => news,
             None => senses.next(self.child.is_some(), self.is_guarded()).await,
@@ -33,9 +34,19 @@ impl Life<'_> {
         }
     }
 
-    pub(super) async fn acquire(&mut self, journal: &mut Journal, senses: &mut Senses<'_>) -> Acquired {
+    pub(crate) async fn acquire(
+        &mut self,
+        journal: &mut Journal,
+        senses: &mut EventSources<'_>,
+    ) -> Acquired {
         let cancel = Cancel::default();
-        let acquirer = Acquirer { request: self.request, state: self.state, reach: self.reach, tell: self.tell, cancel: &cancel };
+        let acquirer = Acquirer {
+            request: self.request,
+            state: self.state,
+            machine: self.machine,
+            tell: self.tell,
+            cancel: &cancel,
+        };
         let since = Timestamp::now();
         let made = self.listening(acquirer.acquire(journal), &cancel, senses).await;
         if !journal.state().targets.is_empty() {
@@ -45,8 +56,13 @@ impl Life<'_> {
     }
 
     /// Takes the step that is due, or undoes it.
-    pub(super) async fn step(&mut self, due: Move, journal: &mut Journal, senses: &mut Senses<'_>) {
-        let Self { request, state, reach, tell, .. } = *self;
+    pub(crate) async fn step(
+        &mut self,
+        due: Move,
+        journal: &mut Journal,
+        senses: &mut EventSources<'_>,
+    ) {
+        let Self { request, state, machine, tell, .. } = *self;
         let cancel = Cancel::default();
         // A line that moves has no place in a build's output.
         let lines = |message: FromKeeper| {
@@ -56,10 +72,20 @@ impl Life<'_> {
         };
         match due {
             Move::Take { step, cause, figures } => {
-                let acquirer = Acquirer { request, state, reach, tell: &lines, cancel: &cancel };
-                let selector = request.guard.iter().flat_map(|guard| &guard.then).nth(step).map_or("", String::as_str);
+                let acquirer = Acquirer { request, state, machine, tell: &lines, cancel: &cancel };
+                let Some(selector) =
+                    request.settings.guard.iter().flat_map(|guard| &guard.then).nth(step)
+                else {
+                    return;
+                };
                 let since = Timestamp::now();
-                let taken = self.listening(acquirer.take_step(journal, selector, cause, figures), &cancel, senses).await;
+                let taken = self
+                    .listening(
+                        acquirer.take_step(journal, selector, cause, figures),
+                        &cancel,
+                        senses,
+                    )
+                    .await;
                 senses.guarding.taken(taken.held_bytes);
                 if !taken.targets.is_empty() {
                     senses.hands.follow(since);
@@ -70,11 +96,18 @@ impl Life<'_> {
                 self.steps.push(taken);
             }
             Move::Undo { .. } => {
-                let restorer = Restorer { state, reach, limit: request.restore_timeout, afterwards: Afterwards::default(), tell: &lines };
+                let restorer = Restorer {
+                    state,
+                    machine,
+                    limit: request.settings.restore_timeout,
+                    afterwards: Afterwards::default(),
+                    tell: &lines,
+                };
                 let step = self.steps.pop().unwrap_or_default();
                 senses.hands.leave(&step.targets);
                 // What is not done in time is in the journal still, and given back with the rest.
-                self.listening(cancel.or(restorer.undo_step(journal, &step)), &cancel, senses).await;
+                self.listening(cancel.or(restorer.undo_step(journal, &step)), &cancel, senses)
+                    .await;
                 senses.guarding.undone();
             }
             // The supervisor was told already.
@@ -82,8 +115,14 @@ impl Life<'_> {
         }
     }
 
-    /// Works while listening: whoever changes their mind meanwhile is heard at once; the rest is for later.
-    pub(super) async fn listening<T>(&mut self, work: impl Future<Output = T>, cancel: &Cancel, senses: &mut Senses<'_>) -> T {
+    /// Works while listening: whoever changes their mind meanwhile is heard at once; the rest is
+    /// for later.
+    pub(crate) async fn listening<T>(
+        &mut self,
+        work: impl Future<Output = T>,
+        cancel: &Cancel,
+        senses: &mut EventSources<'_>,
+    ) -> T {
         let mut work = Box::pin(work);
         loop {
             tokio::select! {
@@ -103,7 +142,7 @@ impl Life<'_> {
     }
 
     /// The build runs with the room that was made for it.
-    pub(super) fn is_guarded(&self) -> bool {
+    pub(crate) fn is_guarded(&self) -> bool {
         self.child.is_some() && self.has_room && self.wanted == Wanted::Room
     }
 }

@@ -1,24 +1,25 @@
 //! Owns how a started lease ends: through its control socket beside the journal, at the end of its
-//! `--ttl`, or with the process of `--while-pid`. Runs in the keeper; `connect` in `stop`.
+//! `--ttl`, or with the process of `--while-pid`. Runs in the keeper.
 
-use std::{cell::OnceCell, io, os::unix::net::UnixStream as StdStream, time::Duration};
+use std::{cell::OnceCell, io, time::Duration};
 
 use tokio::{
     io::AsyncReadExt as _,
     net::{UnixListener, UnixStream},
 };
 
-use super::mouth::Mouth;
 use crate::{
     core::{
-        record::ProcessId,
-        wire::{FromKeeper, Inbox, Started, ToKeeper},
+        machine::process::ProcessId,
+        run::wire::{FromKeeper, Inbox, Started, ToKeeper},
     },
     host::{kernel::time_since_boot, process::is_alive},
-    lease::dir::Dir,
+    keeper::output::Output,
+    lease::{control_socket, dir::Dir},
 };
 
-/// How often the boot-time clock and the watched process are looked at. A machine that slept wakes up late anyway.
+/// How often the boot-time clock and the watched process are looked at. A machine that slept wakes
+/// up late anyway.
 const LOOK: Duration = Duration::from_millis(500);
 /// Whoever connects says what it wants at once.
 const LISTEN: Duration = Duration::from_secs(2);
@@ -27,11 +28,11 @@ const LISTEN: Duration = Duration::from_secs(2);
 pub struct Control {
     listener: UnixListener,
     leases: Dir,
-    name: String,
+    lease: String,
     expires: Option<Duration>,
     while_process: Option<ProcessId>,
     /// Whoever asked for the end, and is told how it goes.
-    asker: OnceCell<Mouth>,
+    asker: OnceCell<Output>,
 }
 
 impl Control {
@@ -40,15 +41,19 @@ impl Control {
     /// # Errors
     /// Where the socket cannot be made.
     pub fn open(leases: &Dir, lease: &str, started: &Started) -> io::Result<Self> {
-        let name = socket_name(lease);
-        // Only a keeper of this very lease, which died, can have left one.
-        remove(leases, lease)?;
-        let listener = leases.listen(&name)?;
+        let listener = control_socket::listen(leases, lease)?;
         listener.set_nonblocking(true)?;
         // Sleep counts: a `--ttl` is over though the laptop slept through it.
         let expires = started.ttl.map(|ttl| time_since_boot().saturating_add(ttl));
         let listener = UnixListener::from_std(listener)?;
-        Ok(Self { listener, leases: leases.clone(), name, expires, while_process: started.while_process, asker: OnceCell::new() })
+        Ok(Self {
+            listener,
+            leases: leases.clone(),
+            lease: lease.to_owned(),
+            expires,
+            while_process: started.while_process,
+            asker: OnceCell::new(),
+        })
     }
 
     /// Waits for the end, whichever comes first.
@@ -61,7 +66,7 @@ impl Control {
             if let Ok(Ok((stream, _))) = tokio::time::timeout(LOOK, self.listener.accept()).await
                 && let Some(stream) = asked_to_release(stream).await
             {
-                self.asker.get_or_init(|| Mouth::new(stream));
+                self.asker.get_or_init(|| Output::new(stream));
                 return;
             }
         }
@@ -84,8 +89,9 @@ impl Control {
 
 impl Drop for Control {
     fn drop(&mut self) {
-        // A socket without a journal is a leftover that nothing reads; the next keeper removes its own.
-        let _ = self.leases.remove(&self.name);
+        // A socket without a journal is a leftover that nothing reads; the next keeper removes its
+        // own.
+        let _ = control_socket::remove(&self.leases, &self.lease);
     }
 }
 
@@ -105,24 +111,4 @@ async fn asked_to_release(mut stream: UnixStream) -> Option<UnixStream> {
     };
     let said = tokio::time::timeout(LISTEN, listening).await.ok().flatten();
     (said == Some(ToKeeper::Release)).then_some(stream)
-}
-
-/// Connects to a started lease's keeper, from `stop`.
-///
-/// # Errors
-/// The socket's own error where nobody answers.
-pub fn connect(leases: &Dir, lease: &str) -> io::Result<StdStream> {
-    leases.connect(&socket_name(lease))
-}
-
-/// Removes the socket that a keeper which died may have left.
-///
-/// # Errors
-/// Where it is there and cannot be removed.
-pub fn remove(leases: &Dir, lease: &str) -> io::Result<()> {
-    leases.remove(&socket_name(lease))
-}
-
-fn socket_name(lease: &str) -> String {
-    format!("{lease}.sock")
 }

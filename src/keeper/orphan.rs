@@ -1,6 +1,7 @@
-//! Owns ending a build whose supervisor is gone: SIGTERM, a while, SIGKILL, to the child's group and to all that left
-//! it. Those are found by descent from the child, from what the supervisor saw last, and from whoever has the lease in
-//! their environment. Each is known by pid and start time. Runs in the keeper.
+//! Owns ending a build whose supervisor is gone: SIGTERM, a while, SIGKILL, to the child's group
+//! and to all that left it. Those are found by descent from the child, from what the supervisor saw
+//! last, and from whoever has the lease in their environment. Each is known by pid and start time.
+//! Runs in the keeper.
 
 use std::{
     collections::BTreeSet,
@@ -13,7 +14,7 @@ use nix::{
 };
 
 use crate::{
-    core::record::{LEASE, ProcessId},
+    core::{machine::process::ProcessId, variables::LEASE},
     host::{
         kernel::GROUP_POLL,
         offspring::{Depth, Offspring, send},
@@ -25,13 +26,14 @@ use crate::{
 const GRACE: Duration = Duration::from_secs(3);
 /// After SIGKILL only a process that hangs in the kernel is left.
 const REMAINS: Duration = Duration::from_millis(500);
-/// What only hooks have in their environment (`core::hook`), beside the lease.
+/// What only hooks have in their environment (`core::run::hook`), beside the lease.
 const HOOK: &str = "MAKEROOM_EVENT";
 
 /// Ends it; gives up on what does not even die of SIGKILL.
-pub async fn end(child: ProcessId, strays: &[ProcessId], lease: &str) {
+pub(crate) async fn end(child: ProcessId, strays: &[ProcessId], lease: &str) {
     let environment = format!("{LEASE}={lease}");
-    let mut orphans = Orphans { child, offspring: Offspring::default(), told: BTreeSet::new(), environment };
+    let mut orphans =
+        Orphans { child, offspring: Offspring::default(), told: BTreeSet::new(), environment };
     // Our hooks know the lease as well.
     orphans.offspring.leave_out(std::process::id().cast_signed());
     strays.iter().chain([&child]).for_each(|&process| orphans.offspring.note(process));
@@ -76,16 +78,19 @@ impl Orphans {
         self.signal_group(Signal::SIGKILL);
     }
 
-    /// Only ESRCH and EPERM can come back: the group emptied in between, or became root's. Neither is ours to mend.
+    /// Only ESRCH and EPERM can come back: the group emptied in between, or became root's. Neither
+    /// is ours to mend.
     fn signal_group(&self, signal: Signal) {
         if group_is_alive(self.child) {
             let _ = killpg(Pid::from_raw(self.child.pid), signal);
         }
     }
 
-    /// Whether nobody of it runs any more. All environments are looked at only when nobody else is left.
+    /// Whether nobody of it runs any more. All environments are looked at only when nobody else is
+    /// left.
     fn are_gone(&mut self) -> bool {
-        let mut is_anybody_left = || self.offspring.look(Depth::Deep).is_ok_and(|left| !left.is_empty());
+        let mut is_anybody_left =
+            || self.offspring.look(Depth::Deep).is_ok_and(|left| !left.is_empty());
         if is_anybody_left() || group_is_alive(self.child) {
             return false;
         }

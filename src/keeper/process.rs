@@ -6,11 +6,10 @@ use std::{fs, io, os::fd::RawFd};
 
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, sigprocmask};
 
-pub use crate::host::kernel::JOURNAL_FD;
-use crate::host::{kernel::set_oom_score, limits::raise_files};
-
-/// The state directory's descriptor: the very one that was checked, whatever its path leads to by now.
-pub const STATE_DIR_FD: RawFd = 4;
+use crate::host::{
+    kernel::{JOURNAL_FD, STATE_DIR_FD, set_oom_score},
+    limits::raise_files,
+};
 
 /// Settles the process.
 ///
@@ -32,7 +31,8 @@ pub fn settle() -> io::Result<()> {
         // SAFETY: the default action runs no code of ours.
         unsafe { nix::sys::signal::signal(signal, SigHandler::SigDfl) }?;
     }
-    // SAFETY: ignoring it runs no code of ours. RLIMIT_FSIZE is an error of the write that meets it.
+    // SAFETY: ignoring it runs no code of ours. RLIMIT_FSIZE is an error of the write that meets
+    // it.
     unsafe { nix::sys::signal::signal(Signal::SIGXFSZ, SigHandler::SigIgn) }?;
     // Where that is not allowed the keeper is as likely a victim as any small process.
     set_oom_score("-1000");
@@ -40,7 +40,9 @@ pub fn settle() -> io::Result<()> {
 }
 
 fn close_all_but_ours() -> io::Result<()> {
-    let open: Vec<RawFd> = fs::read_dir("/dev/fd")?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
+    let open: Vec<RawFd> = fs::read_dir("/dev/fd")?
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .collect();
     for fd in open.into_iter().filter(|&fd| fd > STATE_DIR_FD) {
         // The descriptor of the listing itself is among them and closed by now: EBADF is fine.
         let _ = nix::unistd::close(fd);

@@ -1,5 +1,6 @@
-//! Owns a directory that is ours alone, by its descriptor: whatever its path leads to by now, what is in it is opened,
-//! listed, renamed and removed there. Each file is checked on its own descriptor before anybody reads it.
+//! Owns a directory that is ours alone, by its descriptor: whatever its path leads to by now, what
+//! is in it is opened, listed, renamed and removed there. Each file is checked on its own
+//! descriptor before anybody reads it.
 
 use std::{
     env,
@@ -51,24 +52,30 @@ impl From<Misfit> for io::Error {
     }
 }
 
-/// Whether this error says that what is there is no file of ours: it can be left alone. Any other says that what is
-/// there is not known.
+/// Whether this error says that what is there is no file of ours: it can be left alone. Any other
+/// says that what is there is not known.
 #[must_use]
 pub fn is_misfit(error: &io::Error) -> bool {
     // A link, a directory, a socket (open(2)).
-    let by_open = matches!(error.raw_os_error(), Some(libc::ELOOP | libc::EISDIR | libc::ENXIO | libc::ENOTDIR));
+    let by_open = matches!(
+        error.raw_os_error(),
+        Some(libc::ELOOP | libc::EISDIR | libc::ENXIO | libc::ENOTDIR)
+    );
     by_open || error.get_ref().and_then(|inner| inner.downcast_ref::<Misfit>()).is_some()
 }
 
 impl Dir {
-    /// The directory of this name below `above`, which is ours alone or checked (`trust`). A link is not followed.
+    /// The directory of this name below `above`, which is ours alone or checked (`trust`). A link
+    /// is not followed.
     ///
     /// # Errors
     /// [`Misfit`], or the directory's own error.
     pub(super) fn open_in(above: BorrowedFd<'_>, name: &OsStr, path: PathBuf) -> io::Result<Self> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let fd = openat(above, name, flags, Mode::empty()).map_err(|errno| match errno {
-            Errno::ENOTDIR | Errno::ELOOP => Misfit::Kind { wanted: "directory (links are not followed)" }.into(),
+            Errno::ENOTDIR | Errno::ELOOP => {
+                Misfit::Kind { wanted: "directory (links are not followed)" }.into()
+            }
             errno => io::Error::from(errno),
         })?;
         Self::of(fd, path)
@@ -114,7 +121,8 @@ impl Dir {
         self.path.join(name)
     }
 
-    /// Opens a file in it, made with mode 0600 where the flags say so. No link is followed and no FIFO waited for.
+    /// Opens a file in it, made with mode 0600 where the flags say so. No link is followed and no
+    /// FIFO waited for.
     ///
     /// # Errors
     /// [`Misfit`], or the file's own error.
@@ -138,9 +146,17 @@ impl Dir {
     /// # Errors
     /// Where it cannot be listed to its end.
     pub(super) fn names(&self) -> io::Result<Vec<OsString>> {
-        // A description of its own: where one stands in a listing is shared with all that share the description.
-        let mut listed = nix::dir::Dir::openat(&*self.fd, ".", OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
-        let names = listed.iter().map(|entry| Ok(OsStr::from_bytes(entry?.file_name().to_bytes()).to_owned()));
+        // A description of its own: where one stands in a listing is shared with all that share the
+        // description.
+        let mut listed = nix::dir::Dir::openat(
+            &*self.fd,
+            ".",
+            OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC,
+            Mode::empty(),
+        )?;
+        let names = listed
+            .iter()
+            .map(|entry| Ok(OsStr::from_bytes(entry?.file_name().to_bytes()).to_owned()));
         let mut names = names.collect::<io::Result<Vec<_>>>()?;
         names.retain(|name| name != "." && name != "..");
         Ok(names)
@@ -195,7 +211,8 @@ impl Dir {
         self.within(|| UnixStream::connect(name))
     }
 
-    /// A socket's address holds 104 bytes on macOS, 108 on Linux, and a path can be longer: so it is named from inside.
+    /// A socket's address holds 104 bytes on macOS, 108 on Linux, and a path can be longer: so it
+    /// is named from inside.
     fn within<T>(&self, act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
         // A descriptor leads back also where the directory was renamed or deleted meanwhile.
         let before = File::open(".");

@@ -8,8 +8,10 @@ use std::{
 
 use nix::fcntl::OFlag;
 
-use super::{dir::Dir, state_dir::StateDir};
-use crate::core::history::{self, Past};
+use crate::{
+    core::run::history::{self, Past},
+    lease::{dir::Dir, state_dir::StateDir},
+};
 
 /// No history that we wrote is larger.
 const LARGEST_BYTES: u64 = 1 << 20;
@@ -50,12 +52,14 @@ impl History {
     pub fn add(&self, past: &Past) -> io::Result<()> {
         // A line that a crash cut off must not swallow this one: empty lines are passed over.
         let line = format!("\n{}", past.line());
-        self.open(OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_CREAT)?.write_all(line.as_bytes())?;
+        self.open(OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_CREAT)?
+            .write_all(line.as_bytes())?;
         let text = self.read()?;
         if let Some(short) = history::shortened(&text) {
             // Another one's file would be replaced by two that shorten at once, each with the same.
             let anew = format!("{NAME}.{}", std::process::id());
-            let mut file = self.dir.open_file(&anew, OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL)?;
+            let mut file =
+                self.dir.open_file(&anew, OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL)?;
             file.write_all(short.as_bytes())?;
             self.dir.rename(&anew, NAME)?;
         }
@@ -78,7 +82,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::core::verdict::Kind;
+    use crate::core::run::verdict::Kind;
 
     fn past(peak_bytes: u64) -> Past {
         Past::new("k".to_owned(), "sh".to_owned(), Timestamp::UNIX_EPOCH, 1.0, peak_bytes, Kind::Ok)
@@ -98,11 +102,15 @@ mod tests {
         let history = of(base.path());
         assert_eq!(history.read().expect("none yet"), "");
         history.add(&past(1)).expect("added");
-        let mut file = OpenOptions::new().append(true).open(base.path().join("history")).expect("there");
+        let mut file =
+            OpenOptions::new().append(true).open(base.path().join("history")).expect("there");
         file.write_all(b"{\"version\":1,\"ke\xff").expect("written");
         history.add(&past(2)).expect("added");
         assert_eq!(peaks(&history), [1, 2]);
-        assert_eq!(fs::metadata(base.path().join("history")).expect("there").permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(base.path().join("history")).expect("there").permissions().mode() & 0o777,
+            0o600
+        );
     }
 
     #[test]
@@ -112,8 +120,15 @@ mod tests {
         (0..3000).try_for_each(|peak| history.add(&past(peak))).expect("added");
         let kept = peaks(&history);
         assert_eq!(kept.last(), Some(&2999));
-        assert!(kept.len() < 1500 && fs::metadata(base.path().join("history")).expect("there").len() <= 128 << 10);
-        assert_eq!(fs::read_dir(base.path()).expect("there").count(), 3, "nothing beside it, the lock and the leases");
+        assert!(
+            kept.len() < 1500
+                && fs::metadata(base.path().join("history")).expect("there").len() <= 128 << 10
+        );
+        assert_eq!(
+            fs::read_dir(base.path()).expect("there").count(),
+            3,
+            "nothing beside it, the lock and the leases"
+        );
     }
 
     #[test]

@@ -13,11 +13,13 @@ use std::{
 
 use nix::fcntl::OFlag;
 
-use super::{
-    dir::{self, Dir},
-    state_dir::StateDir,
+use crate::{
+    core::lease::record::{self, LeaseState, Record, Unreadable},
+    lease::{
+        dir::{self, Dir},
+        state_dir::StateDir,
+    },
 };
-use crate::core::record::{self, LeaseState, Record, Unreadable};
 
 /// No journal that we wrote is larger: a run with thousands of targets needs a few megabytes.
 pub const LARGEST_BYTES: u64 = 16 << 20;
@@ -40,7 +42,8 @@ pub struct Journal {
 pub enum JournalError {
     #[error("cannot write the journal {}: {source}", path.display())]
     Io { path: PathBuf, source: io::Error },
-    /// Whose lease it is, and whether that lives, is not known: nothing may be done that another lease could forbid.
+    /// Whose lease it is, and whether that lives, is not known: nothing may be done that another
+    /// lease could forbid.
     #[error("cannot look at the journal {}: {source}", path.display())]
     Unseen { path: PathBuf, source: io::Error },
     #[error("the journal {} is not used: {source}", path.display())]
@@ -63,14 +66,21 @@ impl JournalError {
     }
 
     fn looking(path: PathBuf, source: io::Error) -> Self {
-        if dir::is_misfit(&source) { Self::Misfit { path, source } } else { Self::Unseen { path, source } }
+        if dir::is_misfit(&source) {
+            Self::Misfit { path, source }
+        } else {
+            Self::Unseen { path, source }
+        }
     }
 }
 
 /// Whether this is a want of something that others give back: descriptors or memory (open(2)).
 #[must_use]
 pub fn may_pass(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::EINTR | libc::EAGAIN))
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::EINTR | libc::EAGAIN)
+    )
 }
 
 /// What a look at a journal found.
@@ -94,12 +104,22 @@ impl Journal {
         let path = leases.path_of(&name);
         let failed = |source| JournalError::Io { path: path.clone(), source };
         loop {
-            let file = leases.open_file(&name, flags() | OFlag::O_CREAT | OFlag::O_EXCL).map_err(failed)?;
+            let file = leases
+                .open_file(&name, flags() | OFlag::O_CREAT | OFlag::O_EXCL)
+                .map_err(failed)?;
             file.lock().map_err(failed)?;
             // Between the two, a `recover` can have found it unlocked and empty, and removed it.
             if is_still_at(&file, leases, &name).map_err(failed)? {
                 let state_dir = state_dir.clone();
-                return Ok(Self { state_dir, name, path, file, state: LeaseState::default(), end: 0, is_named: false });
+                return Ok(Self {
+                    state_dir,
+                    name,
+                    path,
+                    file,
+                    state: LeaseState::default(),
+                    end: 0,
+                    is_named: false,
+                });
             }
         }
     }
@@ -110,12 +130,13 @@ impl Journal {
     /// [`JournalError`] where it cannot be read.
     pub fn inherited(file: File, state_dir: &StateDir, lease: &str) -> Result<Self, JournalError> {
         let name = name_of(lease);
-        dir::check_file(&file).map_err(|source| JournalError::looking(state_dir.leases().path_of(&name), source))?;
+        dir::check_file(&file)
+            .map_err(|source| JournalError::looking(state_dir.leases().path_of(&name), source))?;
         Self::read_in(file, state_dir, name)
     }
 
-    /// Looks at a lease's journal: locks it where nobody holds it, reads it otherwise. The caller holds
-    /// the lock of the state directory, so that no two look at once.
+    /// Looks at a lease's journal: locks it where nobody holds it, reads it otherwise. The caller
+    /// holds the lock of the state directory, so that no two look at once.
     ///
     /// # Errors
     /// [`JournalError`] where it cannot be read.
@@ -129,13 +150,15 @@ impl Journal {
         match file.try_lock() {
             Ok(()) if !is_still_at(&file, leases, &name).map_err(failed)? => Ok(Looked::Gone),
             Ok(()) => Ok(Looked::Dead(Box::new(Self::read_in(file, state_dir, name)?))),
-            Err(TryLockError::WouldBlock) => Ok(Looked::Live(Box::new(read_all(&file, &leases.path_of(&name))?.0))),
+            Err(TryLockError::WouldBlock) => {
+                Ok(Looked::Live(Box::new(read_all(&file, &leases.path_of(&name))?.0)))
+            }
             Err(TryLockError::Error(source)) => Err(failed(source)),
         }
     }
 
-    /// What a live holder's journal says, without the lock of the state directory: changes nothing and keeps no lock.
-    /// `None` where its holder is dead, or it was released while we looked.
+    /// What a live holder's journal says, without the lock of the state directory: changes nothing
+    /// and keeps no lock. `None` where its holder is dead, or it was released while we looked.
     ///
     /// # Errors
     /// [`JournalError`] where it cannot be read.
@@ -146,8 +169,8 @@ impl Journal {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             opened => opened.map_err(failed)?,
         };
-        // Shared, and let go at once: whoever looks with the lock at this very moment takes a dead one for live, and
-        // leaves it to the next who looks.
+        // Shared, and let go at once: whoever looks with the lock at this very moment takes a dead
+        // one for live, and leaves it to the next who looks.
         match file.try_lock_shared() {
             Ok(()) => Ok(None),
             Err(TryLockError::WouldBlock) => Ok(Some(read_all(&file, &leases.path_of(&name))?.0)),
@@ -155,13 +178,15 @@ impl Journal {
         }
     }
 
-    /// What it says by now, where another process that shares it has written to it; `None` where it was removed.
+    /// What it says by now, where another process that shares it has written to it; `None` where it
+    /// was removed.
     ///
     /// # Errors
     /// [`JournalError`] where it cannot be read.
     pub fn reread(&self) -> Result<Option<LeaseState>, JournalError> {
         let failed = |source| JournalError::looking(self.path.clone(), source);
-        let is_there = is_still_at(&self.file, self.state_dir.leases(), &self.name).map_err(failed)?;
+        let is_there =
+            is_still_at(&self.file, self.state_dir.leases(), &self.name).map_err(failed)?;
         is_there.then(|| Ok(read_all(&self.file, &self.path)?.0)).transpose()
     }
 
@@ -176,8 +201,9 @@ impl Journal {
         }
         // A line that was never finished would swallow the next one.
         let mut whole = &file;
-        let settled =
-            file.set_len(end).and_then(|()| if is_open(&file, end)? { whole.write_all(b"\n").map(|()| end + 1) } else { Ok(end) });
+        let settled = file.set_len(end).and_then(|()| {
+            if is_open(&file, end)? { whole.write_all(b"\n").map(|()| end + 1) } else { Ok(end) }
+        });
         let end = settled.map_err(failed)?;
         Ok(Self { state_dir: state_dir.clone(), name, path, file, state, end, is_named: false })
     }
@@ -217,7 +243,8 @@ impl Journal {
         Ok(())
     }
 
-    /// Writes what other processes are to know, and what no act rests on: it need not outlive a power cut.
+    /// Writes what other processes are to know, and what no act rests on: it need not outlive a
+    /// power cut.
     ///
     /// # Errors
     /// The file's own error; it does not count then.
@@ -271,7 +298,8 @@ impl Journal {
         JournalError::Io { path: self.path.clone(), source }
     }
 
-    /// Removes a journal that has nothing left to say; a damaged one is set aside, because nobody knows what it said.
+    /// Removes a journal that has nothing left to say; a damaged one is set aside, because nobody
+    /// knows what it said.
     ///
     /// # Errors
     /// The file's own error.
@@ -320,7 +348,11 @@ fn flags() -> OFlag {
 fn is_still_at(file: &File, leases: &Dir, name: &str) -> io::Result<bool> {
     let ours = file.metadata()?;
     match leases.stat(name) {
-        #[allow(clippy::cast_sign_loss, clippy::unnecessary_cast, reason = "of another type on other systems")]
+        #[allow(
+            clippy::cast_sign_loss,
+            clippy::unnecessary_cast,
+            reason = "of another type on other systems"
+        )]
         Ok(there) => Ok((there.st_dev as u64, there.st_ino as u64) == (ours.dev(), ours.ino())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
@@ -354,7 +386,9 @@ mod tests {
         let base = tempfile::tempdir().expect("a directory");
         let state = StateDir::open(base.path()).expect("a state directory");
         let mut journal = Journal::create(&state, "l").expect("a journal");
-        let record = Record::AreaJoined { area: record::Area { path: "/s".to_owned(), size_bytes: 1, label: "l".to_owned() } };
+        let record = Record::AreaJoined {
+            area: record::Area { path: "/s".to_owned(), size_bytes: 1, label: "l".to_owned() },
+        };
         journal.end = LARGEST_BYTES - 10;
         for written in [journal.intend(std::slice::from_ref(&record)), journal.announce(&record)] {
             let error = written.expect_err("too large").to_string();

@@ -6,15 +6,19 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{
-    dir::Dir,
-    journal::{Journal, JournalError, Looked},
-    state_dir::{StateDir, StateLock},
-};
-use crate::core::{
-    call::{LateCall, Moment},
-    record::LeaseState,
-    way::Way,
+use crate::{
+    core::{
+        lease::{
+            late_call::{LateCall, Moment},
+            record::LeaseState,
+        },
+        machine::way::Way,
+    },
+    lease::{
+        dir::Dir,
+        journal::{Journal, JournalError, Looked},
+        state_dir::{StateDir, StateLock},
+    },
 };
 
 /// Everything that is recorded in a state directory.
@@ -33,7 +37,11 @@ impl Leases {
     ///
     /// # Errors
     /// Where the directory cannot be listed.
-    pub fn look(state: &StateDir, _lock: &StateLock, own: Option<&str>) -> Result<Self, JournalError> {
+    pub fn look(
+        state: &StateDir,
+        _lock: &StateLock,
+        own: Option<&str>,
+    ) -> Result<Self, JournalError> {
         let mut found = Self::default();
         for lease in ids(state.leases())?.into_iter().filter(|lease| own != Some(lease.as_str())) {
             match Journal::look(state, &lease) {
@@ -67,23 +75,27 @@ impl Leases {
         Self { unreadable: vec![why], ..Self::default() }
     }
 
-    /// Why there may be leases that were not seen: what these hold is not known, so that it is nobody's to take, to
-    /// hand over or to remove.
+    /// Why there may be leases that were not seen: what these hold is not known, so that it is
+    /// nobody's to take, to hand over or to remove.
     #[must_use]
     pub fn why_unseen(&self) -> Option<&JournalError> {
         self.unreadable.iter().find(|error| error.is_unseen())
     }
 
-    /// The live leases that keep what they have. One whose release has begun is giving it back: nothing of it can be
-    /// shared, and nothing be left to it.
+    /// The live leases that keep what they have. One whose release has begun is giving it back:
+    /// nothing of it can be shared, and nothing be left to it.
     pub fn holding(&self) -> impl Iterator<Item = &(String, LeaseState)> {
         self.live.iter().filter(|(_, state)| !state.is_releasing())
     }
 
     /// The live lease that holds this container, with what it knows of it.
     #[must_use]
-    pub fn holder_of(&self, container: &str) -> Option<(&str, &crate::core::record::HeldTarget)> {
-        self.holding().find_map(|(lease, state)| Some((lease.as_str(), state.targets.get(container)?)))
+    pub fn holder_of(
+        &self,
+        container: &str,
+    ) -> Option<(&str, &crate::core::lease::record::HeldTarget)> {
+        self.holding()
+            .find_map(|(lease, state)| Some((lease.as_str(), state.targets.get(container)?)))
     }
 
     /// Whether any other lease, whatever becomes of it, has this target.
@@ -102,13 +114,15 @@ impl Leases {
         self.states().any(|state| state.host() == host && state.areas.contains_key(path))
     }
 
-    /// The call of any other lease, whatever becomes of it, that may still pause or stop this container after this moment.
+    /// The call of any other lease, whatever becomes of it, that may still pause or stop this
+    /// container after this moment.
     #[must_use]
     pub fn late_call(&self, container: &str, now: Moment) -> Option<LateCall> {
         self.states().flat_map(|state| state.late_calls(now)).find(|call| call.id == container)
     }
 
-    /// The leases that keep what they have on this host; `None` is this machine. The same path is another area elsewhere.
+    /// The leases that keep what they have on this host; `None` is this machine. The same path is
+    /// another area elsewhere.
     pub fn on_host(&self, host: Option<&Way>) -> impl Iterator<Item = &(String, LeaseState)> {
         self.holding().filter(move |(_, state)| state.host() == host)
     }
@@ -121,7 +135,8 @@ impl Leases {
     }
 }
 
-/// A new lease's id: twelve hexadecimal digits, random, so that two machines' logs can be told apart.
+/// A new lease's id: twelve hexadecimal digits, random, so that two machines' logs can be told
+/// apart.
 ///
 /// # Errors
 /// Where the kernel gives no random numbers.
@@ -144,7 +159,10 @@ pub fn id_of(journal: &Path) -> String {
 pub fn ids(leases: &Dir) -> Result<Vec<String>, JournalError> {
     let unseen = |source| JournalError::Unseen { path: leases.path().to_owned(), source };
     let names = leases.names().map_err(unseen)?;
-    let mut ids: Vec<String> = names.iter().filter_map(|name| Some(name.to_str()?.strip_suffix(".journal")?.to_owned())).collect();
+    let mut ids: Vec<String> = names
+        .iter()
+        .filter_map(|name| Some(name.to_str()?.strip_suffix(".journal")?.to_owned()))
+        .collect();
     ids.sort();
     Ok(ids)
 }

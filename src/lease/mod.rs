@@ -2,6 +2,7 @@
 //! Used by the supervisor (which creates and locks a journal), the keeper (which writes it) and
 //! the short commands.
 
+pub mod control_socket;
 pub mod dir;
 pub mod history;
 pub mod journal;

@@ -8,7 +8,7 @@ use std::{
 
 use nix::fcntl::OFlag;
 
-use super::{dir::Dir, state_dir::StateDir};
+use crate::lease::{dir::Dir, state_dir::StateDir};
 
 /// More are looked at by nobody, and a report can have half a thousand moments.
 const MOST: usize = 32;
@@ -39,7 +39,10 @@ impl Reports {
         }
         self.dir.make_dir(NAME)?;
         let reports = self.dir.open_dir(NAME)?;
-        let mut file = reports.open_file(&format!("{lease}.json"), OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL)?;
+        let mut file = reports.open_file(
+            &format!("{lease}.json"),
+            OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL,
+        )?;
         file.write_all(json.as_bytes())?;
         for (_, name) in newest_first(&reports)?.into_iter().skip(MOST) {
             reports.remove(&name)?;
@@ -56,8 +59,12 @@ impl Reports {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             reports => reports?,
         };
-        let is_meant = |name: &String| lease.is_none_or(|lease| name.strip_suffix(".json") == Some(lease));
-        let Some(name) = newest_first(&reports)?.into_iter().map(|(_, name)| name).find(is_meant) else { return Ok(None) };
+        let is_meant =
+            |name: &String| lease.is_none_or(|lease| name.strip_suffix(".json") == Some(lease));
+        let Some(name) = newest_first(&reports)?.into_iter().map(|(_, name)| name).find(is_meant)
+        else {
+            return Ok(None);
+        };
         let mut text = String::new();
         reports.open_file(&name, OFlag::O_RDONLY)?.take(LARGEST_BYTES).read_to_string(&mut text)?;
         Ok(Some(text))
@@ -69,7 +76,10 @@ fn newest_first(reports: &Dir) -> io::Result<Vec<(SystemTime, String)>> {
     for name in reports.names()? {
         if let Some(name) = name.to_str().filter(|name| name.strip_suffix(".json").is_some()) {
             let stat = reports.stat(name)?;
-            let since = Duration::new(u64::try_from(stat.st_mtime).unwrap_or(0), u32::try_from(stat.st_mtime_nsec).unwrap_or(0));
+            let since = Duration::new(
+                u64::try_from(stat.st_mtime).unwrap_or(0),
+                u32::try_from(stat.st_mtime_nsec).unwrap_or(0),
+            );
             found.push((SystemTime::UNIX_EPOCH + since, name.to_owned()));
         }
     }
@@ -99,23 +109,30 @@ mod tests {
         assert_eq!(reports.find(None).expect("none yet"), None);
         for lease in ["a", "b"] {
             reports.keep(lease, &format!("of {lease}")).expect("kept");
-            let file = fs::File::open(base.path().join(format!("reports/{lease}.json"))).expect("there");
+            let file =
+                fs::File::open(base.path().join(format!("reports/{lease}.json"))).expect("there");
             assert_eq!(file.metadata().expect("there").permissions().mode() & 0o777, 0o600);
             // A file system's clock may be too coarse to tell the two.
-            let at = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(if lease == "a" { 1 } else { 2 });
+            let at = SystemTime::UNIX_EPOCH
+                + std::time::Duration::from_secs(if lease == "a" { 1 } else { 2 });
             file.set_modified(at).expect("a time");
         }
         assert_eq!(reports.find(None).expect("read").as_deref(), Some("of b"));
         assert_eq!(reports.find(Some("a")).expect("read").as_deref(), Some("of a"));
         assert_eq!(reports.find(Some("../b")).expect("read"), None);
-        assert_eq!(fs::metadata(base.path().join("reports")).expect("there").permissions().mode() & 0o777, 0o700);
+        assert_eq!(
+            fs::metadata(base.path().join("reports")).expect("there").permissions().mode() & 0o777,
+            0o700
+        );
     }
 
     #[test]
     fn only_so_many_are_kept() {
         let base = tempfile::tempdir().expect("a directory");
         let reports = of(base.path());
-        (0..MOST + 5).try_for_each(|number| reports.keep(&format!("{number:03}"), "x")).expect("kept");
+        (0..MOST + 5)
+            .try_for_each(|number| reports.keep(&format!("{number:03}"), "x"))
+            .expect("kept");
         assert_eq!(fs::read_dir(base.path().join("reports")).expect("there").count(), MOST);
     }
 

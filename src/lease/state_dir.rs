@@ -12,11 +12,13 @@ use std::{
 
 use nix::fcntl::OFlag;
 
-use super::{
-    dir::{Dir, Misfit},
-    trust::{self, Distrust},
+use crate::{
+    core::text,
+    lease::{
+        dir::{Dir, Misfit},
+        trust::{self, Distrust},
+    },
 };
-use crate::core::text;
 
 /// How often a taken lock is asked for again.
 const LOCK_POLL: Duration = Duration::from_millis(5);
@@ -57,8 +59,12 @@ impl StateDirError {
     pub fn hint(&self) -> String {
         const ANOTHER: &str = "name another one with --state-dir DIR";
         match self {
-            Self::Wide { path, .. } => format!("chmod 700 {}", text::shell_word(&path.to_string_lossy())),
-            Self::Unsafe { source, .. } => source.hint().map_or(ANOTHER.to_owned(), |hint| format!("{hint}, or {ANOTHER}")),
+            Self::Wide { path, .. } => {
+                format!("chmod 700 {}", text::shell_word(&path.to_string_lossy()))
+            }
+            Self::Unsafe { source, .. } => {
+                source.hint().map_or(ANOTHER.to_owned(), |hint| format!("{hint}, or {ANOTHER}"))
+            }
             Self::Busy { .. } => "`makeroom status` shows who holds it".to_owned(),
             _ => ANOTHER.to_owned(),
         }
@@ -84,7 +90,8 @@ impl StateDir {
     /// Opens a state directory, making what is missing of it with mode 0700.
     ///
     /// # Errors
-    /// [`StateDirError`] where it is not ours alone, or somebody else could put another one in its place.
+    /// [`StateDirError`] where it is not ours alone, or somebody else could put another one in its
+    /// place.
     pub fn open(path: &Path) -> Result<Self, StateDirError> {
         let failed = |source| StateDirError::of(path.to_owned(), source);
         let (place, name) = find(path, true)?;
@@ -98,10 +105,13 @@ impl StateDir {
     /// The same, but without making anything: `None` where there is none yet.
     ///
     /// # Errors
-    /// [`StateDirError`] where it is not ours alone, or somebody else could put another one in its place.
+    /// [`StateDirError`] where it is not ours alone, or somebody else could put another one in its
+    /// place.
     pub fn open_existing(path: &Path) -> Result<Option<Self>, StateDirError> {
         let dir = match find(path, false) {
-            Err(StateDirError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(StateDirError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                return Ok(None);
+            }
             place => {
                 let (place, name) = place?;
                 Dir::open_in(place.as_fd(), &name, path.to_owned())
@@ -122,7 +132,10 @@ impl StateDir {
     /// # Errors
     /// [`StateDirError`] where it is not ours alone.
     pub fn inherited(fd: OwnedFd, path: &Path) -> Result<Self, StateDirError> {
-        Self::complete(Dir::of(fd, path.to_owned()).map_err(|source| StateDirError::of(path.to_owned(), source))?)
+        Self::complete(
+            Dir::of(fd, path.to_owned())
+                .map_err(|source| StateDirError::of(path.to_owned(), source))?,
+        )
     }
 
     fn complete(dir: Dir) -> Result<Self, StateDirError> {
@@ -239,7 +252,12 @@ mod tests {
         let base = tempfile::tempdir().expect("a directory");
         let state = StateDir::open(&base.path().join("a/b")).expect("a state directory");
         for path in [state.path().to_owned(), state.leases().path().to_owned()] {
-            assert_eq!(fs::metadata(&path).expect("made").mode() & 0o777, 0o700, "{}", path.display());
+            assert_eq!(
+                fs::metadata(&path).expect("made").mode() & 0o777,
+                0o700,
+                "{}",
+                path.display()
+            );
         }
         assert_eq!(fs::metadata(state.path().join("lock")).expect("made").mode() & 0o777, 0o600);
     }
@@ -247,8 +265,12 @@ mod tests {
     #[test]
     fn links_files_and_wide_directories_are_refused_and_left_as_they_are() {
         let base = tempfile::tempdir().expect("a directory");
-        let (real, link, file, wide) =
-            (base.path().join("real"), base.path().join("link"), base.path().join("file"), base.path().join("wide"));
+        let (real, link, file, wide) = (
+            base.path().join("real"),
+            base.path().join("link"),
+            base.path().join("file"),
+            base.path().join("wide"),
+        );
         fs::create_dir(&real).expect("a directory");
         symlink(&real, &link).expect("a link");
         fs::write(&file, "x").expect("a file");

@@ -1,6 +1,7 @@
-//! Owns whether a path leads to what only root and we can have put there: each directory on the way is opened from the
-//! one above it, by descriptor, and each link on the way is followed here, never by the kernel. As ssh's StrictModes
-//! (sshd_config(5)). Reads, makes directories where that is asked for, changes nothing else.
+//! Owns whether a path leads to what only root and we can have put there: each directory on the way
+//! is opened from the one above it, by descriptor, and each link on the way is followed here, never
+//! by the kernel. As ssh's StrictModes (sshd_config(5)). Reads, makes directories where that is
+//! asked for, changes nothing else.
 
 use std::{
     collections::VecDeque,
@@ -16,8 +17,10 @@ use nix::{
     sys::stat::{FileStat, Mode, SFlag, fstat, fstatat, mkdirat},
 };
 
-use super::dir::{kind, mode};
-use crate::core::text;
+use crate::{
+    core::text,
+    lease::dir::{kind, mode},
+};
 
 /// As many as the kernel follows (path_resolution(7)).
 const MOST_LINKS: usize = 40;
@@ -61,8 +64,8 @@ pub(super) struct Place {
     pub name: Option<OsString>,
 }
 
-/// Goes to the directory above what this path names. What is named itself is not looked at. `makes`: directories that
-/// are missing on the way.
+/// Goes to the directory above what this path names. What is named itself is not looked at.
+/// `makes`: directories that are missing on the way.
 ///
 /// # Errors
 /// [`Distrust`].
@@ -83,7 +86,8 @@ pub(super) fn find(path: &Path, makes: bool) -> Result<Place, Distrust> {
     Ok(Place { above, name })
 }
 
-/// Whether only root and we can have put there what this path names, links followed: a file or a directory.
+/// Whether only root and we can have put there what this path names, links followed: a file or a
+/// directory.
 ///
 /// # Errors
 /// [`Distrust`]: why not.
@@ -92,7 +96,8 @@ pub fn check(path: &Path) -> Result<(), Distrust> {
     while !walk.ahead.is_empty() {
         walk.step(false)?;
     }
-    // What is to be found in a directory can be put there by whoever may write to it: sticky is not enough.
+    // What is to be found in a directory can be put there by whoever may write to it: sticky is not
+    // enough.
     let (here, at) = walk.here();
     let mode = mode(&stat(here, at)?);
     if !walk.ends_at_file && mode & BY_OTHERS != 0 {
@@ -119,10 +124,17 @@ impl Walk {
     fn begin(path: &Path) -> Result<Self, Distrust> {
         let failed = |source| Distrust::Io { path: path.to_owned(), source };
         let absolute = std::path::absolute(path).map_err(failed)?;
-        let root = nix::fcntl::open("/", OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | THROUGH, Mode::empty());
+        let root =
+            nix::fcntl::open("/", OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | THROUGH, Mode::empty());
         let root = root.map_err(|errno| failed(errno.into()))?;
         judge(&stat(&root, Path::new("/"))?, Path::new("/"))?;
-        Ok(Self { root, way: Vec::new(), ahead: steps(&absolute).collect(), links: 0, ends_at_file: false })
+        Ok(Self {
+            root,
+            way: Vec::new(),
+            ahead: steps(&absolute).collect(),
+            links: 0,
+            ends_at_file: false,
+        })
     }
 
     fn here(&self) -> (BorrowedFd<'_>, &Path) {
@@ -145,7 +157,14 @@ impl Walk {
         let (here, above) = self.here();
         let path = above.join(&name);
         let failed = |errno: Errno| Distrust::Io { path: path.clone(), source: errno.into() };
-        let into = || openat(here, name.as_os_str(), OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | THROUGH, Mode::empty());
+        let into = || {
+            openat(
+                here,
+                name.as_os_str(),
+                OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | THROUGH,
+                Mode::empty(),
+            )
+        };
         let opened = match into() {
             Err(Errno::ENOENT) if makes => match mkdirat(here, name.as_os_str(), Mode::S_IRWXU) {
                 Ok(()) | Err(Errno::EEXIST) => into(),
@@ -161,7 +180,8 @@ impl Walk {
             }
             // With O_NOFOLLOW a link is one or the other (openat(2)).
             Err(Errno::ENOTDIR | Errno::ELOOP) => {
-                let found = fstatat(here, name.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW).map_err(failed)?;
+                let found = fstatat(here, name.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW)
+                    .map_err(failed)?;
                 if kind(&found) == SFlag::S_IFLNK {
                     // A link has no mode of its own (symlink(7)).
                     owned(&found, &path)?;
@@ -220,7 +240,11 @@ fn judge(found: &FileStat, path: &Path) -> Result<(), Distrust> {
     owned(found, path)?;
     let mode = mode(found);
     let is_sticky = kind(found) == SFlag::S_IFDIR && mode & STICKY != 0;
-    if mode & BY_OTHERS != 0 && !is_sticky { Err(Distrust::Wide { path: path.to_owned(), mode: mode & 0o7777 }) } else { Ok(()) }
+    if mode & BY_OTHERS != 0 && !is_sticky {
+        Err(Distrust::Wide { path: path.to_owned(), mode: mode & 0o7777 })
+    } else {
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -240,7 +264,14 @@ mod tests {
     #[test]
     fn a_parent_that_others_write_to_is_refused_and_a_sticky_one_is_not() {
         let base = tempfile::tempdir().expect("a directory");
-        for (mode, is_trusted) in [(0o755, true), (0o1777, true), (0o775, false), (0o757, false), (0o777, false), (0o711, true)] {
+        for (mode, is_trusted) in [
+            (0o755, true),
+            (0o1777, true),
+            (0o775, false),
+            (0o757, false),
+            (0o777, false),
+            (0o711, true),
+        ] {
             let parent = base.path().join(format!("{mode:o}"));
             dir(&parent, mode);
             for below in [parent.join("x"), parent.join("a/../x"), parent.join("a/b")] {
@@ -272,9 +303,15 @@ mod tests {
         ] {
             symlink(target, path(name)).expect("a link");
         }
-        for (name, is_trusted) in
-            [("absolute", true), ("relative", true), ("up", true), ("through", true), ("bad", false), ("bad-up", false), ("loop", false)]
-        {
+        for (name, is_trusted) in [
+            ("absolute", true),
+            ("relative", true),
+            ("up", true),
+            ("through", true),
+            ("bad", false),
+            ("bad-up", false),
+            ("loop", false),
+        ] {
             assert_eq!(check(&path(name)).is_ok(), is_trusted, "{name}");
             assert_eq!(find(&path(name).join("x"), false).is_ok(), is_trusted, "{name}");
             // The last one is not looked at: whoever opens it does not follow it.
@@ -292,9 +329,14 @@ mod tests {
         }
         dir(&path("sticky"), 0o1777);
         fs::write(path("sticky/program"), "").expect("a file");
-        for (name, is_trusted) in
-            [("program", true), ("group", false), ("world", false), ("sticky", false), ("sticky/program", true), ("none", false)]
-        {
+        for (name, is_trusted) in [
+            ("program", true),
+            ("group", false),
+            ("world", false),
+            ("sticky", false),
+            ("sticky/program", true),
+            ("none", false),
+        ] {
             assert_eq!(check(&path(name)).is_ok(), is_trusted, "{name}");
         }
         assert!(matches!(check(&path("program/x")), Err(Distrust::NotADirectory { .. })));

@@ -1,5 +1,5 @@
-//! Owns the file of `--report`. That it cannot be written is known before the build; until the report is there whole,
-//! the file is as it was. Runs in the supervisor.
+//! Owns the file of `--report`. That it cannot be written is known before the build; until the
+//! report is there whole, the file is as it was. Runs in the supervisor.
 
 use std::{
     fs::{self, File, OpenOptions, Permissions},
@@ -69,7 +69,9 @@ impl ReportFile {
                 new.write_all(json.as_bytes())?;
                 match new.persist(&path) {
                     // One that is mounted into a container has no name to give away.
-                    Err(failed) if failed.error.raw_os_error() == Some(libc::EBUSY) => fs::write(path, json),
+                    Err(failed) if failed.error.raw_os_error() == Some(libc::EBUSY) => {
+                        fs::write(path, json)
+                    }
                     named => named.map(drop).map_err(|failed| failed.error),
                 }
             }
@@ -79,11 +81,15 @@ impl ReportFile {
 
 fn beside(path: &Path) -> io::Result<NamedTempFile> {
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    tempfile::Builder::new().prefix(".makeroom-report-").permissions(Permissions::from_mode(0o666)).tempfile_in(dir)
+    tempfile::Builder::new()
+        .prefix(".makeroom-report-")
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(dir)
 }
 
-/// Opens a file to add to it, and makes one where there is none. A FIFO that nobody reads would make the build wait
-/// (fifo(7)), so it is an error. One that is read does not block either: [`write_within`].
+/// Opens a file to add to it, and makes one where there is none. A FIFO that nobody reads would
+/// make the build wait (fifo(7)), so it is an error. One that is read does not block either:
+/// [`write_within`].
 ///
 /// # Errors
 /// Where it cannot be written.
@@ -93,7 +99,13 @@ pub fn open_now(path: &Path) -> io::Result<File> {
         .create(true)
         .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
         .open(path)
-        .map_err(|error| if error.raw_os_error() == Some(libc::ENXIO) { io::Error::other("nobody reads from it") } else { error })
+        .map_err(|error| {
+            if error.raw_os_error() == Some(libc::ENXIO) {
+                io::Error::other("nobody reads from it")
+            } else {
+                error
+            }
+        })
 }
 
 #[cfg(test)]
@@ -107,7 +119,9 @@ mod tests {
     const MOMENT: Duration = Duration::from_millis(10);
 
     fn names(dir: &Path) -> Vec<String> {
-        let names = fs::read_dir(dir).expect("there").map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned());
+        let names = fs::read_dir(dir)
+            .expect("there")
+            .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned());
         let mut names: Vec<_> = names.collect();
         names.sort();
         names
@@ -121,7 +135,10 @@ mod tests {
         assert!(names(base.path()).is_empty());
         fs::write(&path, "before").expect("written");
         drop(ReportFile::open(&path).expect("opened"));
-        assert_eq!((names(base.path()), fs::read_to_string(&path).expect("there")), (vec!["report.json".to_owned()], "before".to_owned()));
+        assert_eq!(
+            (names(base.path()), fs::read_to_string(&path).expect("there")),
+            (vec!["report.json".to_owned()], "before".to_owned())
+        );
     }
 
     #[test]
@@ -145,14 +162,28 @@ mod tests {
         let base = tempfile::tempdir().expect("a directory");
         let path = base.path().join("fifo");
         mkfifo(&path, Mode::S_IRWXU).expect("a FIFO");
-        assert_eq!(ReportFile::open(&path).expect_err("no reader").to_string(), "nobody reads from it");
-        let mut reader = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&path).expect("a reader");
+        assert_eq!(
+            ReportFile::open(&path).expect_err("no reader").to_string(),
+            "nobody reads from it"
+        );
+        let mut reader = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_NONBLOCK)
+            .open(&path)
+            .expect("a reader");
         ReportFile::open(&path).expect("opened").write("{}", MOMENT).expect("written");
         let mut text = String::new();
         reader.read_to_string(&mut text).expect("read");
         assert_eq!(text, "{}");
         let whole = "x".repeat(1 << 20);
-        assert_eq!(ReportFile::open(&path).expect("opened").write(&whole, MOMENT).expect_err("full").to_string(), "nobody reads it");
+        assert_eq!(
+            ReportFile::open(&path)
+                .expect("opened")
+                .write(&whole, MOMENT)
+                .expect_err("full")
+                .to_string(),
+            "nobody reads it"
+        );
         ReportFile::open(base.path()).expect_err("a directory");
     }
 }

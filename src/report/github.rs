@@ -1,13 +1,15 @@
-//! Owns what GitHub Actions shows of a run beside the log: the job summary as Markdown, and the folds
-//! around makeroom's own lines. Pure, but for the question whether this is such a runner.
+//! Owns what GitHub Actions shows of a run beside the log: the job summary as Markdown, and the
+//! folds around makeroom's own lines. Pure, but for the question whether this is such a runner.
 
 use std::time::Duration;
 
-use super::{hands::whether_it_runs, summary::ended};
-use crate::core::{
-    report::RunReport,
-    target::Method,
-    text::{printable, size, span},
+use crate::{
+    core::{
+        run::report::RunReport,
+        target::choice::Method,
+        text::{printable, size, span},
+    },
+    report::{foreign_changes::whether_it_runs, summary::ended},
 };
 
 /// Opens a fold in the log (docs.github.com, "Workflow commands").
@@ -25,8 +27,12 @@ pub fn is_reading() -> bool {
 #[must_use]
 pub fn markdown(report: &RunReport) -> String {
     let seconds = |seconds: f64| span(Duration::try_from_secs_f64(seconds).unwrap_or_default());
-    let mut text =
-        format!("### makeroom: {} {} after {}\n\n", plain(&report.command), ended(report.exit.into()), seconds(report.elapsed_s));
+    let mut text = format!(
+        "### makeroom: {} {} after {}\n\n",
+        plain(&report.command),
+        ended(report.exit.into()),
+        seconds(report.elapsed_s)
+    );
     for sentence in [&report.verdict.cause, &report.verdict.remedy].into_iter().flatten() {
         text += &format!("{}\n\n", plain(sentence));
     }
@@ -81,6 +87,9 @@ mod tests {
     #[test]
     fn names_cannot_break_out_of_their_cell() {
         assert_eq!(plain("a|b"), "a\\|b");
-        assert_eq!(plain("<img src=x> `x` [l](u) _i_\n"), "&lt;img src=x&gt; \\`x\\` \\[l\\](u) \\_i\\_\\\\n");
+        assert_eq!(
+            plain("<img src=x> `x` [l](u) _i_\n"),
+            "&lt;img src=x&gt; \\`x\\` \\[l\\](u) \\_i\\_\\\\n"
+        );
     }
 }

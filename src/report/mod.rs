@@ -2,15 +2,15 @@
 //! stdout is the child's.
 
 mod chart;
+pub mod console;
 pub mod file;
+pub mod foreign_changes;
 pub mod github;
-pub mod hands;
-pub mod live;
 pub mod page;
 pub mod past_run;
 pub mod plan_table;
-pub mod say;
+pub mod progress;
+mod sink;
 mod stderr;
 pub mod steps;
 pub mod summary;
-mod way;

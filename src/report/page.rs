@@ -3,12 +3,16 @@
 
 use std::time::Duration;
 
-use super::{chart, hands::whether_it_runs, summary::ended};
-use crate::core::{
-    report::{RunReport, TargetReport},
-    target::Method,
-    text::{printable, size, span},
-    verdict::Kind,
+use crate::{
+    core::{
+        run::{
+            report::{RunReport, TargetReport},
+            verdict::Kind,
+        },
+        target::choice::Method,
+        text::{printable, size, span},
+    },
+    report::{chart, foreign_changes::whether_it_runs, summary::ended},
 };
 
 const CSS: &str = include_str!("page.css");
@@ -17,7 +21,8 @@ const CSS: &str = include_str!("page.css");
 #[must_use]
 pub fn html(report: &RunReport) -> String {
     let command = text(&report.command);
-    let host = report.host.as_deref().map_or_else(String::new, |host| format!(" in {}", text(host)));
+    let host =
+        report.host.as_deref().map_or_else(String::new, |host| format!(" in {}", text(host)));
     let took = span(Duration::try_from_secs_f64(report.elapsed_s).unwrap_or_default());
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
@@ -36,9 +41,16 @@ pub fn html(report: &RunReport) -> String {
 /// What the colours of the picture mean.
 fn legend() -> String {
     let entry = |(class, words): (&str, &str)| {
-        format!("<span class=\"entry\"><span class=\"key\" style=\"background:var(--{class})\"></span>{words}</span>\n")
+        format!(
+            "<span class=\"entry\"><span class=\"key\" style=\"background:var(--{class})\"></span>{words}</span>\n"
+        )
     };
-    let all = [("available", "available"), ("build", "build"), ("swap", "swap in use"), ("stall", "all tasks stalled")];
+    let all = [
+        ("available", "available"),
+        ("build", "build"),
+        ("swap", "swap in use"),
+        ("stall", "all tasks stalled"),
+    ];
     format!("<figcaption class=\"soft\">\n{}</figcaption>\n", all.map(entry).concat())
 }
 
@@ -57,9 +69,16 @@ fn text(foreign: &str) -> String {
 
 fn verdict(report: &RunReport) -> String {
     let class = if report.verdict.kind == Kind::Ok { "verdict ok" } else { "verdict" };
-    let sentences: Vec<String> =
-        [&report.verdict.cause, &report.verdict.remedy].into_iter().flatten().map(|words| format!("<p>{}</p>", text(words))).collect();
-    if sentences.is_empty() { String::new() } else { format!("<div class=\"{class}\">{}</div>\n", sentences.concat()) }
+    let sentences: Vec<String> = [&report.verdict.cause, &report.verdict.remedy]
+        .into_iter()
+        .flatten()
+        .map(|words| format!("<p>{}</p>", text(words)))
+        .collect();
+    if sentences.is_empty() {
+        String::new()
+    } else {
+        format!("<div class=\"{class}\">{}</div>\n", sentences.concat())
+    }
 }
 
 fn figures(report: &RunReport) -> String {
@@ -80,9 +99,15 @@ fn figures(report: &RunReport) -> String {
         ("Swap made", swap),
     ];
     let row = |(what, figure): (&str, Option<String>)| {
-        format!("<tr><th>{what}</th><td class=\"figure\">{}</td></tr>\n", figure.unwrap_or_else(|| "not known".to_owned()))
+        format!(
+            "<tr><th>{what}</th><td class=\"figure\">{}</td></tr>\n",
+            figure.unwrap_or_else(|| "not known".to_owned())
+        )
     };
-    format!("<div class=\"scroll\"><table>\n{}</table></div>\n", rows.into_iter().map(row).collect::<String>())
+    format!(
+        "<div class=\"scroll\"><table>\n{}</table></div>\n",
+        rows.into_iter().map(row).collect::<String>()
+    )
 }
 
 fn targets(targets: &[TargetReport]) -> String {
@@ -90,8 +115,11 @@ fn targets(targets: &[TargetReport]) -> String {
         return String::new();
     }
     let figure = |bytes: Option<u64>| bytes.map_or_else(|| "not known".to_owned(), size);
-    let answered =
-        |after_s: Option<f64>| after_s.map_or_else(String::new, |after_s| span(Duration::try_from_secs_f64(after_s).unwrap_or_default()));
+    let answered = |after_s: Option<f64>| {
+        after_s.map_or_else(String::new, |after_s| {
+            span(Duration::try_from_secs_f64(after_s).unwrap_or_default())
+        })
+    };
     let row = |report: &TargetReport| {
         let target = &report.target;
         format!(
@@ -106,7 +134,10 @@ fn targets(targets: &[TargetReport]) -> String {
     };
     let head = "<tr><th>Service</th><th>How</th><th class=\"figure\">Memory</th><th class=\"figure\">Given back</th><th>Runs again</th>\
                 <th class=\"figure\">Healthy after</th></tr>\n";
-    format!("<h2>Room made by</h2>\n<div class=\"scroll\"><table>\n{head}{}</table></div>\n", targets.iter().map(row).collect::<String>())
+    format!(
+        "<h2>Room made by</h2>\n<div class=\"scroll\"><table>\n{head}{}</table></div>\n",
+        targets.iter().map(row).collect::<String>()
+    )
 }
 
 #[cfg(test)]
@@ -114,7 +145,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::core::{
+    use crate::core::run::{
         report::{ExitReport, MemoryReport, SwapReport},
         verdict::Verdict,
         wire::RoomTarget,
@@ -139,7 +170,13 @@ mod tests {
             elapsed_s: 61.0,
             host: Some(hostile.to_owned()),
             steps: vec![],
-            targets: vec![TargetReport { target, restored: false, handed_over: false, answered_after_s: None, theirs: None }],
+            targets: vec![TargetReport {
+                target,
+                restored: false,
+                handed_over: false,
+                answered_after_s: None,
+                theirs: None,
+            }],
             swap: SwapReport::default(),
             memory: MemoryReport::default(),
             verdict: Verdict { kind: Kind::Killed, cause: Some(hostile.to_owned()), remedy: None },
@@ -148,11 +185,21 @@ mod tests {
         let page = html(&report);
         assert!(!page.contains("<script") && !page.contains('\u{1b}'), "{page}");
         assert_eq!(page.matches("&lt;script&gt;").count(), 5, "{page}");
-        for words in ["died of SIGKILL after 1m 1s", "not known", "7.0 MiB", "<td>no</td>", "1970-01-01 00:00:00 UTC"] {
+        for words in [
+            "died of SIGKILL after 1m 1s",
+            "not known",
+            "7.0 MiB",
+            "<td>no</td>",
+            "1970-01-01 00:00:00 UTC",
+        ] {
             assert!(page.contains(words), "{words} in {page}");
         }
         for tag in ["html", "body", "table", "svg", "figure", "div"] {
-            assert_eq!(page.matches(&format!("<{tag}")).count(), page.matches(&format!("</{tag}>")).count(), "{tag}");
+            assert_eq!(
+                page.matches(&format!("<{tag}")).count(),
+                page.matches(&format!("</{tag}>")).count(),
+                "{tag}"
+            );
         }
     }
 }

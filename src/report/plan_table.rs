@@ -1,10 +1,12 @@
 //! Owns the audit as a table that a person reads in five seconds. Pure.
 
 use crate::core::{
-    audit::{Audit, Audited},
     few::Few,
-    plan::{Fit, NeedSource, Role},
-    target::{Activity, Method},
+    plan::{
+        audit::{Audit, Audited},
+        estimate::{Fit, NeedSource, Role},
+    },
+    target::choice::{Activity, Method},
     text::{count, printable, size_in_tenths as size},
 };
 
@@ -20,7 +22,9 @@ pub fn table(audit: &Audit) -> String {
         lines.extend(rows(audit));
     }
     let mut few = Few::default();
-    lines.extend(audit.warnings.iter().filter(|_| few.may()).map(|warning| format!("\nwarning: {warning}")));
+    lines.extend(
+        audit.warnings.iter().filter(|_| few.may()).map(|warning| format!("\nwarning: {warning}")),
+    );
     lines.extend(few.rest().map(|rest| format!("\nwarning: {rest}")));
     lines.join("\n") + "\n"
 }
@@ -35,7 +39,9 @@ fn sums(audit: &Audit) -> Vec<String> {
     let host = audit.host.as_deref().map_or_else(|| "this machine".to_owned(), printable);
     let swap = match memory.swap_total_bytes {
         0 => "no swap".to_owned(),
-        total_bytes => format!("swap: {} free of {}", size(memory.swap_free_bytes), size(total_bytes)),
+        total_bytes => {
+            format!("swap: {} free of {}", size(memory.swap_free_bytes), size(total_bytes))
+        }
     };
     let makes_room = if audit.targets.is_empty() {
         "none of it is to make room".to_owned()
@@ -59,18 +65,40 @@ fn sums(audit: &Audit) -> Vec<String> {
         NeedSource::Heap => "NODE_OPTIONS",
     };
     lines.push(line("the build", source, Some(need.bytes), ""));
-    let behind =
-        if audit.swap_to_have_bytes > 0 { format!(", {} of swap behind it", size(audit.swap_to_have_bytes)) } else { String::new() };
+    let behind = if audit.swap_to_have_bytes > 0 {
+        format!(", {} of swap behind it", size(audit.swap_to_have_bytes))
+    } else {
+        String::new()
+    };
     let verdict = match audit.fit {
         None => return lines,
-        Some(Fit::Fits) => line("left over", "", Some(memory.available_bytes - need.bytes), "→ fits as it is"),
+        Some(Fit::Fits) => {
+            line("left over", "", Some(memory.available_bytes - need.bytes), "→ fits as it is")
+        }
         Some(Fit::FitsWithRoom { gap_bytes }) => {
-            let room = size(audit.targets.iter().filter(|target| target.needed).map(|target| target.gives_bytes).sum());
-            line("short by", "", Some(gap_bytes), &format!("→ fits with room made (+ {room}){behind}"))
+            let room = size(
+                audit
+                    .targets
+                    .iter()
+                    .filter(|target| target.needed)
+                    .map(|target| target.gives_bytes)
+                    .sum(),
+            );
+            line(
+                "short by",
+                "",
+                Some(gap_bytes),
+                &format!("→ fits with room made (+ {room}){behind}"),
+            )
         }
         Some(Fit::Short { gap_bytes, short_by_bytes }) => {
             let missing = size(short_by_bytes);
-            line("short by", "", Some(gap_bytes), &format!("→ does not fit: {missing} are missing with room made{behind}"))
+            line(
+                "short by",
+                "",
+                Some(gap_bytes),
+                &format!("→ does not fit: {missing} are missing with room made{behind}"),
+            )
         }
     };
     lines.push(verdict);
@@ -78,13 +106,24 @@ fn sums(audit: &Audit) -> Vec<String> {
 }
 
 fn rows(audit: &Audit) -> Vec<String> {
-    let names: Vec<String> = audit.containers.iter().map(|container| printable(&container.name)).collect();
-    let width = names.iter().take(MOST_ROWS).map(|name| name.chars().count()).max().unwrap_or(0).max("CONTAINER".len());
+    let names: Vec<String> =
+        audit.containers.iter().map(|container| printable(&container.name)).collect();
+    let width = names
+        .iter()
+        .take(MOST_ROWS)
+        .map(|name| name.chars().count())
+        .max()
+        .unwrap_or(0)
+        .max("CONTAINER".len());
     let mut lines = vec![format!("{:<width$}  {:>9}  {:>9}  ROOM", "CONTAINER", "MEMORY", "CACHE")];
     for (container, name) in audit.containers.iter().zip(&names).take(MOST_ROWS) {
         let figure = |bytes: Option<u64>| bytes.map_or_else(|| "?".to_owned(), size);
         let (memory, cache) = (figure(container.memory_bytes), figure(container.cache_bytes));
-        lines.push(format!("{name:<width$}  {memory:>9}  {cache:>9}  {}", room(audit, container)).trim_end().to_owned());
+        lines.push(
+            format!("{name:<width$}  {memory:>9}  {cache:>9}  {}", room(audit, container))
+                .trim_end()
+                .to_owned(),
+        );
     }
     if let Some(rest) = audit.containers.get(MOST_ROWS..).filter(|rest| !rest.is_empty()) {
         let bytes = rest.iter().filter_map(|container| container.memory_bytes).sum();
@@ -99,7 +138,11 @@ fn room(audit: &Audit, container: &Audited) -> String {
         (Some(target), _) => {
             let method = if target.method == Method::Pause { "pause" } else { "stop" };
             let gives = size(target.gives_bytes);
-            if target.needed { format!("{method}, + {gives}") } else { format!("not needed (+ {gives})") }
+            if target.needed {
+                format!("{method}, + {gives}")
+            } else {
+                format!("not needed (+ {gives})")
+            }
         }
         (None, Role::Kept) => "kept".to_owned(),
         (None, _) if container.activity == Activity::Paused => "paused already".to_owned(),
@@ -110,9 +153,9 @@ fn room(audit: &Audit, container: &Audited) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::{
+    use crate::core::plan::{
         audit::{HostMemory, Planned},
-        plan::{Gives, Need},
+        estimate::{Gives, Need},
     };
 
     const MIB: u64 = 1 << 20;
@@ -185,14 +228,21 @@ web              60 MiB     12 MiB
     fn each_verdict_has_words_of_its_own() {
         for (fit, words) in [
             (None, "say --need SIZE"),
-            (Some(Fit::Short { gap_bytes: GIB, short_by_bytes: 312 * MIB }), "→ does not fit: 312 MiB are missing with room made"),
+            (
+                Some(Fit::Short { gap_bytes: GIB, short_by_bytes: 312 * MIB }),
+                "→ does not fit: 312 MiB are missing with room made",
+            ),
         ] {
             let shown = table(&audit(fit));
             assert!(shown.contains(words), "{shown}");
         }
         let mut fits = audit(Some(Fit::Fits));
         fits.memory.available_bytes = 9 * GIB;
-        assert!(table(&fits).contains("left over                        1.0 GiB   → fits as it is"), "{}", table(&fits));
+        assert!(
+            table(&fits).contains("left over                        1.0 GiB   → fits as it is"),
+            "{}",
+            table(&fits)
+        );
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Owns what is written to stderr and when: at once as far as it is taken, the rest as soon as it is. Nothing of it ever
-//! holds up an act. Used by each process that has a voice.
+//! Owns what is written to stderr and when: at once as far as it is taken, the rest as soon as it
+//! is. Nothing of it ever holds up an act. Used by each process that has a voice.
 
 use std::{
     io,
@@ -7,10 +7,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::way::Way;
-use crate::core::unsaid::{Rank, Unsaid};
+use crate::{
+    core::run::unsaid::{Rank, Unsaid},
+    report::sink::Way,
+};
 
-/// How soon it is tried again where poll(2) says that something is taken and nothing is, as of a device on macOS.
+/// How soon it is tried again where poll(2) says that something is taken and nothing is, as of a
+/// device on macOS.
 const AGAIN: Duration = Duration::from_millis(50);
 
 /// stderr, with what is not written yet.

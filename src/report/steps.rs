@@ -4,11 +4,10 @@
 use std::time::Duration;
 
 use crate::core::{
-    guard::{Cause, Figures},
-    report::StepReport,
-    target::Method,
+    machine::pressure::{Cause, Figures},
+    run::{report::StepReport, wire::Step},
+    target::choice::Method,
     text::{count, printable, size, span},
-    wire::Step,
 };
 
 /// The line when a step was taken.
@@ -17,7 +16,8 @@ pub fn taken(step: &Step) -> String {
     let number = |method| step.targets.iter().filter(|target| target.method == method).count();
     let verbs = [(number(Method::Pause), "paused"), (number(Method::Stop), "stopped")];
     let done = verbs.into_iter().filter(|(number, _)| *number > 0);
-    let mut done: Vec<_> = done.map(|(number, verb)| format!("{} {verb}", count(number, "more service"))).collect();
+    let mut done: Vec<_> =
+        done.map(|(number, verb)| format!("{} {verb}", count(number, "more service"))).collect();
     done.extend(step.given_back_bytes.map(|bytes| format!("{} given back", size(bytes))));
     format!("{}: {} in {}", why(step.cause, &step.figures), done.join(", "), span(step.took))
 }
@@ -25,13 +25,21 @@ pub fn taken(step: &Step) -> String {
 /// The line when one was undone before the build's end.
 #[must_use]
 pub fn undone(restored: usize, took: Duration) -> String {
-    format!("the pressure is gone: {} running again after {}", count(restored, "service"), span(took))
+    format!(
+        "the pressure is gone: {} running again after {}",
+        count(restored, "service"),
+        span(took)
+    )
 }
 
 /// The line when the build is ended for it.
 #[must_use]
 pub fn thrashing(time: Duration, figures: &Figures) -> String {
-    format!("memory has been thrashing for {} ({}), and no step is left: the build is ended", span(time), now(figures))
+    format!(
+        "memory has been thrashing for {} ({}), and no step is left: the build is ended",
+        span(time),
+        now(figures)
+    )
 }
 
 /// A step of a run that is over.
@@ -52,20 +60,25 @@ pub fn past(step: &StepReport) -> String {
 fn why(cause: Cause, figures: &Figures) -> String {
     match cause {
         Cause::Pressure | Cause::Floor => now(figures),
-        Cause::Forecast => format!("{} available, {} less each second", size(figures.available_bytes), size(figures.falling_bytes)),
+        Cause::Forecast => format!(
+            "{} available, {} less each second",
+            size(figures.available_bytes),
+            size(figures.falling_bytes)
+        ),
     }
 }
 
 fn now(figures: &Figures) -> String {
     let pressure = figures.pressure_percent.filter(|percent| *percent >= 0.5);
-    let pressure = pressure.map_or_else(String::new, |percent| format!("pressure {percent:.0} %, "));
+    let pressure =
+        pressure.map_or_else(String::new, |percent| format!("pressure {percent:.0} %, "));
     format!("{pressure}{} available", size(figures.available_bytes))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::wire::RoomTarget;
+    use crate::core::run::wire::RoomTarget;
 
     const MIB: u64 = 1 << 20;
 
@@ -80,7 +93,11 @@ mod tests {
         Step {
             selector: "a".to_owned(),
             cause,
-            figures: Figures { pressure_percent, available_bytes: 180 * MIB, falling_bytes: 60 * MIB },
+            figures: Figures {
+                pressure_percent,
+                available_bytes: 180 * MIB,
+                falling_bytes: 60 * MIB,
+            },
             targets: methods.iter().map(target).collect(),
             given_back_bytes: methods.contains(&Method::Pause).then_some(212 * MIB),
             took: Duration::from_millis(400),
@@ -95,7 +112,10 @@ mod tests {
                 step(Cause::Pressure, Some(23.4), &[Pause; 3]),
                 "pressure 23 %, 180 MiB available: 3 more services paused, 212 MiB given back in 0.4 s",
             ),
-            (step(Cause::Floor, Some(0.1), &[Stop]), "180 MiB available: 1 more service stopped in 0.4 s"),
+            (
+                step(Cause::Floor, Some(0.1), &[Stop]),
+                "180 MiB available: 1 more service stopped in 0.4 s",
+            ),
             (
                 step(Cause::Forecast, None, &[Pause, Stop]),
                 "180 MiB available, 60 MiB less each second: 1 more service paused, 1 more service stopped, 212 MiB given back in 0.4 s",
@@ -103,7 +123,10 @@ mod tests {
         ] {
             assert_eq!(taken(&step), line);
         }
-        assert_eq!(undone(3, Duration::from_millis(100)), "the pressure is gone: 3 services running again after 0.1 s");
+        assert_eq!(
+            undone(3, Duration::from_millis(100)),
+            "the pressure is gone: 3 services running again after 0.1 s"
+        );
     }
 
     #[test]
@@ -118,6 +141,9 @@ mod tests {
             given_back_bytes: Some(212 * MIB),
             undone_at_s: Some(90.0),
         };
-        assert_eq!(past(&report), "`mon-\\u{1b}*` after 12.0 s: 1 service, 212 MiB given back, undone after 1m 30s");
+        assert_eq!(
+            past(&report),
+            "`mon-\\u{1b}*` after 12.0 s: 1 service, 212 MiB given back, undone after 1m 30s"
+        );
     }
 }

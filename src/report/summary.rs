@@ -4,11 +4,13 @@
 use std::{ffi::OsString, time::Duration};
 
 use crate::core::{
-    build_site::BuildSite,
-    exit::Exit,
-    memory::Memory,
+    machine::memory::Memory,
+    run::{
+        build_site::BuildSite,
+        exit::Exit,
+        wire::{Back, Lingering, Room, SwapBack},
+    },
     text::{count, names, printable, size, span},
-    wire::{Back, Lingering, Room, SwapBack},
 };
 
 /// What is known of the build when it has ended.
@@ -45,7 +47,10 @@ pub fn room_made(room: &Room, memory: Option<Memory>) -> String {
         done.push(format!("{} stopped", count(room.stopped, "service")));
     }
     if done.is_empty() {
-        let why = room.need_bytes.map(|bytes| format!(" for a build of {}", size(bytes))).unwrap_or_default();
+        let why = room
+            .need_bytes
+            .map(|bytes| format!(" for a build of {}", size(bytes)))
+            .unwrap_or_default();
         done.push(format!("nothing paused{why}"));
     }
     if room.joined > 0 {
@@ -59,7 +64,8 @@ pub fn room_made(room: &Room, memory: Option<Memory>) -> String {
         line += &format!(" in {}", span(room.took));
     }
     if let Some(memory) = room.memory.or(memory) {
-        let place = room.host.as_ref().map_or_else(String::new, |host| format!(" in {}", printable(host)));
+        let place =
+            room.host.as_ref().map_or_else(String::new, |host| format!(" in {}", printable(host)));
         line += &format!("; {} available{place}", size(memory.available_bytes));
         if memory.swap_total_bytes > 0 {
             line += &format!(", {} swap free", size(memory.swap_free_bytes));
@@ -78,7 +84,11 @@ pub fn room_made(room: &Room, memory: Option<Memory>) -> String {
 pub fn room_elsewhere(room: &Room, command: &[OsString], site: BuildSite) -> Option<String> {
     let host = room.host.as_ref().filter(|_| room.memory.is_some() && site == BuildSite::Child)?;
     let program = command.first()?.to_string_lossy();
-    Some(format!("the room is in {}; `{}` runs on this machine and does not use it", printable(host), printable(&program)))
+    Some(format!(
+        "the room is in {}; `{}` runs on this machine and does not use it",
+        printable(host),
+        printable(&program)
+    ))
 }
 
 /// The line when the build has ended.
@@ -96,7 +106,10 @@ pub fn build_ended(figures: &BuildFigures<'_>) -> String {
         figures.peak_bytes.map(|bytes| format!("{peak} {}", size(bytes))),
         figures.available_min_bytes.map(|bytes| format!("lowest available{place} {}", size(bytes))),
         figures.full_stall.map(|stall| format!("stalled {}", span(stall))),
-        figures.oom_kills.filter(|kills| *kills > 0).map(|kills| count(usize::try_from(kills).unwrap_or(usize::MAX), "OOM kill")),
+        figures
+            .oom_kills
+            .filter(|kills| *kills > 0)
+            .map(|kills| count(usize::try_from(kills).unwrap_or(usize::MAX), "OOM kill")),
     ];
     let figures: Vec<_> = figures.into_iter().flatten().collect();
     if !figures.is_empty() {
@@ -120,14 +133,21 @@ pub fn ended(exit: Exit) -> String {
 pub fn all_back(back: &Back) -> Option<String> {
     let mut parts = Vec::new();
     if back.restored > 0 {
-        parts.push(format!("{} running again after {}", count(back.restored, "service"), span(back.took)));
+        parts.push(format!(
+            "{} running again after {}",
+            count(back.restored, "service"),
+            span(back.took)
+        ));
     }
     if let Some(last) = back.answers.iter().filter_map(|answer| answer.after).max() {
         let answered = back.answers.iter().filter(|answer| answer.after.is_some()).count();
         parts.push(format!("{answered} healthy after {}", span(last)));
     }
     if !back.handed_over.is_empty() {
-        parts.push(format!("{} left to another run that needs them", count(back.handed_over.len(), "service")));
+        parts.push(format!(
+            "{} left to another run that needs them",
+            count(back.handed_over.len(), "service")
+        ));
     }
     match &back.swap {
         Some(SwapBack::Removed) => parts.push("swap removed".to_owned()),
@@ -151,14 +171,23 @@ pub fn lingering(lease: &str, lingering: &Lingering) -> String {
         1 => format!("1 service stays {how}"),
         number => format!("{} stay {how}", count(number, "service")),
     };
-    format!("{what} for {} more (--linger); `makeroom stop {lease}` ends that now", span(lingering.time))
+    format!(
+        "{what} for {} more (--linger); `makeroom stop {lease}` ends that now",
+        span(lingering.time)
+    )
 }
 
 /// What runs again and was not healthy in time; `None` where all were, or none was waited for.
 #[must_use]
 pub fn not_healthy(back: &Back) -> Option<String> {
-    let late: Vec<&str> = back.answers.iter().filter(|answer| answer.after.is_none()).map(|answer| answer.name.as_str()).collect();
-    (!late.is_empty()).then(|| format!("running again, but not healthy in time: {}", names(late, 8)))
+    let late: Vec<&str> = back
+        .answers
+        .iter()
+        .filter(|answer| answer.after.is_none())
+        .map(|answer| answer.name.as_str())
+        .collect();
+    (!late.is_empty())
+        .then(|| format!("running again, but not healthy in time: {}", names(late, 8)))
 }
 
 /// What could not be brought back, with the command to type; `None` where all could.
@@ -178,7 +207,8 @@ pub fn not_back(back: &Back) -> Option<String> {
 /// A signal's name, `SIGTERM`; real-time signals have numbers only.
 #[must_use]
 pub fn signal_name(signal: i32) -> String {
-    nix::sys::signal::Signal::try_from(signal).map_or_else(|_| format!("signal {signal}"), |signal| signal.as_str().to_owned())
+    nix::sys::signal::Signal::try_from(signal)
+        .map_or_else(|_| format!("signal {signal}"), |signal| signal.as_str().to_owned())
 }
 
 #[cfg(test)]
@@ -189,7 +219,12 @@ mod tests {
 
     #[test]
     fn room_made_says_what_was_done_and_measured() {
-        let memory = Memory { available_bytes: 9318 * MIB, swap_total_bytes: 2048 * MIB, swap_free_bytes: 2048 * MIB, ..Memory::default() };
+        let memory = Memory {
+            available_bytes: 9318 * MIB,
+            swap_total_bytes: 2048 * MIB,
+            swap_free_bytes: 2048 * MIB,
+            ..Memory::default()
+        };
         let whole = Room {
             paused: 15,
             given_back_bytes: Some(712 * MIB),
@@ -197,7 +232,10 @@ mod tests {
             took: Duration::from_millis(400),
             ..Room::default()
         };
-        assert_eq!(room_made(&whole, None), "15 services paused, 712 MiB given back in 0.4 s; 9.1 GiB available, 2.0 GiB swap free");
+        assert_eq!(
+            room_made(&whole, None),
+            "15 services paused, 712 MiB given back in 0.4 s; 9.1 GiB available, 2.0 GiB swap free"
+        );
         let none = Memory { swap_total_bytes: 0, swap_free_bytes: 0, ..memory };
         assert_eq!(room_made(&Room::default(), Some(none)), "nothing paused; 9.1 GiB available");
         let frozen = Room { given_back_bytes: None, memory: Some(none), ..whole };
@@ -206,7 +244,13 @@ mod tests {
             "15 services paused in 0.4 s; 9.1 GiB available; without swap, what is paused keeps its memory"
         );
         assert_eq!(room_made(&Room::default(), None), "nothing paused");
-        let mixed = Room { paused: 1, stopped: 2, joined: 1, swap_made_bytes: Some(1024 * MIB), ..Room::default() };
+        let mixed = Room {
+            paused: 1,
+            stopped: 2,
+            joined: 1,
+            swap_made_bytes: Some(1024 * MIB),
+            ..Room::default()
+        };
         assert_eq!(
             room_made(&mixed, None),
             "1 service paused, 2 services stopped, 1 of them by another run already in 0.0 s; 1.0 GiB of swap made for this run"
@@ -215,15 +259,25 @@ mod tests {
 
     #[test]
     fn a_build_beside_the_room_is_told_where_the_room_is() {
-        let room = Room { host: Some("colima".to_owned()), memory: Some(Memory::default()), ..Room::default() };
+        let room = Room {
+            host: Some("colima".to_owned()),
+            memory: Some(Memory::default()),
+            ..Room::default()
+        };
         let line = |room: &Room, site| room_elsewhere(room, &["pnpm".into(), "build".into()], site);
         assert_eq!(
             line(&room, BuildSite::Child).as_deref(),
             Some("the room is in colima; `pnpm` runs on this machine and does not use it")
         );
-        assert_eq!((line(&room, BuildSite::Builder), line(&room, BuildSite::Elsewhere)), (None, None));
+        assert_eq!(
+            (line(&room, BuildSite::Builder), line(&room, BuildSite::Elsewhere)),
+            (None, None)
+        );
         let unseen = Room { memory: None, ..room };
-        assert_eq!((line(&unseen, BuildSite::Child), line(&Room::default(), BuildSite::Child)), (None, None));
+        assert_eq!(
+            (line(&unseen, BuildSite::Child), line(&Room::default(), BuildSite::Child)),
+            (None, None)
+        );
     }
 
     #[test]
@@ -239,26 +293,57 @@ mod tests {
             host: None,
             oom_kills: Some(0),
         };
-        assert_eq!(build_ended(&ok), "build ok in 3m 12s; peak 7.9 GiB, lowest available 312 MiB, stalled 0.6 s");
+        assert_eq!(
+            build_ended(&ok),
+            "build ok in 3m 12s; peak 7.9 GiB, lowest available 312 MiB, stalled 0.6 s"
+        );
         let narrow = BuildFigures { is_largest_process: true, ..ok };
         assert!(build_ended(&narrow).contains("; largest process 7.9 GiB, lowest"));
-        let away = BuildFigures { exit: Exit::Code(137), host: Some("colima"), oom_kills: Some(1), ..ok };
+        let away =
+            BuildFigures { exit: Exit::Code(137), host: Some("colima"), oom_kills: Some(1), ..ok };
         assert_eq!(
             build_ended(&away),
             "build failed with 137 after 3m 12s; peak 7.9 GiB, lowest available in colima 312 MiB, stalled 0.6 s, 1 OOM kill"
         );
-        let bare = BuildFigures { oom_kills: None, peak_bytes: None, available_min_bytes: None, full_stall: None, ..ok };
+        let bare = BuildFigures {
+            oom_kills: None,
+            peak_bytes: None,
+            available_min_bytes: None,
+            full_stall: None,
+            ..ok
+        };
         assert_eq!(build_ended(&bare), "build ok in 3m 12s");
-        assert_eq!(build_ended(&BuildFigures { exit: Exit::Code(7), ..bare }), "build failed with 7 after 3m 12s");
-        assert_eq!(build_ended(&BuildFigures { exit: Exit::Signal(9), ..bare }), "build died of SIGKILL after 3m 12s");
-        assert_eq!(build_ended(&BuildFigures { exit: Exit::Signal(40), ..bare }), "build died of signal 40 after 3m 12s");
-        assert_eq!(build_ended(&BuildFigures { ended_by: Some("--timeout"), ..bare }), "build ended by --timeout after 3m 12s");
+        assert_eq!(
+            build_ended(&BuildFigures { exit: Exit::Code(7), ..bare }),
+            "build failed with 7 after 3m 12s"
+        );
+        assert_eq!(
+            build_ended(&BuildFigures { exit: Exit::Signal(9), ..bare }),
+            "build died of SIGKILL after 3m 12s"
+        );
+        assert_eq!(
+            build_ended(&BuildFigures { exit: Exit::Signal(40), ..bare }),
+            "build died of signal 40 after 3m 12s"
+        );
+        assert_eq!(
+            build_ended(&BuildFigures { ended_by: Some("--timeout"), ..bare }),
+            "build ended by --timeout after 3m 12s"
+        );
     }
 
     #[test]
     fn what_stays_for_the_next_build_is_said_with_how_it_is_ended() {
-        let line =
-            |paused, stopped| lingering("0123abcd", &Lingering { paused, stopped, time: Duration::from_secs(90), ..Lingering::default() });
+        let line = |paused, stopped| {
+            lingering(
+                "0123abcd",
+                &Lingering {
+                    paused,
+                    stopped,
+                    time: Duration::from_secs(90),
+                    ..Lingering::default()
+                },
+            )
+        };
         let end = "for 1m 30s more (--linger); `makeroom stop 0123abcd` ends that now";
         assert_eq!(line(3, 0), format!("3 services stay paused {end}"));
         assert_eq!(line(0, 1), format!("1 service stays stopped {end}"));
@@ -268,13 +353,22 @@ mod tests {
 
     #[test]
     fn what_is_back_and_what_is_not_are_two_lines() {
-        let back = Back { restored: 15, took: Duration::from_millis(100), swap: Some(SwapBack::Removed), ..Back::default() };
-        assert_eq!(all_back(&back).as_deref(), Some("15 services running again after 0.1 s; swap removed"));
+        let back = Back {
+            restored: 15,
+            took: Duration::from_millis(100),
+            swap: Some(SwapBack::Removed),
+            ..Back::default()
+        };
+        assert_eq!(
+            all_back(&back).as_deref(),
+            Some("15 services running again after 0.1 s; swap removed")
+        );
         assert_eq!((all_back(&Back::default()), not_back(&back)), (None, None));
         let failed = vec![("a\u{1b}".to_owned(), "the engine says 500: no".to_owned())];
         let stays = SwapBack::Stays { path: "/s".to_owned(), reason: "busy".to_owned() };
         let lost = Back { failed, swap: Some(stays), ..Back::default() };
-        let expected = "NOT running again: `a\\u{1b}` (the engine says 500: no); the swap area /s stays: busy";
+        let expected =
+            "NOT running again: `a\\u{1b}` (the engine says 500: no); the swap area /s stays: busy";
         assert_eq!(not_back(&lost).as_deref(), Some(expected));
     }
 }

@@ -1,5 +1,6 @@
 //! Owns starting the child: forked, held at a gate until the keeper knows its pid, then executed
-//! with exactly the signals, mask and descriptors that makeroom was started with. Runs in the supervisor.
+//! with exactly the signals, mask and descriptors that makeroom was started with. Runs in the
+//! supervisor.
 
 use std::{
     ffi::{CString, NulError, OsString},
@@ -13,10 +14,10 @@ use nix::{
     unistd::{ForkResult, Pid, execvp, fork, setpgid},
 };
 
-use super::inherited::Inherited;
 use crate::{
-    core::record::ProcessId,
+    core::machine::process::ProcessId,
     host::{kernel::set_oom_score, process::identify},
+    supervise::inherited::Inherited,
 };
 
 /// The kernel's most willing victim: rather the build than a service.
@@ -46,15 +47,23 @@ pub struct Gated {
 ///
 /// # Errors
 /// [`ChildError`]; there is no process then.
-pub fn fork_gated(command: &[OsString], inherited: &Inherited, handled: &[i32]) -> Result<Gated, ChildError> {
-    let argv = command.iter().map(|word| CString::new(word.clone().into_vec())).collect::<Result<Vec<_>, _>>()?;
+pub fn fork_gated(
+    command: &[OsString],
+    inherited: &Inherited,
+    handled: &[i32],
+) -> Result<Gated, ChildError> {
+    let argv = command
+        .iter()
+        .map(|word| CString::new(word.clone().into_vec()))
+        .collect::<Result<Vec<_>, _>>()?;
     let failed = |errno: nix::Error| ChildError::Fork(errno.into());
     let (gate_in, gate) = pipe().map_err(ChildError::Fork)?;
     let (status, mut status_out) = pipe().map_err(ChildError::Fork)?;
     // A signal for the group that arrives before exec must not run our handlers in the child:
     // they would write into our own pipe.
     let mut before = SigSet::empty();
-    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut before)).map_err(failed)?;
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut before))
+        .map_err(failed)?;
     // SAFETY: this process has one thread, so the child may do anything that it could; it does
     // little, and ends in exec or _exit.
     match unsafe { fork() } {
@@ -67,7 +76,8 @@ pub fn fork_gated(command: &[OsString], inherited: &Inherited, handled: &[i32]) 
             unsafe { libc::_exit(127) }
         }
         Ok(ForkResult::Parent { child }) => {
-            // Both sides do it, so that it is done whoever comes first; the later one may find the child gone.
+            // Both sides do it, so that it is done whoever comes first; the later one may find the
+            // child gone.
             let _ = setpgid(child, child);
             let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&before), None);
             let pid = child.as_raw();

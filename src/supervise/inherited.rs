@@ -15,8 +15,8 @@ extern "C" fn look_at_sigpipe() {
     SIGPIPE_WAS_IGNORED.store(is_ignored(libc::SIGPIPE), Ordering::Relaxed);
 }
 
-// SAFETY: the loader calls each entry of this section once, as a C function without arguments
-// that it reads (ELF gABI, "Initialization and Termination Functions"; Mach-O S_MOD_INIT_FUNC_POINTERS).
+// SAFETY: the loader calls each entry of this section once, as a C function without arguments that
+// it reads (ELF gABI, "Initialization and Termination Functions"; Mach-O S_MOD_INIT_FUNC_POINTERS).
 #[cfg_attr(target_os = "linux", unsafe(link_section = ".init_array"))]
 #[cfg_attr(target_os = "macos", unsafe(link_section = "__DATA,__mod_init_func"))]
 #[used]
@@ -65,8 +65,9 @@ impl Inherited {
     }
 }
 
-/// Ignores the signal of a limit on the size of files (RLIMIT_FSIZE): that is an error of the write that meets it, and
-/// no reason to die before everything is back. And raises the one on open files, of which each lease and each call has one.
+/// Ignores the signal of a limit on the size of files (RLIMIT_FSIZE): that is an error of the write
+/// that meets it, and no reason to die before everything is back. And raises the one on open files,
+/// of which each lease and each call has one.
 pub fn outlive_limits() {
     raise_files();
     dispose(libc::SIGXFSZ, libc::SIG_IGN);

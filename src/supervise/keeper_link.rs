@@ -16,14 +16,18 @@ use std::{
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::{
-    core::wire::{self, FromKeeper, Inbox, ToKeeper},
-    host::{kernel::own_program, limits::give_back_files, within::write_within},
-    keeper::process::{JOURNAL_FD, STATE_DIR_FD},
+    core::run::wire::{self, FromKeeper, Inbox, ToKeeper},
+    host::{
+        kernel::{JOURNAL_FD, STATE_DIR_FD, own_program},
+        limits::give_back_files,
+        within::write_within,
+    },
     lease::journal::Journal,
 };
 
-/// All that a keeper and the way to its host need of the environment. CI runners find what they kill at a job's end by
-/// variables of theirs, and secrets have no business in a process that outlives the build.
+/// All that a keeper and the way to its host need of the environment. CI runners find what they
+/// kill at a job's end by variables of theirs, and secrets have no business in a process that
+/// outlives the build.
 const ENVIRONMENT: [&str; 17] = [
     "PATH",
     "HOME",
@@ -56,7 +60,8 @@ pub struct KeeperLink {
 }
 
 impl KeeperLink {
-    /// Starts a keeper that shares the journal's lock and has the state directory that the journal is in.
+    /// Starts a keeper that shares the journal's lock and has the state directory that the journal
+    /// is in.
     ///
     /// # Errors
     /// Where no process can be started.
@@ -64,16 +69,22 @@ impl KeeperLink {
         let (stream, its) = UnixStream::pair()?;
         stream.set_nonblocking(true)?;
         let mut command = Command::new(own_program()?);
-        command.arg0("makeroom").arg("keeper").env_clear().envs(ENVIRONMENT.iter().filter_map(|name| Some((name, env::var_os(name)?))));
+        command
+            .arg0("makeroom")
+            .arg("keeper")
+            .env_clear()
+            .envs(ENVIRONMENT.iter().filter_map(|name| Some((name, env::var_os(name)?))));
         command.stdin(Stdio::from(OwnedFd::from(its))).stdout(Stdio::null()).stderr(Stdio::null());
         let given = [journal.as_fd(), journal.state_dir().as_fd()].map(|fd| fd.as_raw_fd());
-        // SAFETY: setrlimit, setsid, fcntl and dup2 are async-signal-safe (signal-safety(7)); nothing is allocated.
+        // SAFETY: setrlimit, setsid, fcntl and dup2 are async-signal-safe (signal-safety(7));
+        // nothing is allocated.
         unsafe {
             command.pre_exec(move || {
                 give_back_files();
                 nix::unistd::setsid()?;
                 // Above what they become first, so that neither is overwritten by the other.
-                let [journal, dir] = given.map(|fd| libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, STATE_DIR_FD + 1));
+                let [journal, dir] =
+                    given.map(|fd| libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, STATE_DIR_FD + 1));
                 for (from, to) in [(journal, JOURNAL_FD), (dir, STATE_DIR_FD)] {
                     if from < 0 || libc::dup2(from, to) < 0 {
                         return Err(io::Error::last_os_error());
@@ -92,7 +103,8 @@ impl KeeperLink {
         self.pid
     }
 
-    /// Says something, whole. A keeper that is gone, or does not listen, is noticed by its end-of-file.
+    /// Says something, whole. A keeper that is gone, or does not listen, is noticed by its
+    /// end-of-file.
     pub fn say(&mut self, message: &ToKeeper) {
         if write_within(LISTENS, &mut self.stream, wire::line(message).as_bytes()).is_err() {
             // Half a message is nonsense; a socket that is closed already needs no closing.
@@ -100,7 +112,8 @@ impl KeeperLink {
         }
     }
 
-    /// Says something that is worth no waiting, where the socket has plenty of space; whether it was said.
+    /// Says something that is worth no waiting, where the socket has plenty of space; whether it
+    /// was said.
     pub fn mention(&mut self, message: &ToKeeper) -> bool {
         let mut sockets = [PollFd::new(self.stream.as_fd(), PollFlags::POLLOUT)];
         let is_free = poll(&mut sockets, PollTimeout::ZERO).is_ok_and(|ready| ready > 0);

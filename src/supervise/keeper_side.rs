@@ -1,27 +1,29 @@
-//! Owns the loop's side towards the keeper: what is heard from it, and another one for one that died, for as long as
-//! anything is held. Part of the supervisor's loop in `drive`.
+//! Owns the loop's side towards the keeper: what is heard from it, and another one for one that
+//! died, for as long as anything is held. Part of the supervisor's loop in `drive`.
 
 use std::{cell::RefCell, time::Instant};
 
 use nix::{sys::wait::waitpid, unistd::Pid};
 
-use super::{
-    drive::{Drive, HASTY_RETURN},
-    keeper_link::KeeperLink,
-};
 use crate::{
     core::{
-        keepers::MOST,
-        session::{Event, Stage, TERMINATING},
+        run::{
+            keeper_restarts::MOST,
+            session::{Event, Stage, TERMINATING},
+            verdict::Thrash,
+            wire::{FromKeeper, Level, Note, Request, ToKeeper},
+        },
         text,
-        verdict::Thrash,
-        wire::{FromKeeper, Level, Note, Request, ToKeeper},
     },
-    keeper::alone,
-    report::{hands, steps, summary},
+    report::{foreign_changes, steps, summary},
+    room::alone,
+    supervise::{
+        event_loop::{EventLoop, HASTY_RETURN},
+        keeper_link::KeeperLink,
+    },
 };
 
-impl Drive<'_> {
+impl EventLoop<'_> {
     pub(super) fn listen(&mut self) {
         let Some(keeper) = &mut self.keeper else { return };
         let (messages, is_there) = keeper.listen();
@@ -31,7 +33,8 @@ impl Drive<'_> {
         }
         if !is_there {
             if self.covered {
-                // It has nothing left to do but exit; the command that we become must not find it as its zombie.
+                // It has nothing left to do but exit; the command that we become must not find it
+                // as its zombie.
                 let _ = waitpid(Pid::from_raw(pid), None);
             }
             self.keeper = None;
@@ -60,10 +63,19 @@ impl Drive<'_> {
                 self.host.clone_from(&room.host);
                 let is_refused = self.plan.strict && self.shortfall && self.child.is_none();
                 if is_refused {
-                    self.say.error("room could not be made as asked, and --strict is set", Some("the command was not started"), None);
+                    self.say.error(
+                        "room could not be made as asked, and --strict is set",
+                        Some("the command was not started"),
+                        None,
+                    );
                 } else {
-                    self.say.info(summary::room_made(&room, super::watch::now().filter(|_| room.host.is_none())));
-                    if let Some(line) = summary::room_elsewhere(&room, &self.plan.command, self.plan.site) {
+                    self.say.info(summary::room_made(
+                        &room,
+                        crate::supervise::watch::now().filter(|_| room.host.is_none()),
+                    ));
+                    if let Some(line) =
+                        summary::room_elsewhere(&room, &self.plan.command, self.plan.site)
+                    {
                         self.say.info(line);
                     }
                 }
@@ -80,8 +92,11 @@ impl Drive<'_> {
                 self.steps.undone(self.begun.elapsed().as_secs_f64(), &running);
             }
             FromKeeper::Thrashing { time, figures } => {
-                let is_first =
-                    self.thrash.is_none() && matches!(self.session.stage(), Stage::Running | Stage::Suspending | Stage::Resuming);
+                let is_first = self.thrash.is_none()
+                    && matches!(
+                        self.session.stage(),
+                        Stage::Running | Stage::Suspending | Stage::Resuming
+                    );
                 if is_first && self.child.is_some() {
                     self.say.warning(steps::thrashing(time, &figures), None);
                     self.thrash = Some(Thrash { time, figures, steps: self.steps.count() });
@@ -89,12 +104,18 @@ impl Drive<'_> {
                 }
             }
             FromKeeper::Touched { id, name, deed, reply } => {
-                let first = self.room.iter().flat_map(|room| &room.targets).find(|target| target.id == id);
-                self.say.info(hands::touched(&name, deed, reply, first.or_else(|| self.steps.target(&id))));
+                let first =
+                    self.room.iter().flat_map(|room| &room.targets).find(|target| target.id == id);
+                self.say.info(foreign_changes::touched(
+                    &name,
+                    deed,
+                    reply,
+                    first.or_else(|| self.steps.target(&id)),
+                ));
                 self.theirs.insert(id, deed);
             }
             FromKeeper::TakenAgain(target) => {
-                self.say.info(hands::taken_again(&target));
+                self.say.info(foreign_changes::taken_again(&target));
                 self.theirs.remove(&target.id);
             }
             FromKeeper::Covered => self.covered = true,
@@ -124,7 +145,8 @@ impl Drive<'_> {
                 self.is_all_back = true;
                 self.report_build();
                 if !self.covered {
-                    let is_refused = self.plan.strict && !self.session.is_released() && self.child.is_none();
+                    let is_refused =
+                        self.plan.strict && !self.session.is_released() && self.child.is_none();
                     self.queue.extend(is_refused.then_some(Event::Refused));
                     // Whether it hears that it is to release, or is gone by then: it has.
                     self.queue.push_back(Event::Released);
@@ -178,16 +200,25 @@ impl Drive<'_> {
         }
     }
 
-    /// There is none, and another one is due; `error` where it could not be started, otherwise the last one died.
+    /// There is none, and another one is due; `error` where it could not be started, otherwise the
+    /// last one died.
     fn miss_keeper(&mut self, due: Instant, error: Option<&std::io::Error>) {
         let deaths = self.attempts.deaths();
-        let why = error.map_or_else(|| died(deaths), |error| format!("no keeper can be started: {error}"));
+        let why = error
+            .map_or_else(|| died(deaths), |error| format!("no keeper can be started: {error}"));
         let is_making_room = matches!(self.session.stage(), Stage::MakingRoom | Stage::Resuming);
         let is_no_room = is_making_room && self.attempts.is_no_room_to_be_had();
         if is_no_room {
             self.attempts.forget_room();
-            self.hear(FromKeeper::Note(Note::new(Level::Shortfall, format!("no room is made: {why}"))));
-            self.queue.push_back(if self.plan.strict && self.child.is_none() { Event::Refused } else { Event::NoRoom });
+            self.hear(FromKeeper::Note(Note::new(
+                Level::Shortfall,
+                format!("no room is made: {why}"),
+            )));
+            self.queue.push_back(if self.plan.strict && self.child.is_none() {
+                Event::Refused
+            } else {
+                Event::NoRoom
+            });
         }
         let held = self.held();
         let is_over = self.attempts.is_out_of_processes() || deaths >= MOST;
@@ -201,7 +232,10 @@ impl Drive<'_> {
             self.restore_alone();
         } else if held > 0 && !self.is_keeper_missed && (error.is_some() || deaths >= MOST) {
             self.is_keeper_missed = true;
-            self.say.warning(format!("{why}; {} held until there is one again", text::count(held, "service")), None);
+            self.say.warning(
+                format!("{why}; {} held until there is one again", text::count(held, "service")),
+                None,
+            );
         }
     }
 
@@ -212,11 +246,14 @@ impl Drive<'_> {
         state.map_or(0, |state| state.targets.len())
     }
 
-    /// Tells the keeper. Where there is none, this is a moment to try again: a new one is told where the run is.
+    /// Tells the keeper. Where there is none, this is a moment to try again: a new one is told
+    /// where the run is.
     pub(super) fn tell_keeper(&mut self, message: &ToKeeper, without: Event) {
         match &mut self.keeper {
             Some(keeper) => keeper.say(message),
-            None if self.has_given_up || self.is_all_back || self.plan.lease.is_none() => self.queue.push_back(without),
+            None if self.has_given_up || self.is_all_back || self.plan.lease.is_none() => {
+                self.queue.push_back(without)
+            }
             None => self.start_keeper(),
         }
     }
@@ -233,12 +270,14 @@ impl Drive<'_> {
     fn restore_alone(&mut self) {
         let Some((request, journal)) = &self.plan.lease else { return };
         if std::mem::replace(&mut self.has_tried_alone, true) {
-            self.queue.extend((self.session.stage() == Stage::Returning).then_some(Event::KeeperLost));
+            self.queue
+                .extend((self.session.stage() == Stage::Returning).then_some(Event::KeeperLost));
             return;
         }
         self.say.warning("there is no keeper: makeroom puts everything back by itself", None);
         let said = RefCell::new(Vec::new());
-        // Whoever sent a signal does not wait long, and the child of a build that is being ended has clocks that run.
+        // Whoever sent a signal does not wait long, and the child of a build that is being ended
+        // has clocks that run.
         let is_hasty = self.cancelled || self.session.stage() == Stage::Ending;
         let mut deadline = is_hasty.then(|| Instant::now() + HASTY_RETURN);
         let mut interrupts = 0;
@@ -257,7 +296,8 @@ impl Drive<'_> {
             }
             interrupts > 1 || deadline.is_some_and(|deadline| deadline <= Instant::now())
         };
-        let restored = alone::restore(journal, request, is_enough, &|message| said.borrow_mut().push(message));
+        let restored =
+            alone::restore(journal, request, is_enough, &|message| said.borrow_mut().push(message));
         for message in said.into_inner() {
             self.hear(message);
         }

@@ -1,6 +1,6 @@
-//! Owns taking note of every child that ended, stopped or was continued: the build's own, and, as the subreaper,
-//! whatever its processes left behind. That can be thousands, and must cost next to nothing. Part of the supervisor's
-//! loop in `drive`.
+//! Owns taking note of every child that ended, stopped or was continued: the build's own, and, as
+//! the subreaper, whatever its processes left behind. That can be thousands, and must cost next to
+//! nothing. Part of the supervisor's loop in `drive`.
 
 use std::{
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
@@ -9,24 +9,24 @@ use std::{
 
 use nix::errno::Errno;
 
-use super::{
-    drive::{Drive, EndedBuild},
-    watch::{Watch, processor_time},
-};
 use crate::{
-    core::{
+    core::run::{
         exit::Exit,
         session::{Event, Stage},
         verdict::was_killed,
         wire::ToKeeper,
     },
     host::kernel::{end_of, own_children},
+    supervise::{
+        event_loop::{EndedBuild, EventLoop},
+        watch::{Watch, processor_time},
+    },
 };
 
 /// One part in so many of a core is what reaping may cost.
 const COST_PART: u32 = 800;
-/// A wait for any child goes through all of them (do_wait in the kernel's exit.c); one that takes longer went through
-/// too many. For a pid that is known it is a look (Linux 5.13).
+/// A wait for any child goes through all of them (do_wait in the kernel's exit.c); one that takes
+/// longer went through too many. For a pid that is known it is a look (Linux 5.13).
 const LONG: Duration = Duration::from_micros(50);
 /// What the build leaves behind ends unheard for so long after one that did.
 const QUIET: Duration = Duration::from_millis(100);
@@ -61,23 +61,30 @@ impl Reaping {
     }
 }
 
-impl Drive<'_> {
+impl EventLoop<'_> {
     pub(super) fn reap(&mut self) {
         let now = Instant::now();
-        if self.reaping.quiet_until.is_some_and(|until| until <= now || self.session.stage() != Stage::Running) {
+        if self
+            .reaping
+            .quiet_until
+            .is_some_and(|until| until <= now || self.session.stage() != Stage::Running)
+        {
             self.reaping.quiet_until = None;
             self.signals.hold_back_children(false);
         }
         if let Some(child) = self.child.filter(|_| self.exit.is_none()) {
             while self.wait_for(child.pid).is_some_and(|_| self.exit.is_none()) {}
         }
-        if !self.reaping.is_wanted || self.reaping.not_before.is_some_and(|not_before| now < not_before) {
+        if !self.reaping.is_wanted
+            || self.reaping.not_before.is_some_and(|not_before| now < not_before)
+        {
             return;
         }
         let used_before = processor_time();
         let has_reaped = self.reap_all();
         self.reaping.is_wanted = false;
-        self.reaping.not_before = Some(now + processor_time().saturating_sub(used_before) * COST_PART);
+        self.reaping.not_before =
+            Some(now + processor_time().saturating_sub(used_before) * COST_PART);
         if has_reaped {
             // One less of the build, perhaps.
             self.rest.due = self.rest.due.map(|_| now);
@@ -116,7 +123,8 @@ impl Drive<'_> {
         let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
         let which = libc::WNOHANG | libc::WUNTRACED | libc::WCONTINUED;
         let pid = loop {
-            // SAFETY: wait4 writes to these two, which are ours; real-time signals have no name in nix.
+            // SAFETY: wait4 writes to these two, which are ours; real-time signals have no name in
+            // nix.
             match unsafe { libc::wait4(pid, &raw mut status, which, &raw mut usage) } {
                 0 => return None,
                 -1 if Errno::last() == Errno::EINTR => {}
@@ -127,13 +135,19 @@ impl Drive<'_> {
         if self.child.is_some_and(|child| child.pid == pid) {
             if libc::WIFSTOPPED(status) {
                 let signal = libc::WSTOPSIG(status);
-                self.queue.push_back(Event::ChildStopped { signal, foreground: self.terminal.is_foreground() });
+                self.queue.push_back(Event::ChildStopped {
+                    signal,
+                    foreground: self.terminal.is_foreground(),
+                });
             } else if libc::WIFCONTINUED(status) {
                 self.queue.push_back(Event::ChildContinued);
             } else if libc::WIFSIGNALED(status) {
                 self.child_ended(Exit::Signal(libc::WTERMSIG(status)), &usage);
             } else {
-                self.child_ended(Exit::Code(u8::try_from(libc::WEXITSTATUS(status)).unwrap_or(u8::MAX)), &usage);
+                self.child_ended(
+                    Exit::Code(u8::try_from(libc::WEXITSTATUS(status)).unwrap_or(u8::MAX)),
+                    &usage,
+                );
             }
         }
         Some(pid)
@@ -147,7 +161,8 @@ impl Drive<'_> {
         let is_in_engine = self.plan.site.is_in_engine();
         // A client tells by its code that a step failed, not of what.
         let is_suspect = is_in_engine || self.watch.as_ref().is_some_and(Watch::has_seen_kills);
-        let may_be_memory = was_killed(exit) || self.thrash.is_some() || (is_suspect && !exit.is_success());
+        let may_be_memory =
+            was_killed(exit) || self.thrash.is_some() || (is_suspect && !exit.is_success());
         self.exit = Some(exit);
         self.reaping.child_end = None;
         if let Some(keeper) = &mut self.keeper {

@@ -12,8 +12,10 @@ use std::{
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use signal_hook::iterator::{backend::SignalDelivery, exfiltrator::SignalOnly};
 
-use super::inherited::is_ignored;
-use crate::core::session::{PASSED_ON, TERMINATING};
+use crate::{
+    core::run::session::{PASSED_ON, TERMINATING},
+    supervise::inherited::is_ignored,
+};
 
 /// The signals that arrived.
 #[derive(Debug)]
@@ -30,7 +32,8 @@ impl Signals {
     pub fn receive() -> io::Result<Self> {
         let wanted = TERMINATING.into_iter().chain(PASSED_ON).chain([libc::SIGTSTP]);
         // SIGCHLD is received in any case: with it ignored the child's end would be lost.
-        let handled: Vec<i32> = wanted.filter(|&signal| !is_ignored(signal)).chain([libc::SIGCHLD]).collect();
+        let handled: Vec<i32> =
+            wanted.filter(|&signal| !is_ignored(signal)).chain([libc::SIGCHLD]).collect();
         let (read, write) = UnixStream::pair()?;
         read.set_nonblocking(true)?;
         write.set_nonblocking(true)?;

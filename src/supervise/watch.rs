@@ -14,11 +14,15 @@ use nix::{
 
 use crate::{
     core::{
-        build_site::BuildSite,
-        memory::{self, Memory},
-        record::ProcessId,
-        sample::HostSample,
-        timeline::{Point, Timeline},
+        machine::{
+            memory::{self, Memory},
+            process::ProcessId,
+            sample::HostSample,
+        },
+        run::{
+            build_site::BuildSite,
+            timeline::{Point, Timeline},
+        },
     },
     host::{
         kernel::{IS_SAMPLED, proc_file, resident_below},
@@ -32,7 +36,8 @@ const OFTEN: Duration = Duration::from_millis(250);
 /// One part in so many of a core is what watching may cost.
 const COST_PART: u32 = 500;
 
-/// So many processes outside of the build's group the keeper is told of; it finds most others by their environment.
+/// So many processes outside of the build's group the keeper is told of; it finds most others by
+/// their environment.
 const MOST_STRAYS: usize = 512;
 
 /// What was seen of a run.
@@ -107,8 +112,8 @@ impl Watch {
         self.next
     }
 
-    /// Looks, if it is time; whether there are other strays than before. `keeper` is a child of ours that is no part of
-    /// the build.
+    /// Looks, if it is time; whether there are other strays than before. `keeper` is a child of
+    /// ours that is no part of the build.
     pub fn look_if_due(&mut self, keeper: Option<i32>) -> bool {
         let begun = Instant::now();
         if self.next.is_none_or(|next| begun < next) {
@@ -117,7 +122,9 @@ impl Watch {
         let used_before = processor_time();
         let (mut strays, group) = (Vec::new(), Pid::from_raw(self.group));
         let bytes = resident_below(keeper, |pid| {
-            if strays.len() < MOST_STRAYS && getpgid(Some(Pid::from_raw(pid))).is_ok_and(|its| its != group) {
+            if strays.len() < MOST_STRAYS
+                && getpgid(Some(Pid::from_raw(pid))).is_ok_and(|its| its != group)
+            {
                 strays.push(pid);
             }
         });
@@ -127,7 +134,8 @@ impl Watch {
         }
         let is_news = self.see_strays(&strays);
         self.look_at_host();
-        self.next = Some(begun + OFTEN.max(processor_time().saturating_sub(used_before) * COST_PART));
+        self.next =
+            Some(begun + OFTEN.max(processor_time().saturating_sub(used_before) * COST_PART));
         is_news
     }
 
@@ -139,7 +147,8 @@ impl Watch {
 
     fn see_strays(&mut self, pids: &[i32]) -> bool {
         let before = std::mem::take(&mut self.strays);
-        // One that is still there was looked at before; one whose pid is another's by now is no longer met.
+        // One that is still there was looked at before; one whose pid is another's by now is no
+        // longer met.
         let known = |pid: i32| before.get(&pid).copied().or_else(|| identify(pid));
         self.strays = pids.iter().filter_map(|&pid| Some((pid, known(pid)?))).collect();
         self.strays != before
@@ -165,9 +174,11 @@ impl Watch {
         // A build that is over before the first look has a lowest point all the same.
         self.look_at_host();
         let both = self.first.zip(self.last);
-        let since =
-            |stall: fn(&HostSample) -> Option<Duration>| both.and_then(|(first, last)| Some(stall(&last)?.saturating_sub(stall(&first)?)));
-        let of_host = both.and_then(|(first, last)| Some(last.oom_kills?.saturating_sub(first.oom_kills?)));
+        let since = |stall: fn(&HostSample) -> Option<Duration>| {
+            both.and_then(|(first, last)| Some(stall(&last)?.saturating_sub(stall(&first)?)))
+        };
+        let of_host =
+            both.and_then(|(first, last)| Some(last.oom_kills?.saturating_sub(first.oom_kills?)));
         let of_here = || Some(oom_kills()?.saturating_sub(self.kills_before?));
         Seen {
             available_min_bytes: self.available_min_bytes,
@@ -184,7 +195,10 @@ impl Watch {
     #[must_use]
     pub fn has_seen_kills(&self) -> bool {
         let here = oom_kills().zip(self.kills_before).is_some_and(|(now, before)| now > before);
-        here || self.first.zip(self.last).is_some_and(|(first, last)| last.oom_kills > first.oom_kills)
+        here || self
+            .first
+            .zip(self.last)
+            .is_some_and(|(first, last)| last.oom_kills > first.oom_kills)
     }
 
     fn see_build(&mut self, bytes: u64) {
@@ -204,7 +218,9 @@ impl Watch {
         let lowest = self.available_min_bytes.get_or_insert(sample.available_bytes);
         *lowest = sample.available_bytes.min(*lowest);
         let since = |stall: fn(&HostSample) -> Option<Duration>| {
-            stall(sample).zip(stall(&first)).map_or(0.0, |(now, then)| now.saturating_sub(then).as_secs_f64())
+            stall(sample)
+                .zip(stall(&first))
+                .map_or(0.0, |(now, then)| now.saturating_sub(then).as_secs_f64())
         };
         self.timeline.push(Point {
             at_s: self.begun.elapsed().as_secs_f64(),
@@ -213,7 +229,10 @@ impl Watch {
             swap_used_bytes: sample.swap_used_bytes,
             some_stall_s: since(|sample| sample.some_stall),
             full_stall_s: since(|sample| sample.full_stall),
-            oom_kills: sample.oom_kills.zip(first.oom_kills).map_or(0, |(now, then)| now.saturating_sub(then)),
+            oom_kills: sample
+                .oom_kills
+                .zip(first.oom_kills)
+                .map_or(0, |(now, then)| now.saturating_sub(then)),
         });
     }
 }
@@ -256,10 +275,19 @@ mod tests {
             watch.hear(&sample);
         }
         let seen = watch.end(1 << 40);
-        assert_eq!((seen.available_min_bytes, seen.peak_bytes, seen.oom_kills), (Some(40), 70, Some(3)));
-        assert_eq!((seen.some_stall, seen.full_stall), (Some(Duration::from_secs(6)), Some(Duration::from_secs(3))));
         assert_eq!(
-            seen.points.iter().map(|point| (point.available_bytes, point.build_bytes)).collect::<Vec<_>>(),
+            (seen.available_min_bytes, seen.peak_bytes, seen.oom_kills),
+            (Some(40), 70, Some(3))
+        );
+        assert_eq!(
+            (seen.some_stall, seen.full_stall),
+            (Some(Duration::from_secs(6)), Some(Duration::from_secs(3)))
+        );
+        assert_eq!(
+            seen.points
+                .iter()
+                .map(|point| (point.available_bytes, point.build_bytes))
+                .collect::<Vec<_>>(),
             [(90, 0), (40, 70), (60, 30)]
         );
     }
@@ -267,7 +295,10 @@ mod tests {
     #[test]
     fn a_host_that_was_never_heard_of_is_not_made_up() {
         let seen = Watch::begin(BuildSite::Container, 1, true).end(7);
-        assert_eq!((seen.available_min_bytes, seen.full_stall, seen.oom_kills, seen.peak_bytes), (None, None, None, 0));
+        assert_eq!(
+            (seen.available_min_bytes, seen.full_stall, seen.oom_kills, seen.peak_bytes),
+            (None, None, None, 0)
+        );
         assert!(seen.points.is_empty());
     }
 

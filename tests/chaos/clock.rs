@@ -13,13 +13,15 @@ use nix::{
 
 use crate::support::process;
 
-/// The clock is this process's to move until it is dropped: no other one of this machine that asks moves it meanwhile.
+/// The clock is this process's to move until it is dropped: no other one of this machine that asks
+/// moves it meanwhile.
 pub struct ClockTurn {
     moved: Option<Moved>,
     _file: File,
 }
 
-/// The clock on the wall is another one until this is dropped, or this process ends, however it ends.
+/// The clock on the wall is another one until this is dropped, or this process ends, however it
+/// ends.
 struct Moved {
     /// At its end-of-file the helper puts the clock back.
     held: Option<PipeWriter>,
@@ -29,13 +31,15 @@ struct Moved {
 impl ClockTurn {
     /// Waits for it.
     pub fn wait() -> Self {
-        let file = File::create(std::env::temp_dir().join("makeroom-chaos-clock.lock")).expect("a lock's file");
+        let file = File::create(std::env::temp_dir().join("makeroom-chaos-clock.lock"))
+            .expect("a lock's file");
         file.lock().expect("locked");
         Self { moved: None, _file: file }
     }
 
-    /// Moves the clock, once; tells whether this machine allows that. The helper has the lock's open file as well, so
-    /// the turn is over when the clock is back, also where this process is killed.
+    /// Moves the clock, once; tells whether this machine allows that. The helper has the lock's
+    /// open file as well, so the turn is over when the clock is back, also where this process is
+    /// killed.
     pub fn shift(&mut self, seconds: i64) -> bool {
         if self.moved.is_none() {
             self.moved = Moved::by(seconds);
@@ -48,7 +52,8 @@ impl Moved {
     fn by(seconds: i64) -> Option<Self> {
         let (mut end, held) = pipe().expect("a pipe");
         let (mut answer, mut tell) = pipe().expect("a pipe");
-        // SAFETY: the child makes system calls on what it has already, and nothing else: other threads' locks stay as they are.
+        // SAFETY: the child makes system calls on what it has already, and nothing else: other
+        // threads' locks stay as they are.
         match unsafe { fork() }.expect("a process") {
             ForkResult::Parent { child } => {
                 drop((end, tell));
@@ -81,7 +86,8 @@ impl Drop for Moved {
     }
 }
 
-/// Adds this to the clock, not a nanosecond more or less (adjtimex(2)); tells whether it was allowed.
+/// Adds this to the clock, not a nanosecond more or less (adjtimex(2)); tells whether it was
+/// allowed.
 fn offset(seconds: i64) -> bool {
     // SAFETY: all its fields are numbers.
     let mut wanted: libc::timex = unsafe { mem::zeroed() };

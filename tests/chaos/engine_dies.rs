@@ -1,5 +1,5 @@
-//! The engine dies under a run, or hangs: the build's exit code is makeroom's all the same, what could not
-//! be put back is named with the command to type, and that command puts it back.
+//! The engine dies under a run, or hangs: the build's exit code is makeroom's all the same, what
+//! could not be put back is named with the command to type, and that command puts it back.
 
 use std::time::Duration;
 
@@ -25,14 +25,16 @@ fn number(services: &Services, status: &str) -> usize {
     listed.as_array().into_iter().flatten().filter(is_one).count()
 }
 
-/// A run of many services whose engine is killed when some of them run again, and does not come back until
-/// the run has given up.
+/// A run of many services whose engine is killed when some of them run again, and does not come
+/// back until the run has given up.
 fn killed_in_mid_restore(policy: &str, live_restore: bool) {
     engine().end("TERM");
     engine().start_again(live_restore);
     let site = Site::new();
     let services = site.start(&Recipe::default().restart(policy), MANY);
-    let run = site.makeroom(["--restore-timeout", "2s", "--pause", &services.all(), "sh", "-c", UNTIL_GO]).spawn();
+    let run = site
+        .makeroom(["--restore-timeout", "2s", "--pause", &services.all(), "sh", "-c", UNTIL_GO])
+        .spawn();
     site.child();
     assert_eq!(number(&services, "paused"), MANY);
     site.go();
@@ -42,10 +44,15 @@ fn killed_in_mid_restore(policy: &str, live_restore: bool) {
     done.expect_code(7).expect_said("NOT running again").expect_said("makeroom recover");
     assert_eq!(site.journals().len(), 1);
     engine().start_again(live_restore);
-    site.makeroom(["recover"]).limit(Duration::from_mins(1)).run().expect_code(0).expect_said("services running again");
+    site.makeroom(["recover"])
+        .limit(Duration::from_mins(1))
+        .run()
+        .expect_code(0)
+        .expect_said("services running again");
     assert_eq!(number(&services, "paused"), 0);
     assert!(site.journals().is_empty());
-    // What ran again before the engine died is the engine's own to restart, where it took that with it.
+    // What ran again before the engine died is the engine's own to restart, where it took that with
+    // it.
     if live_restore {
         assert_eq!(number(&services, "running"), MANY);
     }

@@ -1,4 +1,5 @@
-//! Owns what happens in a round: every command and every fault at its time, or at its call to the engine.
+//! Owns what happens in a round: every command and every fault at its time, or at its call to the
+//! engine.
 
 use std::{
     collections::BTreeSet,
@@ -76,7 +77,12 @@ struct Stage<'a, 'scope> {
 }
 
 /// Plays what happens in it; gives the commands, which may still run.
-pub fn play(round: &Round, world: &World, clock: Option<&mut ClockTurn>, played: &mut BTreeSet<String>) -> Commands {
+pub fn play(
+    round: &Round,
+    world: &World,
+    clock: Option<&mut ClockTurn>,
+    played: &mut BTreeSet<String>,
+) -> Commands {
     let (meet, meetings) = mpsc::channel();
     for (fault, (when, _)) in round.faults.iter().enumerate() {
         if let (When::AtCall { call, nth, moment }, Some(proxy)) = (when, &world.proxy) {
@@ -94,20 +100,27 @@ pub fn play(round: &Round, world: &World, clock: Option<&mut ClockTurn>, played:
         }
     }
     thread::scope(|scope| {
-        let commands = Commands { running: round.commands.iter().map(|_| None).collect(), stops: Vec::new(), is_engine_away: false };
+        let commands = Commands {
+            running: round.commands.iter().map(|_| None).collect(),
+            stops: Vec::new(),
+            is_engine_away: false,
+        };
         let (begun, events) = (Instant::now(), events(round));
-        let mut stage = Stage { round, world, clock, played, begun, events, acts: Vec::new(), commands };
+        let mut stage =
+            Stage { round, world, clock, played, begun, events, acts: Vec::new(), commands };
         loop {
             // The earliest comes next; a fault can add what undoes it.
             let next = (0..stage.events.len()).min_by_key(|&index| stage.events[index].0);
             if next.is_none() && (world.proxy.is_none() || stage.are_over()) {
                 break;
             }
-            let due =
-                next.map_or(Instant::now() + Duration::from_millis(LOOK_MS), |next| begun + Duration::from_millis(stage.events[next].0));
+            let due = next.map_or(Instant::now() + Duration::from_millis(LOOK_MS), |next| {
+                begun + Duration::from_millis(stage.events[next].0)
+            });
             match meetings.recv_timeout(due.saturating_duration_since(Instant::now())) {
                 Ok(Met { fault, go_on }) => {
-                    let hold = stage.fault(&round.faults[fault].1, Some(round.faults[fault].0), scope);
+                    let hold =
+                        stage.fault(&round.faults[fault].1, Some(round.faults[fault].0), scope);
                     // Whoever called may be gone.
                     let _ = go_on.send(hold);
                 }
@@ -163,7 +176,9 @@ impl<'a, 'scope> Stage<'a, 'scope> {
                     let _ = faults::limit_files(pid, before);
                 }
             }
-            Event::KillKeeper { command, done, left, gap_ms, looks } => self.kill_keeper(command, (done, left), gap_ms, looks),
+            Event::KillKeeper { command, done, left, gap_ms, looks } => {
+                self.kill_keeper(command, (done, left), gap_ms, looks)
+            }
             Event::Fault(fault) => {
                 self.fault(&fault, None, scope);
             }
@@ -173,8 +188,11 @@ impl<'a, 'scope> Stage<'a, 'scope> {
     fn begin(&mut self, index: usize) {
         let (round, command) = (self.round, &self.round.commands[index].1);
         let name = command.lease_name();
-        let is_taken =
-            |other: usize| name.is_some() && self.commands.running[other].is_some() && round.commands[other].1.lease_name() == name;
+        let is_taken = |other: usize| {
+            name.is_some()
+                && self.commands.running[other].is_some()
+                && round.commands[other].1.lease_name() == name
+        };
         if (0..self.commands.running.len()).any(is_taken) {
             self.played.insert("two `start` with one name".to_owned());
         }
@@ -189,11 +207,20 @@ impl<'a, 'scope> Stage<'a, 'scope> {
         faults::hit(&self.world.site, supervisor, victim)
     }
 
-    fn kill_keeper(&mut self, command: usize, (done, left): (usize, usize), gap_ms: u64, looks: usize) {
+    fn kill_keeper(
+        &mut self,
+        command: usize,
+        (done, left): (usize, usize),
+        gap_ms: u64,
+        looks: usize,
+    ) {
         let Some((pids, _)) = self.hit(command, Victim::Keeper) else {
             // The next one is being started, or there will be none.
             if looks > 0 {
-                self.later(LOOK_MS, Event::KillKeeper { command, done, left, gap_ms, looks: looks - 1 });
+                self.later(
+                    LOOK_MS,
+                    Event::KillKeeper { command, done, left, gap_ms, looks: looks - 1 },
+                );
             }
             return;
         };
@@ -202,12 +229,20 @@ impl<'a, 'scope> Stage<'a, 'scope> {
             self.played.insert("keepers killed in a row".to_owned());
         }
         if left > 1 {
-            self.later(gap_ms, Event::KillKeeper { command, done: done + 1, left: left - 1, gap_ms, looks: LOOKS });
+            self.later(
+                gap_ms,
+                Event::KillKeeper { command, done: done + 1, left: left - 1, gap_ms, looks: LOOKS },
+            );
         }
     }
 
     /// Does it; gives for how long the call that it came at is held still.
-    fn fault<'env>(&mut self, fault: &Fault, at: Option<When>, scope: &'scope thread::Scope<'scope, 'env>) -> Duration
+    fn fault<'env>(
+        &mut self,
+        fault: &Fault,
+        at: Option<When>,
+        scope: &'scope thread::Scope<'scope, 'env>,
+    ) -> Duration
     where
         'a: 'scope,
     {
@@ -215,20 +250,29 @@ impl<'a, 'scope> Stage<'a, 'scope> {
         let when = if at.is_some() { ", at a call" } else { "" };
         match *fault {
             Fault::Signal { command, victim, signal, frozen_ms } => {
-                let has_supervisor = self.commands.running[command].as_mut().is_some_and(Running::is_running);
+                let has_supervisor =
+                    self.commands.running[command].as_mut().is_some_and(Running::is_running);
                 let Some((pids, whom)) = self.hit(command, victim) else { return Duration::ZERO };
                 faults::send(&pids, signal);
-                let makes_room = victim == Victim::Keeper && has_supervisor && !world.begun(command).exists() && at.is_none();
+                let makes_room = victim == Victim::Keeper
+                    && has_supervisor
+                    && !world.begun(command).exists()
+                    && at.is_none();
                 let when = if makes_room { " while it makes room" } else { when };
                 self.played.insert(format!("{} to {whom}{when}", name_of(signal)));
                 if signal == libc::SIGSTOP {
                     self.later(frozen_ms, Event::Thaw(pids));
                 }
             }
-            Fault::KeepersInARow { command, count, gap_ms } => self.kill_keeper(command, (0, count), gap_ms, LOOKS),
+            Fault::KeepersInARow { command, count, gap_ms } => {
+                self.kill_keeper(command, (0, count), gap_ms, LOOKS)
+            }
             Fault::NoFiles { command, victim, for_ms } => {
                 let Some((pids, whom)) = self.hit(command, victim) else { return Duration::ZERO };
-                let limits: Vec<_> = pids.iter().filter_map(|&pid| Some((pid, faults::limit_files(pid, NO_FILES)?))).collect();
+                let limits: Vec<_> = pids
+                    .iter()
+                    .filter_map(|&pid| Some((pid, faults::limit_files(pid, NO_FILES)?)))
+                    .collect();
                 if !limits.is_empty() {
                     self.played.insert(format!("no file can be opened by {whom}{when}"));
                     self.later(for_ms, Event::FilesBack(limits));
@@ -236,14 +280,23 @@ impl<'a, 'scope> Stage<'a, 'scope> {
             }
             Fault::Late { held_ms } => {
                 let Some(When::AtCall { call, moment, .. }) = at else { return Duration::ZERO };
-                let what = if moment == Moment::Before { format!("`{call}` held on its way") } else { format!("answer of `{call}` held") };
+                let what = if moment == Moment::Before {
+                    format!("`{call}` held on its way")
+                } else {
+                    format!("answer of `{call}` held")
+                };
                 let long = if held_ms > 4000 { ", for long" } else { "" };
                 self.played.insert(format!("{what}{long}"));
                 return Duration::from_millis(held_ms);
             }
             Fault::Engine { signal, down_ms } => {
-                let (how, live_restore) = (if signal == "KILL" { "killed" } else { "ended" }, self.round.live_restore);
-                let containers = if live_restore { "its containers go on" } else { "its containers end with it" };
+                let (how, live_restore) =
+                    (if signal == "KILL" { "killed" } else { "ended" }, self.round.live_restore);
+                let containers = if live_restore {
+                    "its containers go on"
+                } else {
+                    "its containers end with it"
+                };
                 let restart = move || {
                     faults::restart_engine(signal, Duration::from_millis(down_ms), live_restore);
                     true
@@ -257,15 +310,24 @@ impl<'a, 'scope> Stage<'a, 'scope> {
             }
             Fault::Remove { service } => {
                 let service = &world.services[service];
-                self.acts.push((format!("container removed{when}"), scope.spawn(|| faults::remove(service))));
+                self.acts.push((
+                    format!("container removed{when}"),
+                    scope.spawn(|| faults::remove(service)),
+                ));
             }
             Fault::Recreate { service } => {
                 let service = &world.services[service];
-                self.acts.push((format!("container replaced{when}"), scope.spawn(|| faults::recreate(service))));
+                self.acts.push((
+                    format!("container replaced{when}"),
+                    scope.spawn(|| faults::recreate(service)),
+                ));
             }
             Fault::Hand { service, verb } => {
                 let service = &world.services[service];
-                self.acts.push((format!("somebody else's {verb}{when}"), scope.spawn(move || faults::hand(service, verb))));
+                self.acts.push((
+                    format!("somebody else's {verb}{when}"),
+                    scope.spawn(move || faults::hand(service, verb)),
+                ));
             }
             Fault::FullDisk { full_ms } => {
                 world.fill_disk(true);
@@ -274,7 +336,14 @@ impl<'a, 'scope> Stage<'a, 'scope> {
             }
             Fault::Clock { seconds } => {
                 let is_moved = self.clock.as_mut().is_some_and(|clock| clock.shift(seconds));
-                self.played.insert(if is_moved { "clock moved" } else { "left out: clock moved (not allowed here)" }.to_owned());
+                self.played.insert(
+                    if is_moved {
+                        "clock moved"
+                    } else {
+                        "left out: clock moved (not allowed here)"
+                    }
+                    .to_owned(),
+                );
             }
         }
         Duration::ZERO
@@ -282,11 +351,13 @@ impl<'a, 'scope> Stage<'a, 'scope> {
 }
 
 fn events(round: &Round) -> Vec<(u64, Event)> {
-    let commands = round.commands.iter().enumerate().map(|(index, (at, _))| (*at, Event::Command(index)));
-    let stops = round.commands.iter().enumerate().filter_map(|(index, (at, command))| match command {
-        Command::Start { held_ms, .. } => Some((at + held_ms, Event::Stop(index))),
-        Command::Run { .. } | Command::Recover => None,
-    });
+    let commands =
+        round.commands.iter().enumerate().map(|(index, (at, _))| (*at, Event::Command(index)));
+    let stops =
+        round.commands.iter().enumerate().filter_map(|(index, (at, command))| match command {
+            Command::Start { held_ms, .. } => Some((at + held_ms, Event::Stop(index))),
+            Command::Run { .. } | Command::Recover => None,
+        });
     let faults = round.faults.iter().filter_map(|(when, fault)| match when {
         When::At(at) => Some((*at, Event::Fault(fault.clone()))),
         When::AtCall { .. } => None,
@@ -298,14 +369,26 @@ fn start(world: &World, round: &Round, index: usize) -> Running {
     let (all, first) = (world.selector(), world.selector_of_first());
     let area = world.area().display().to_string();
     let room = ["--pause", &all, "--swap-file", &area, "--grace", "1s"];
-    let guarded = ["--pause", &first, "--then", &all, "--floor", "1TiB", "--swap-file", &area, "--grace", "1s"];
+    let guarded = [
+        "--pause",
+        &first,
+        "--then",
+        &all,
+        "--floor",
+        "1TiB",
+        "--swap-file",
+        &area,
+        "--grace",
+        "1s",
+    ];
     let command = &round.commands[index].1;
     let (surroundings, stalled) = (command.surroundings(), world.stalled[index].as_ref());
     match command {
         Command::Run { options, is_guarded, build, .. } => {
             let script = builds::script(world, index, build);
             let timeout = build.timeout_ms.map(|timeout| format!("{timeout}ms"));
-            let timeout = timeout.as_deref().map_or(Vec::new(), |timeout| vec!["--timeout", timeout]);
+            let timeout =
+                timeout.as_deref().map_or(Vec::new(), |timeout| vec!["--timeout", timeout]);
             let room = if *is_guarded { &guarded[..] } else { &room };
             let words = [room, options, &timeout, &["--", "sh", "-c", &script]].concat();
             spawn_with(world, round, &words, &surroundings, stalled)

@@ -7,20 +7,32 @@ use crate::{
     support::{api, dockerd::engine, process, services::Services, site::Site},
 };
 
-/// Whom a signal to this victim goes to, as pids, negative ones being groups, and in words; nobody, where
-/// none of them is there. `supervisor` has a group of its own.
-pub fn hit(site: &Site, supervisor: Option<i32>, victim: Victim) -> Option<(Vec<i32>, &'static str)> {
+/// Whom a signal to this victim goes to, as pids, negative ones being groups, and in words; nobody,
+/// where none of them is there. `supervisor` has a group of its own.
+pub fn hit(
+    site: &Site,
+    supervisor: Option<i32>,
+    victim: Victim,
+) -> Option<(Vec<i32>, &'static str)> {
     let keepers = site.keepers();
-    let is_own = |pid: &&i32| process::stat(**pid).is_some_and(|stat| Some(stat.parent) == supervisor);
+    let is_own =
+        |pid: &&i32| process::stat(**pid).is_some_and(|stat| Some(stat.parent) == supervisor);
     // A started lease's keeper has no supervisor any more.
     let keeper = keepers.iter().find(is_own).or(keepers.first()).copied();
     match (victim, supervisor, keeper) {
-        (Victim::Keeper, _, Some(keeper)) | (Victim::Both, None, Some(keeper)) => Some((vec![keeper], "the keeper")),
-        (Victim::Supervisor, Some(supervisor), _) | (Victim::Both, Some(supervisor), None) => Some((vec![supervisor], "the supervisor")),
+        (Victim::Keeper, _, Some(keeper)) | (Victim::Both, None, Some(keeper)) => {
+            Some((vec![keeper], "the keeper"))
+        }
+        (Victim::Supervisor, Some(supervisor), _) | (Victim::Both, Some(supervisor), None) => {
+            Some((vec![supervisor], "the supervisor"))
+        }
         // The keeper first: the supervisor would start another one.
-        (Victim::Both, Some(supervisor), Some(keeper)) => Some((vec![keeper, supervisor], "the supervisor and its keeper")),
+        (Victim::Both, Some(supervisor), Some(keeper)) => {
+            Some((vec![keeper, supervisor], "the supervisor and its keeper"))
+        }
         (Victim::Group, Some(supervisor), _) => Some((vec![-supervisor], "the supervisor's group")),
-        (Victim::Supervisor | Victim::Group, None, _) | (Victim::Keeper | Victim::Both, _, None) => None,
+        (Victim::Supervisor | Victim::Group, None, _)
+        | (Victim::Keeper | Victim::Both, _, None) => None,
     }
 }
 
@@ -45,18 +57,21 @@ pub fn restart_engine(signal: &str, down: Duration, live_restore: bool) {
 /// How many files this process may have open from now on, softly; gives what it was.
 pub fn limit_files(pid: i32, soft: u64) -> Option<u64> {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: the struct is ours to write to, then to read from. The process may be gone, which is fine.
+    // SAFETY: the struct is ours to write to, then to read from. The process may be gone, which is
+    // fine.
     unsafe {
         if libc::prlimit(pid, libc::RLIMIT_NOFILE, std::ptr::null(), &raw mut limit) != 0 {
             return None;
         }
         let before = limit.rlim_cur;
         limit.rlim_cur = soft.min(limit.rlim_max);
-        (libc::prlimit(pid, libc::RLIMIT_NOFILE, &raw const limit, std::ptr::null_mut()) == 0).then_some(before)
+        (libc::prlimit(pid, libc::RLIMIT_NOFILE, &raw const limit, std::ptr::null_mut()) == 0)
+            .then_some(before)
     }
 }
 
-/// `docker rm -f`; tells whether the engine did it. One that is away or busy with it makes as good a round.
+/// `docker rm -f`; tells whether the engine did it. One that is away or busy with it makes as good
+/// a round.
 pub fn remove(service: &Services) -> bool {
     let path = format!("/containers/{}?force=1", service.name(0));
     is_done("DELETE", &path, b"")
@@ -76,12 +91,15 @@ pub fn hand(service: &Services, verb: &str) -> bool {
 }
 
 fn is_done(method: &str, path: &str, body: &[u8]) -> bool {
-    api::ask(&engine().socket(), method, path, "application/json", body).is_ok_and(|answer| answer.status < 400)
+    api::ask(&engine().socket(), method, path, "application/json", body)
+        .is_ok_and(|answer| answer.status < 400)
 }
 
-/// Whether the engine itself answers a start of this one with an error of its own. An engine that is killed while it
-/// starts a container can be left unable to start it, for anybody and for good ("id already in use").
+/// Whether the engine itself answers a start of this one with an error of its own. An engine that
+/// is killed while it starts a container can be left unable to start it, for anybody and for good
+/// ("id already in use").
 pub fn engine_cannot_start(service: &Services) -> bool {
     let path = format!("/containers/{}/start", service.name(0));
-    api::ask(&engine().socket(), "POST", &path, "text/plain", b"").is_ok_and(|answer| answer.status >= 500)
+    api::ask(&engine().socket(), "POST", &path, "text/plain", b"")
+        .is_ok_and(|answer| answer.status >= 500)
 }

@@ -1,9 +1,12 @@
-//! The tests in which the engine itself dies, and rounds of chaos: random services, random commands,
-//! random faults at random instants, and afterwards the invariants. One engine, which the tests kill
-//! and start again, so they run one after the other: `cargo test --test chaos -- --test-threads 1`.
-//! `scripts/chaos` runs as many rounds as it is told to.
+//! The tests in which the engine itself dies, and rounds of chaos: random services, random
+//! commands, random faults at random instants, and afterwards the invariants. One engine, which the
+//! tests kill and start again, so they run one after the other: `cargo test --test chaos --
+//! --test-threads 1`. `scripts/chaos` runs as many rounds as it is told to.
 
-#![expect(unreachable_pub, reason = "a test binary has no outside; the modules of `support` have one")]
+#![expect(
+    unreachable_pub,
+    reason = "a test binary has no outside; the modules of `support` have one"
+)]
 
 mod builds;
 mod clock;

@@ -1,5 +1,5 @@
-//! Owns what a round of chaos is made of: services, commands and faults, and what follows from them. Pure; `draw` makes
-//! one from a seed.
+//! Owns what a round of chaos is made of: services, commands and faults, and what follows from
+//! them. Pure; `draw` makes one from a seed.
 
 use std::collections::BTreeSet;
 
@@ -42,7 +42,8 @@ pub enum Victim {
     Group,
 }
 
-/// What a `run` can have besides its room. A build waits where both together do not fit, and nothing has so much.
+/// What a `run` can have besides its room. A build waits where both together do not fit, and
+/// nothing has so much.
 pub const FEATURES: [&[&str]; 6] = [
     &["--linger", "700ms"],
     &["--wait", "300ms", "--need", "1TiB"],
@@ -84,7 +85,8 @@ pub enum Command {
         build: Build,
         surroundings: Surroundings,
     },
-    /// `start --name`, and `stop` after a while, which can be before it is done. Two can have one name.
+    /// `start --name`, and `stop` after a while, which can be before it is done. Two can have one
+    /// name.
     Start {
         options: Vec<&'static str>,
         name: &'static str,
@@ -169,7 +171,8 @@ pub enum Fault {
 /// Another user who moves about what he can, all the time.
 #[derive(Clone, Copy, Debug)]
 pub struct Stranger {
-    /// Whether the directory that the state directory is in is his; otherwise everybody can write to it, and it is sticky.
+    /// Whether the directory that the state directory is in is his; otherwise everybody can write
+    /// to it, and it is sticky.
     pub has_state: bool,
     /// The same for the one that the swap areas' directory is in.
     pub has_swap: bool,
@@ -195,14 +198,24 @@ impl Command {
     pub fn features(&self) -> Vec<String> {
         let mut features = Vec::new();
         if let Self::Run { options, is_guarded, build, .. } = self {
-            let named = |option: &&'static str| FEATURES.iter().any(|feature| feature.first() == Some(option));
-            features
-                .extend(options.iter().copied().filter(named).chain(is_guarded.then_some("--then")).map(|option| format!("with {option}")));
+            let named = |option: &&'static str| {
+                FEATURES.iter().any(|feature| feature.first() == Some(option))
+            };
+            features.extend(
+                options
+                    .iter()
+                    .copied()
+                    .filter(named)
+                    .chain(is_guarded.then_some("--then"))
+                    .map(|option| format!("with {option}")),
+            );
             features.extend(build.timeout_ms.map(|_| "with --timeout".to_owned()));
             features.extend(match build.habit {
                 Habit::Plain => None,
                 Habit::LeavesOne => Some("build leaves a process in another session".to_owned()),
-                Habit::LeavesAnOrphan => Some("build leaves an orphan that ignores SIGTERM".to_owned()),
+                Habit::LeavesAnOrphan => {
+                    Some("build leaves an orphan that ignores SIGTERM".to_owned())
+                }
                 Habit::IsStopped => Some("build is stopped".to_owned()),
             });
         }
@@ -265,7 +278,9 @@ impl Fault {
     #[must_use]
     pub fn cuts_calls(&self) -> bool {
         match self {
-            Self::Signal { victim, signal, .. } => *signal == libc::SIGKILL && *victim != Victim::Supervisor,
+            Self::Signal { victim, signal, .. } => {
+                *signal == libc::SIGKILL && *victim != Victim::Supervisor
+            }
             Self::KeepersInARow { .. } | Self::Engine { .. } | Self::EngineStaysAway => true,
             _ => false,
         }
@@ -318,8 +333,15 @@ impl Round {
     #[must_use]
     pub fn is_heard(&self) -> bool {
         let lingers = |command: &Command| matches!(command, Command::Run { options, .. } if options.contains(&"--linger"));
-        let is_alone = |(_, command): &(u64, Command)| command.surroundings().full_stderr.is_some() || lingers(command);
-        let ends = |fault: &Fault| matches!(fault, Fault::Signal { .. } | Fault::KeepersInARow { .. } | Fault::NoFiles { .. });
+        let is_alone = |(_, command): &(u64, Command)| {
+            command.surroundings().full_stderr.is_some() || lingers(command)
+        };
+        let ends = |fault: &Fault| {
+            matches!(
+                fault,
+                Fault::Signal { .. } | Fault::KeepersInARow { .. } | Fault::NoFiles { .. }
+            )
+        };
         self.stranger.is_none() && !self.commands.iter().any(is_alone) && !self.has(ends)
     }
 
@@ -341,7 +363,8 @@ impl Round {
         self.has(|fault| matches!(fault, Fault::Hand { service, verb } if *service == index && *verb == done))
     }
 
-    /// Whether a command of it may stop services. `auto` stops what swap cannot hold, but nothing so small.
+    /// Whether a command of it may stop services. `auto` stops what swap cannot hold, but nothing
+    /// so small.
     #[must_use]
     pub fn may_stop(&self) -> bool {
         self.commands.iter().any(|(_, command)| command.may_stop())
@@ -351,9 +374,13 @@ impl Round {
     #[must_use]
     pub fn expected_code(&self, index: usize) -> Option<i32> {
         let ends_it = |fault: &Fault| match fault {
-            Fault::Signal { command, victim, signal, .. } => *command == index && *victim != Victim::Keeper && *signal != libc::SIGSTOP,
+            Fault::Signal { command, victim, signal, .. } => {
+                *command == index && *victim != Victim::Keeper && *signal != libc::SIGSTOP
+            }
             // Without a file to open there may be no child to start.
-            Fault::NoFiles { command, victim, .. } => *command == index && *victim != Victim::Keeper,
+            Fault::NoFiles { command, victim, .. } => {
+                *command == index && *victim != Victim::Keeper
+            }
             _ => false,
         };
         let build = self.commands[index].1.build().filter(|_| !self.has(ends_it))?;

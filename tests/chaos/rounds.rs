@@ -1,5 +1,5 @@
-//! Owns playing a round: what happens in it, one `recover` at the end, and then the invariants. Which rounds, and what is
-//! told of them, is `sitting`'s.
+//! Owns playing a round: what happens in it, one `recover` at the end, and then the invariants.
+//! Which rounds, and what is told of them, is `sitting`'s.
 
 use std::{
     collections::BTreeSet,
@@ -54,7 +54,8 @@ pub fn play(round: &Round, faults: &mut BTreeSet<String>) -> Played {
         _ if stop.takes_ms > 4000 => "slow stop, for long".to_owned(),
         _ => "slow stop".to_owned(),
     }));
-    let Commands { running, stops, is_engine_away } = events::play(round, &world, turn.as_mut(), faults);
+    let Commands { running, stops, is_engine_away } =
+        events::play(round, &world, turn.as_mut(), faults);
     if !is_engine_away {
         engine().wait_until_it_answers();
     }
@@ -68,7 +69,8 @@ pub fn play(round: &Round, faults: &mut BTreeSet<String>) -> Played {
     for stop in stops {
         let done = stop.wait();
         if round.faults.is_empty() && round.stranger.is_none() && done.code() != Some(0) {
-            violations.push(format!("`stop` ended with {}, and nothing had gone wrong", done.status));
+            violations
+                .push(format!("`stop` ended with {}, and nothing had gone wrong", done.status));
         }
         said += &done.err;
     }
@@ -93,7 +95,14 @@ pub fn play(round: &Round, faults: &mut BTreeSet<String>) -> Played {
     let recovered = spawn(&world, round, &["recover"]).wait();
     if let (Some(race), Some(stranger)) = (race, round.stranger) {
         let got = race.stop();
-        faults.insert(if got > 0 { "a stranger who gets root's names for moments" } else { "a stranger who plants files" }.to_owned());
+        faults.insert(
+            if got > 0 {
+                "a stranger who gets root's names for moments"
+            } else {
+                "a stranger who plants files"
+            }
+            .to_owned(),
+        );
         if got == 0 && (stranger.has_state || stranger.has_swap) {
             violations.push("the stranger did not even try".to_owned());
         }
@@ -106,13 +115,19 @@ pub fn play(round: &Round, faults: &mut BTreeSet<String>) -> Played {
     let found = invariants::look(&world, round);
     if found.engine_broke {
         faults.insert("the killed engine can start a container for nobody any more".to_owned());
-    } else if round.stranger.is_none_or(|stranger| !stranger.may_have_state()) && recovered.code() != Some(0) {
+    } else if round.stranger.is_none_or(|stranger| !stranger.may_have_state())
+        && recovered.code() != Some(0)
+    {
         violations.push(format!("the last `recover` ended with {}", recovered.status));
     }
     violations.extend(found.violated);
     let mut report = String::new();
     if !violations.is_empty() {
-        let _ = write!(report, "{round:#?}\n━━ before `recover`\n{unrecovered}\n━━ afterwards\n{}", world.site.report());
+        let _ = write!(
+            report,
+            "{round:#?}\n━━ before `recover`\n{unrecovered}\n━━ afterwards\n{}",
+            world.site.report()
+        );
     }
     Played { violations, report }
 }
@@ -120,17 +135,20 @@ pub fn play(round: &Round, faults: &mut BTreeSet<String>) -> Played {
 /// Why this command did not end as it had to.
 fn judge_code(world: &World, round: &Round, index: usize, done: &Done) -> Vec<String> {
     let Some(expected) = round.expected_code(index) else { return Vec::new() };
-    let ended = (done.code() != Some(expected)).then(|| format!("command {index} ended with {}, not with {expected}", done.status));
+    let ended = (done.code() != Some(expected))
+        .then(|| format!("command {index} ended with {}, not with {expected}", done.status));
     ended.into_iter().chain(builds::judge(world, index, expected, done)).collect()
 }
 
-/// `recover` gives up on the engine, which keeps what is recorded and is no success; then the engine comes back.
+/// `recover` gives up on the engine, which keeps what is recorded and is no success; then the
+/// engine comes back.
 fn give_up_and_come_back(world: &World, round: &Round) -> Option<String> {
     let done = spawn(world, round, &["recover", "--restore-timeout", SHORT]).wait();
     let is_recorded = !world.site.journals().is_empty();
     engine().start_again(round.live_restore);
-    (is_recorded && (done.code() == Some(0) || !done.err.contains("hint")))
-        .then(|| format!("`recover` left something recorded without a word: {} {}", done.status, done.err))
+    (is_recorded && (done.code() == Some(0) || !done.err.contains("hint"))).then(|| {
+        format!("`recover` left something recorded without a word: {} {}", done.status, done.err)
+    })
 }
 
 /// A name is held by one lease at most.
@@ -145,7 +163,11 @@ fn shared_names(world: &World, round: &Round) -> Vec<String> {
         let is_one = |lease: &&Value| lease["name"] == name && lease["alive"] == true;
         status["leases"].as_array().into_iter().flatten().filter(is_one).count()
     };
-    names.into_iter().filter(|name| holders(name) > 1).map(|name| format!("{} leases are named {name}", holders(name))).collect()
+    names
+        .into_iter()
+        .filter(|name| holders(name) > 1)
+        .map(|name| format!("{} leases are named {name}", holders(name)))
+        .collect()
 }
 
 /// Starts one of makeroom's commands.
@@ -154,7 +176,13 @@ pub fn spawn(world: &World, round: &Round, words: &[&str]) -> Running {
 }
 
 /// The same in these surroundings.
-pub fn spawn_with(world: &World, round: &Round, words: &[&str], surroundings: &Surroundings, stalled: Option<&Stalled>) -> Running {
+pub fn spawn_with(
+    world: &World,
+    round: &Round,
+    words: &[&str],
+    surroundings: &Surroundings,
+    stalled: Option<&Stalled>,
+) -> Running {
     let mut run = world.site.makeroom(words);
     if round.leaves_the_engine_away() {
         run.env("MAKEROOM_RESTORE_TIMEOUT", SHORT);
@@ -164,8 +192,13 @@ pub fn spawn_with(world: &World, round: &Round, words: &[&str], surroundings: &S
     if let Some(files) = surroundings.files {
         run.before_exec(move || {
             let limit = libc::rlimit { rlim_cur: files, rlim_max: files };
-            // SAFETY: reads the struct that is there, and changes a limit of the process that is about to be makeroom.
-            if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+            // SAFETY: reads the struct that is there, and changes a limit of the process that is
+            // about to be makeroom.
+            if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) } == 0 {
+                Ok(())
+            } else {
+                Err(io::Error::last_os_error())
+            }
         });
     }
     if let Some(stalled) = stalled {

@@ -1,5 +1,6 @@
-//! Owns the stranger: another user who, for a whole round, moves about what lies in directories that he can write to, and
-//! plants what is not root's where root looks; and what must not have come of it.
+//! Owns the stranger: another user who, for a whole round, moves about what lies in directories
+//! that he can write to, and plants what is not root's where root looks; and what must not have
+//! come of it.
 
 use std::{
     fs::{self, Permissions},
@@ -58,15 +59,19 @@ impl Ground {
     /// Prepares it, in the site's directory and the one of the swap areas.
     #[must_use]
     pub fn prepare(plan: Stranger, site: &Site, swap_dir: &Path) -> Self {
-        let mode = |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode)).expect("a mode");
+        let mode = |path: &Path, mode| {
+            fs::set_permissions(path, Permissions::from_mode(mode)).expect("a mode")
+        };
         let folder = |name: &str| {
             let path = swap_dir.join(name);
             fs::create_dir(&path).expect("a directory");
             path
         };
-        let his = |path: &Path, is_his: bool| if is_his { give_away(path) } else { mode(path, 0o1777) };
+        let his =
+            |path: &Path, is_his: bool| if is_his { give_away(path) } else { mode(path, 0o1777) };
         mode(swap_dir, 0o711);
-        let (yard, roots, trap, precious) = (folder("yard"), folder("roots"), folder("trap"), swap_dir.join("precious"));
+        let (yard, roots, trap, precious) =
+            (folder("yard"), folder("roots"), folder("trap"), swap_dir.join("precious"));
         fs::create_dir(yard.join("d")).expect("a directory");
         his(&yard, plan.has_swap);
         give_away(&trap);
@@ -82,7 +87,16 @@ impl Ground {
         }
         let bystander = site.services(1);
         let before = bystander.state(0).expect("just made");
-        Self { site: site.path(""), state: site.state(), yard, roots, precious, trap, bystander, before }
+        Self {
+            site: site.path(""),
+            state: site.state(),
+            yard,
+            roots,
+            precious,
+            trap,
+            bystander,
+            before,
+        }
     }
 
     /// Where the round's swap area is to be.
@@ -95,7 +109,8 @@ impl Ground {
     #[must_use]
     pub fn race(&self) -> Race {
         let done = Arc::new(AtomicBool::new(false));
-        let paths = [&self.site, &self.state, &self.yard, &self.roots, &self.precious, &self.trap].map(Clone::clone);
+        let paths = [&self.site, &self.state, &self.yard, &self.roots, &self.precious, &self.trap]
+            .map(Clone::clone);
         let (name, is_done) = (self.bystander.name(0).to_owned(), Arc::clone(&done));
         let thread = thread::spawn(move || {
             become_stranger();
@@ -103,7 +118,10 @@ impl Ground {
             let his = site.join("his");
             prepare_state(&his, &trap.join("vm"), roots);
             let _ = symlink(precious, trap.join("area"));
-            let toml = format!("pause = [\"{name}\"]\non_room_made = \"touch {}/obeyed\"\n", roots.display());
+            let toml = format!(
+                "pause = [\"{name}\"]\non_room_made = \"touch {}/obeyed\"\n",
+                roots.display()
+            );
             let mut got = 0;
             for turn in 0.. {
                 if is_done.load(Ordering::Relaxed) {
@@ -114,7 +132,12 @@ impl Ground {
                 if let Some(label) = (turn % 4 == 0).then(label_in_sight).flatten() {
                     let _ = symlink(precious, trap.join(format!("area.{label}")));
                 }
-                let swap = exchange(&yard.join("d"), &yard.join("aside"), if turn % 2 == 0 { trap } else { roots }, false);
+                let swap = exchange(
+                    &yard.join("d"),
+                    &yard.join("aside"),
+                    if turn % 2 == 0 { trap } else { roots },
+                    false,
+                );
                 let state = exchange(state, &state.with_extension("aside"), &his, turn % 2 == 0);
                 got += u64::from(swap) + u64::from(state);
             }
@@ -129,11 +152,19 @@ impl Ground {
     pub fn judge(&self, kills_the_engine: bool) -> Vec<String> {
         let found = fs::metadata(&self.precious).expect("there");
         let is_whole = fs::read(&self.precious).is_ok_and(|bytes| bytes == PRECIOUS);
-        let left: Vec<_> = fs::read_dir(&self.roots).expect("a directory").map(|entry| entry.expect("an entry").file_name()).collect();
+        let left: Vec<_> = fs::read_dir(&self.roots)
+            .expect("a directory")
+            .map(|entry| entry.expect("an entry").file_name())
+            .collect();
         let now = self.bystander.state(0);
-        let is_as_before = if kills_the_engine { now.is_none_or(|now| now.status != "paused") } else { now.as_ref() == Some(&self.before) };
+        let is_as_before = if kills_the_engine {
+            now.is_none_or(|now| now.status != "paused")
+        } else {
+            now.as_ref() == Some(&self.before)
+        };
         let lines = [
-            (!is_whole || (found.uid(), found.mode() & 0o7777) != (0, 0o600)).then(|| "a file of root's was changed".to_owned()),
+            (!is_whole || (found.uid(), found.mode() & 0o7777) != (0, 0o600))
+                .then(|| "a file of root's was changed".to_owned()),
             swap::areas().contains(&self.precious).then(|| "a file of root's is swap".to_owned()),
             (!left.is_empty()).then(|| format!("a stranger was obeyed: {left:?}")),
             (!is_as_before).then(|| "a service was touched that only a stranger named".to_owned()),
@@ -173,17 +204,21 @@ fn prepare_state(dir: &Path, vm: &Path, roots: &Path) {
             "host": { "name": "vm", "words": [vm] }, "at": "2026-01-01T00:00:00Z" }),
         json!({ "record": "area_making", "area": { "path": "/nonexistent/a", "size_bytes": 4096, "label": "mr-0" } }),
     ];
-    let line = |record: &Value| format!("{:08x} {record}\n", crc32fast::hash(record.to_string().as_bytes()));
+    let line = |record: &Value| {
+        format!("{:08x} {record}\n", crc32fast::hash(record.to_string().as_bytes()))
+    };
     let journal = dir.join(format!("leases/{LEASE}.journal"));
     fs::create_dir_all(dir.join("leases")).expect("his own");
     fs::write(&journal, records.iter().map(line).collect::<String>()).expect("written");
     fs::write(vm, format!("#!/bin/sh\ntouch {}/obeyed\n", roots.display())).expect("written");
-    for (path, mode) in [(dir, 0o700), (&dir.join("leases"), 0o700), (&journal, 0o600), (vm, 0o755)] {
+    for (path, mode) in [(dir, 0o700), (&dir.join("leases"), 0o700), (&journal, 0o600), (vm, 0o755)]
+    {
         fs::set_permissions(path, Permissions::from_mode(mode)).expect("a mode");
     }
 }
 
-/// Settings above the working directory: his own, a link to what only root can read, what a reader waits for, and nonsense.
+/// Settings above the working directory: his own, a link to what only root can read, what a reader
+/// waits for, and nonsense.
 fn plant_settings(site: &Path, precious: &Path, toml: &str, turn: u64) {
     let made = site.join("his.toml");
     let _ = match turn % 4 {

@@ -43,7 +43,11 @@ struct Disk(PathBuf);
 impl Disk {
     fn mount(path: PathBuf) -> Self {
         fs::create_dir(&path).expect("a directory");
-        must_run(std::process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=512k,mode=700", "tmpfs"]).arg(&path));
+        must_run(
+            std::process::Command::new("mount")
+                .args(["-t", "tmpfs", "-o", "size=512k,mode=700", "tmpfs"])
+                .arg(&path),
+        );
         Self(path)
     }
 }
@@ -65,11 +69,14 @@ impl World {
         fs::create_dir_all(site.state().parent().expect("a directory")).expect("a directory");
         let swap_dir = swap::directory();
         let disk = round.fills_the_disk().then(|| Disk::mount(site.state()));
-        let ground = round.stranger.map(|stranger| Ground::prepare(stranger, &site, swap_dir.path()));
+        let ground =
+            round.stranger.map(|stranger| Ground::prepare(stranger, &site, swap_dir.path()));
         let stderr = |command: &Command| command.surroundings().full_stderr.map(Stalled::full);
         let stalled = round.commands.iter().map(|(_, command)| stderr(command)).collect();
         let label = unique("chaos");
-        let services: Vec<_> = (0..round.services.len()).map(|index| site.start(&recipe(round, index, &label), 1)).collect();
+        let services: Vec<_> = (0..round.services.len())
+            .map(|index| site.start(&recipe(round, index, &label), 1))
+            .collect();
         for (service, planned) in services.iter().zip(&round.services) {
             wait_until("a service runs", || service.are("running"));
             match planned.before {
@@ -127,7 +134,9 @@ fn recipe(round: &Round, index: usize, label: &str) -> Recipe {
     }
     if let Some(SlowStop { takes_ms, timeout }) = planned.slow_stop {
         let sleep = format!("sleep {}.{:03}", takes_ms / 1000, takes_ms % 1000);
-        recipe = recipe.script(&format!("trap '{sleep}; exit 0' TERM; while :; do sleep 3600 & wait $!; done"));
+        recipe = recipe.script(&format!(
+            "trap '{sleep}; exit 0' TERM; while :; do sleep 3600 & wait $!; done"
+        ));
         if let Some(timeout) = timeout {
             recipe = recipe.field("StopTimeout", json!(timeout));
         }
@@ -136,8 +145,12 @@ fn recipe(round: &Round, index: usize, label: &str) -> Recipe {
         recipe = recipe.field("Healthcheck", json!({ "Test": ["CMD", "/bin/true"], "Interval": 200_000_000, "Timeout": 1_000_000_000 }));
     }
     if round.is_project {
-        let needs = index.checked_sub(1).map_or(String::new(), |before| format!("s{before}:service_started:false"));
-        recipe = recipe.label("com.docker.compose.project", label).label("com.docker.compose.service", &format!("s{index}"));
+        let needs = index
+            .checked_sub(1)
+            .map_or(String::new(), |before| format!("s{before}:service_started:false"));
+        recipe = recipe
+            .label("com.docker.compose.project", label)
+            .label("com.docker.compose.service", &format!("s{index}"));
         recipe = recipe.label("com.docker.compose.depends_on", &needs);
     }
     recipe

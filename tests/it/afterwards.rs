@@ -1,5 +1,5 @@
-//! What is done for services once they run again: those that were healthy are asked until they say that they
-//! are, and what they have in swap is read back.
+//! What is done for services once they run again: those that were healthy are asked until they say
+//! that they are, and what they have in swap is read back.
 
 use std::{fs, time::Duration};
 
@@ -41,7 +41,10 @@ impl Patients {
             "Timeout": 2_000_000_000,
             "Retries": 1,
         });
-        let recipe = recipe.clone().field("Healthcheck", check).host("Binds", json!([format!("{}:/health", dir.display())]));
+        let recipe = recipe
+            .clone()
+            .field("Healthcheck", check)
+            .host("Binds", json!([format!("{}:/health", dir.display())]));
         let services = site.start(&recipe, count);
         let made = Self { site, services };
         wait_until("all are healthy", || (0..count).all(|index| made.health(index) == "healthy"));
@@ -69,7 +72,14 @@ impl Patients {
 fn what_was_healthy_is_asked_at_once_and_the_report_has_each_ones_time() {
     for method in ["pause", "stop"] {
         let patients = Patients::new(2);
-        let mut run = patients.site.makeroom(["--method", method, "--wait-healthy", "15s", "--pause", &patients.services.all()]);
+        let mut run = patients.site.makeroom([
+            "--method",
+            method,
+            "--wait-healthy",
+            "15s",
+            "--pause",
+            &patients.services.all(),
+        ]);
         let done = run.args(["sh", "-c", "exit 3"]).run();
         done.expect_code(3).expect_said("2 services running again").expect_said("2 healthy after");
         for target in patients.report()["targets"].as_array().expect("targets") {
@@ -84,22 +94,45 @@ fn what_was_healthy_is_asked_at_once_and_the_report_has_each_ones_time() {
 fn one_that_is_not_healthy_in_time_is_named_and_changes_no_exit_code() {
     let patients = Patients::new(2);
     let services = &patients.services;
-    let mut run = patients.site.makeroom(["--strict", "--wait-healthy", "1s", "--pause", &services.all()]);
-    let run = run.args(["sh", "-c", "echo $$ >child; while ! [ -e go ]; do sleep 0.02; done"]).spawn();
+    let mut run =
+        patients.site.makeroom(["--strict", "--wait-healthy", "1s", "--pause", &services.all()]);
+    let run =
+        run.args(["sh", "-c", "echo $$ >child; while ! [ -e go ]; do sleep 0.02; done"]).spawn();
     patients.site.child();
     patients.make(false);
     patients.site.go();
     let done = run.wait();
     done.expect_code(0).expect_said("not healthy in time");
-    assert!(done.err.contains(services.name(0)) && done.err.contains(services.name(1)), "{}", done.err);
+    assert!(
+        done.err.contains(services.name(0)) && done.err.contains(services.name(1)),
+        "{}",
+        done.err
+    );
     assert!(services.are("running"));
-    assert!(patients.report()["targets"].as_array().expect("targets").iter().all(|target| target["answered_after_s"].is_null()));
+    assert!(
+        patients.report()["targets"]
+            .as_array()
+            .expect("targets")
+            .iter()
+            .all(|target| target["answered_after_s"].is_null())
+    );
 }
 
 #[test]
 fn the_end_of_a_run_waits_until_they_are_healthy() {
     let patients = Patients::new(1);
-    let run = patients.site.makeroom(["--wait-healthy", "20s", "--pause", &patients.services.all(), "sh", "-c", UNTIL_GO]).spawn();
+    let run = patients
+        .site
+        .makeroom([
+            "--wait-healthy",
+            "20s",
+            "--pause",
+            &patients.services.all(),
+            "sh",
+            "-c",
+            UNTIL_GO,
+        ])
+        .spawn();
     patients.site.child();
     patients.make(false);
     patients.site.go();
@@ -112,13 +145,26 @@ fn the_end_of_a_run_waits_until_they_are_healthy() {
 fn one_that_answers_is_asked_beside_however_many_that_do_not() {
     // Each needs the one before, so the last runs again after all others.
     let names: Vec<String> = (0..18).map(|index| format!("service{index}")).collect();
-    let chain = Recipe::default().compose("health", &names.iter().map(String::as_str).collect::<Vec<_>>());
+    let chain =
+        Recipe::default().compose("health", &names.iter().map(String::as_str).collect::<Vec<_>>());
     let patients = Patients::of(&chain, names.len());
     let well = patients.services.state(17).expect("a service").id;
-    let run = patients.site.makeroom(["--wait-healthy", "3s", "--pause", &patients.services.all(), "sh", "-c", UNTIL_GO]).spawn();
+    let run = patients
+        .site
+        .makeroom([
+            "--wait-healthy",
+            "3s",
+            "--pause",
+            &patients.services.all(),
+            "sh",
+            "-c",
+            UNTIL_GO,
+        ])
+        .spawn();
     patients.site.child();
     patients.make(false);
-    fs::write(patients.site.path("health").join(format!("well-{}", &well[..12])), "").expect("a file");
+    fs::write(patients.site.path("health").join(format!("well-{}", &well[..12])), "")
+        .expect("a file");
     patients.site.go();
     run.wait().expect_code(7).expect_said("1 healthy after");
     for target in patients.report()["targets"].as_array().expect("targets") {
@@ -147,7 +193,10 @@ fn one_that_the_engine_has_not_asked_since_it_was_paused_was_healthy_all_the_sam
     patients.services.tell(0, "pause");
     patients.services.tell(0, "unpause");
     assert_eq!(patients.health(0), "unhealthy", "what the engine calls it until it asks again");
-    let done = patients.site.makeroom(["--wait-healthy", "15s", "--pause", &patients.services.all(), "true"]).run();
+    let done = patients
+        .site
+        .makeroom(["--wait-healthy", "15s", "--pause", &patients.services.all(), "true"])
+        .run();
     done.expect_code(0).expect_said("1 healthy after");
 }
 
@@ -156,8 +205,17 @@ fn a_script_that_needs_its_images_shell_is_run_by_it() {
     let site = Site::new();
     let check = json!({ "Test": ["CMD-SHELL", "[ \"$OWN\" = shell ]"], "Interval": 100_000_000, "Timeout": 2_000_000_000 });
     let shell = json!(["/bin/busybox", "env", "OWN=shell", "/bin/busybox", "sh", "-c"]);
-    let services = site.start(&Recipe::default().field("Healthcheck", check).field("Shell", shell), 1);
-    let state = || api::must(&engine().socket(), "GET", &format!("/containers/{}/json", services.name(0)), None).json();
+    let services =
+        site.start(&Recipe::default().field("Healthcheck", check).field("Shell", shell), 1);
+    let state = || {
+        api::must(
+            &engine().socket(),
+            "GET",
+            &format!("/containers/{}/json", services.name(0)),
+            None,
+        )
+        .json()
+    };
     wait_until("it is healthy", || state()["State"]["Health"]["Status"] == "healthy");
     let done = site.makeroom(["--wait-healthy", "15s", "--pause", &services.all(), "true"]).run();
     done.expect_code(0).expect_said("1 healthy after");
@@ -166,7 +224,15 @@ fn a_script_that_needs_its_images_shell_is_run_by_it() {
 #[test]
 fn a_started_lease_waits_for_them_when_it_ends() {
     let patients = Patients::new(1);
-    let mut start = patients.site.makeroom(["start", "--name", "ci", "--wait-healthy", "15s", "--pause", &patients.services.all()]);
+    let mut start = patients.site.makeroom([
+        "start",
+        "--name",
+        "ci",
+        "--wait-healthy",
+        "15s",
+        "--pause",
+        &patients.services.all(),
+    ]);
     start.run().expect_code(0);
     patients.site.makeroom(["stop", "ci"]).run().expect_code(0).expect_said("1 healthy after");
 }
@@ -177,7 +243,9 @@ fn a_name_whose_lease_is_being_released_is_free_for_another_one() {
     let site = &patients.site;
     let other = site.services(1);
     let start = |services: &Services, wait: &str| {
-        let run = site.makeroom(["start", "--name", "ci", "--wait-healthy", wait, "--pause", &services.all()]).run();
+        let run = site
+            .makeroom(["start", "--name", "ci", "--wait-healthy", wait, "--pause", &services.all()])
+            .run();
         run.expect_code(0).out.clone()
     };
     let first = start(&patients.services, "10s");
@@ -186,7 +254,11 @@ fn a_name_whose_lease_is_being_released_is_free_for_another_one() {
     wait_until("it runs again", || patients.services.are("running"));
     // It has the lock only when everything is given back.
     let status = site.makeroom(["status"]).run();
-    assert!(status.out.contains("started as `ci`") && status.out.contains("; being given back"), "{}", status.out);
+    assert!(
+        status.out.contains("started as `ci`") && status.out.contains("; being given back"),
+        "{}",
+        status.out
+    );
     assert_ne!(start(&other, "0s"), first);
     assert!(stopping.is_running() && other.are("paused"), "{}", stopping.written("err"));
     stopping.wait().expect_code(0).expect_said("not healthy in time");
@@ -198,7 +270,8 @@ fn a_name_whose_lease_is_being_released_is_free_for_another_one() {
 /// What these services' processes have in swap.
 fn swapped_kib(services: &Services) -> u64 {
     let of = |pid: i64| {
-        let text = process::status(i32::try_from(pid).expect("a pid"), "VmSwap").unwrap_or_default();
+        let text =
+            process::status(i32::try_from(pid).expect("a pid"), "VmSwap").unwrap_or_default();
         text.trim_end_matches(" kB").parse::<u64>().expect("a number")
     };
     services.states().into_iter().map(|state| of(state.expect("there").pid)).sum()
@@ -220,7 +293,10 @@ fn what_services_have_in_swap_that_stays_is_read_back_where_that_is_asked_for() 
         assert!(!done.err.contains("not read back"), "{}", done.err);
         left.push(swapped_kib(&services));
     }
-    assert!(left[0] > 60 << 10 && left[1] < 4 << 10, "in swap without and with --warm, in KiB: {left:?}");
+    assert!(
+        left[0] > 60 << 10 && left[1] < 4 << 10,
+        "in swap without and with --warm, in KiB: {left:?}"
+    );
     site.makeroom(["stop", "keep"]).run().expect_code(0);
     assert!(disk.areas().is_empty());
 }

@@ -30,7 +30,8 @@ const ANSWERS: [Deed; 5] = [
     Deed::Cut(Moment::After),
 ];
 /// What says "done" or "there is none" without being true.
-const LIES: [Deed; 3] = [Deed::Answer(304, ""), Deed::Answer(404, MESSAGE), Deed::Answer(200, "this is no JSON")];
+const LIES: [Deed; 3] =
+    [Deed::Answer(304, ""), Deed::Answer(404, MESSAGE), Deed::Answer(200, "this is no JSON")];
 
 /// Every reply in place of the engine's own.
 const REPLIES: [Deed; 11] = [
@@ -46,8 +47,8 @@ const REPLIES: [Deed; 11] = [
     Deed::Silence(Moment::Before),
     Deed::Silence(Moment::After),
 ];
-/// The calls of a run with one service, and by which method it is taken. It is looked at for its pid, before it
-/// is taken, before it is restored and after that.
+/// The calls of a run with one service, and by which method it is taken. It is looked at for its
+/// pid, before it is taken, before it is restored and after that.
 const CALLS: [(&str, usize, &str); 10] = [
     ("ping", 1, "pause"),
     ("list", 1, "pause"),
@@ -78,7 +79,8 @@ enum Came {
 /// How often a row is played until the run gets to its call.
 const TRIES: usize = 3;
 
-/// Plays all rows, some at once, each thread with a service of its own, and requires that none has a complaint.
+/// Plays all rows, some at once, each thread with a service of its own, and requires that none has
+/// a complaint.
 #[track_caller]
 fn play(rows: &[Row]) {
     let next = AtomicUsize::new(0);
@@ -113,10 +115,18 @@ fn play_one(services: &Services, (call, nth, method, reply): &Row) -> Came {
     let proxy = Proxy::start();
     let site = Site::behind(&proxy);
     proxy.on(call, *nth, reply.clone());
-    let mut run = site.makeroom(["--method", method, "--restore-timeout", if nth.is_some() { "12s" } else { "2s" }]);
+    let mut run = site.makeroom([
+        "--method",
+        method,
+        "--restore-timeout",
+        if nth.is_some() { "12s" } else { "2s" },
+    ]);
     // Pushing memory out asks the engine for nothing. Said with a stop it would make it a pause.
     run.args((*method == "pause").then_some("--no-reclaim"));
-    let done = run.args(["--stop-timeout", "1s", "--pause", &services.all(), "sh", "-c", "exit 3"]).limit(Duration::from_secs(50)).run();
+    let done = run
+        .args(["--stop-timeout", "1s", "--pause", &services.all(), "sh", "-c", "exit 3"])
+        .limit(Duration::from_secs(50))
+        .run();
     let told = |complaint: &str| Came::Complaint(format!("{complaint}\n{}", done.err));
     if done.code() != Some(3) {
         return told(&format!("the run ended with {}", done.status));
@@ -136,7 +146,8 @@ fn play_one(services: &Services, (call, nth, method, reply): &Row) -> Came {
         }
     }
     // What was stopped and started runs as another process.
-    let is_back = if *method == "pause" { services.states() == before } else { services.are("running") };
+    let is_back =
+        if *method == "pause" { services.states() == before } else { services.are("running") };
     if !is_back {
         return told(&format!("left as {:?}, was {before:?}", services.states()));
     }
@@ -226,7 +237,10 @@ fn an_engine_that_does_not_answer_a_pause_holds_the_build_up_for_seconds_only() 
         let site = Site::behind(&proxy);
         let services = site.services(1);
         proxy.on("pause", Some(1), Deed::Silence(moment));
-        let run = site.makeroom(["--pause", &services.all(), "sh", "-c", "exit 3"]).limit(Duration::from_secs(30)).run();
+        let run = site
+            .makeroom(["--pause", &services.all(), "sh", "-c", "exit 3"])
+            .limit(Duration::from_secs(30))
+            .run();
         run.expect_code(3).expect_said("cannot pause");
         assert!(services.are("running"), "{moment:?}: {:?}", services.statuses());
     }
@@ -249,7 +263,10 @@ fn a_pause_that_is_refused_is_said_and_with_strict_the_build_is_not_run() {
     let services = site.services(2);
     proxy.on("pause", Some(1), Deed::Answer(409, MESSAGE));
     proxy.on("pause", Some(3), Deed::Answer(409, MESSAGE));
-    site.makeroom(["--pause", &services.all(), "true"]).run().expect_code(0).expect_said("409: said the proxy");
+    site.makeroom(["--pause", &services.all(), "true"])
+        .run()
+        .expect_code(0)
+        .expect_said("409: said the proxy");
     let done = site.makeroom(["--strict", "--pause", &services.all(), "touch", "started"]).run();
     done.expect_code(125).expect_said("409: said the proxy");
     assert!(!site.work().join("started").exists());
@@ -260,7 +277,8 @@ fn a_pause_that_is_refused_is_said_and_with_strict_the_build_is_not_run() {
 fn what_cannot_be_restored_is_the_loud_last_line_and_recover_mends_it_later() {
     let services = Site::new().services(2);
     let before = services.states();
-    for (strict, script, code) in [(false, "exit 0", 0), (true, "exit 0", 125), (true, "exit 3", 3)] {
+    for (strict, script, code) in [(false, "exit 0", 0), (true, "exit 0", 125), (true, "exit 3", 3)]
+    {
         let proxy = Proxy::start();
         let site = Site::behind(&proxy);
         proxy.on("unpause", None, Deed::Answer(500, MESSAGE));

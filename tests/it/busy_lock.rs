@@ -1,5 +1,5 @@
-//! The state directory's lock, held by somebody who does not let go: what is given back all the same, and what stays
-//! because another live run needs it. And how long makeroom itself holds it.
+//! The state directory's lock, held by somebody who does not let go: what is given back all the
+//! same, and what stays because another live run needs it. And how long makeroom itself holds it.
 
 use std::{
     fs::{self, File},
@@ -17,7 +17,8 @@ use crate::support::{
 const LIMIT: Duration = Duration::from_mins(1);
 
 fn build(site: &Site, services: &Services, name: &str) -> Running {
-    let script = format!("echo $$ >child-{name}; while ! [ -e go-{name} ]; do sleep 0.02; done; exit 7");
+    let script =
+        format!("echo $$ >child-{name}; while ! [ -e go-{name} ]; do sleep 0.02; done; exit 7");
     let run = site.makeroom(["--pause", &services.all(), "sh", "-c", &script]).limit(LIMIT).spawn();
     wait_for_line(&site.work().join(format!("child-{name}")));
     run
@@ -78,7 +79,12 @@ fn recover_has_let_the_lock_go_when_its_hooks_run() {
     let keeper = dead.keeper();
     dead.kill_with_keeper();
     wait_until_gone(LIMIT, "the keeper", &[keeper]);
-    let hook = format!("flock --nonblock '{}' echo nobody holds it", site.state().join("lock").display());
-    site.makeroom(["recover"]).env("MAKEROOM_ON_RESTORED", hook).run().expect_code(0).expect_said("on_restored: nobody holds it");
+    let hook =
+        format!("flock --nonblock '{}' echo nobody holds it", site.state().join("lock").display());
+    site.makeroom(["recover"])
+        .env("MAKEROOM_ON_RESTORED", hook)
+        .run()
+        .expect_code(0)
+        .expect_said("on_restored: nobody holds it");
     assert!(services.are("running") && site.journals().is_empty());
 }

@@ -1,6 +1,6 @@
-//! makeroom inside a CI job's container that has the engine's socket: its own container is never paused, whatever
-//! was selected; nothing is changed where its journal would go with the container; and where the journal stays, a
-//! cancelled job's services are put back by the next job.
+//! makeroom inside a CI job's container that has the engine's socket: its own container is never
+//! paused, whatever was selected; nothing is changed where its journal would go with the container;
+//! and where the journal stays, a cancelled job's services are put back by the next job.
 
 use std::{fs, path::Path};
 
@@ -31,10 +31,11 @@ fn scene() -> Scene {
 }
 
 impl Scene {
-    /// Starts a job's container that types this, and keeps what it says and its exit code. makeroom is dynamically
-    /// linked: what it needs is mounted where it is here.
+    /// Starts a job's container that types this, and keeps what it says and its exit code. makeroom
+    /// is dynamically linked: what it needs is mounted where it is here.
     fn job(&self, makeroom: &str, keeps_state: bool, cgroups: &str) -> Services {
-        let libraries = ["/lib", "/lib64", "/usr/lib"].into_iter().filter(|dir| Path::new(dir).exists());
+        let libraries =
+            ["/lib", "/lib64", "/usr/lib"].into_iter().filter(|dir| Path::new(dir).exists());
         let mut binds: Vec<String> = libraries.map(|dir| format!("{dir}:{dir}:ro")).collect();
         let mut bind = |from: &Path, to: &str| binds.push(format!("{}:{to}", from.display()));
         bind(Path::new(env!("CARGO_BIN_EXE_makeroom")), "/bin/makeroom");
@@ -52,9 +53,13 @@ impl Scene {
         self.site.start(&job.field("Env", json!(["MAKEROOM_SWAP=off"])), 1)
     }
 
-    /// A build in front of which everything with the label is paused: the services, and the job's own container.
+    /// A build in front of which everything with the label is paused: the services, and the job's
+    /// own container.
     fn building(&self, options: &str) -> String {
-        format!("makeroom {options} --no-reclaim --pause label:ci={} sh -c '{UNTIL_GO}'", self.label)
+        format!(
+            "makeroom {options} --no-reclaim --pause label:ci={} sh -c '{UNTIL_GO}'",
+            self.label
+        )
     }
 
     #[track_caller]
@@ -80,11 +85,21 @@ fn a_jobs_own_container_is_never_paused_though_it_is_selected() {
         let before = scene.services.states();
         let job = scene.job(&scene.building("--strict"), true, cgroups);
         scene.site.child();
-        assert!(scene.services.are("paused"), "{cgroups}: {:?}\n{}", scene.services.statuses(), scene.said());
+        assert!(
+            scene.services.are("paused"),
+            "{cgroups}: {:?}\n{}",
+            scene.services.statuses(),
+            scene.said()
+        );
         assert!(job.are("running"), "{cgroups}: {:?}", job.statuses());
         scene.site.go();
         assert_eq!(scene.code(), "7", "{cgroups}: {}", scene.said());
-        assert!(scene.said().contains("2 services paused") && scene.said().contains("2 services running again"), "{}", scene.said());
+        assert!(
+            scene.said().contains("2 services paused")
+                && scene.said().contains("2 services running again"),
+            "{}",
+            scene.said()
+        );
         assert_eq!(scene.services.states(), before, "{cgroups}");
         assert_eq!(scene.journals(), 0, "{cgroups}");
     }
@@ -103,10 +118,16 @@ fn without_a_volume_for_the_state_directory_nothing_is_changed_and_one_warning_h
     let said = scene.said();
     assert!(said.contains("docker run -v makeroom:/var/lib/makeroom"), "{said}");
     assert_eq!(said.matches("warning").count(), 1, "{said}");
-    for command in [scene.building("--strict"), format!("makeroom start --pause label:ci={}", scene.label)] {
+    for command in
+        [scene.building("--strict"), format!("makeroom start --pause label:ci={}", scene.label)]
+    {
         let _job = scene.job(&command, false, "host");
         assert_eq!(scene.code(), "125", "{}", scene.said());
-        assert!(scene.said().contains("docker run -v makeroom:/var/lib/makeroom"), "{}", scene.said());
+        assert!(
+            scene.said().contains("docker run -v makeroom:/var/lib/makeroom"),
+            "{}",
+            scene.said()
+        );
         assert!(!scene.site.work().join("child").exists(), "the build was not to be started");
         assert_eq!(scene.services.states(), before);
     }
@@ -128,7 +149,12 @@ fn what_a_cancelled_job_held_is_put_back_by_the_next_job() {
         let _next = scene.job(next, true, "host");
         let code = if next.ends_with("recover") { "0" } else { "3" };
         assert_eq!(scene.code(), code, "{}", scene.said());
-        assert!(scene.said().contains("lost its holder") && scene.said().contains("2 services running again"), "{}", scene.said());
+        assert!(
+            scene.said().contains("lost its holder")
+                && scene.said().contains("2 services running again"),
+            "{}",
+            scene.said()
+        );
         assert_eq!(scene.services.states(), before);
         assert_eq!(scene.journals(), 0);
     }

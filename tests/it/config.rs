@@ -88,10 +88,16 @@ fn the_file_is_found_from_the_working_directory_upwards() {
     let site = Site::new();
     let services = site.services(3);
     let deep = site.work().join("packages/app");
-    write(&site.work().join("makeroom.toml"), &format!("pause = ['{}', '{}']\n", services.name(1), services.name(2)));
+    write(
+        &site.work().join("makeroom.toml"),
+        &format!("pause = ['{}', '{}']\n", services.name(1), services.name(2)),
+    );
     assert_eq!(paused(&site, &services, &mut waiting(&site, &[], &deep)), [1, 2]);
     // The nearest pause replaces.
-    write(&site.work().join("packages/makeroom.toml"), &format!("pause = ['{}']\n", services.name(0)));
+    write(
+        &site.work().join("packages/makeroom.toml"),
+        &format!("pause = ['{}']\n", services.name(0)),
+    );
     assert_eq!(paused(&site, &services, &mut waiting(&site, &[], &deep)), [0]);
     // Beside the working directory, or below it, is not above it.
     assert_eq!(paused(&site, &services, &mut waiting(&site, &[], &site.work())), [1, 2]);
@@ -104,15 +110,24 @@ fn a_flag_beats_the_environment_which_beats_the_file_which_beats_the_users() {
     let site = Site::new();
     let services = site.services(4);
     let (mut with, work) = (vec![3], site.work());
-    write(&site.path("home/.config/makeroom/makeroom.toml"), &format!("pause = ['{}']\n", services.name(3)));
+    write(
+        &site.path("home/.config/makeroom/makeroom.toml"),
+        &format!("pause = ['{}']\n", services.name(3)),
+    );
     assert_eq!(paused(&site, &services, &mut waiting(&site, &[], &work)), with);
     write(&work.join("makeroom.toml"), &format!("pause = ['{}']\n", services.name(0)));
     with = vec![0];
     assert_eq!(paused(&site, &services, &mut waiting(&site, &[], &work)), with);
     let environment = format!(" {}  {} ", services.name(1), services.name(3));
-    assert_eq!(paused(&site, &services, waiting(&site, &[], &work).env("MAKEROOM_PAUSE", &environment)), [1, 3]);
+    assert_eq!(
+        paused(&site, &services, waiting(&site, &[], &work).env("MAKEROOM_PAUSE", &environment)),
+        [1, 3]
+    );
     let flags = ["--pause", services.name(2), "--pause", services.name(1)];
-    assert_eq!(paused(&site, &services, waiting(&site, &flags, &work).env("MAKEROOM_PAUSE", &environment)), [1, 2]);
+    assert_eq!(
+        paused(&site, &services, waiting(&site, &flags, &work).env("MAKEROOM_PAUSE", &environment)),
+        [1, 2]
+    );
     // An empty variable is as good as none.
     assert_eq!(paused(&site, &services, waiting(&site, &[], &work).env("MAKEROOM_PAUSE", "")), [0]);
 }
@@ -134,12 +149,25 @@ fn keep_adds_up_over_all_levels() {
 fn the_users_file_is_in_the_xdg_directory() {
     let site = Site::new();
     let services = site.services(2);
-    write(&site.path("home/.config/makeroom/makeroom.toml"), &format!("pause = ['{}']\n", services.name(0)));
+    write(
+        &site.path("home/.config/makeroom/makeroom.toml"),
+        &format!("pause = ['{}']\n", services.name(0)),
+    );
     write(&site.path("xdg/makeroom/makeroom.toml"), &format!("pause = ['{}']\n", services.name(1)));
     let work = site.work();
-    assert_eq!(paused(&site, &services, waiting(&site, &[], &work).env("XDG_CONFIG_HOME", site.path("xdg"))), [1]);
+    assert_eq!(
+        paused(
+            &site,
+            &services,
+            waiting(&site, &[], &work).env("XDG_CONFIG_HOME", site.path("xdg"))
+        ),
+        [1]
+    );
     // A relative one does not count (XDG Base Directory Specification).
-    assert_eq!(paused(&site, &services, waiting(&site, &[], &work).env("XDG_CONFIG_HOME", "../xdg")), [0]);
+    assert_eq!(
+        paused(&site, &services, waiting(&site, &[], &work).env("XDG_CONFIG_HOME", "../xdg")),
+        [0]
+    );
 }
 
 #[test]
@@ -152,7 +180,10 @@ fn what_a_file_sets_is_done() {
     assert_eq!(site.makeroom(["true"]).run().expect_code(0).err, "");
     site.makeroom(["-v", "true"]).run().expect_code(0).expect_said("build ok");
     write(&site.path("home/.config/makeroom/makeroom.toml"), "strict = true\n");
-    site.makeroom(["--pause", "x", "true"]).run().expect_code(125).expect_said("/nonexistent/docker.sock");
+    site.makeroom(["--pause", "x", "true"])
+        .run()
+        .expect_code(125)
+        .expect_said("/nonexistent/docker.sock");
 }
 
 #[test]
@@ -181,8 +212,15 @@ fn the_users_own_file_and_a_named_one_set_everything() {
         site.makeroom(["true"]).run().expect_code(0);
         fs::remove_dir_all(site.path("home/.config")).expect("removed");
         write(&site.path("named.toml"), &(key + "\n"));
-        site.makeroom(["--config"]).args([site.path("named.toml")]).args(["true"]).run().expect_code(0);
-        site.makeroom(["true"]).env("MAKEROOM_CONFIG", site.path("named.toml")).run().expect_code(0);
+        site.makeroom(["--config"])
+            .args([site.path("named.toml")])
+            .args(["true"])
+            .run()
+            .expect_code(0);
+        site.makeroom(["true"])
+            .env("MAKEROOM_CONFIG", site.path("named.toml"))
+            .run()
+            .expect_code(0);
     }
 }
 
@@ -194,7 +232,10 @@ fn a_file_that_is_named_is_used_instead_of_all_others() {
     write(&site.path("home/.config/makeroom/makeroom.toml"), "not TOML");
     write(&site.path("named.toml"), &format!("pause = ['{}']\n", services.name(1)));
     let named = site.path("named.toml").display().to_string();
-    assert_eq!(paused(&site, &services, &mut waiting(&site, &["--config", &named], &site.work())), [1]);
+    assert_eq!(
+        paused(&site, &services, &mut waiting(&site, &["--config", &named], &site.work())),
+        [1]
+    );
 }
 
 #[test]
@@ -210,8 +251,11 @@ fn what_is_wrong_in_a_file_is_named_with_its_line_and_what_is_allowed() {
         ("keep = ['a']\nkeep = ['b']\n", 2, "duplicate key"),
     ] {
         let site = site();
-        let (repository, user, named) =
-            (site.work().join("makeroom.toml"), site.path("home/.config/makeroom/makeroom.toml"), site.path("named.toml"));
+        let (repository, user, named) = (
+            site.work().join("makeroom.toml"),
+            site.path("home/.config/makeroom/makeroom.toml"),
+            site.path("named.toml"),
+        );
         for file in [&repository, &user, &named] {
             write(file, text);
             let mut run = site.makeroom([""; 0]);
@@ -221,7 +265,11 @@ fn what_is_wrong_in_a_file_is_named_with_its_line_and_what_is_allowed() {
             let place = format!("{}:", file.display());
             let done = assert_refused(&site, &mut run, &[&place, words]);
             // toml places what is open at the end of the file wherever it noticed it.
-            assert!(words.is_empty() || done.err.contains(&format!("{place}{line}:")), "line {line}: {}", done.err);
+            assert!(
+                words.is_empty() || done.err.contains(&format!("{place}{line}:")),
+                "line {line}: {}",
+                done.err
+            );
             fs::remove_file(file).expect("removed");
         }
     }
@@ -261,7 +309,9 @@ fn no_repository_keeps_anybody_from_putting_back_or_looking() {
     let file = site.work().join("makeroom.toml");
     for attempt in ["a FIFO", "/dev/zero", "swap"] {
         site.again();
-        let mut run = site.makeroom(["--method", "pause", "--pause", &services.all(), "sh", "-c", UNTIL_GO]).spawn();
+        let mut run = site
+            .makeroom(["--method", "pause", "--pause", &services.all(), "sh", "-c", UNTIL_GO])
+            .spawn();
         site.child();
         run.kill_with_keeper();
         match attempt {
@@ -270,7 +320,11 @@ fn no_repository_keeps_anybody_from_putting_back_or_looking() {
             _ => write(&file, "swap = '1G'\n"),
         }
         let status = site.makeroom(["status"]).run();
-        assert!(status.expect_code(0).out.contains("its holder is dead"), "{attempt}: {}", status.out);
+        assert!(
+            status.expect_code(0).out.contains("its holder is dead"),
+            "{attempt}: {}",
+            status.out
+        );
         site.makeroom(["stop"]).run().expect_code(0);
         site.makeroom(["swap", "status"]).run().expect_code(0);
         site.makeroom(["report"]).run().expect_code(125).expect_said("there is no run yet");
@@ -283,7 +337,10 @@ fn no_repository_keeps_anybody_from_putting_back_or_looking() {
 #[test]
 fn the_file_of_runs_is_not_that_of_swap_that_stays() {
     let site = site();
-    site.makeroom(["swap", "status", "--swap-file", "relative"]).run().expect_code(125).expect_said("not an absolute path");
+    site.makeroom(["swap", "status", "--swap-file", "relative"])
+        .run()
+        .expect_code(125)
+        .expect_said("not an absolute path");
     site.makeroom(["swap", "status"]).env("MAKEROOM_SWAP_FILE", "relative").run().expect_code(0);
 }
 
@@ -299,7 +356,11 @@ fn a_bad_variable_or_flag_is_named_with_what_is_allowed() {
         ("PAUSE", "re:(", "re:("),
     ] {
         let variable = format!("MAKEROOM_{name}");
-        assert_refused(&site, site.makeroom([""; 0]).env(&variable, value), &[&format!("{variable}:"), words]);
+        assert_refused(
+            &site,
+            site.makeroom([""; 0]).env(&variable, value),
+            &[&format!("{variable}:"), words],
+        );
         if name != "STRICT" {
             let flag = format!("--{}", name.to_lowercase());
             assert_refused(&site, &mut site.makeroom([&flag, value]), &[&flag, words]);
@@ -311,16 +372,34 @@ fn a_bad_variable_or_flag_is_named_with_what_is_allowed() {
 #[test]
 fn a_duration_that_no_clock_can_add_is_refused_wherever_it_stands() {
     const HUGE: &str = "9300000000000000000s";
-    for key in ["stop_timeout", "restore_timeout", "wait_healthy", "warm", "abort_on_thrash", "timeout", "grace", "linger", "wait"] {
+    for key in [
+        "stop_timeout",
+        "restore_timeout",
+        "wait_healthy",
+        "warm",
+        "abort_on_thrash",
+        "timeout",
+        "grace",
+        "linger",
+        "wait",
+    ] {
         let site = site();
         let allowed = "ten years at most";
         let flag = format!("--{}", key.replace('_', "-"));
         assert_refused(&site, &mut site.makeroom([&flag, HUGE]), &[&flag, allowed]);
         let variable = format!("MAKEROOM_{}", key.to_uppercase());
-        assert_refused(&site, site.makeroom([""; 0]).env(&variable, HUGE), &[&format!("{variable}:"), allowed]);
+        assert_refused(
+            &site,
+            site.makeroom([""; 0]).env(&variable, HUGE),
+            &[&format!("{variable}:"), allowed],
+        );
         let file = site.work().join("makeroom.toml");
         write(&file, &format!("{key} = '{HUGE}'\n"));
-        assert_refused(&site, &mut site.makeroom([""; 0]), &[&format!("{}:1:", file.display()), allowed]);
+        assert_refused(
+            &site,
+            &mut site.makeroom([""; 0]),
+            &[&format!("{}:1:", file.display()), allowed],
+        );
     }
     let site = site();
     let ttl = site.makeroom(["start", "--ttl", HUGE]).run();
@@ -331,11 +410,19 @@ fn a_duration_that_no_clock_can_add_is_refused_wherever_it_stands() {
 #[test]
 fn completions_are_what_the_shell_reads() {
     let site = site();
-    for (shell, begins) in [("bash", "_makeroom()"), ("zsh", "#compdef makeroom"), ("fish", ""), ("elvish", ""), ("powershell", "")] {
+    for (shell, begins) in [
+        ("bash", "_makeroom()"),
+        ("zsh", "#compdef makeroom"),
+        ("fish", ""),
+        ("elvish", ""),
+        ("powershell", ""),
+    ] {
         let done = site.makeroom(["completions", shell]).run();
         assert_eq!(done.expect_code(0).err, "");
         assert!(
-            done.out.starts_with(begins) && done.out.contains("swap-file") && done.out.contains("on-restored"),
+            done.out.starts_with(begins)
+                && done.out.contains("swap-file")
+                && done.out.contains("on-restored"),
             "{shell}: {}",
             done.out
         );
@@ -343,7 +430,11 @@ fn completions_are_what_the_shell_reads() {
         fs::write(&file, &done.out).expect("written");
         if matches!(shell, "bash" | "zsh" | "fish") {
             match Command::new(shell).arg("-n").arg(&file).output() {
-                Ok(read) => assert!(read.status.success() && read.stderr.is_empty(), "{shell}: {}", String::from_utf8_lossy(&read.stderr)),
+                Ok(read) => assert!(
+                    read.status.success() && read.stderr.is_empty(),
+                    "{shell}: {}",
+                    String::from_utf8_lossy(&read.stderr)
+                ),
                 Err(error) => eprintln!("SKIPPED: whether {shell} reads it: {error}"),
             }
         }
@@ -351,7 +442,12 @@ fn completions_are_what_the_shell_reads() {
     // What bash offers after `makeroom st`.
     let script = r#". "$0"; COMP_WORDS=(makeroom st) COMP_CWORD=1; _makeroom makeroom st makeroom; echo "${COMPREPLY[@]}""#;
     let done = site.command("bash").args(["-c", script]).args([site.path("bash")]).run();
-    assert_eq!(done.expect_code(0).out.split_whitespace().collect::<Vec<_>>(), ["start", "stop", "status"], "{}", done.err);
+    assert_eq!(
+        done.expect_code(0).out.split_whitespace().collect::<Vec<_>>(),
+        ["start", "stop", "status"],
+        "{}",
+        done.err
+    );
     site.makeroom(["completions", "tcsh"]).run().expect_code(125).expect_said("bash");
 }
 
@@ -360,7 +456,8 @@ fn the_keepers_own_subcommand_is_offered_to_nobody() {
     let site = site();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let done = site.makeroom(["completions", shell]).run();
-        let offered: Vec<_> = done.expect_code(0).out.lines().filter(|line| line.contains("keeper")).collect();
+        let offered: Vec<_> =
+            done.expect_code(0).out.lines().filter(|line| line.contains("keeper")).collect();
         assert!(offered.is_empty(), "{shell}: {offered:#?}");
     }
 }
@@ -382,7 +479,11 @@ fn the_man_page_has_every_option_and_subcommand() {
         .output()
     {
         Ok(shown) => {
-            assert!(shown.status.success() && shown.stderr.is_empty(), "{}", String::from_utf8_lossy(&shown.stderr));
+            assert!(
+                shown.status.success() && shown.stderr.is_empty(),
+                "{}",
+                String::from_utf8_lossy(&shown.stderr)
+            );
             String::from_utf8_lossy(&shown.stdout).replace('\u{2010}', "-")
         }
         Err(error) => {
@@ -390,9 +491,16 @@ fn the_man_page_has_every_option_and_subcommand() {
             done.out.replace("\\-", "-")
         }
     };
-    for words in
-        ["SYNOPSIS", "--pause", "--swap-file", "--restore-timeout", "--while-pid", "--on-room-made", "makeroom-start", "makeroom-recover"]
-    {
+    for words in [
+        "SYNOPSIS",
+        "--pause",
+        "--swap-file",
+        "--restore-timeout",
+        "--while-pid",
+        "--on-room-made",
+        "makeroom-start",
+        "makeroom-recover",
+    ] {
         assert!(shown.contains(words), "`{words}` is not in:\n{shown}");
     }
     assert!(!shown.contains("keeper"), "{shown}");
@@ -417,8 +525,16 @@ fn help_goes_to_stdout_and_fits_a_screen() {
         let done = site.makeroom(words).run();
         assert_eq!(done.expect_code(0).err, "", "{words:?}");
         let lines = done.out.lines().count();
-        assert!((5..=60).contains(&lines) && done.out.contains("Usage:"), "{words:?} has {lines} lines:\n{}", done.out);
-        assert!(!done.out.contains("keeper") && !done.out.contains('\x1b'), "{words:?}:\n{}", done.out);
+        assert!(
+            (5..=60).contains(&lines) && done.out.contains("Usage:"),
+            "{words:?} has {lines} lines:\n{}",
+            done.out
+        );
+        assert!(
+            !done.out.contains("keeper") && !done.out.contains('\x1b'),
+            "{words:?}:\n{}",
+            done.out
+        );
     }
 }
 

@@ -1,5 +1,6 @@
-//! Leases whose holder is dead and whose engine is gone or hangs: they cost the builds that come by one short try, with
-//! nobody's lock held; `recover` has patience, and `recover --forget` gives one up that a person names in full.
+//! Leases whose holder is dead and whose engine is gone or hangs: they cost the builds that come by
+//! one short try, with nobody's lock held; `recover` has patience, and `recover --forget` gives one
+//! up that a person names in full.
 
 use std::{
     fs,
@@ -17,7 +18,9 @@ use crate::support::{
 
 /// A lease in `site` that lost both its processes, with the engine behind this proxy.
 fn abandoned(site: &Site, services: &Services, proxy: &Proxy) {
-    let mut run = through(site.makeroom(["--pause", &services.all(), "sh", "-c", UNTIL_GO]), &proxy.socket()).spawn();
+    let mut run =
+        through(site.makeroom(["--pause", &services.all(), "sh", "-c", UNTIL_GO]), &proxy.socket())
+            .spawn();
     site.child();
     run.kill_with_keeper();
     site.again();
@@ -45,14 +48,17 @@ fn three() -> Dead {
     let services: Vec<_> = (0..3).map(|_| site.services(1)).collect();
     let proxies: Vec<_> = (0..3).map(|_| Proxy::start()).collect();
     let begin = |(services, proxy): (&Services, &Proxy)| {
-        through(site.makeroom(["--pause", &services.all(), "sh", "-c", UNTIL_GO]), &proxy.socket()).spawn()
+        through(site.makeroom(["--pause", &services.all(), "sh", "-c", UNTIL_GO]), &proxy.socket())
+            .spawn()
     };
     // All live at once: each would bring back what the one before it had left.
     let mut runs: Vec<_> = services.iter().zip(&proxies).map(begin).collect();
     for services in &services {
         services.wait_until_all("paused");
     }
-    wait_until("each build runs", || runs.iter().all(|run| run.written("err").contains("1 service paused")));
+    wait_until("each build runs", || {
+        runs.iter().all(|run| run.written("err").contains("1 service paused"))
+    });
     runs.iter_mut().for_each(Running::kill_with_keeper);
     site.again();
     assert_eq!(site.journals().len(), 3);
@@ -60,7 +66,8 @@ fn three() -> Dead {
 }
 
 #[test]
-fn three_dead_leases_whose_engines_hang_cost_a_build_one_short_try_and_a_second_run_gets_its_room_meanwhile() {
+fn three_dead_leases_whose_engines_hang_cost_a_build_one_short_try_and_a_second_run_gets_its_room_meanwhile()
+ {
     let Dead { site, services, proxies } = three();
     for proxy in &proxies {
         proxy.hang("/");
@@ -72,7 +79,12 @@ fn three_dead_leases_whose_engines_hang_cost_a_build_one_short_try_and_a_second_
     let first = first.wait();
     first.expect_code(0).expect_within(Duration::from_secs(9));
     for services in &services {
-        assert!(first.err.contains(services.name(0)) || second.err.contains(services.name(0)), "{}\n{}", first.err, second.err);
+        assert!(
+            first.err.contains(services.name(0)) || second.err.contains(services.name(0)),
+            "{}\n{}",
+            first.err,
+            second.err
+        );
     }
     assert_eq!(site.journals().len(), 3, "what could not be put back stays recorded");
     proxies.iter().for_each(Proxy::forget);
@@ -88,7 +100,8 @@ fn dead_leases_whose_engines_are_gone_are_said_with_what_they_hold_and_the_next_
     let done = site.makeroom(["sh", "-c", "exit 4"]).run();
     done.expect_code(4).expect_within(Duration::from_secs(6));
     for (services, journal) in services.iter().zip(site.journals()) {
-        done.expect_said(services.name(0)).expect_said(&format!("makeroom recover --forget {}", lease_of(&journal)));
+        done.expect_said(services.name(0))
+            .expect_said(&format!("makeroom recover --forget {}", lease_of(&journal)));
     }
     done.expect_said("cannot be reached").expect_said("`makeroom recover` tries for longer");
     // The engines come back.
@@ -101,12 +114,16 @@ fn dead_leases_whose_engines_are_gone_are_said_with_what_they_hold_and_the_next_
 }
 
 #[test]
-fn recover_tries_until_its_time_limit_and_an_engine_that_comes_back_by_then_has_everything_put_back() {
+fn recover_tries_until_its_time_limit_and_an_engine_that_comes_back_by_then_has_everything_put_back()
+ {
     let Dead { site, services, proxies } = three();
     for proxy in &proxies {
         proxy.hang("/");
     }
-    let recover = site.makeroom(["recover", "--restore-timeout", "40s"]).limit(Duration::from_mins(1)).spawn();
+    let recover = site
+        .makeroom(["recover", "--restore-timeout", "40s"])
+        .limit(Duration::from_mins(1))
+        .spawn();
     wait_until("each engine was asked", || proxies.iter().all(|proxy| proxy.seen("ping") > 2));
     // Whoever comes by is told who is at it.
     site.makeroom(["recover"]).run().expect_code(0).expect_said("another process is putting back");
@@ -123,7 +140,8 @@ fn forget(site: &Site, lease: &str) -> Done {
 }
 
 #[test]
-fn a_dead_lease_is_forgotten_by_its_full_id_alone_and_each_of_its_targets_is_printed_with_what_to_type() {
+fn a_dead_lease_is_forgotten_by_its_full_id_alone_and_each_of_its_targets_is_printed_with_what_to_type()
+ {
     let site = Site::new();
     let (services, proxy) = (site.services(2), Proxy::start());
     abandoned(&site, &services, &proxy);
@@ -132,7 +150,10 @@ fn a_dead_lease_is_forgotten_by_its_full_id_alone_and_each_of_its_targets_is_pri
     let url = format!("unix://{}", proxy.socket().display());
     drop(proxy);
     for no in [&lease[..11], "", "../x", "0123456789ab", "*"] {
-        forget(&site, no).expect_code(125).expect_said("cannot forget").expect_said("nothing was changed");
+        forget(&site, no)
+            .expect_code(125)
+            .expect_said("cannot forget")
+            .expect_said("nothing was changed");
         assert!(journal.exists(), "{no}");
     }
     let done = forget(&site, &lease);
@@ -161,7 +182,8 @@ fn a_lease_that_lives_or_shares_what_it_has_is_not_forgotten() {
     // A second one with the same target, as two runs that shared it leave.
     fs::copy(&journal, journal.with_file_name("0123456789ab.journal")).expect("copied");
     let done = forget(&site, &lease_of(&journal));
-    done.expect_code(125).expect_said(&format!("`{}` is another lease's as well", services.name(0)));
+    done.expect_code(125)
+        .expect_said(&format!("`{}` is another lease's as well", services.name(0)));
     assert_eq!(site.journals().len(), 2);
     site.makeroom(["recover"]).run().expect_code(0);
     assert!(services.are("running"));
@@ -172,11 +194,24 @@ fn a_lease_whose_swap_is_active_is_not_forgotten_and_one_whose_area_is_off_names
     let turn = swap::turn();
     let site = Site::new();
     let area = turn.dir().join("an area");
-    let mut run = site.makeroom(["--swap", &swap::more(16), "--swap-file", &area.display().to_string(), "sh", "-c", UNTIL_GO]).spawn();
+    let mut run = site
+        .makeroom([
+            "--swap",
+            &swap::more(16),
+            "--swap-file",
+            &area.display().to_string(),
+            "sh",
+            "-c",
+            UNTIL_GO,
+        ])
+        .spawn();
     site.child();
     run.kill_with_keeper();
     let lease = lease_of(&site.journals()[0]);
-    forget(&site, &lease).expect_code(125).expect_said("is active: `sudo swapoff` it first").expect_said("nothing was changed");
+    forget(&site, &lease)
+        .expect_code(125)
+        .expect_said("is active: `sudo swapoff` it first")
+        .expect_said("nothing was changed");
     assert_eq!((turn.new_areas().len(), site.journals().len()), (1, 1));
     crate::support::must_run(std::process::Command::new("swapoff").arg(&area));
     let done = forget(&site, &lease);

@@ -1,5 +1,6 @@
-//! What a run or a started lease whose processes were all killed still holds, is put back by the next makeroom
-//! that comes by, whichever it is; and its first line says what was still held, and since when.
+//! What a run or a started lease whose processes were all killed still holds, is put back by the
+//! next makeroom that comes by, whichever it is; and its first line says what was still held, and
+//! since when.
 
 use std::fs;
 
@@ -27,7 +28,9 @@ fn abandon(site: &Site, services: &Services, kind: Kind) -> String {
             process::signal(child, libc::SIGKILL);
         }
         Kind::Start => {
-            site.makeroom(["start", "--name", "ci", "--pause", &services.all()]).run().expect_code(0);
+            site.makeroom(["start", "--name", "ci", "--pause", &services.all()])
+                .run()
+                .expect_code(0);
             let keepers = site.keepers();
             assert_eq!(keepers.len(), 1, "{keepers:?}");
             process::signal(keepers[0], libc::SIGKILL);
@@ -43,7 +46,9 @@ fn abandon(site: &Site, services: &Services, kind: Kind) -> String {
 #[track_caller]
 fn expect_first_line(done: &Done, services: &Services, since: &str) {
     let first = done.err.lines().next().unwrap_or_default();
-    for words in ["lost its holder", services.name(0), services.name(1), since, "2 services running again"] {
+    for words in
+        ["lost its holder", services.name(0), services.name(1), since, "2 services running again"]
+    {
         assert!(first.contains(words), "`{words}` is not in the first line of:\n{}", done.err);
     }
 }

@@ -1,5 +1,5 @@
-//! What leaves the build's process group (setsid, setpgid, a double fork) is ended with the build where makeroom, or its
-//! keeper, ends it; and lives where the build ended by itself.
+//! What leaves the build's process group (setsid, setpgid, a double fork) is ended with the build
+//! where makeroom, or its keeper, ends it; and lives where the build ended by itself.
 
 use std::{fs, path::PathBuf, time::Duration};
 
@@ -18,7 +18,8 @@ const LEAVING: [(&str, &str); 4] = [
     ("an empty environment", "(exec env -i PATH=\"$PATH\" setsid sh -c 'SLEEP' &);"),
 ];
 /// Also on SIGTERM it stays.
-const OBSTINATE: &str = "trap \"\" TERM; cd \"WORK\"; sh -c \"echo \\$PPID\" >stray; while :; do sleep 0.05; done";
+const OBSTINATE: &str =
+    "trap \"\" TERM; cd \"WORK\"; sh -c \"echo \\$PPID\" >stray; while :; do sleep 0.05; done";
 const MEEK: &str = "cd \"WORK\"; sh -c \"echo \\$PPID\" >stray; while :; do sleep 0.05; done";
 
 fn site() -> Site {
@@ -28,7 +29,10 @@ fn site() -> Site {
 /// A build that leaves a process behind, and then does this.
 fn build(site: &Site, options: &[&str], leaving: &str, sleep: &str, then: &str) -> Run {
     let sleep = sleep.replace("WORK", &site.work().to_string_lossy());
-    let script = format!("{} while ! [ -s stray ]; do sleep 0.01; done; {then}", leaving.replace("SLEEP", &sleep));
+    let script = format!(
+        "{} while ! [ -s stray ]; do sleep 0.01; done; {then}",
+        leaving.replace("SLEEP", &sleep)
+    );
     let mut run = site.makeroom(options);
     run.args(["bash", "-c", &script]);
     run
@@ -67,7 +71,11 @@ fn what_left_the_group_and_ignores_term_is_killed_after_the_grace() {
     each(&["--timeout", "600ms", "--grace", "400ms"], OBSTINATE, UNTIL_GO, |name, run, _| {
         let done = run.wait();
         done.expect_code(124);
-        assert!((Duration::from_secs(1)..Duration::from_secs(4)).contains(&done.took), "{name}: {:?}", done.took);
+        assert!(
+            (Duration::from_secs(1)..Duration::from_secs(4)).contains(&done.took),
+            "{name}: {:?}",
+            done.took
+        );
     });
 }
 
@@ -87,15 +95,20 @@ fn what_left_the_group_is_ended_with_a_build_that_ends_on_a_signal_by_itself() {
 #[test]
 #[cfg_attr(makeroom_portable, ignore = "a subreaper is Linux's own")]
 fn a_second_interrupt_kills_what_left_the_group_at_once() {
-    each(&[], OBSTINATE, "trap 'echo >>got' INT; echo $$ >child; while :; do sleep 0.02; done", |name, run, stray| {
-        let work = process::link(stray, "cwd").expect("a directory");
-        run.signal(libc::SIGINT);
-        wait_until("the first arrived", || work.join("got").exists());
-        run.signal(libc::SIGINT);
-        let done = run.wait();
-        assert_eq!(done.signal(), Some(libc::SIGKILL), "{name}");
-        done.expect_within(Duration::from_secs(6));
-    });
+    each(
+        &[],
+        OBSTINATE,
+        "trap 'echo >>got' INT; echo $$ >child; while :; do sleep 0.02; done",
+        |name, run, stray| {
+            let work = process::link(stray, "cwd").expect("a directory");
+            run.signal(libc::SIGINT);
+            wait_until("the first arrived", || work.join("got").exists());
+            run.signal(libc::SIGINT);
+            let done = run.wait();
+            assert_eq!(done.signal(), Some(libc::SIGKILL), "{name}");
+            done.expect_within(Duration::from_secs(6));
+        },
+    );
 }
 
 #[test]
@@ -103,9 +116,14 @@ fn a_second_interrupt_kills_what_left_the_group_at_once() {
 fn what_forks_as_fast_as_it_can_is_killed_whole() {
     let site = site();
     // Each one starts the next and ends: no pid is there for long.
-    fs::write(site.work().join("runner"), "trap '' TERM\necho $$ >>pids\n[ -e over ] || setsid sh runner &\n").expect("written");
+    fs::write(
+        site.work().join("runner"),
+        "trap '' TERM\necho $$ >>pids\n[ -e over ] || setsid sh runner &\n",
+    )
+    .expect("written");
     let script = format!("sh runner; {UNTIL_GO}");
-    let run = site.makeroom(["--timeout", "600ms", "--grace", "300ms", "sh", "-c", &script]).spawn();
+    let run =
+        site.makeroom(["--timeout", "600ms", "--grace", "300ms", "sh", "-c", &script]).spawn();
     let last = || fs::read_to_string(site.work().join("pids")).unwrap_or_default().lines().count();
     wait_until("it runs", || last() > 20);
     run.wait().expect_code(124).expect_within(Duration::from_secs(6));
@@ -164,7 +182,8 @@ fn a_daemon_lives_though_the_supervisor_is_killed_after_a_build_that_ended_by_it
     let site = Site::behind(&proxy);
     let services = site.services(1);
     let held = proxy.hold("unpause", 1, Moment::Before);
-    let mut run = build(&site, &["--pause", &services.all()], "sh -c 'SLEEP' &", MEEK, "exit 3").spawn();
+    let mut run =
+        build(&site, &["--pause", &services.all()], "sh -c 'SLEEP' &", MEEK, "exit 3").spawn();
     held.wait();
     let keeper = run.keeper();
     run.kill();
@@ -176,20 +195,24 @@ fn a_daemon_lives_though_the_supervisor_is_killed_after_a_build_that_ended_by_it
     process::signal(stray, libc::SIGKILL);
 }
 
-/// A makeroom inside of a makeroom, each with services of its own; the inner build does not end on SIGTERM.
+/// A makeroom inside of a makeroom, each with services of its own; the inner build does not end on
+/// SIGTERM.
 fn nested(outer: &[&str], act: impl Fn(&Site, Running)) {
     let site = Site::new();
     let services = site.services(2);
     let before = services.states();
     let inner = [env!("CARGO_BIN_EXE_makeroom"), "--pause", services.name(1), "sh", "-c"];
     let script = "trap '' TERM; echo $$ >child; while :; do sleep 0.02; done";
-    let run = site.makeroom(outer).args(["--pause", services.name(0)]).args(inner).args([script]).spawn();
+    let run =
+        site.makeroom(outer).args(["--pause", services.name(0)]).args(inner).args([script]).spawn();
     let child = site.child();
     assert!(services.are("paused"), "{:?}", services.statuses());
     act(&site, run);
     wait_until_gone(Duration::from_secs(10), "the inner build", &[child]);
     wait_until("everything is back", || services.states() == before);
-    wait_until("the inner keeper has ended", || site.journals().is_empty() && site.keepers().is_empty());
+    wait_until("the inner keeper has ended", || {
+        site.journals().is_empty() && site.keepers().is_empty()
+    });
 }
 
 #[test]
@@ -208,7 +231,10 @@ fn the_keeper_of_a_makeroom_inside_restores_though_the_outer_keeper_ends_the_bui
 
 #[test]
 fn a_build_that_somebody_stopped_is_ended_by_its_time_limit() {
-    for script in ["echo $$ >child; kill -STOP $$; sleep 60", "sleep 60 & kill -STOP $!; echo $! >child; wait"] {
+    for script in [
+        "echo $$ >child; kill -STOP $$; sleep 60",
+        "sleep 60 & kill -STOP $!; echo $! >child; wait",
+    ] {
         let site = site();
         let done = site.makeroom(["--timeout", "500ms", "sh", "-c", script]).run();
         done.expect_code(124).expect_within(Duration::from_secs(3));

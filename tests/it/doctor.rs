@@ -11,7 +11,8 @@ use crate::support::{
 /// The line of this check.
 #[track_caller]
 fn line<'a>(done: &'a Done, what: &str) -> &'a str {
-    let is_it = |line: &&str| line.split_ascii_whitespace().nth(1) == Some(what) && !line.starts_with(' ');
+    let is_it =
+        |line: &&str| line.split_ascii_whitespace().nth(1) == Some(what) && !line.starts_with(' ');
     done.out.lines().find(is_it).unwrap_or_else(|| panic!("no {what} in:\n{}", done.out))
 }
 
@@ -44,25 +45,41 @@ fn what_is_missing_is_said_with_its_mend_and_is_an_exit_code_of_one() {
     let site = Site::at(PathBuf::from("/nonexistent/docker.sock"));
     let done = site.makeroom(["doctor", "--swap", "100TiB"]).run();
     done.expect_code(1);
-    assert!(line(&done, "engine").starts_with("MEND  ") && done.out.contains("start the engine, or name it with"), "{}", done.out);
+    assert!(
+        line(&done, "engine").starts_with("MEND  ")
+            && done.out.contains("start the engine, or name it with"),
+        "{}",
+        done.out
+    );
     assert!(line(&done, "swap").contains("do not fit beside"), "{}", done.out);
     fs::create_dir_all(site.state()).expect("a directory");
     fs::set_permissions(site.state(), fs::Permissions::from_mode(0o777)).expect("a mode");
     fs::create_dir(site.state().join("leases")).expect("a directory");
     let wide = site.makeroom(["doctor", "--swap", "64MiB"]).run();
-    assert!(line(&wide, "state").starts_with("MEND  ") && wide.out.contains("chmod 700 "), "{}", wide.out);
+    assert!(
+        line(&wide, "state").starts_with("MEND  ") && wide.out.contains("chmod 700 "),
+        "{}",
+        wide.out
+    );
 }
 
 #[test]
 fn a_lease_without_a_holder_is_named_with_the_command_that_restores_it() {
     let site = Site::new();
     let services = site.services(1);
-    let mut run = site.makeroom(["--method", "pause", "--pause", &services.all(), "sh", "-c", UNTIL_GO]).spawn();
+    let mut run = site
+        .makeroom(["--method", "pause", "--pause", &services.all(), "sh", "-c", UNTIL_GO])
+        .spawn();
     site.child();
     run.kill_with_keeper();
     let done = site.makeroom(["doctor", "--swap", "64MiB"]).run();
     done.expect_code(1);
-    assert!(line(&done, "leases").contains("1 without a holder") && done.out.contains("makeroom recover"), "{}", done.out);
+    assert!(
+        line(&done, "leases").contains("1 without a holder")
+            && done.out.contains("makeroom recover"),
+        "{}",
+        done.out
+    );
     assert!(services.are("paused"), "the doctor changes nothing");
     site.makeroom(["recover"]).run().expect_code(0);
     let after = site.makeroom(["doctor", "--swap", "64MiB"]).run();
@@ -73,7 +90,11 @@ fn a_lease_without_a_holder_is_named_with_the_command_that_restores_it() {
 fn a_host_that_cannot_be_reached_is_named() {
     let site = Site::new();
     let done = site.makeroom(["doctor", "--vm-shell", "/nonexistent/vm ssh"]).run();
-    assert!(line(done.expect_code(1), "host").contains("cannot run `/nonexistent/vm ssh`"), "{}", done.out);
+    assert!(
+        line(done.expect_code(1), "host").contains("cannot run `/nonexistent/vm ssh`"),
+        "{}",
+        done.out
+    );
 }
 
 #[test]

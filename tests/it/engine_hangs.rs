@@ -1,6 +1,7 @@
-//! An engine that takes calls and does not answer them, for one container or for all: before the build, at its
-//! end, and under `start` and `stop`. The build runs and keeps its exit code, restoring is tried to its time
-//! limit, and what is left is the last that is said, with the one command to type.
+//! An engine that takes calls and does not answer them, for one container or for all: before the
+//! build, at its end, and under `start` and `stop`. The build runs and keeps its exit code,
+//! restoring is tried to its time limit, and what is left is the last that is said, with the one
+//! command to type.
 
 use std::time::Duration;
 
@@ -14,7 +15,8 @@ use crate::support::{
 
 /// `--restore-timeout`.
 const RESTORE: &str = "2s";
-/// Beyond the questions that are waited for (10 s each, one for a container's pid and one before it is taken).
+/// Beyond the questions that are waited for (10 s each, one for a container's pid and one before it
+/// is taken).
 const LONG: Duration = Duration::from_mins(1);
 
 /// What the engine hangs on.
@@ -41,7 +43,12 @@ fn scene() -> Scene {
 
 impl Scene {
     fn run(&self, restore_timeout: &str) -> Run {
-        let mut run = self.site.makeroom(["--restore-timeout", restore_timeout, "--pause", &self.services.all()]);
+        let mut run = self.site.makeroom([
+            "--restore-timeout",
+            restore_timeout,
+            "--pause",
+            &self.services.all(),
+        ]);
         run.args(["sh", "-c", UNTIL_GO]).limit(LONG);
         run
     }
@@ -58,7 +65,10 @@ impl Scene {
     fn expect_left(&self, done: &Done, what: Hangs) {
         let lines: Vec<_> = done.err.lines().collect();
         let [.., left, command] = lines[..] else { panic!("two lines: {}", done.err) };
-        assert!(left.contains("NOT running again") && left.contains(self.services.name(0)), "{left}");
+        assert!(
+            left.contains("NOT running again") && left.contains(self.services.name(0)),
+            "{left}"
+        );
         assert_eq!(left.contains(self.services.name(1)), matches!(what, Hangs::OnAll), "{left}");
         assert!(command.ends_with("makeroom recover"), "{command}");
         assert_eq!(self.site.journals().len(), 1);
@@ -75,7 +85,8 @@ impl Scene {
 }
 
 #[test]
-fn an_engine_that_hangs_on_one_container_before_the_build_holds_neither_the_build_nor_the_others_up_for_long() {
+fn an_engine_that_hangs_on_one_container_before_the_build_holds_neither_the_build_nor_the_others_up_for_long()
+ {
     let scene = scene();
     scene.hang(Hangs::OnOne);
     let run = scene.run(RESTORE).spawn();
@@ -95,8 +106,14 @@ fn an_engine_that_hangs_as_a_whole_before_the_build_is_said_and_the_build_runs()
     let run = scene.run(RESTORE).spawn();
     scene.site.child();
     scene.site.go();
-    run.wait().expect_code(7).expect_said("no answer within 5 s").expect_said("no container is paused");
-    let refused = scene.site.makeroom(["--strict", "--pause", &scene.services.all(), "touch", "started"]).run();
+    run.wait()
+        .expect_code(7)
+        .expect_said("no answer within 5 s")
+        .expect_said("no container is paused");
+    let refused = scene
+        .site
+        .makeroom(["--strict", "--pause", &scene.services.all(), "touch", "started"])
+        .run();
     refused.expect_code(125).expect_said("no answer within 5 s");
     assert!(!scene.site.work().join("started").exists());
     assert_eq!(scene.services.states(), scene.before);
@@ -104,7 +121,8 @@ fn an_engine_that_hangs_as_a_whole_before_the_build_is_said_and_the_build_runs()
 }
 
 #[test]
-fn an_engine_that_hangs_when_the_build_ends_is_tried_to_the_time_limit_and_what_is_left_is_said_last() {
+fn an_engine_that_hangs_when_the_build_ends_is_tried_to_the_time_limit_and_what_is_left_is_said_last()
+ {
     for what in [Hangs::OnOne, Hangs::OnAll] {
         let scene = scene();
         let run = scene.run(RESTORE).spawn();
@@ -118,7 +136,8 @@ fn an_engine_that_hangs_when_the_build_ends_is_tried_to_the_time_limit_and_what_
         let others = if matches!(what, Hangs::OnOne) { "running" } else { "paused" };
         assert_eq!(scene.services.statuses(), ["paused", others], "{what:?}");
         // Typed too early it says the same again.
-        let early = scene.site.makeroom(["recover", "--restore-timeout", RESTORE]).limit(LONG).run();
+        let early =
+            scene.site.makeroom(["recover", "--restore-timeout", RESTORE]).limit(LONG).run();
         early.expect_code(125).expect_said(scene.services.name(0)).expect_said("makeroom recover");
         scene.expect_mended();
     }
@@ -145,7 +164,13 @@ fn with_strict_what_is_left_is_an_exit_code_only_after_a_success() {
     for (script, code) in [("exit 0", 125), ("exit 3", 3)] {
         let scene = scene();
         let script = format!("echo $$ >child; while ! [ -e go ]; do sleep 0.02; done; {script}");
-        let mut run = scene.site.makeroom(["--strict", "--restore-timeout", RESTORE, "--pause", &scene.services.all()]);
+        let mut run = scene.site.makeroom([
+            "--strict",
+            "--restore-timeout",
+            RESTORE,
+            "--pause",
+            &scene.services.all(),
+        ]);
         let run = run.args(["sh", "-c", &script]).limit(LONG).spawn();
         scene.site.child();
         scene.hang(Hangs::OnAll);
@@ -161,7 +186,10 @@ fn with_strict_what_is_left_is_an_exit_code_only_after_a_success() {
 fn an_engine_that_hangs_under_a_started_lease_leaves_stop_to_say_so_and_recover_to_mend_it() {
     for what in [Hangs::OnOne, Hangs::OnAll] {
         let scene = scene();
-        let started = scene.site.makeroom(["start", "--restore-timeout", RESTORE, "--pause", &scene.services.all()]).run();
+        let started = scene
+            .site
+            .makeroom(["start", "--restore-timeout", RESTORE, "--pause", &scene.services.all()])
+            .run();
         started.expect_code(0);
         scene.hang(what);
         let done = scene.site.makeroom(["stop", "--restore-timeout", RESTORE]).limit(LONG).run();

@@ -38,14 +38,25 @@ fn every_exit_code_of_the_child_is_makerooms() {
 #[test]
 fn of_every_signal_that_ends_the_child_makeroom_dies_too_and_leaves_no_core() {
     // What stops a process or does nothing by default (signal(7)) ends nothing.
-    let harmless = [libc::SIGCHLD, libc::SIGCONT, libc::SIGSTOP, libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU, libc::SIGURG, libc::SIGWINCH];
+    let harmless = [
+        libc::SIGCHLD,
+        libc::SIGCONT,
+        libc::SIGSTOP,
+        libc::SIGTSTP,
+        libc::SIGTTIN,
+        libc::SIGTTOU,
+        libc::SIGURG,
+        libc::SIGWINCH,
+    ];
     let ending = (1..=64).filter(|signal| !harmless.contains(signal));
     each(ending, |site, signal| {
         // Without a limit of its own the child would leave a core as well.
-        let mut run = site.makeroom(["sh", "-c", &format!("ulimit -c 0; kill -{signal} $$; sleep 10")]);
+        let mut run =
+            site.makeroom(["sh", "-c", &format!("ulimit -c 0; kill -{signal} $$; sleep 10")]);
         let done = run
             .before_exec(|| {
-                let limit = libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
+                let limit =
+                    libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
                 // SAFETY: the limit is ours and whole.
                 if unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const limit) } == 0 {
                     Ok(())
@@ -56,7 +67,10 @@ fn of_every_signal_that_ends_the_child_makeroom_dies_too_and_leaves_no_core() {
             .run();
         assert_eq!(done.signal(), Some(signal), "{}", done.status);
         assert!(!done.status.core_dumped(), "signal {signal}: a core");
-        let cores: Vec<_> = fs::read_dir(site.work()).expect("work").map(|entry| entry.expect("an entry").file_name()).collect();
+        let cores: Vec<_> = fs::read_dir(site.work())
+            .expect("work")
+            .map(|entry| entry.expect("an entry").file_name())
+            .collect();
         assert!(cores.is_empty(), "signal {signal}: {cores:?}");
     });
 }
@@ -81,7 +95,8 @@ fn a_program_that_cannot_be_executed_gives_126() {
 #[test]
 fn a_build_that_takes_too_long_gives_124() {
     let site = site();
-    let done = site.makeroom(["--timeout", "200ms", "sh", "-c", "echo $$ >child; exec sleep 60"]).run();
+    let done =
+        site.makeroom(["--timeout", "200ms", "sh", "-c", "echo $$ >child; exec sleep 60"]).run();
     done.expect_code(124).expect_within(Duration::from_secs(3));
     assert!(done.took >= Duration::from_millis(200), "{:?}", done.took);
     assert!(!process::runs(site.child()));
@@ -90,13 +105,16 @@ fn a_build_that_takes_too_long_gives_124() {
 #[test]
 fn a_build_that_takes_too_long_and_then_succeeds_gives_124_all_the_same() {
     let site = site();
-    site.makeroom(["--timeout", "200ms", "sh", "-c", "trap 'exit 0' TERM; sleep 60 & wait"]).run().expect_code(124);
+    site.makeroom(["--timeout", "200ms", "sh", "-c", "trap 'exit 0' TERM; sleep 60 & wait"])
+        .run()
+        .expect_code(124);
 }
 
 #[test]
 fn a_build_that_takes_too_long_and_ignores_term_is_killed_after_the_grace() {
     let site = site();
-    let done = site.makeroom(["--timeout", "200ms", "--grace", "300ms", "sh", "-c", STUBBORN]).run();
+    let done =
+        site.makeroom(["--timeout", "200ms", "--grace", "300ms", "sh", "-c", STUBBORN]).run();
     done.expect_code(124).expect_within(Duration::from_secs(4));
     assert!(done.took >= Duration::from_millis(500), "{:?}", done.took);
     assert!(!process::runs(site.child()));

@@ -1,5 +1,6 @@
-//! A state directory whose disk is full: before a run, after its lease was opened, while containers are
-//! paused, and in mid-build. What cannot be recorded is not done, what was done is put back, and the build runs.
+//! A state directory whose disk is full: before a run, after its lease was opened, while containers
+//! are paused, and in mid-build. What cannot be recorded is not done, what was done is put back,
+//! and the build runs.
 
 use std::{fs, path::PathBuf};
 
@@ -16,9 +17,11 @@ use crate::support::{
 /// What a disk that is called full still takes is what fits into the last block of a file.
 const BLOCK_BYTES: usize = 4096;
 
-/// Two services that run and one that a stranger paused, each with so much to record that it needs a block of its own.
+/// Two services that run and one that a stranger paused, each with so much to record that it needs
+/// a block of its own.
 fn services(site: &Site) -> (Services, Vec<Option<State>>) {
-    let services = site.start(&Recipe::default().label("com.docker.compose.project", &"x".repeat(BLOCK_BYTES)), 3);
+    let services = site
+        .start(&Recipe::default().label("com.docker.compose.project", &"x".repeat(BLOCK_BYTES)), 3);
     services.tell(2, "pause");
     let before = services.states();
     (services, before)
@@ -46,10 +49,15 @@ fn a_disk_that_is_full_before_a_run_leaves_everything_as_it_is_and_the_build_run
         // Paused by somebody else in mid-build: what was not taken is not given back.
         services.tell(0, "pause");
         site.go();
-        done.wait().expect_code(7).expect_said("nothing is changed").expect_said("No space left on device");
+        done.wait()
+            .expect_code(7)
+            .expect_said("nothing is changed")
+            .expect_said("No space left on device");
         assert_eq!(services.statuses(), ["paused", "running", "paused"], "{what}");
         services.tell(0, "unpause");
-        site.makeroom(["--strict", "--pause", &services.all(), "touch", "started"]).run().expect_code(125);
+        site.makeroom(["--strict", "--pause", &services.all(), "touch", "started"])
+            .run()
+            .expect_code(125);
         assert!(!site.work().join("started").exists(), "{what}");
         assert_eq!(services.states(), before, "{what}");
         assert!(site.journals().is_empty(), "{what}: {:?}", site.journals());
@@ -77,7 +85,8 @@ fn a_disk_that_is_full_when_targets_are_to_be_recorded_lets_none_be_taken() {
     let proxy = Proxy::start();
     let (disk, site) = site(proxy.socket());
     let (services, before) = services(&site);
-    // The two that run were looked at for their pids before the lease was opened; this is the first look after it.
+    // The two that run were looked at for their pids before the lease was opened; this is the first
+    // look after it.
     let held = proxy.hold("inspect", 3, Moment::Before);
     let run = site.makeroom(["--pause", &services.all(), "sh", "-c", UNTIL_GO]).spawn();
     held.wait();
@@ -88,8 +97,15 @@ fn a_disk_that_is_full_when_targets_are_to_be_recorded_lets_none_be_taken() {
     assert_eq!(services.states(), before);
     services.tell(0, "pause");
     site.go();
-    run.wait().expect_code(7).expect_said("no container is paused").expect_said("No space left on device");
-    assert_eq!(services.statuses(), ["paused", "running", "paused"], "who paused it afterwards was somebody else");
+    run.wait()
+        .expect_code(7)
+        .expect_said("no container is paused")
+        .expect_said("No space left on device");
+    assert_eq!(
+        services.statuses(),
+        ["paused", "running", "paused"],
+        "who paused it afterwards was somebody else"
+    );
     assert!(site.journals().is_empty(), "{:?}", site.journals());
 }
 
@@ -159,8 +175,18 @@ fn a_disk_that_is_full_in_mid_build_keeps_nothing_from_being_put_back_whoever_do
                 run.wait().expect_code(7);
             }
             Who::Orphaned => drop(wait_until("the keeper is gone", || site.keepers().is_empty())),
-            Who::Recover => drop(site.makeroom(["recover"]).run().expect_code(0).expect_said("2 services running again")),
-            Who::NextRun => drop(site.makeroom(["sh", "-c", "exit 3"]).run().expect_code(3).expect_said("2 services running again")),
+            Who::Recover => drop(
+                site.makeroom(["recover"])
+                    .run()
+                    .expect_code(0)
+                    .expect_said("2 services running again"),
+            ),
+            Who::NextRun => drop(
+                site.makeroom(["sh", "-c", "exit 3"])
+                    .run()
+                    .expect_code(3)
+                    .expect_said("2 services running again"),
+            ),
         }
         assert_eq!(services.states(), before, "{who:?}");
         assert!(site.journals().is_empty(), "{who:?}: {:?}", site.journals());
@@ -174,7 +200,13 @@ fn an_area_that_cannot_be_recorded_is_not_made() {
     let (disk, site) = site(PathBuf::from("/nonexistent/docker.sock"));
     // The first step that goes this way takes the rest of the disk; the lease was opened before.
     let filler = disk.path("filler");
-    let way = site.program("way", &format!("#!/bin/sh\ncat /dev/zero 2>/dev/null >'{}'\nshift\nexec \"$@\"\n", filler.display()));
+    let way = site.program(
+        "way",
+        &format!(
+            "#!/bin/sh\ncat /dev/zero 2>/dev/null >'{}'\nshift\nexec \"$@\"\n",
+            filler.display()
+        ),
+    );
     let area = turn.dir().join("area");
     let prepared = |wish: &str, padding: usize| {
         let way = format!("{} {} env", way.display(), "x".repeat(padding));
@@ -182,10 +214,16 @@ fn an_area_that_cannot_be_recorded_is_not_made() {
         run.args([&area]).args(["sh", "-c", UNTIL_GO]);
         run
     };
-    // The way is part of what is recorded then: as long as the rest of the block that this is in, but for some bytes.
+    // The way is part of what is recorded then: as long as the rest of the block that this is in,
+    // but for some bytes.
     let run = prepared("off", 1).spawn();
     site.child();
-    let opened = fs::read_to_string(&site.journals()[0]).expect("a journal").lines().next().expect("a line").len();
+    let opened = fs::read_to_string(&site.journals()[0])
+        .expect("a journal")
+        .lines()
+        .next()
+        .expect("a line")
+        .len();
     site.go();
     run.wait().expect_code(7);
     fs::remove_file(&filler).expect("the host was sampled meanwhile");

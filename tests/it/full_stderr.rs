@@ -1,5 +1,6 @@
-//! stderr that nobody reads: a pager, a stalled ssh, Ctrl-S, a CI agent that hangs. Whatever state a run is in, what
-//! makeroom says holds up nothing that it does; what was left out is said when somebody reads again.
+//! stderr that nobody reads: a pager, a stalled ssh, Ctrl-S, a CI agent that hangs. Whatever state
+//! a run is in, what makeroom says holds up nothing that it does; what was left out is said when
+//! somebody reads again.
 
 use std::{
     fs,
@@ -47,9 +48,13 @@ impl Stage {
         let services = site.services(1);
         let flags = stalled.flags();
         if is_nobody {
-            let open = |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o1777)).expect("a mode");
+            let open = |path: &Path| {
+                fs::set_permissions(path, fs::Permissions::from_mode(0o1777)).expect("a mode")
+            };
             let socket = proxy.socket();
-            for path in [&site.path(""), &site.work(), &socket, socket.parent().expect("a directory")] {
+            for path in
+                [&site.path(""), &site.work(), &socket, socket.parent().expect("a directory")]
+            {
                 open(path);
             }
             programs::copy_for_others(&site.path("makeroom"));
@@ -57,7 +62,8 @@ impl Stage {
             chown(site.state(), Some(NOBODY), Some(NOBODY)).expect("chown");
         }
         let is_terminal = matches!(kind, Kind::Terminal | Kind::StoppedTerminal);
-        let has_its_own = !is_nobody && (is_terminal || (kind == Kind::Pipe && !cfg!(makeroom_portable)));
+        let has_its_own =
+            !is_nobody && (is_terminal || (kind == Kind::Pipe && !cfg!(makeroom_portable)));
         Self { proxy, site, services, stalled, flags, is_nobody, has_its_own }
     }
 
@@ -71,7 +77,13 @@ impl Stage {
         };
         self.stalled.give_to(&mut run, 2);
         // SAFETY: a single system call. Ctrl-Z stops its group, which is not to be ours.
-        run.before_exec(|| if unsafe { libc::setpgid(0, 0) } == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) });
+        run.before_exec(|| {
+            if unsafe { libc::setpgid(0, 0) } == 0 {
+                Ok(())
+            } else {
+                Err(std::io::Error::last_os_error())
+            }
+        });
         run.args(args).env("TERM", "xterm");
         run
     }
@@ -93,7 +105,10 @@ impl Stage {
         let ways = descriptors.values().filter(|name| *name == &descriptors[&2]).count();
         assert_eq!(ways > 1, self.has_its_own, "{descriptors:?}");
         let of_child = process::descriptors(self.site.child());
-        assert!(!of_child.iter().any(|(fd, name)| *fd > 2 && *name == descriptors[&2]), "{of_child:?}");
+        assert!(
+            !of_child.iter().any(|(fd, name)| *fd > 2 && *name == descriptors[&2]),
+            "{of_child:?}"
+        );
         run
     }
 
@@ -101,7 +116,9 @@ impl Stage {
     #[track_caller]
     fn suspend(&self, run: &Running) {
         run.signal(libc::SIGTSTP);
-        wait_until("makeroom is stopped", || process::stat(run.pid()).is_some_and(|stat| stat.state == 'T'));
+        wait_until("makeroom is stopped", || {
+            process::stat(run.pid()).is_some_and(|stat| stat.state == 'T')
+        });
         assert!(self.services.are("running"), "{:?}", self.services.statuses());
     }
 
@@ -228,9 +245,13 @@ fn play(kind: Kind, is_nobody: bool) {
     let mut failed = Vec::new();
     for plays in PLAYS.chunks(AT_ONCE) {
         thread::scope(|scope| {
-            let begin = |&(name, play): &Play| (name, scope.spawn(move || play(&Stage::new(kind, is_nobody))));
+            let begin = |&(name, play): &Play| {
+                (name, scope.spawn(move || play(&Stage::new(kind, is_nobody))))
+            };
             let playing: Vec<_> = plays.iter().map(begin).collect();
-            failed.extend(playing.into_iter().filter_map(|(name, play)| play.join().is_err().then_some(name)));
+            failed.extend(
+                playing.into_iter().filter_map(|(name, play)| play.join().is_err().then_some(name)),
+            );
         });
     }
     assert!(failed.is_empty(), "{kind:?}: {failed:?}");
@@ -273,7 +294,9 @@ fn a_stopped_terminal_of_another_user_holds_up_nothing_in_any_state() {
 
 #[test]
 fn what_is_read_while_room_is_made_and_not_afterwards_holds_up_nothing() {
-    for (kind, is_nobody) in [(Kind::Pipe, false), (Kind::Terminal, false), (Kind::Socket, false), (Kind::Pipe, true)] {
+    for (kind, is_nobody) in
+        [(Kind::Pipe, false), (Kind::Terminal, false), (Kind::Socket, false), (Kind::Pipe, true)]
+    {
         let stage = Stage::with(kind, is_nobody, Stalled::empty(kind));
         let run = stage.running(&[], UNTIL_GO);
         stage.stalled.fill();
@@ -288,7 +311,8 @@ fn a_report_that_nobody_reads_is_not_waited_for_without_end() {
     let (site, stalled) = (Site::new(), Stalled::full(Kind::Pipe));
     let services = site.services(1);
     for variable in ["MAKEROOM_REPORT", "GITHUB_STEP_SUMMARY"] {
-        let mut run = with(1, &stalled, site.makeroom(["--pause", &services.all(), "sh", "-c", UNTIL_GO]));
+        let mut run =
+            with(1, &stalled, site.makeroom(["--pause", &services.all(), "sh", "-c", UNTIL_GO]));
         let run = run.env(variable, "/dev/stdout").spawn();
         site.go();
         run.wait().expect_code(7).expect_said(" cannot be written: nobody reads it\n");
@@ -359,7 +383,9 @@ const WARNINGS: usize = 20;
 const SELECTOR_BYTES: usize = 10_000;
 
 fn selectors() -> Vec<String> {
-    (0..WARNINGS).flat_map(|number| ["--pause".to_owned(), format!("no-{number:0SELECTOR_BYTES$}")]).collect()
+    (0..WARNINGS)
+        .flat_map(|number| ["--pause".to_owned(), format!("no-{number:0SELECTOR_BYTES$}")])
+        .collect()
 }
 
 #[test]
@@ -367,15 +393,20 @@ fn what_was_left_out_is_said_when_somebody_reads_again_and_with_q_as_well() {
     for (options, news) in [(&[][..], 1), (&["-q"], 0)] {
         let stage = Stage::new(Kind::Pipe, false);
         let selectors = selectors();
-        let options: Vec<&str> = options.iter().copied().chain(selectors.iter().map(String::as_str)).collect();
+        let options: Vec<&str> =
+            options.iter().copied().chain(selectors.iter().map(String::as_str)).collect();
         let run = stage.running(&options, UNTIL_GO);
         let Stage { site, stalled, .. } = stage;
         let reader = stalled.read();
         let text = reader.shows("not written: nobody read stderr\n");
-        let warnings = text.lines().filter(|line| line.contains("no container matches") && line.len() > SELECTOR_BYTES).count();
-        let said = text
+        let warnings = text
             .lines()
-            .find_map(|line| line.strip_prefix("makeroom: warning: ")?.strip_suffix(" lines were not written: nobody read stderr"));
+            .filter(|line| line.contains("no container matches") && line.len() > SELECTOR_BYTES)
+            .count();
+        let said = text.lines().find_map(|line| {
+            line.strip_prefix("makeroom: warning: ")?
+                .strip_suffix(" lines were not written: nobody read stderr")
+        });
         let left_out: usize = said.unwrap_or_else(|| panic!("{text}")).parse().expect("a number");
         assert!(left_out > 0);
         assert_eq!(warnings + left_out, WARNINGS + news, "{text}");
@@ -406,7 +437,10 @@ fn a_line_of_which_a_pipe_takes_a_part_comes_out_whole_and_before_the_next() {
     let text = reader.shows("1 service running again");
     let expected = names.map(|name| format!("makeroom: warning: no container matches `{name}`"));
     assert_eq!(text.lines().take(3).collect::<Vec<_>>(), expected);
-    assert!(text.lines().nth(3).is_some_and(|line| line.starts_with("makeroom: 1 service paused")), "{text}");
+    assert!(
+        text.lines().nth(3).is_some_and(|line| line.starts_with("makeroom: 1 service paused")),
+        "{text}"
+    );
 }
 
 #[test]
@@ -423,15 +457,23 @@ fn the_folds_of_a_log_that_nobody_reads_hold_up_nothing_and_close_what_they_open
     run.wait().expect_code(7);
     let text = reader.shows("running again");
     wait_until("the last fold is closed", || reader.text().ends_with("::endgroup::\n"));
-    assert_eq!(reader.text().matches("::group::makeroom\n").count(), reader.text().matches("::endgroup::\n").count(), "{text}");
+    assert_eq!(
+        reader.text().matches("::group::makeroom\n").count(),
+        reader.text().matches("::endgroup::\n").count(),
+        "{text}"
+    );
 }
 
 #[test]
 fn a_hook_that_says_ten_mebibytes_ends_and_is_cut_and_that_is_said() {
     for kind in [Kind::Pipe, Kind::Terminal] {
         let stage = Stage::new(kind, false);
-        for hook in ["yes | head -c 10485760 >&2; echo ended >hooked", "yes | head -c 10485760; echo ended >hooked"] {
-            let hook = hook.replace("hooked", &stage.site.work().join("hooked").display().to_string());
+        for hook in [
+            "yes | head -c 10485760 >&2; echo ended >hooked",
+            "yes | head -c 10485760; echo ended >hooked",
+        ] {
+            let hook =
+                hook.replace("hooked", &stage.site.work().join("hooked").display().to_string());
             let run = stage.running(&["--on-room-made", &hook], UNTIL_GO);
             wait_for_line(&stage.site.work().join("hooked"));
             fs::remove_file(stage.site.work().join("hooked")).expect("removed");
@@ -442,8 +484,12 @@ fn a_hook_that_says_ten_mebibytes_ends_and_is_cut_and_that_is_said() {
     }
     let site = Site::new();
     let services = site.services(1);
-    let run = site.makeroom(["--pause", &services.all(), "--on-restored", "yes | head -c 10485760", "true"]).run();
-    run.expect_code(0).expect_said("on_restored: y\n").expect_said("on_restored said more than 8.0 KiB: the rest is left out\n");
+    let run = site
+        .makeroom(["--pause", &services.all(), "--on-restored", "yes | head -c 10485760", "true"])
+        .run();
+    run.expect_code(0)
+        .expect_said("on_restored: y\n")
+        .expect_said("on_restored said more than 8.0 KiB: the rest is left out\n");
 }
 
 #[test]
@@ -452,7 +498,11 @@ fn a_stderr_that_is_gone_fails_nothing() {
     let services = site.services(1);
     for script in ["exec 2>&-; exec \"$@\"", "\"$@\" 2> >(exec true); exit $?"] {
         let run = ["--pause", &services.all(), "--pause", "no-such-service", "sh", "-c", "exit 7"];
-        let done = site.command("bash").args(["-c", script, "bash", env!("CARGO_BIN_EXE_makeroom")]).args(run).run();
+        let done = site
+            .command("bash")
+            .args(["-c", script, "bash", env!("CARGO_BIN_EXE_makeroom")])
+            .args(run)
+            .run();
         done.expect_code(7).expect_within(PROMISED);
         assert!(services.are("running"));
     }

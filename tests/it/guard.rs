@@ -1,7 +1,10 @@
-//! The guard while the build runs: targets of `--then` that are paused only when memory gets short, one
-//! step at a time, recorded, said, and given back; and the end of a build that thrashes. The figures
-//! of memory are the test's own but for one test with a build that really grows.
-#![cfg_attr(makeroom_portable, allow(dead_code, reason = "the portable path cannot see this machine's memory"))]
+//! The guard while the build runs: targets of `--then` that are paused only when memory gets short,
+//! one step at a time, recorded, said, and given back; and the end of a build that thrashes. The
+//! figures of memory are the test's own but for one test with a build that really grows.
+#![cfg_attr(
+    makeroom_portable,
+    allow(dead_code, reason = "the portable path cannot see this machine's memory")
+)]
 
 use std::{
     fs,
@@ -36,14 +39,19 @@ fn guarded(site: &Site, figures: &Figures, options: &[&str]) -> Run {
 
 #[track_caller]
 fn report(site: &Site) -> Value {
-    let told = serde_json::from_str(&fs::read_to_string(site.work().join("report.json")).expect("a report")).expect("JSON");
+    let told = serde_json::from_str(
+        &fs::read_to_string(site.work().join("report.json")).expect("a report"),
+    )
+    .expect("JSON");
     schema::must_fit("report", &told);
     told
 }
 
 #[track_caller]
 fn wait_until_paused(services: &Services, index: usize) {
-    wait_until(&format!("{} is paused", services.name(index)), || status(services, index) == "paused");
+    wait_until(&format!("{} is paused", services.name(index)), || {
+        status(services, index) == "paused"
+    });
 }
 
 fn status(services: &Services, index: usize) -> String {
@@ -58,7 +66,8 @@ fn steps_are_taken_in_order_each_only_when_memory_is_short_and_undone_at_the_end
     let services = site.services(2);
     let before = services.states();
     let first = proxy.hold("pause", 1, Moment::After);
-    let options = ["--report", "report.json", "--then", services.name(1), "--then", services.name(0)];
+    let options =
+        ["--report", "report.json", "--then", services.name(1), "--then", services.name(0)];
     let run = guarded(&site, &figures, &options).args(["sh", "-c", UNTIL_GO]).spawn();
     site.child();
     assert_eq!((services.are("running"), proxy.seen("pause")), (true, 0));
@@ -70,19 +79,39 @@ fn steps_are_taken_in_order_each_only_when_memory_is_short_and_undone_at_the_end
     assert_eq!(services.statuses(), ["running", "paused"]);
     figures.available(LOW_MIB);
     wait_until_paused(&services, 0);
-    wait_until("the second step is said", || run.written("err").matches("400 MiB available: 1 more service paused").count() == 2);
+    wait_until("the second step is said", || {
+        run.written("err").matches("400 MiB available: 1 more service paused").count() == 2
+    });
     site.go();
     run.wait().expect_code(7).expect_said("2 services running again");
     assert_eq!(services.states(), before);
     assert_eq!((proxy.seen("pause"), site.journals().is_empty()), (2, true));
     let told = report(&site);
-    let selectors: Vec<_> = told["steps"].as_array().expect("steps").iter().map(|step| step["selector"].clone()).collect();
+    let selectors: Vec<_> = told["steps"]
+        .as_array()
+        .expect("steps")
+        .iter()
+        .map(|step| step["selector"].clone())
+        .collect();
     assert_eq!(selectors, [services.name(1), services.name(0)], "{told:#}");
-    assert_eq!((&told["steps"][0]["cause"], &told["steps"][0]["undone_at_s"]), (&"floor".into(), &Value::Null), "{told:#}");
-    let restored: Vec<_> = told["targets"].as_array().expect("targets").iter().map(|target| target["restored"].clone()).collect();
+    assert_eq!(
+        (&told["steps"][0]["cause"], &told["steps"][0]["undone_at_s"]),
+        (&"floor".into(), &Value::Null),
+        "{told:#}"
+    );
+    let restored: Vec<_> = told["targets"]
+        .as_array()
+        .expect("targets")
+        .iter()
+        .map(|target| target["restored"].clone())
+        .collect();
     assert_eq!(restored, [true, true], "{told:#}");
     let past = site.makeroom(["report"]).run();
-    assert!(past.out.contains(&format!("step        `{}` after", services.name(1))), "{}", past.out);
+    assert!(
+        past.out.contains(&format!("step        `{}` after", services.name(1))),
+        "{}",
+        past.out
+    );
 }
 
 #[test]
@@ -91,8 +120,11 @@ fn a_hook_is_told_of_each_step_that_took_something() {
     let (site, figures) = (Site::new(), Figures::new(PLENTY_MIB));
     let services = site.services(1);
     let told = site.path("told");
-    let hook = format!("env | grep ^MAKEROOM_ | sort >{0}.new; mv {0}.new {0}; exit 3", told.display());
-    let run = guarded(&site, &figures, &["--then", services.name(0), "--on-pressure", &hook]).args(["sh", "-c", UNTIL_GO]).spawn();
+    let hook =
+        format!("env | grep ^MAKEROOM_ | sort >{0}.new; mv {0}.new {0}; exit 3", told.display());
+    let run = guarded(&site, &figures, &["--then", services.name(0), "--on-pressure", &hook])
+        .args(["sh", "-c", UNTIL_GO])
+        .spawn();
     site.child();
     assert!(!told.exists(), "memory is not short yet");
     figures.available(LOW_MIB);
@@ -123,11 +155,18 @@ fn with_memory_to_spare_or_without_then_nothing_is_paused() {
 fn pressure_is_a_reason_for_a_step_with_all_memory_available() {
     let (site, figures) = (Site::new(), Figures::new(PLENTY_MIB));
     let services = site.services(1);
-    let run = guarded(&site, &figures, &["--pressure", "20%", "--then", &services.all(), "sh", "-c", UNTIL_GO]).spawn();
+    let run = guarded(
+        &site,
+        &figures,
+        &["--pressure", "20%", "--then", &services.all(), "sh", "-c", UNTIL_GO],
+    )
+    .spawn();
     site.child();
     figures.stalled(90);
     services.wait_until_all("paused");
-    wait_until("it is said", || run.written("err").contains(" %, 8.8 GiB available: 1 more service paused in"));
+    wait_until("it is said", || {
+        run.written("err").contains(" %, 8.8 GiB available: 1 more service paused in")
+    });
     site.go();
     run.wait().expect_code(7).expect_said("1 service running again");
 }
@@ -155,7 +194,17 @@ fn a_fall_towards_the_floor_is_a_reason_before_it_is_reached() {
 fn what_is_kept_or_held_already_is_no_part_of_a_step() {
     let (site, figures) = (Site::new(), Figures::new(LOW_MIB));
     let services = site.services(3);
-    let options = ["--pause", services.name(0), "--then", &services.all(), "--keep", services.name(1), "sh", "-c", UNTIL_GO];
+    let options = [
+        "--pause",
+        services.name(0),
+        "--then",
+        &services.all(),
+        "--keep",
+        services.name(1),
+        "sh",
+        "-c",
+        UNTIL_GO,
+    ];
     let run = guarded(&site, &figures, &options).spawn();
     site.child();
     wait_until_paused(&services, 2);
@@ -171,20 +220,40 @@ fn what_is_kept_or_held_already_is_no_part_of_a_step() {
 fn a_step_is_undone_when_the_pressure_has_been_gone_for_a_while_and_what_was_there_first_stays() {
     let (site, figures) = (Site::new(), Figures::new(LOW_MIB));
     let services = site.services(2);
-    let options = ["--report", "report.json", "--pause", services.name(0), "--then", services.name(1), "sh", "-c", UNTIL_GO];
+    let options = [
+        "--report",
+        "report.json",
+        "--pause",
+        services.name(0),
+        "--then",
+        services.name(1),
+        "sh",
+        "-c",
+        UNTIL_GO,
+    ];
     let run = guarded(&site, &figures, &options).limit(Duration::from_secs(90)).spawn();
     site.child();
     wait_until_paused(&services, 1);
     figures.available(PLENTY_MIB);
-    let took = wait_within(Duration::from_mins(1), "it runs again", || status(&services, 1) == "running");
+    let took =
+        wait_within(Duration::from_mins(1), "it runs again", || status(&services, 1) == "running");
     assert!(took >= Duration::from_secs(9), "{took:?}");
-    wait_until("it is said", || run.written("err").contains("the pressure is gone: 1 service running again"));
+    wait_until("it is said", || {
+        run.written("err").contains("the pressure is gone: 1 service running again")
+    });
     assert_eq!(status(&services, 0), "paused");
     site.go();
     run.wait().expect_code(7).expect_said("makeroom: 1 service running again");
     let told = report(&site);
     assert!(told["steps"][0]["undone_at_s"].as_f64().is_some_and(|at| at >= 9.0), "{told:#}");
-    assert!(told["targets"].as_array().expect("targets").iter().all(|target| target["restored"] == true), "{told:#}");
+    assert!(
+        told["targets"]
+            .as_array()
+            .expect("targets")
+            .iter()
+            .all(|target| target["restored"] == true),
+        "{told:#}"
+    );
 }
 
 #[test]
@@ -196,11 +265,17 @@ fn a_step_is_in_the_journal_before_it_is_taken_and_recovered_wherever_both_proce
         let services = site.services(2);
         let before = services.states();
         let held = proxy.hold("pause", 2, moment);
-        let mut run = guarded(&site, &figures, &["--then", services.name(0), "--then", services.name(1), "sh", "-c", UNTIL_GO]).spawn();
+        let mut run = guarded(
+            &site,
+            &figures,
+            &["--then", services.name(0), "--then", services.name(1), "sh", "-c", UNTIL_GO],
+        )
+        .spawn();
         site.child();
         held.wait();
         let journal = fs::read_to_string(&site.journals()[0]).expect("a journal");
-        let taking = |index: usize| journal.contains("\"taking\"") && journal.contains(services.name(index));
+        let taking =
+            |index: usize| journal.contains("\"taking\"") && journal.contains(services.name(index));
         assert!(taking(0) && taking(1), "{moment:?}: {journal}");
         run.kill_with_keeper();
         held.release();
@@ -261,17 +336,33 @@ fn the_next_keeper_goes_on_guarding_and_gives_back_what_the_one_before_took() {
 fn a_build_that_thrashes_with_no_step_left_is_ended_with_124_and_told_why() {
     let (site, figures) = (Site::new(), Figures::new(PLENTY_MIB));
     let services = site.services(1);
-    let options = ["--report", "report.json", "--abort-on-thrash", "2s", "--then", &services.all(), "--grace", "300ms"];
+    let options = [
+        "--report",
+        "report.json",
+        "--abort-on-thrash",
+        "2s",
+        "--then",
+        &services.all(),
+        "--grace",
+        "300ms",
+    ];
     let run = guarded(&site, &figures, &options).args(["sh", "-c", STUBBORN]).spawn();
     let child = site.child();
     figures.stalled(80);
     let done = run.wait();
-    done.expect_code(124).expect_said("1 more service paused").expect_said("and no step is left: the build is ended");
-    done.expect_said("build ended by --abort-on-thrash after").expect_said("1 service running again");
+    done.expect_code(124)
+        .expect_said("1 more service paused")
+        .expect_said("and no step is left: the build is ended");
+    done.expect_said("build ended by --abort-on-thrash after")
+        .expect_said("1 service running again");
     done.expect_said("thrashing for 2.").expect_said("though 1 step was taken");
     assert!(!process::runs(child) && services.are("running"));
     let told = report(&site);
-    assert_eq!((&told["verdict"]["kind"], &told["steps"][0]["cause"]), (&"thrash".into(), &"pressure".into()), "{told:#}");
+    assert_eq!(
+        (&told["verdict"]["kind"], &told["steps"][0]["cause"]),
+        (&"thrash".into(), &"pressure".into()),
+        "{told:#}"
+    );
 }
 
 #[test]
@@ -296,13 +387,20 @@ fn without_psi_the_floor_still_counts_and_that_is_said_once_with_details() {
     let run = figures.over_without_pressure(&mut run).spawn();
     site.child();
     services.wait_until_all("paused");
-    wait_until("it is said", || run.written("err").matches("makeroom: 400 MiB available: 1 more service paused").count() == 2);
+    wait_until("it is said", || {
+        run.written("err").matches("makeroom: 400 MiB available: 1 more service paused").count()
+            == 2
+    });
     site.go();
     let done = run.wait();
     done.expect_code(7);
     assert_eq!(done.err.matches("measures no pressure").count(), 1, "{}", done.err);
     let mut run = site.makeroom(["--abort-on-thrash", "1s", "sleep", "1"]);
-    figures.over_without_pressure(&mut run).run().expect_code(0).expect_said("--abort-on-thrash has nothing to go by");
+    figures
+        .over_without_pressure(&mut run)
+        .run()
+        .expect_code(0)
+        .expect_said("--abort-on-thrash has nothing to go by");
 }
 
 #[test]
@@ -326,11 +424,16 @@ fn a_repositorys_file_and_the_environment_may_ask_for_it() {
         run.wait().expect_code(7);
         assert!(services.are("running"));
     };
-    let file = format!("then = ['{}']\npressure = '5%'\nfloor = '{FLOOR}'\nabort_on_thrash = '1h'\n", services.name(0));
+    let file = format!(
+        "then = ['{}']\npressure = '5%'\nfloor = '{FLOOR}'\nabort_on_thrash = '1h'\n",
+        services.name(0)
+    );
     fs::write(site.work().join("makeroom.toml"), file).expect("written");
     taken(&mut site.makeroom(["--method", "pause"]), 0);
     let mut run = site.makeroom(["--method", "pause"]);
-    run.env("MAKEROOM_THEN", services.name(1)).env("MAKEROOM_PRESSURE", "20").env("MAKEROOM_FLOOR", "450MiB");
+    run.env("MAKEROOM_THEN", services.name(1))
+        .env("MAKEROOM_PRESSURE", "20")
+        .env("MAKEROOM_FLOOR", "450MiB");
     taken(run.env("MAKEROOM_ABORT_ON_THRASH", "1h"), 1);
 }
 
@@ -343,15 +446,27 @@ fn a_build_that_grows_below_the_floor_gets_the_memory_of_the_step() {
     let before = services.states();
     let meminfo = fs::read_to_string("/proc/meminfo").expect("meminfo");
     let available_kib = wait_for("what is available", || {
-        meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?.trim().strip_suffix(" kB")?.parse::<u64>().ok()
+        meminfo
+            .lines()
+            .find_map(|line| line.strip_prefix("MemAvailable:"))?
+            .trim()
+            .strip_suffix(" kB")?
+            .parse::<u64>()
+            .ok()
     });
     let floor = format!("{}KiB", available_kib - (300 << 10));
     let area = turn.dir().join("area");
-    let options = ["--swap", &swap::more(512), "--swap-file", &area.display().to_string(), "--floor", &floor];
+    let options =
+        ["--swap", &swap::more(512), "--swap-file", &area.display().to_string(), "--floor", &floor];
     let mut run = site.makeroom(options);
-    run.args(["--report", "report.json", "--then", &services.all()]).args([programs::grower()]).args(["3000", "6"]);
+    run.args(["--report", "report.json", "--then", &services.all()])
+        .args([programs::grower()])
+        .args(["3000", "6"]);
     let done = run.limit(Duration::from_mins(2)).run();
-    done.expect_code(0).expect_said("2 more services paused, ").expect_said("2 services running again").expect_said("swap removed");
+    done.expect_code(0)
+        .expect_said("2 more services paused, ")
+        .expect_said("2 services running again")
+        .expect_said("swap removed");
     assert_eq!(services.states(), before);
     let given_back = report(&site)["steps"][0]["given_back_bytes"].as_u64().expect("bytes");
     assert!(given_back >= 200 << 20, "{given_back}");

@@ -1,5 +1,6 @@
-//! Somebody else's hand: a target that is unpaused, started, removed or recreated by someone else while a
-//! build runs is theirs from then on, said and reported; with `--insist` it is taken again, a few times.
+//! Somebody else's hand: a target that is unpaused, started, removed or recreated by someone else
+//! while a build runs is theirs from then on, said and reported; with `--insist` it is taken again,
+//! a few times.
 
 use std::{
     fs,
@@ -45,14 +46,22 @@ fn unpaused(services: &Services, index: usize) -> String {
     format!("`{}` was unpaused by somebody else", services.name(index))
 }
 
-/// What the report says of these services: what somebody else did to each, and whether it was restored.
+/// What the report says of these services: what somebody else did to each, and whether it was
+/// restored.
 #[track_caller]
 fn told(site: &Site, services: &Services) -> Vec<(Value, Value)> {
-    let report: Value = serde_json::from_str(&fs::read_to_string(site.work().join("report.json")).expect("a report")).expect("JSON");
+    let report: Value = serde_json::from_str(
+        &fs::read_to_string(site.work().join("report.json")).expect("a report"),
+    )
+    .expect("JSON");
     schema::must_fit("report", &report);
     let targets = report["targets"].as_array().expect("targets");
-    let of = |index| targets.iter().find(|target| target["name"] == services.name(index)).expect("a target");
-    (0..services.count()).map(|index| (of(index)["theirs"].clone(), of(index)["restored"].clone())).collect()
+    let of = |index| {
+        targets.iter().find(|target| target["name"] == services.name(index)).expect("a target")
+    };
+    (0..services.count())
+        .map(|index| (of(index)["theirs"].clone(), of(index)["restored"].clone()))
+        .collect()
 }
 
 #[test]
@@ -70,11 +79,19 @@ fn what_somebody_unpauses_is_theirs_said_at_once_and_not_touched_again() {
     site.go();
     run.wait().expect_code(7).expect_said("1 service running again");
     assert_eq!(services.statuses(), ["running", "paused", "running"]);
-    assert_eq!((proxy.seen("pause"), proxy.seen("unpause"), site.journals().is_empty()), (3, 1, true));
+    assert_eq!(
+        (proxy.seen("pause"), proxy.seen("unpause"), site.journals().is_empty()),
+        (3, 1, true)
+    );
     let theirs = (Value::from("unpaused"), Value::from(false));
     assert_eq!(told(&site, &services), [theirs.clone(), theirs, (Value::Null, Value::from(true))]);
     let past = site.makeroom(["report"]).run();
-    assert!(past.out.contains(&format!("theirs      `{}`, unpaused by somebody else", services.name(0))), "{}", past.out);
+    assert!(
+        past.out
+            .contains(&format!("theirs      `{}`, unpaused by somebody else", services.name(0))),
+        "{}",
+        past.out
+    );
     assert!(!past.out.contains("not back"), "{}", past.out);
 }
 
@@ -100,8 +117,17 @@ fn what_somebody_removes_or_recreates_is_theirs() {
     let run = build(&site, &services, &["--method", "pause"]);
     services.remove(0);
     services.replace(1);
-    wait_until_said(&run, &format!("`{}` was removed by somebody else: it will not be brought back", services.name(0)));
-    wait_until_said(&run, &format!("`{}` was recreated by somebody else and is theirs now", services.name(1)));
+    wait_until_said(
+        &run,
+        &format!(
+            "`{}` was removed by somebody else: it will not be brought back",
+            services.name(0)
+        ),
+    );
+    wait_until_said(
+        &run,
+        &format!("`{}` was recreated by somebody else and is theirs now", services.name(1)),
+    );
     site.go();
     run.wait().expect_code(7).expect_said("1 service running again");
     assert_eq!(services.statuses(), ["gone", "running", "running"]);
@@ -135,12 +161,18 @@ fn a_stopped_target_that_somebody_starts_is_theirs() {
     let services = site.services(2);
     let run = build(&site, &services, &["--method", "stop"]);
     services.tell(0, "start");
-    wait_until_said(&run, &format!("`{}` was started by somebody else and is theirs now", services.name(0)));
+    wait_until_said(
+        &run,
+        &format!("`{}` was started by somebody else and is theirs now", services.name(0)),
+    );
     // And is not started again, though they stop it.
     services.tell(0, "stop");
     site.go();
     run.wait().expect_code(7).expect_said("1 service running again");
-    assert_eq!((services.statuses(), proxy.seen("start")), (vec!["exited".to_owned(), "running".to_owned()], 1));
+    assert_eq!(
+        (services.statuses(), proxy.seen("start")),
+        (vec!["exited".to_owned(), "running".to_owned()], 1)
+    );
     assert_eq!(told(&site, &services)[0], (Value::from("started"), Value::from(false)));
 }
 
@@ -166,31 +198,54 @@ fn insisting_ends_after_three_times() {
     let proxy = Proxy::start();
     let site = Site::behind(&proxy);
     let services = site.services(1);
-    let mut run = site.makeroom(["--report", "report.json", "--method", "pause", "--pause", &services.all()]);
+    let mut run =
+        site.makeroom(["--report", "report.json", "--method", "pause", "--pause", &services.all()]);
     let run = begin(&site, run.env("MAKEROOM_INSIST", "1"));
     for times in 1..=4 {
-        wait_until("it is paused", || services.are("paused") && run.written("err").matches("paused again").count() == times - 1);
+        wait_until("it is paused", || {
+            services.are("paused")
+                && run.written("err").matches("paused again").count() == times - 1
+        });
         services.tell(0, "unpause");
     }
-    wait_until_said(&run, &(unpaused(&services, 0) + " and is theirs now, after it was taken again 3 times"));
+    wait_until_said(
+        &run,
+        &(unpaused(&services, 0) + " and is theirs now, after it was taken again 3 times"),
+    );
     site.go();
     let done = run.wait();
     done.expect_code(7);
-    assert_eq!((services.are("running"), done.err.matches("paused again").count(), proxy.seen("unpause")), (true, 3, 0), "{}", done.err);
+    assert_eq!(
+        (services.are("running"), done.err.matches("paused again").count(), proxy.seen("unpause")),
+        (true, 3, 0),
+        "{}",
+        done.err
+    );
     assert_eq!(told(&site, &services)[0].0, "unpaused");
 }
 
-/// Starts every exited one of these services at each look, as health enforcers do; gives what `act` gives.
+/// Starts every exited one of these services at each look, as health enforcers do; gives what `act`
+/// gives.
 fn enforced<T>(services: &Services, act: impl FnOnce(&AtomicUsize) -> T) -> T {
     let (looks, is_over) = (AtomicUsize::new(0), AtomicBool::new(false));
     let socket = dockerd::engine().socket();
-    let filters = format!("%7B%22status%22%3A%5B%22exited%22%5D%2C%22name%22%3A%5B%22{}%22%5D%7D", services.prefix());
+    let filters = format!(
+        "%7B%22status%22%3A%5B%22exited%22%5D%2C%22name%22%3A%5B%22{}%22%5D%7D",
+        services.prefix()
+    );
     thread::scope(|scope| {
         scope.spawn(|| {
             while !is_over.load(Ordering::SeqCst) {
-                let exited = api::must(&socket, "GET", &format!("/containers/json?filters={filters}"), None).json();
+                let exited =
+                    api::must(&socket, "GET", &format!("/containers/json?filters={filters}"), None)
+                        .json();
                 for container in exited.as_array().expect("a list") {
-                    api::must(&socket, "POST", &format!("/containers/{}/start", container["Id"].as_str().expect("an id")), None);
+                    api::must(
+                        &socket,
+                        "POST",
+                        &format!("/containers/{}/start", container["Id"].as_str().expect("an id")),
+                        None,
+                    );
                 }
                 looks.fetch_add(1, Ordering::SeqCst);
                 thread::sleep(Duration::from_millis(200));
@@ -220,7 +275,13 @@ fn a_health_enforcer_finds_nothing_to_do_with_pause_and_wins_with_stop() {
         site.again();
         let run = build(&site, &services, &["--method", "stop"]);
         for index in 0..2 {
-            wait_until_said(&run, &format!("`{}` was started by somebody else and is theirs now", services.name(index)));
+            wait_until_said(
+                &run,
+                &format!(
+                    "`{}` was started by somebody else and is theirs now",
+                    services.name(index)
+                ),
+            );
         }
         site.go();
         let done = run.wait();
@@ -265,7 +326,10 @@ fn a_connection_that_breaks_is_made_again_and_what_happened_meanwhile_is_seen() 
     services.tell(1, "restart");
     again.release();
     wait_until_said(&run, &unpaused(&services, 0));
-    wait_until_said(&run, &format!("`{}` was started while the engine was away: it is left alone", services.name(1)));
+    wait_until_said(
+        &run,
+        &format!("`{}` was started while the engine was away: it is left alone", services.name(1)),
+    );
     services.tell(2, "unpause");
     wait_until_said(&run, &unpaused(&services, 2));
     site.go();
@@ -286,7 +350,10 @@ fn an_engine_that_tells_no_events_is_one_detail_and_the_end_finds_what_was_done(
     services.tell(0, "unpause");
     site.go();
     run.wait().expect_code(7).expect_said("1 service running again");
-    assert_eq!((services.are("running"), proxy.seen("events"), proxy.seen("unpause")), (true, 1, 1));
+    assert_eq!(
+        (services.are("running"), proxy.seen("events"), proxy.seen("unpause")),
+        (true, 1, 1)
+    );
 }
 
 #[test]
@@ -306,7 +373,11 @@ fn a_run_that_shares_a_target_and_ends_is_nobody_else() {
     let second = site.makeroom(["--method", "pause", "--pause", &services.all(), "true"]).run();
     second.expect_code(0).expect_said("2 services left to another run");
     let report = site.makeroom(["report"]).run().out;
-    assert!(report.contains("left        to another run that needs them: ") && !report.contains("not back"), "{report}");
+    assert!(
+        report.contains("left        to another run that needs them: ")
+            && !report.contains("not back"),
+        "{report}"
+    );
     services.tell(0, "unpause");
     wait_until_said(&first, &unpaused(&services, 0));
     site.go();
@@ -319,10 +390,14 @@ fn a_run_that_shares_a_target_and_ends_is_nobody_else() {
 fn a_started_lease_lets_go_as_well() {
     let site = Site::new();
     let services = site.services(2);
-    site.makeroom(["start", "--name", "x", "--method", "pause", "--pause", &services.all()]).run().expect_code(0);
+    site.makeroom(["start", "--name", "x", "--method", "pause", "--pause", &services.all()])
+        .run()
+        .expect_code(0);
     services.tell(0, "unpause");
     let journal = site.journals().pop().expect("a journal");
-    wait_until("it is let go", || fs::read_to_string(&journal).is_ok_and(|text| text.contains("theirs")));
+    wait_until("it is let go", || {
+        fs::read_to_string(&journal).is_ok_and(|text| text.contains("theirs"))
+    });
     services.tell(0, "pause");
     site.makeroom(["stop", "x"]).run().expect_code(0).expect_said("1 service running again");
     assert_eq!(services.statuses(), ["paused", "running"]);
@@ -333,7 +408,16 @@ fn a_started_lease_lets_go_as_well() {
 fn a_step_leaves_alone_what_is_theirs() {
     let (site, figures) = (Site::new(), Figures::new(9000));
     let services = site.services(2);
-    let mut run = site.makeroom(["--method", "pause", "--floor", "500MiB", "--pause", services.name(0), "--then", &services.all()]);
+    let mut run = site.makeroom([
+        "--method",
+        "pause",
+        "--floor",
+        "500MiB",
+        "--pause",
+        services.name(0),
+        "--then",
+        &services.all(),
+    ]);
     figures.over(&mut run);
     let run = begin(&site, &mut run);
     services.tell(0, "unpause");

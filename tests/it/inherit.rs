@@ -14,7 +14,8 @@ fn site() -> Site {
     Site::at(PathBuf::from("/nonexistent/docker.sock"))
 }
 
-/// What a command prints when it is run directly and when it is run by makeroom, both prepared alike.
+/// What a command prints when it is run directly and when it is run by makeroom, both prepared
+/// alike.
 fn both(site: &Site, command: &[&str], prepare: impl Fn(&mut Run)) -> (Done, Done) {
     let mut direct = site.command(command[0]);
     direct.args(&command[1..]);
@@ -53,7 +54,8 @@ fn ignore(run: &mut Run, signals: &'static [i32]) {
 /// A line of the mask as the kernel prints it: bit n-1 is signal n.
 fn has(status: &str, field: &str, signal: i32) -> bool {
     let line = status.lines().find(|line| line.starts_with(field)).expect(field);
-    let mask = u64::from_str_radix(line.rsplit('\t').next().expect("a mask").trim(), 16).expect("hexadecimal");
+    let mask = u64::from_str_radix(line.rsplit('\t').next().expect("a mask").trim(), 16)
+        .expect("hexadecimal");
     mask & (1 << (signal - 1)) != 0
 }
 
@@ -116,8 +118,13 @@ fn the_childs_descriptors_are_those_of_a_direct_run() {
     let site = site();
     let (direct, wrapped) = both(&site, &["ls", "/proc/self/fd"], |run| {
         run.before_exec(|| {
-            // What the caller left open on purpose, as make's jobserver does. SAFETY: only copies a descriptor.
-            if unsafe { libc::dup2(0, 17) } == 17 { Ok(()) } else { Err(io::Error::last_os_error()) }
+            // What the caller left open on purpose, as make's jobserver does. SAFETY: only copies a
+            // descriptor.
+            if unsafe { libc::dup2(0, 17) } == 17 {
+                Ok(())
+            } else {
+                Err(io::Error::last_os_error())
+            }
         });
     });
     assert_eq!(wrapped.out, direct.out);
@@ -151,7 +158,12 @@ fn the_childs_environment_gains_the_lease_and_nothing_else() {
         run.env("SECRET", "a b\nc");
     });
     let sorted = |done: &Done| {
-        let mut lines: Vec<_> = done.out.lines().filter(|line| !line.starts_with("MAKEROOM_LEASE=")).map(str::to_owned).collect();
+        let mut lines: Vec<_> = done
+            .out
+            .lines()
+            .filter(|line| !line.starts_with("MAKEROOM_LEASE="))
+            .map(str::to_owned)
+            .collect();
         lines.sort();
         lines
     };
@@ -160,11 +172,15 @@ fn the_childs_environment_gains_the_lease_and_nothing_else() {
 }
 
 #[test]
-#[cfg_attr(makeroom_portable, ignore = "oom_score_adj is Linux's own; `portable` tests that it is left alone")]
+#[cfg_attr(
+    makeroom_portable,
+    ignore = "oom_score_adj is Linux's own; `portable` tests that it is left alone"
+)]
 fn the_kernel_prefers_the_child_to_what_it_would_have_been() {
     let site = site();
     let (direct, wrapped) = both(&site, &["cat", "/proc/self/oom_score_adj"], |_| {});
-    let [direct, wrapped] = [direct, wrapped].map(|done| done.out.trim().parse::<i32>().expect("a number"));
+    let [direct, wrapped] =
+        [direct, wrapped].map(|done| done.out.trim().parse::<i32>().expect("a number"));
     assert!(wrapped > direct || direct == 1000, "{wrapped} after {direct}");
 }
 
@@ -172,8 +188,14 @@ fn the_kernel_prefers_the_child_to_what_it_would_have_been() {
 fn the_child_leads_a_group_of_its_own_in_the_callers_session() {
     let site = site();
     // Fields 1, 5 and 6 of proc_pid_stat(5): pid, group, session; the name has no blanks.
-    let (direct, wrapped) = both(&site, &["cut", "-d", " ", "-f", "1,5,6", "/proc/self/stat"], |_| {});
-    let fields = |done: &Done| done.out.split_whitespace().map(|field| field.parse::<i32>().expect("a number")).collect::<Vec<_>>();
+    let (direct, wrapped) =
+        both(&site, &["cut", "-d", " ", "-f", "1,5,6", "/proc/self/stat"], |_| {});
+    let fields = |done: &Done| {
+        done.out
+            .split_whitespace()
+            .map(|field| field.parse::<i32>().expect("a number"))
+            .collect::<Vec<_>>()
+    };
     let (direct, wrapped) = (fields(&direct), fields(&wrapped));
     assert_eq!(wrapped[0], wrapped[1], "leads its group");
     assert_ne!(wrapped[1], direct[1], "not its caller's group");

@@ -28,7 +28,11 @@ fn the_intent_is_on_disk_before_the_engine_is_asked() {
     let [journal] = &site.journals()[..] else { panic!("one journal: {:?}", site.journals()) };
     let text = fs::read_to_string(journal).expect("a journal");
     for state in services.states().into_iter().flatten() {
-        let has = |line: &str| line.contains("\"taking\"") && line.contains(&state.id) && line.contains(&state.started_at);
+        let has = |line: &str| {
+            line.contains("\"taking\"")
+                && line.contains(&state.id)
+                && line.contains(&state.started_at)
+        };
         assert!(text.lines().any(has), "{}: {text}", state.id);
     }
     for held in &held {
@@ -42,10 +46,16 @@ fn the_journal_names_the_program_and_none_of_its_arguments() {
     let site = Site::new();
     let services = site.services(1);
     let script = format!("{UNTIL_GO} # hunter2");
-    let run = site.makeroom(["--pause", &services.all(), "sh", "-c", &script]).env("TOKEN", "hunter2").spawn();
+    let run = site
+        .makeroom(["--pause", &services.all(), "sh", "-c", &script])
+        .env("TOKEN", "hunter2")
+        .spawn();
     site.child();
     let text = fs::read_to_string(&site.journals()[0]).expect("a journal");
-    assert!(text.contains("\"program\":\"sh\"") && !text.contains("hunter2") && !text.contains("while"), "{text}");
+    assert!(
+        text.contains("\"program\":\"sh\"") && !text.contains("hunter2") && !text.contains("while"),
+        "{text}"
+    );
     site.go();
     run.wait().expect_code(7);
 }
@@ -97,8 +107,16 @@ fn a_journal_without_a_whole_line_is_taken_away() {
 #[track_caller]
 fn is_left_alone(site: &Site, services: &Services, journal: &Path, says: &str) {
     let bytes = fs::read(journal).expect("a journal");
-    site.makeroom(["recover"]).run().expect_code(125).expect_said(says).expect_said(&journal.to_string_lossy());
-    site.makeroom(["sh", "-c", "exit 3"]).run().expect_code(3).expect_said(says).expect_said("left alone");
+    site.makeroom(["recover"])
+        .run()
+        .expect_code(125)
+        .expect_said(says)
+        .expect_said(&journal.to_string_lossy());
+    site.makeroom(["sh", "-c", "exit 3"])
+        .run()
+        .expect_code(3)
+        .expect_said(says)
+        .expect_said("left alone");
     assert_eq!(fs::read(journal).expect("kept"), bytes);
     assert!(services.are("paused"));
     fs::remove_file(journal).expect("removed");
@@ -108,7 +126,8 @@ fn is_left_alone(site: &Site, services: &Services, journal: &Path, says: &str) {
 /// Overwrites one line, its end left as it is.
 fn damage(journal: &Path, line: usize, with: u8) {
     let bytes = fs::read(journal).expect("a journal");
-    let mut lines: Vec<Vec<u8>> = bytes.split_inclusive(|&byte| byte == b'\n').map(<[u8]>::to_vec).collect();
+    let mut lines: Vec<Vec<u8>> =
+        bytes.split_inclusive(|&byte| byte == b'\n').map(<[u8]>::to_vec).collect();
     let end = lines[line].len() - 1;
     lines[line][..end].fill(with);
     fs::write(journal, lines.concat()).expect("written");
@@ -117,7 +136,11 @@ fn damage(journal: &Path, line: usize, with: u8) {
 /// The lines of a journal that hold these words.
 fn lines_with(journal: &Path, words: &str) -> Vec<usize> {
     let text = fs::read_to_string(journal).expect("a journal");
-    text.lines().enumerate().filter(|(_, line)| line.contains(words)).map(|(index, _)| index).collect()
+    text.lines()
+        .enumerate()
+        .filter(|(_, line)| line.contains(words))
+        .map(|(index, _)| index)
+        .collect()
 }
 
 #[test]
@@ -125,18 +148,29 @@ fn a_damaged_journal_is_restored_as_far_as_it_can_be_read_and_then_set_aside_and
     let site = Site::new();
     let services = site.services(2);
     let before = services.states();
-    for (words, with) in [("\"opened\"", 0), ("\"taken\"", 0), ("\"taken\"", b'x'), ("\"taken\"", b'\n')] {
+    for (words, with) in
+        [("\"opened\"", 0), ("\"taken\"", 0), ("\"taken\"", b'x'), ("\"taken\"", b'\n')]
+    {
         for by in ["recover", "true"] {
             let journal = abandoned(&site, &services);
             damage(&journal, lines_with(&journal, words)[0], with);
             let damaged = fs::read(&journal).expect("a journal");
             let done = site.makeroom([by]).run();
-            // A build is none the worse for it; whoever asks for everything to be put back is told that there may be more.
-            done.expect_code(if by == "recover" { 125 } else { 0 }).expect_said("2 services running again").expect_said("is damaged");
+            // A build is none the worse for it; whoever asks for everything to be put back is told
+            // that there may be more.
+            done.expect_code(if by == "recover" { 125 } else { 0 })
+                .expect_said("2 services running again")
+                .expect_said("is damaged");
             let aside = journal.with_extension("damaged");
-            done.expect_said(&format!("set aside as {}", aside.file_name().expect("a name").to_string_lossy()));
+            done.expect_said(&format!(
+                "set aside as {}",
+                aside.file_name().expect("a name").to_string_lossy()
+            ));
             assert_eq!(services.states(), before, "{words} {with} {by}");
-            assert!(fs::read(&aside).expect("set aside").starts_with(&damaged) && site.journals().is_empty());
+            assert!(
+                fs::read(&aside).expect("set aside").starts_with(&damaged)
+                    && site.journals().is_empty()
+            );
             site.makeroom(["recover"]).run().expect_code(0).expect_said("nothing to recover");
             assert!(aside.exists(), "never deleted");
         }
@@ -150,12 +184,14 @@ fn of_a_damaged_journal_whose_engine_is_not_there_nothing_is_lost() {
     let before = services.states();
     let journal = abandoned(&site, &services);
     damage(&journal, lines_with(&journal, "\"opened\"")[0], 0);
-    // No journal tells which engine it was, and this one is none; nor does one that does not know the container.
+    // No journal tells which engine it was, and this one is none; nor does one that does not know
+    // the container.
     let proxy = Proxy::start();
     proxy.on("inspect", None, Deed::Answer(404, "{\"message\":\"no such container\"}"));
     for engine in [site.path("none"), proxy.socket()] {
         let url = format!("unix://{}", engine.display());
-        let done = site.makeroom(["recover", "--restore-timeout", "1s"]).env("DOCKER_HOST", &url).run();
+        let done =
+            site.makeroom(["recover", "--restore-timeout", "1s"]).env("DOCKER_HOST", &url).run();
         done.expect_code(125).expect_said(services.name(0));
         assert!(journal.exists() && services.are("paused"));
     }
@@ -190,7 +226,8 @@ fn a_journal_of_a_newer_version_is_said_loudly_kept_and_left_alone() {
     let (first, rest) = text.split_once('\n').expect("lines");
     let json = first[9..].replace("\"version\":5", "\"version\":99");
     assert_ne!(json, first[9..]);
-    fs::write(&journal, format!("{:08x} {json}\n{rest}", crc32fast::hash(json.as_bytes()))).expect("written");
+    fs::write(&journal, format!("{:08x} {json}\n{rest}", crc32fast::hash(json.as_bytes())))
+        .expect("written");
     is_left_alone(&site, &services, &journal, "99");
 }
 
@@ -214,10 +251,16 @@ fn a_journal_larger_than_any_of_ours_is_not_read_and_kept() {
     let site = Site::new();
     let services = site.services(1);
     let journal = abandoned(&site, &services);
-    fs::OpenOptions::new().append(true).open(&journal).and_then(|file| file.set_len(1 << 31)).expect("a size");
+    fs::OpenOptions::new()
+        .append(true)
+        .open(&journal)
+        .and_then(|file| file.set_len(1 << 31))
+        .expect("a size");
     for (words, code) in [(&["recover"][..], 125), (&["sh", "-c", "exit 3"], 3)] {
         let done = site.makeroom(words).run();
-        done.expect_code(code).expect_said("it has 2147483648 bytes, and none of ours has more than 16777216").expect_said("left alone");
+        done.expect_code(code)
+            .expect_said("it has 2147483648 bytes, and none of ours has more than 16777216")
+            .expect_said("left alone");
         assert!(done.took < Duration::from_secs(5), "{:?}", done.took);
     }
     assert_eq!(fs::metadata(&journal).expect("kept").len(), 1 << 31);
@@ -251,17 +294,26 @@ fn where_a_journal_cannot_be_opened_no_room_is_made_and_nothing_changed() {
     let unopenable = Unopenable::new(&journal);
     let options = ["--pause", &services.all()];
     let done = site.makeroom(options).args(["sh", "-c", "exit 3"]).run();
-    done.expect_code(3).expect_said("cannot look at the journal").expect_said(&journal.to_string_lossy());
+    done.expect_code(3)
+        .expect_said("cannot look at the journal")
+        .expect_said(&journal.to_string_lossy());
     done.expect_said("another lease may hold something: nothing is changed");
     assert!(!done.err.contains("service paused"), "{}", done.err);
     site.makeroom(options).args(["--strict", "true"]).run().expect_code(125);
     site.makeroom(["start"]).args(options).run().expect_code(125);
     site.makeroom(["recover"]).run().expect_code(125).expect_said("cannot look at the journal");
-    site.makeroom(["stop", "nightly"]).run().expect_code(125).expect_said("whether it is to be stopped is not known");
+    site.makeroom(["stop", "nightly"])
+        .run()
+        .expect_code(125)
+        .expect_said("whether it is to be stopped is not known");
     drop(unopenable);
     site.go();
     first.wait().expect_code(7);
-    site.makeroom(options).args(["sh", "-c", "exit 3"]).run().expect_code(3).expect_said("1 service paused");
+    site.makeroom(options)
+        .args(["sh", "-c", "exit 3"])
+        .run()
+        .expect_code(3)
+        .expect_said("1 service paused");
 }
 
 #[test]
@@ -279,12 +331,15 @@ fn swap_that_a_lease_may_need_that_cannot_be_seen_stays_and_is_recorded() {
     let one = build("one");
     let [first] = &site.journals()[..] else { panic!("one journal") };
     let two = build("two");
-    let second = site.journals().into_iter().find(|journal| journal != first).expect("another journal");
+    let second =
+        site.journals().into_iter().find(|journal| journal != first).expect("another journal");
     assert!(fs::read_to_string(&second).expect("a journal").contains("area_joined"));
     let unopenable = Unopenable::new(&second);
     end("one");
     let done = one.wait();
-    done.expect_code(0).expect_said("cannot look at the journal").expect_said("swap that another lease may need stays");
+    done.expect_code(0)
+        .expect_said("cannot look at the journal")
+        .expect_said("swap that another lease may need stays");
     assert!(turn.new_areas().contains(&area), "the other build needs it");
     assert!(first.exists(), "it is still recorded");
     drop(unopenable);
@@ -311,13 +366,27 @@ fn too_many_open_files_are_no_other_leases_and_nothing_is_changed() {
         fs::write(path, line(&json) + &line(target)).expect("written");
     }
     let limit = libc::rlimit { rlim_cur: 48, rlim_max: 48 };
-    let mut run = site.makeroom(["--restore-timeout", "0s", "--pause", &services.all(), "sh", "-c", "exit 3"]);
+    let mut run = site.makeroom([
+        "--restore-timeout",
+        "0s",
+        "--pause",
+        &services.all(),
+        "sh",
+        "-c",
+        "exit 3",
+    ]);
     let limited = move || {
         // SAFETY: a system call that reads what is ours.
-        if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) } < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
+        if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) } < 0 {
+            Err(std::io::Error::last_os_error())
+        } else {
+            Ok(())
+        }
     };
     let done = run.before_exec(limited).run();
-    done.expect_code(3).expect_said("Too many open files").expect_said("another lease may hold something: nothing is changed");
+    done.expect_code(3)
+        .expect_said("Too many open files")
+        .expect_said("another lease may hold something: nothing is changed");
     assert!(!done.err.contains("service paused") && services.are("running"), "{}", done.err);
     assert_eq!(site.journals().len(), 60);
 }
@@ -346,8 +415,14 @@ fn a_journal_of_zeros_or_of_nothing_beside_its_socket_is_kept_and_said() {
         damage(&mut bytes);
         fs::write(&journal, &bytes).expect("written");
         let done = site.makeroom(["recover"]).run();
-        done.expect_code(125).expect_said("is damaged and may have held more").expect_said("docker ps");
-        assert!(fs::read(journal.with_extension("damaged")).expect("kept").starts_with(&bytes), "{}", done.err);
+        done.expect_code(125)
+            .expect_said("is damaged and may have held more")
+            .expect_said("docker ps");
+        assert!(
+            fs::read(journal.with_extension("damaged")).expect("kept").starts_with(&bytes),
+            "{}",
+            done.err
+        );
         assert!(services.are("paused") && site.journals().is_empty());
         // It is not forgotten either.
         site.makeroom(["recover"]).run().expect_code(0).expect_said("damaged journal");
@@ -362,7 +437,15 @@ fn what_a_damaged_journal_names_and_does_not_tell_enough_of_is_said() {
     let (turn, site) = (swap::turn(), Site::new());
     let services = site.services(2);
     let area = turn.dir().join("area");
-    let start = ["start", "--swap", &swap::more(16), "--swap-file", &area.display().to_string(), "--pause", &services.all()];
+    let start = [
+        "start",
+        "--swap",
+        &swap::more(16),
+        "--swap-file",
+        &area.display().to_string(),
+        "--pause",
+        &services.all(),
+    ];
     site.makeroom(start).run().expect_code(0);
     for keeper in site.keepers() {
         process::signal(keeper, libc::SIGKILL);
@@ -372,10 +455,19 @@ fn what_a_damaged_journal_names_and_does_not_tell_enough_of_is_said() {
     damage(&journal, lines_with(&journal, "\"area_making\"")[0], 0);
     damage(&journal, lines_with(&journal, "\"taking\"")[0], 0);
     let done = site.makeroom(["recover"]).run();
-    done.expect_code(125).expect_said("1 service running again").expect_said(&area.display().to_string());
-    let left = services.states().into_iter().flatten().find(|state| state.status == "paused").expect("one is left");
+    done.expect_code(125)
+        .expect_said("1 service running again")
+        .expect_said(&area.display().to_string());
+    let left = services
+        .states()
+        .into_iter()
+        .flatten()
+        .find(|state| state.status == "paused")
+        .expect("one is left");
     done.expect_said(&left.id).expect_said("what is to be done for that is lost");
-    (0..2).filter(|&index| services.statuses()[index] == "paused").for_each(|index| services.tell(index, "unpause"));
+    (0..2)
+        .filter(|&index| services.statuses()[index] == "paused")
+        .for_each(|index| services.tell(index, "unpause"));
 }
 
 #[test]
@@ -387,7 +479,11 @@ fn stop_does_not_take_a_journal_that_it_may_not_use_for_none() {
     let journal = site.journals().remove(0);
     fs::set_permissions(&journal, fs::Permissions::from_mode(0o666)).expect("a mode");
     for words in [&["stop", "q"][..], &["stop"], &["stop", "--all"]] {
-        site.makeroom(words).run().expect_code(125).expect_said("is not used").expect_said("is not known");
+        site.makeroom(words)
+            .run()
+            .expect_code(125)
+            .expect_said("is not used")
+            .expect_said("is not known");
     }
     fs::set_permissions(&journal, fs::Permissions::from_mode(0o600)).expect("a mode");
     site.makeroom(["stop", "q"]).run().expect_code(0);

@@ -33,7 +33,11 @@ fn kill_at_every_call(victim: Victim) {
                         let services = Site::new().services(COUNT);
                         let before = services.states();
                         kill_at(&services, victim, verb, nth, moment);
-                        assert_eq!(services.states(), before, "{victim:?} killed {moment:?} {verb} {nth}");
+                        assert_eq!(
+                            services.states(),
+                            before,
+                            "{victim:?} killed {moment:?} {verb} {nth}"
+                        );
                     });
                 }
             }
@@ -84,11 +88,13 @@ fn all_run_in_the_end_wherever_both_are_killed() {
 }
 
 #[test]
-fn a_pause_of_a_dead_keeper_that_comes_late_is_undone_though_the_next_keeper_got_a_409_for_its_own() {
+fn a_pause_of_a_dead_keeper_that_comes_late_is_undone_though_the_next_keeper_got_a_409_for_its_own()
+{
     let proxy = Proxy::start();
     let site = Site::behind(&proxy);
     let services = site.services(1);
-    let (late, own) = (proxy.hold("pause", 1, Moment::Before), proxy.hold("pause", 2, Moment::Before));
+    let (late, own) =
+        (proxy.hold("pause", 1, Moment::Before), proxy.hold("pause", 2, Moment::Before));
     let run = site.makeroom(["--pause", &services.all(), "true"]).spawn();
     late.wait();
     process::signal(run.keeper(), libc::SIGKILL);

@@ -1,6 +1,7 @@
-//! A stop that takes its time, and a pause that is held back on its way: what the engine may still do to a service
-//! though nobody waits for the answer any more is not forgotten. makeroom returns by its time and names the service;
-//! the lease stays recorded, and the keeper, or `recover`, waits for it with nobody's lock held.
+//! A stop that takes its time, and a pause that is held back on its way: what the engine may still
+//! do to a service though nobody waits for the answer any more is not forgotten. makeroom returns
+//! by its time and names the service; the lease stays recorded, and the keeper, or `recover`, waits
+//! for it with nobody's lock held.
 
 use std::{fs, time::Duration};
 
@@ -32,9 +33,10 @@ impl Slow {
     fn at(site: Site, stop_timeout: i64) -> Self {
         let gate = site.path("gate");
         fs::create_dir(&gate).expect("a directory");
-        let script =
-            "trap 'echo told >/gate/told; while ! [ -e /gate/open ]; do sleep 0.05; done; exit 0' TERM; while :; do sleep 0.05; done";
-        let recipe = Recipe::default().script(script).host("Binds", json!([format!("{}:/gate", gate.display())]));
+        let script = "trap 'echo told >/gate/told; while ! [ -e /gate/open ]; do sleep 0.05; done; exit 0' TERM; while :; do sleep 0.05; done";
+        let recipe = Recipe::default()
+            .script(script)
+            .host("Binds", json!([format!("{}:/gate", gate.display())]));
         let services = site.start(&recipe.field("StopTimeout", json!(stop_timeout)), 1);
         Self { site, services }
     }
@@ -49,7 +51,9 @@ impl Slow {
     }
 
     fn run(&self) -> Running {
-        self.site.makeroom(["--method", "stop", "--pause", &self.services.all(), "sh", "-c", UNTIL_GO]).spawn()
+        self.site
+            .makeroom(["--method", "stop", "--pause", &self.services.all(), "sh", "-c", UNTIL_GO])
+            .spawn()
     }
 
     /// It ran again after it was stopped, and nothing is recorded any more.
@@ -57,7 +61,8 @@ impl Slow {
     fn expect_back(&self, before: &[Option<crate::support::services::State>]) {
         wait_until("it was started again", || {
             let now = self.services.state(0).expect("there");
-            now.status == "running" && now.started_at != before[0].as_ref().expect("there").started_at
+            now.status == "running"
+                && now.started_at != before[0].as_ref().expect("there").started_at
         });
         wait_until("nothing is recorded", || self.site.journals().is_empty());
     }
@@ -68,13 +73,18 @@ impl Slow {
 fn expect_waiting(site: &Site, keeper: i32) {
     let begun = std::time::Instant::now();
     wait_within(LONGER + Duration::from_secs(1), "a while is over", || {
-        assert!(process::runs(keeper) && site.journals().len() == 1, "given up after {:?}", begun.elapsed());
+        assert!(
+            process::runs(keeper) && site.journals().len() == 1,
+            "given up after {:?}",
+            begun.elapsed()
+        );
         begun.elapsed() >= LONGER
     });
 }
 
 #[test]
-fn a_stop_that_is_slow_is_waited_for_by_the_keeper_and_the_service_runs_again_though_makeroom_has_returned() {
+fn a_stop_that_is_slow_is_waited_for_by_the_keeper_and_the_service_runs_again_though_makeroom_has_returned()
+ {
     let slow = Slow::new(60);
     let before = slow.services.states();
     let run = slow.run();
@@ -83,16 +93,27 @@ fn a_stop_that_is_slow_is_waited_for_by_the_keeper_and_the_service_runs_again_th
     run.signal(libc::SIGINT);
     let done = run.wait();
     assert_eq!(done.signal(), Some(libc::SIGINT), "{}", done.status);
-    done.expect_said(&format!("`{}` runs, and the engine may still stop it until ", slow.services.name(0))).expect_said("the keeper waits");
+    done.expect_said(&format!(
+        "`{}` runs, and the engine may still stop it until ",
+        slow.services.name(0)
+    ))
+    .expect_said("the keeper waits");
     assert!(slow.services.are("running"));
     expect_waiting(&slow.site, keeper);
     // Nobody is kept from working meanwhile, and the service is left to the one that waits for it.
     let other = slow.site.makeroom(["--pause", &slow.services.all(), "sh", "-c", "exit 3"]).run();
-    other.expect_code(3).expect_said("by another run: it is left to that one").expect_within(Duration::from_secs(5));
+    other
+        .expect_code(3)
+        .expect_said("by another run: it is left to that one")
+        .expect_within(Duration::from_secs(5));
     let status = slow.site.makeroom(["status"]).run();
     status.expect_code(0).expect_within(Duration::from_secs(5));
     let line = format!("awaited  {}, which may still be stopped until ", slow.services.name(0));
-    assert!(status.out.contains(&line) && status.out.contains("being given back"), "{}", status.out);
+    assert!(
+        status.out.contains(&line) && status.out.contains("being given back"),
+        "{}",
+        status.out
+    );
     slow.open();
     slow.expect_back(&before);
     wait_until_gone(Duration::from_secs(5), "the keeper", &[keeper]);
@@ -106,10 +127,15 @@ fn recover_waits_for_a_stop_whose_keeper_was_killed_and_says_until_when() {
     slow.wait_until_told();
     run.kill_with_keeper();
     let recover = slow.site.makeroom(["recover"]).limit(Duration::from_mins(1)).spawn();
-    wait_until("it says until when", || recover.written("err").contains("may still stop it until "));
+    wait_until("it says until when", || {
+        recover.written("err").contains("may still stop it until ")
+    });
     // A run that comes by does not wait, and touches nothing.
     let other = slow.site.makeroom(["--pause", &slow.services.all(), "sh", "-c", "exit 3"]).run();
-    other.expect_code(3).expect_said("it is left to that one").expect_within(Duration::from_secs(8));
+    other
+        .expect_code(3)
+        .expect_said("it is left to that one")
+        .expect_within(Duration::from_secs(8));
     slow.open();
     recover.wait().expect_code(0).expect_said("1 service running again");
     slow.expect_back(&before);
@@ -122,7 +148,10 @@ fn a_run_that_comes_by_leaves_a_slow_stop_of_a_dead_lease_recorded_for_recover()
     slow.wait_until_told();
     run.kill_with_keeper();
     let other = slow.site.makeroom(["--pause", &slow.services.all(), "sh", "-c", "exit 3"]).run();
-    other.expect_code(3).expect_said("may still stop it until ").expect_said("`makeroom recover` waits for it");
+    other
+        .expect_code(3)
+        .expect_said("may still stop it until ")
+        .expect_said("`makeroom recover` waits for it");
     other.expect_within(Duration::from_secs(8));
     assert_eq!(slow.site.journals().len(), 1);
     slow.open();
@@ -149,7 +178,8 @@ fn a_stop_without_a_limit_is_waited_for_until_it_happens() {
 fn a_stop_that_start_was_interrupted_in_is_waited_for_as_well() {
     let slow = Slow::new(60);
     let before = slow.services.states();
-    let run = slow.site.makeroom(["start", "--method", "stop", "--pause", &slow.services.all()]).spawn();
+    let run =
+        slow.site.makeroom(["start", "--method", "stop", "--pause", &slow.services.all()]).spawn();
     slow.wait_until_told();
     let keeper = run.keeper();
     run.signal(libc::SIGTERM);
@@ -165,12 +195,28 @@ fn a_slow_stop_under_memory_pressure_is_waited_for_when_the_build_is_over() {
     let slow = Slow::new(60);
     let before = slow.services.states();
     // Less than this is always available.
-    let run = slow.site.makeroom(["--method", "stop", "--then", &slow.services.all(), "--floor", "1000GiB", "sh", "-c", UNTIL_GO]).spawn();
+    let run = slow
+        .site
+        .makeroom([
+            "--method",
+            "stop",
+            "--then",
+            &slow.services.all(),
+            "--floor",
+            "1000GiB",
+            "sh",
+            "-c",
+            UNTIL_GO,
+        ])
+        .spawn();
     slow.site.child();
     slow.wait_until_told();
     let keeper = run.keeper();
     slow.site.go();
-    run.wait().expect_code(7).expect_said("may still stop it until ").expect_within(Duration::from_secs(15));
+    run.wait()
+        .expect_code(7)
+        .expect_said("may still stop it until ")
+        .expect_within(Duration::from_secs(15));
     expect_waiting(&slow.site, keeper);
     slow.open();
     slow.expect_back(&before);
@@ -228,7 +274,9 @@ fn a_pause_that_is_held_back_when_both_processes_are_killed_is_waited_for_by_rec
     held.wait();
     run.kill_with_keeper();
     let recover = site.makeroom(["recover"]).limit(Duration::from_mins(1)).spawn();
-    wait_until("it says until when", || recover.written("err").contains("may still pause it until "));
+    wait_until("it says until when", || {
+        recover.written("err").contains("may still pause it until ")
+    });
     held.release();
     recover.wait().expect_code(0).expect_said("it came: 1 service running again");
     assert_eq!(services.states(), before);
@@ -266,9 +314,18 @@ fn a_keeper_that_took_over_does_not_forget_the_pause_that_the_one_before_it_had_
 fn with_strict_a_service_that_may_still_be_stopped_is_not_a_success() {
     let slow = Slow::new(60);
     let before = slow.services.states();
-    // A build that ends by itself while the stop under pressure is under way; nothing is waited for.
+    // A build that ends by itself while the stop under pressure is under way; nothing is waited
+    // for.
     let script = "echo $$ >child; while ! [ -e go ]; do sleep 0.02; done; exit 0";
-    let mut run = slow.site.makeroom(["--strict", "--restore-timeout", "1s", "--method", "stop", "--then", &slow.services.all()]);
+    let mut run = slow.site.makeroom([
+        "--strict",
+        "--restore-timeout",
+        "1s",
+        "--method",
+        "stop",
+        "--then",
+        &slow.services.all(),
+    ]);
     let run = run.args(["--floor", "1000GiB", "sh", "-c", script]).spawn();
     slow.site.child();
     slow.wait_until_told();
@@ -325,7 +382,10 @@ fn a_clock_that_is_moved_ends_no_waiting() {
     let recover = slow.site.makeroom(["recover"]).limit(Duration::from_mins(1)).spawn();
     wait_until("it waits", || recover.written("err").contains("may still stop it until "));
     let second = slow.site.makeroom(["recover"]).run();
-    second.expect_code(0).expect_said("may still stop it until ").expect_said("another process waits for that");
+    second
+        .expect_code(0)
+        .expect_said("may still stop it until ")
+        .expect_said("another process waits for that");
     slow.open();
     recover.wait().expect_code(0).expect_said("1 service running again");
     slow.expect_back(&before);
@@ -339,12 +399,26 @@ fn a_stop_without_a_limit_that_was_never_sent_is_not_waited_for() {
     let before = services.states();
     // The last look before it is stopped.
     let held = proxy.hold("inspect", 2, Moment::Before);
-    let run = site.makeroom(["--method", "stop", "--restore-timeout", "1s", "--pause", &services.all(), "sh", "-c", "exit 7"]).spawn();
+    let run = site
+        .makeroom([
+            "--method",
+            "stop",
+            "--restore-timeout",
+            "1s",
+            "--pause",
+            &services.all(),
+            "sh",
+            "-c",
+            "exit 7",
+        ])
+        .spawn();
     held.wait();
     let keeper = run.keeper();
     fs::remove_file(proxy.socket()).expect("a socket");
     held.release();
-    run.wait().expect_code(7).expect_said(&format!("cannot stop `{}`: the engine cannot be reached", services.name(0)));
+    run.wait()
+        .expect_code(7)
+        .expect_said(&format!("cannot stop `{}`: the engine cannot be reached", services.name(0)));
     wait_until_gone(Duration::from_secs(10), "the keeper", &[keeper]);
     assert_eq!((services.states(), site.journals().len()), (before, 0));
 }

@@ -18,7 +18,8 @@ use crate::support::{
 
 /// One of several builds of one site, told apart by a name.
 fn build(site: &Site, services: &Services, name: &str) -> Running {
-    let script = format!("echo $$ >child-{name}; while ! [ -e go-{name} ]; do sleep 0.02; done; exit 7");
+    let script =
+        format!("echo $$ >child-{name}; while ! [ -e go-{name} ]; do sleep 0.02; done; exit 7");
     let run = site.makeroom(["--pause", &services.all(), "sh", "-c", &script]).spawn();
     wait_for_line(&site.work().join(format!("child-{name}")));
     run
@@ -65,7 +66,8 @@ fn targets_of_two_builds_stay_paused_until_the_last_is_out_in_whatever_order_the
             eprintln!("{} first: {first:?}, then {last:?}", if first_is_a { "A" } else { "B" });
             let site = Site::new();
             let (a, b) = (build(&site, &services, "a"), build(&site, &services, "b"));
-            let ((one, one_name), (other, other_name)) = if first_is_a { ((a, "a"), (b, "b")) } else { ((b, "b"), (a, "a")) };
+            let ((one, one_name), (other, other_name)) =
+                if first_is_a { ((a, "a"), (b, "b")) } else { ((b, "b"), (a, "a")) };
             end(&site, one, one_name, first);
             assert!(services.are("paused"), "{:?}", services.statuses());
             end(&site, other, other_name, last);
@@ -81,8 +83,12 @@ fn of_two_builds_whose_targets_overlap_each_restores_what_the_other_does_not_nee
     let site = Site::new();
     let services = site.services(3);
     let select = |run: &mut crate::support::makeroom::Run, indices: [usize; 2], name: &str| {
-        let script = format!("echo $$ >child-{name}; while ! [ -e go-{name} ]; do sleep 0.02; done; exit 7");
-        let run = run.args(indices.iter().flat_map(|&index| ["--pause", services.name(index)])).args(["sh", "-c", &script]).spawn();
+        let script =
+            format!("echo $$ >child-{name}; while ! [ -e go-{name} ]; do sleep 0.02; done; exit 7");
+        let run = run
+            .args(indices.iter().flat_map(|&index| ["--pause", services.name(index)]))
+            .args(["sh", "-c", &script])
+            .spawn();
         wait_for_line(&site.work().join(format!("child-{name}")));
         run
     };
@@ -118,7 +124,18 @@ fn a_makeroom_inside_a_lease_that_covers_its_targets_becomes_its_command() {
     let services = site.services(2);
     let makeroom = env!("CARGO_BIN_EXE_makeroom");
     let script = "echo $$ $PPID >child; while ! [ -e go ]; do sleep 0.02; done; exit 7";
-    let run = site.makeroom(["--pause", &services.all(), makeroom, "--pause", services.name(0), "sh", "-c", script]).spawn();
+    let run = site
+        .makeroom([
+            "--pause",
+            &services.all(),
+            makeroom,
+            "--pause",
+            services.name(0),
+            "sh",
+            "-c",
+            script,
+        ])
+        .spawn();
     let line = wait_for_line(&site.work().join("child"));
     let pids: Vec<i32> = line.split(' ').map(|pid| pid.parse().expect("a pid")).collect();
     assert_eq!(pids[1], run.pid(), "nothing is left between the outer supervisor and the command");
@@ -130,26 +147,33 @@ fn a_makeroom_inside_a_lease_that_covers_its_targets_becomes_its_command() {
 }
 
 #[test]
-fn a_makeroom_inside_that_inherits_its_limits_becomes_its_command_and_one_with_a_shorter_limit_does_not() {
+fn a_makeroom_inside_that_inherits_its_limits_becomes_its_command_and_one_with_a_shorter_limit_does_not()
+ {
     let site = Site::at(PathBuf::from("/nonexistent/docker.sock"));
     let makeroom = env!("CARGO_BIN_EXE_makeroom");
     // The command's parent: the outer supervisor, where nothing is left between the two.
     let parent = |run: &mut Run| -> bool {
         site.again();
-        let run = run.args(["sh", "-c", "echo $PPID >child; while ! [ -e go ]; do sleep 0.02; done; exit 7"]).spawn();
+        let run = run
+            .args(["sh", "-c", "echo $PPID >child; while ! [ -e go ]; do sleep 0.02; done; exit 7"])
+            .spawn();
         let is_outer = site.child() == run.pid();
         site.go();
         run.wait().expect_code(7);
         is_outer
     };
-    let limits = [("MAKEROOM_TIMEOUT", "30m"), ("MAKEROOM_THEN", "a b"), ("MAKEROOM_ABORT_ON_THRASH", "5m")];
+    let limits =
+        [("MAKEROOM_TIMEOUT", "30m"), ("MAKEROOM_THEN", "a b"), ("MAKEROOM_ABORT_ON_THRASH", "5m")];
     for (name, value) in limits {
         assert!(parent(site.makeroom([makeroom]).env(name, value)), "{name}");
     }
     let file = site.work().join("makeroom.toml");
     fs::write(&file, "timeout = '30m'\nthen = ['a']\n").expect("written");
     assert!(parent(&mut site.makeroom([makeroom])), "by a file");
-    assert!(parent(&mut site.makeroom(["--timeout", "20m", makeroom, "--timeout", "20m"])), "by flags");
+    assert!(
+        parent(&mut site.makeroom(["--timeout", "20m", makeroom, "--timeout", "20m"])),
+        "by flags"
+    );
     assert!(!parent(&mut site.makeroom([makeroom, "--timeout", "20m"])), "a shorter one");
     assert!(!parent(&mut site.makeroom([makeroom, "--then", "b"])), "other steps");
     fs::remove_file(&file).expect("removed");
@@ -177,7 +201,8 @@ fn a_makeroom_inside_a_lease_that_lacks_its_targets_takes_them_for_itself() {
     assert!(outer.are("running") && site.journals().is_empty());
 }
 
-/// A build during which somebody does something to the first of two services, and how both are afterwards.
+/// A build during which somebody does something to the first of two services, and how both are
+/// afterwards.
 fn meddled(act: impl Fn(&Services), then: [&str; 2]) {
     let site = Site::new();
     let services = site.services(2);
@@ -225,7 +250,8 @@ fn a_container_unpaused_in_mid_build_goes_on_running() {
 
 #[test]
 fn a_container_that_was_stopped_in_mid_build_runs_again_because_it_ran_before() {
-    // The engine thaws it for that, and tells nobody: only what it is unpaused for by itself is somebody's.
+    // The engine thaws it for that, and tells nobody: only what it is unpaused for by itself is
+    // somebody's.
     meddled(|services| services.tell(0, "stop"), ["running", "running"]);
 }
 
@@ -246,8 +272,15 @@ fn a_container_started_in_mid_build_is_left_alone() {
 /// signals, a directory, and the variables by which CI runners find what they kill.
 fn burdened(site: &Site) -> (Running, i32) {
     let mut run = site.makeroom(["sh", "-c", UNTIL_GO]);
-    for name in ["RUNNER_TRACKING_ID", "JENKINS_NODE_COOKIE", "JENKINS_SERVER_COOKIE", "BUILD_ID", "CI_JOB_ID", "BUILDKITE_JOB_ID", "TOKEN"]
-    {
+    for name in [
+        "RUNNER_TRACKING_ID",
+        "JENKINS_NODE_COOKIE",
+        "JENKINS_SERVER_COOKIE",
+        "BUILD_ID",
+        "CI_JOB_ID",
+        "BUILDKITE_JOB_ID",
+        "TOKEN",
+    ] {
         run.env(name, "hunter2");
     }
     let run = run
@@ -271,7 +304,8 @@ fn nowhere() -> Site {
 }
 
 #[test]
-fn the_keeper_has_its_socket_its_journal_and_its_state_directory_open_and_nothing_else_of_its_callers() {
+fn the_keeper_has_its_socket_its_journal_and_its_state_directory_open_and_nothing_else_of_its_callers()
+ {
     let site = nowhere();
     let (run, keeper) = burdened(&site);
     let open = process::descriptors(keeper);
@@ -314,13 +348,21 @@ fn the_keeper_has_nothing_by_which_a_runner_finds_what_it_kills() {
     let site = nowhere();
     let (run, keeper) = burdened(&site);
     let environment = process::environment(keeper);
-    assert!(!environment.iter().any(|entry| entry.to_string_lossy().contains("hunter2")), "{environment:?}");
+    assert!(
+        !environment.iter().any(|entry| entry.to_string_lossy().contains("hunter2")),
+        "{environment:?}"
+    );
     let stat = process::stat(keeper).expect("a keeper");
     assert_eq!((stat.session, stat.group), (keeper, keeper), "its own session and group");
     assert_eq!(process::link(keeper, "cwd"), Some(PathBuf::from("/")));
     for field in ["SigBlk", "SigIgn"] {
-        let mask = u64::from_str_radix(&process::status(keeper, field).expect(field), 16).expect("hexadecimal");
-        assert_eq!(mask & (1 << (libc::SIGINT - 1) | 1 << (libc::SIGTERM - 1) | 1 << (libc::SIGHUP - 1)), 0, "{field}");
+        let mask = u64::from_str_radix(&process::status(keeper, field).expect(field), 16)
+            .expect("hexadecimal");
+        assert_eq!(
+            mask & (1 << (libc::SIGINT - 1) | 1 << (libc::SIGTERM - 1) | 1 << (libc::SIGHUP - 1)),
+            0,
+            "{field}"
+        );
     }
     site.go();
     run.wait().expect_code(7);
@@ -331,10 +373,20 @@ fn the_keeper_has_nothing_by_which_a_runner_finds_what_it_kills() {
 fn the_keeper_is_the_last_that_the_kernel_kills() {
     let site = nowhere();
     let (run, keeper) = burdened(&site);
-    // Lowering needs CAP_SYS_RESOURCE, which root in a container may lack: as far as this process could.
-    let lowest =
-        site.command("sh").args(["-c", "echo -1000 2>/dev/null >/proc/self/oom_score_adj; cat /proc/self/oom_score_adj"]).run().out;
-    assert_eq!(fs::read_to_string(format!("/proc/{keeper}/oom_score_adj")).expect("a score"), lowest);
+    // Lowering needs CAP_SYS_RESOURCE, which root in a container may lack: as far as this process
+    // could.
+    let lowest = site
+        .command("sh")
+        .args([
+            "-c",
+            "echo -1000 2>/dev/null >/proc/self/oom_score_adj; cat /proc/self/oom_score_adj",
+        ])
+        .run()
+        .out;
+    assert_eq!(
+        fs::read_to_string(format!("/proc/{keeper}/oom_score_adj")).expect("a score"),
+        lowest
+    );
     site.go();
     run.wait().expect_code(7);
 }
@@ -346,7 +398,15 @@ fn a_runner_that_kills_the_whole_group_leaves_the_keeper_which_restores() {
     let before = services.states();
     let mut run = site.makeroom(["--pause", &services.all(), "sh", "-c", UNTIL_GO]);
     // SAFETY: a single system call.
-    let run = run.before_exec(|| if unsafe { libc::setpgid(0, 0) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }).spawn();
+    let run = run
+        .before_exec(|| {
+            if unsafe { libc::setpgid(0, 0) } == 0 {
+                Ok(())
+            } else {
+                Err(io::Error::last_os_error())
+            }
+        })
+        .spawn();
     let child = site.child();
     let keeper = run.keeper();
     process::signal_group(run.pid(), libc::SIGKILL);
@@ -361,8 +421,11 @@ fn a_makeroom_that_became_its_command_leaves_no_signals_of_its_own_to_it() {
     let site = Site::new();
     let services = site.services(1);
     // Not asked of a shell from outside: it blocks everything while it forks.
-    let done = inside_makeroom(&site, &services, &["grep", "-E", "^Sig(Ign|Blk):", "/proc/self/status"]).run();
-    let masks = done.expect_code(0).out.lines().map(|line| line.rsplit('\t').next()).collect::<Vec<_>>();
+    let done =
+        inside_makeroom(&site, &services, &["grep", "-E", "^Sig(Ign|Blk):", "/proc/self/status"])
+            .run();
+    let masks =
+        done.expect_code(0).out.lines().map(|line| line.rsplit('\t').next()).collect::<Vec<_>>();
     assert_eq!(masks, [Some("0000000000000000"); 2], "{}", done.out);
 }
 
@@ -371,13 +434,18 @@ fn a_makeroom_that_became_its_command_leaves_no_signals_of_its_own_to_it() {
 fn a_makeroom_that_became_its_command_is_no_subreaper_any_more() {
     let site = Site::new();
     let services = site.services(1);
-    // A subreaper would be given the orphan. Without one it goes to the outer supervisor, which is one.
+    // A subreaper would be given the orphan. Without one it goes to the outer supervisor, which is
+    // one.
     let wait = "while ! [ -e go ]; do sleep 0.02; done";
     let script = format!("sh -c '({wait}) & echo $! >orphan'; echo $$ >child; {wait}; exit 7");
     let run = inside_makeroom(&site, &services, &["sh", "-c", &script]).spawn();
     let child = site.child();
     let orphan = wait_for_line(&site.work().join("orphan")).parse().expect("a pid");
-    assert_eq!(process::stat(orphan).expect("an orphan").parent, run.pid(), "the command is {child}");
+    assert_eq!(
+        process::stat(orphan).expect("an orphan").parent,
+        run.pid(),
+        "the command is {child}"
+    );
     site.go();
     run.wait().expect_code(7);
 }
@@ -385,7 +453,8 @@ fn a_makeroom_that_became_its_command_is_no_subreaper_any_more() {
 /// A makeroom that has all it asks for from the one around it.
 fn inside_makeroom(site: &Site, services: &Services, command: &[&str]) -> Run {
     let makeroom = env!("CARGO_BIN_EXE_makeroom");
-    let mut run = site.makeroom(["--pause", &services.all(), makeroom, "--pause", services.name(0)]);
+    let mut run =
+        site.makeroom(["--pause", &services.all(), makeroom, "--pause", services.name(0)]);
     run.args(command);
     run
 }
@@ -416,7 +485,11 @@ fn a_lease_that_is_still_being_started_is_waited_for_by_stop() {
     // It holds when it has heard that room is made, and has no socket before that.
     start.signal(libc::SIGSTOP);
     held.release();
-    let is_paused = || site.journals().iter().any(|journal| fs::read_to_string(journal).is_ok_and(|text| text.contains("\"taken\"")));
+    let is_paused = || {
+        site.journals()
+            .iter()
+            .any(|journal| fs::read_to_string(journal).is_ok_and(|text| text.contains("\"taken\"")))
+    };
     wait_until("room is made", is_paused);
     let mut stop = site.makeroom(["stop", "ci"]).spawn();
     // By the time that others have had the lock, it has found nobody to ask.

@@ -1,6 +1,6 @@
-//! An engine that says what no engine should: states that nobody knows, containers without an id, no time of a start,
-//! answers without an end. What it says of one container costs no other one; what is not known is neither somebody
-//! else's nor gone; and nothing is read without a limit.
+//! An engine that says what no engine should: states that nobody knows, containers without an id,
+//! no time of a start, answers without an end. What it says of one container costs no other one;
+//! what is not known is neither somebody else's nor gone; and nothing is read without a limit.
 
 use std::{
     io,
@@ -59,12 +59,16 @@ fn containers_that_cannot_be_read_are_said_in_one_line_and_left_alone() {
     let site = Site::behind(&proxy);
     let services = site.services(1);
     proxy.on("list", None, Deed::Change(nameless_ones));
-    let run = site.makeroom(["--pause", &services.all(), "--pause", "odd-*", "sh", "-c", UNTIL_GO]).spawn();
+    let run = site
+        .makeroom(["--pause", &services.all(), "--pause", "odd-*", "sh", "-c", UNTIL_GO])
+        .spawn();
     site.child();
     assert!(services.are("paused"));
     site.go();
     let done = run.wait();
-    done.expect_code(7).expect_said("the engine lists 2 containers without an id, and they are left alone: `odd-nameless`");
+    done.expect_code(7).expect_said(
+        "the engine lists 2 containers without an id, and they are left alone: `odd-nameless`",
+    );
     done.expect_said("no container matches `odd-*`");
     assert!(services.are("running"));
     site.makeroom(["doctor"]).run().expect_code(1);
@@ -98,7 +102,8 @@ fn a_target_whose_inspection_has_values_that_nobody_knows_is_taken_and_put_back(
 
 type Lie = fn(&mut Value);
 
-/// What an inspection leaves out or says wrongly once. Each is said at each of the looks of a run in turn.
+/// What an inspection leaves out or says wrongly once. Each is said at each of the looks of a run
+/// in turn.
 const ONCE: [(&str, Lie); 8] = [
     ("an empty start", |whole| whole["State"]["StartedAt"] = json!("")),
     ("never started", |whole| whole["State"]["StartedAt"] = json!("0001-01-01T00:00:00Z")),
@@ -112,7 +117,10 @@ const ONCE: [(&str, Lie); 8] = [
 
 #[test]
 fn whatever_an_engine_leaves_out_at_one_look_nothing_stays_paused_or_stopped() {
-    let sites: Vec<_> = ["pause", "stop"].into_iter().flat_map(|method| ONCE.map(|(what, lie)| (method, what, lie))).collect();
+    let sites: Vec<_> = ["pause", "stop"]
+        .into_iter()
+        .flat_map(|method| ONCE.map(|(what, lie)| (method, what, lie)))
+        .collect();
     std::thread::scope(|scope| {
         for (method, what, lie) in sites {
             scope.spawn(move || {
@@ -122,10 +130,23 @@ fn whatever_an_engine_leaves_out_at_one_look_nothing_stays_paused_or_stopped() {
                     let services = site.services(1);
                     proxy.on("inspect", Some(look), Deed::Change(lie));
                     // Sixteen of them stop and start at once.
-                    let mut run = site.makeroom(["--method", method, "--pause", &services.all(), "sh", "-c", "exit 7"]);
+                    let mut run = site.makeroom([
+                        "--method",
+                        method,
+                        "--pause",
+                        &services.all(),
+                        "sh",
+                        "-c",
+                        "exit 7",
+                    ]);
                     let done = run.limit(Duration::from_mins(1)).run();
                     done.expect_code(7);
-                    assert!(services.are("running"), "{what} at look {look} of {method}: {:?}\n{}", services.statuses(), done.err);
+                    assert!(
+                        services.are("running"),
+                        "{what} at look {look} of {method}: {:?}\n{}",
+                        services.statuses(),
+                        done.err
+                    );
                     assert!(site.journals().is_empty(), "{what} at look {look} of {method}");
                 }
             });
@@ -139,7 +160,9 @@ fn a_start_that_is_not_known_when_it_is_put_back_is_nobody_elses() {
         let proxy = Proxy::start();
         let site = Site::behind(&proxy);
         let services = site.services(4);
-        let run = site.makeroom(["--method", method, "--pause", &services.all(), "sh", "-c", UNTIL_GO]).spawn();
+        let run = site
+            .makeroom(["--method", method, "--pause", &services.all(), "sh", "-c", UNTIL_GO])
+            .spawn();
         site.child();
         proxy.on("inspect", None, Deed::Change(|whole| whole["State"]["StartedAt"] = json!("")));
         site.go();
@@ -154,14 +177,21 @@ fn a_target_whose_start_is_never_known_is_not_taken_and_that_is_said() {
     let proxy = Proxy::start();
     let site = Site::behind(&proxy);
     let services = site.services(1);
-    proxy.on("inspect", None, Deed::Change(|whole| whole["State"]["StartedAt"] = json!("0001-01-01T00:00:00Z")));
+    proxy.on(
+        "inspect",
+        None,
+        Deed::Change(|whole| whole["State"]["StartedAt"] = json!("0001-01-01T00:00:00Z")),
+    );
     let run = site.makeroom(["--pause", &services.all(), "sh", "-c", UNTIL_GO]).spawn();
     site.child();
     assert!(services.are("running"));
     site.go();
     let done = run.wait();
     done.expect_code(7);
-    done.expect_said(&format!("`{}` is left alone: the engine does not say when it was started", services.name(0)));
+    done.expect_said(&format!(
+        "`{}` is left alone: the engine does not say when it was started",
+        services.name(0)
+    ));
     let strict = site.makeroom(["--strict", "--pause", &services.all(), "touch", "ran"]).run();
     strict.expect_code(125).expect_said("does not say when it was started");
 }
@@ -172,13 +202,27 @@ fn what_cannot_be_told_when_it_is_put_back_is_kept_and_said_and_mended_later() {
     let site = Site::behind(&proxy);
     let services = site.services(2);
     let before = services.states();
-    let mut run = site.makeroom(["--restore-timeout", "1s", "--pause", &services.all(), "sh", "-c", UNTIL_GO]);
+    let mut run = site.makeroom([
+        "--restore-timeout",
+        "1s",
+        "--pause",
+        &services.all(),
+        "sh",
+        "-c",
+        UNTIL_GO,
+    ]);
     let run = run.spawn();
     site.child();
-    proxy.on("inspect", None, Deed::Change(|whole| whole["State"] = json!({ "Status": "somewhere" })));
+    proxy.on(
+        "inspect",
+        None,
+        Deed::Change(|whole| whole["State"] = json!({ "Status": "somewhere" })),
+    );
     site.go();
     let done = run.wait();
-    done.expect_code(7).expect_said("NOT running again").expect_said("it does not say whether the container runs");
+    done.expect_code(7)
+        .expect_said("NOT running again")
+        .expect_said("it does not say whether the container runs");
     assert!(services.are("paused") && site.journals().len() == 1);
     proxy.forget();
     site.makeroom(["recover"]).run().expect_code(0);
@@ -209,7 +253,11 @@ fn an_answer_without_an_end_is_refused_and_not_read_into_memory() {
         let done = run.limit(Duration::from_mins(1)).run();
         done.expect_code(7);
         // What is in a socket's buffers was taken as well.
-        assert!(proxy.flooded() < 80 * MIB, "{call} {status}: {} MiB were read", proxy.flooded() / MIB);
+        assert!(
+            proxy.flooded() < 80 * MIB,
+            "{call} {status}: {} MiB were read",
+            proxy.flooded() / MIB
+        );
         if call == "list" || call == "pause" {
             done.expect_said("the engine's answer is refused: it is larger than 64 MiB");
         }
@@ -225,11 +273,18 @@ fn port_before(socket: PathBuf) -> u16 {
     thread::spawn(move || {
         for client in listener.incoming().flatten() {
             let Ok(engine) = UnixStream::connect(&socket) else { return };
-            let (mut from, mut to) = (client.try_clone().expect("a descriptor"), engine.try_clone().expect("a descriptor"));
-            thread::spawn(move || io::copy(&mut from, &mut to).and_then(|_| to.shutdown(Shutdown::Write)));
+            let (mut from, mut to) = (
+                client.try_clone().expect("a descriptor"),
+                engine.try_clone().expect("a descriptor"),
+            );
+            thread::spawn(move || {
+                io::copy(&mut from, &mut to).and_then(|_| to.shutdown(Shutdown::Write))
+            });
             let (mut from, mut to) = (engine, client);
             // Who has read enough closes its end, and the other end learns of it.
-            thread::spawn(move || io::copy(&mut from, &mut to).and_then(|_| to.shutdown(Shutdown::Both)));
+            thread::spawn(move || {
+                io::copy(&mut from, &mut to).and_then(|_| to.shutdown(Shutdown::Both))
+            });
         }
     });
     port
@@ -263,7 +318,9 @@ fn an_event_without_an_end_is_not_read_and_costs_nothing_but_itself() {
     proxy.on("events", None, Deed::Flood(200, "{\"Action\":\"", "xxxxxxxxxxxxxxxx", ENDLESS));
     let run = site.makeroom(["-v", "--pause", &services.all(), "sh", "-c", UNTIL_GO]).spawn();
     site.child();
-    crate::support::wait_until("three connections for events were made", || proxy.seen("events") >= 3);
+    crate::support::wait_until("three connections for events were made", || {
+        proxy.seen("events") >= 3
+    });
     assert!(services.are("paused"));
     assert!(proxy.flooded() < 20 * MIB, "{} MiB were read", proxy.flooded() / MIB);
     site.go();
@@ -276,9 +333,19 @@ fn ten_thousand_warnings_of_a_kind_are_twenty_and_a_number() {
     let site = Site::new();
     let mut run = site.makeroom((0..10_000).map(|number| format!("--pause=absent-{number}")));
     let done = run.args(["true"]).limit(Duration::from_mins(1)).run();
-    done.expect_code(0).expect_said("no container matches `absent-19`").expect_said("… and 9,980 more of this kind");
+    done.expect_code(0)
+        .expect_said("no container matches `absent-19`")
+        .expect_said("… and 9,980 more of this kind");
     assert!(done.err.lines().count() < 30, "{} lines", done.err.lines().count());
-    let plan =
-        site.makeroom(["plan"]).args((0..10_000).map(|number| format!("--pause=absent-{number}"))).limit(Duration::from_mins(1)).run();
-    assert!(plan.out.contains("warning: … and 9,980 more of this kind") && plan.out.lines().count() < 100, "{}", plan.out);
+    let plan = site
+        .makeroom(["plan"])
+        .args((0..10_000).map(|number| format!("--pause=absent-{number}")))
+        .limit(Duration::from_mins(1))
+        .run();
+    assert!(
+        plan.out.contains("warning: … and 9,980 more of this kind")
+            && plan.out.lines().count() < 100,
+        "{}",
+        plan.out
+    );
 }

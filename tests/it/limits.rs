@@ -1,5 +1,5 @@
-//! The limit on open files that somebody's shell set for something else: makeroom raises it for itself, does with what it
-//! leaves, and gives it back to everything that it starts.
+//! The limit on open files that somebody's shell set for something else: makeroom raises it for
+//! itself, does with what it leaves, and gives it back to everything that it starts.
 
 use std::{fs, io, time::Duration};
 
@@ -15,8 +15,13 @@ use crate::support::{
 fn with_files(run: &mut Run, soft: u64, hard: u64) -> &mut Run {
     run.before_exec(move || {
         let limit = libc::rlimit { rlim_cur: soft, rlim_max: hard };
-        // SAFETY: reads the struct that is there, and changes a limit of the process that is about to be makeroom.
-        if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+        // SAFETY: reads the struct that is there, and changes a limit of the process that is about
+        // to be makeroom.
+        if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) } == 0 {
+            Ok(())
+        } else {
+            Err(io::Error::last_os_error())
+        }
     })
 }
 
@@ -28,8 +33,13 @@ fn leaked(value: &serde_json::Value) -> &'static str {
 fn two_hundred(proxy: &Proxy) {
     let one = |number: u32| json!({ "Id": format!("{number:064x}"), "Names": [format!("/many-{number}")], "State": "running" });
     proxy.on("list", None, Deed::Answer(200, leaked(&(0..200).map(one).collect())));
-    let state = json!({ "Running": true, "Paused": false, "Pid": 0, "StartedAt": "2026-01-01T00:00:00Z" });
-    proxy.on("inspect", None, Deed::Answer(200, leaked(&json!({ "State": state, "HostConfig": {}, "Config": {} }))));
+    let state =
+        json!({ "Running": true, "Paused": false, "Pid": 0, "StartedAt": "2026-01-01T00:00:00Z" });
+    proxy.on(
+        "inspect",
+        None,
+        Deed::Answer(200, leaked(&json!({ "State": state, "HostConfig": {}, "Config": {} }))),
+    );
     proxy.on("pause", None, Deed::Answer(204, ""));
 }
 
@@ -55,13 +65,18 @@ fn the_limit_is_raised_for_makeroom_and_for_nobody_else() {
     let text = format!("#!/bin/sh\nulimit -Sn >>{}\nexec \"$@\"\n", steps.display());
     let way = site.program("way", &text);
     let mut run = site.makeroom(["--pause", &services.all(), "--vm-shell"]);
-    run.args([format!("{} env", way.display())]).args(["--on-room-made", "echo hook $(ulimit -Sn) $(ulimit -Hn)"]);
+    run.args([format!("{} env", way.display())])
+        .args(["--on-room-made", "echo hook $(ulimit -Sn) $(ulimit -Hn)"]);
     run.args(["sh", "-c", &format!("echo $(ulimit -Sn) $(ulimit -Hn) >limits; {UNTIL_GO}")]);
     let run = with_files(&mut run, 100, 500).spawn();
     site.child();
     for pid in [run.pid(), run.keeper()] {
         let limits = fs::read_to_string(format!("/proc/{pid}/limits")).expect("a process");
-        let files: Vec<_> = limits.lines().filter(|line| line.starts_with("Max open files")).flat_map(str::split_whitespace).collect();
+        let files: Vec<_> = limits
+            .lines()
+            .filter(|line| line.starts_with("Max open files"))
+            .flat_map(str::split_whitespace)
+            .collect();
         assert_eq!(files[3..5], ["500", "500"], "{limits}");
     }
     site.go();
@@ -75,7 +90,8 @@ fn the_limit_is_raised_for_makeroom_and_for_nobody_else() {
 fn a_command_that_needs_no_room_of_its_own_gets_its_limit_back_as_well() {
     let site = Site::new();
     let services = site.services(1);
-    let inner = format!("{} --pause {} sh -c 'ulimit -Sn'", env!("CARGO_BIN_EXE_makeroom"), services.all());
+    let inner =
+        format!("{} --pause {} sh -c 'ulimit -Sn'", env!("CARGO_BIN_EXE_makeroom"), services.all());
     let mut run = site.makeroom(["--pause", &services.all(), "sh", "-c", &inner]);
     let done = with_files(&mut run, 100, 500).run();
     done.expect_code(0);
@@ -88,6 +104,8 @@ fn a_hook_that_says_thousands_of_lines_is_heard_with_twenty() {
     let services = site.services(1);
     let mut run = site.makeroom(["--pause", &services.all(), "--on-room-made", "seq 1 1000"]);
     let done = run.args(["sh", "-c", "exit 7"]).run();
-    done.expect_code(7).expect_said("on_room_made: 20").expect_said("on_room_made: … and 980 more of this kind");
+    done.expect_code(7)
+        .expect_said("on_room_made: 20")
+        .expect_said("on_room_made: … and 980 more of this kind");
     assert!(!done.err.contains("on_room_made: 21"), "{}", done.err);
 }

@@ -1,6 +1,6 @@
-//! `--linger`: the room of a build stays for the next one, which joins it; builds in a row have their
-//! services paused once; the end of the time, `stop`, a signal or `recover` puts everything back; and a
-//! build that was ended from outside leaves nothing.
+//! `--linger`: the room of a build stays for the next one, which joins it; builds in a row have
+//! their services paused once; the end of the time, `stop`, a signal or `recover` puts everything
+//! back; and a build that was ended from outside leaves nothing.
 
 use std::{
     fs,
@@ -48,7 +48,9 @@ fn after_the_build_its_services_stay_paused_until_the_time_is_over() {
     let services = site.services(2);
     let before = services.states();
     let begun = Instant::now();
-    build(&site, &services, "2s", &["true"]).expect_code(0).expect_said("2 services stay paused for 2.0 s more (--linger)");
+    build(&site, &services, "2s", &["true"])
+        .expect_code(0)
+        .expect_said("2 services stay paused for 2.0 s more (--linger)");
     services.wait_until_all("running");
     assert!(begun.elapsed() >= Duration::from_secs(2), "{:?}", begun.elapsed());
     wait_until("the journal is gone", || site.journals().is_empty());
@@ -75,10 +77,17 @@ fn status_shows_a_kept_room_with_its_end_and_stop_ends_it() {
     build(&site, &services, "1h", &["true"]).expect_code(0);
     let leases = leases(&site);
     let lease = &leases[0];
-    assert_eq!((leases.len(), &lease["alive"], &lease["kind"], &lease["program"]), (1, &true.into(), &"start".into(), &"true".into()));
+    assert_eq!(
+        (leases.len(), &lease["alive"], &lease["kind"], &lease["program"]),
+        (1, &true.into(), &"start".into(), &"true".into())
+    );
     let until = lease["lingers_until"].as_str().expect("a time").to_owned();
     let shown = site.makeroom(["status"]).run().out;
-    assert!(shown.contains(&format!("kept after `true` until {until}")) && shown.contains(services.name(1)), "{shown}");
+    assert!(
+        shown.contains(&format!("kept after `true` until {until}"))
+            && shown.contains(services.name(1)),
+        "{shown}"
+    );
     let id = lease["lease"].as_str().expect("an id").to_owned();
     site.makeroom(["stop", &id]).run().expect_code(0).expect_said("2 services running again");
     assert!(services.are("running"));
@@ -94,7 +103,9 @@ fn a_next_run_joins_the_room_and_asks_the_engine_for_nothing() {
     let calls = || ["pause", "unpause", "stop", "start"].map(|call| proxy.seen(call));
     let before = calls();
     let done = site.makeroom(["--pause", &services.all(), "sh", "-c", "exit 7"]).run();
-    done.expect_code(7).expect_said("3 services paused, 3 of them by another run already").expect_said("left to another run");
+    done.expect_code(7)
+        .expect_said("3 services paused, 3 of them by another run already")
+        .expect_said("left to another run");
     assert!(calls() == before && services.are("paused"));
     site.makeroom(["stop"]).run().expect_code(0).expect_said("3 services running again");
     assert!(services.are("running"));
@@ -105,8 +116,15 @@ fn a_next_run_joins_the_room_and_asks_the_engine_for_nothing() {
 fn what_was_begun_in_the_ended_build_has_a_room_of_its_own() {
     let site = Site::new();
     let services = site.services(1);
-    let lease = build(&site, &services, "1h", &["sh", "-c", "echo $MAKEROOM_LEASE"]).expect_code(0).out.trim().to_owned();
-    let later = site.makeroom(["--pause", &services.all(), "sh", "-c", UNTIL_GO]).env("MAKEROOM_LEASE", &lease).spawn();
+    let lease = build(&site, &services, "1h", &["sh", "-c", "echo $MAKEROOM_LEASE"])
+        .expect_code(0)
+        .out
+        .trim()
+        .to_owned();
+    let later = site
+        .makeroom(["--pause", &services.all(), "sh", "-c", UNTIL_GO])
+        .env("MAKEROOM_LEASE", &lease)
+        .spawn();
     site.child();
     site.makeroom(["stop", &lease]).run().expect_code(0);
     assert!(services.are("paused"), "{:?}", services.statuses());
@@ -140,7 +158,10 @@ fn a_run_with_fewer_targets_leaves_the_kept_room_to_its_own_time() {
     let services = site.services(2);
     build(&site, &services, "1h", &["true"]).expect_code(0);
     let first = leases(&site)[0]["lease"].clone();
-    site.makeroom(["--pause", services.name(0), "--linger", "1s", "true"]).run().expect_code(0).expect_said("1 service stays paused");
+    site.makeroom(["--pause", services.name(0), "--linger", "1s", "true"])
+        .run()
+        .expect_code(0)
+        .expect_said("1 service stays paused");
     wait_until("the second one's time is over", || site.journals().len() == 1);
     assert!(services.are("paused") && leases(&site)[0]["lease"] == first);
     site.makeroom(["stop"]).run().expect_code(0).expect_said("2 services running again");
@@ -149,10 +170,16 @@ fn a_run_with_fewer_targets_leaves_the_kept_room_to_its_own_time() {
 
 #[test]
 fn a_build_that_was_ended_from_outside_leaves_nothing_paused() {
-    for (signal, options) in [(Some(libc::SIGTERM), &[][..]), (Some(libc::SIGINT), &[]), (None, &["--timeout", "200ms"])] {
+    for (signal, options) in
+        [(Some(libc::SIGTERM), &[][..]), (Some(libc::SIGINT), &[]), (None, &["--timeout", "200ms"])]
+    {
         let site = Site::new();
         let services = site.services(1);
-        let run = site.makeroom(["--pause", &services.all(), "--linger", "1h"]).args(options).args(["sh", "-c", UNTIL_GO]).spawn();
+        let run = site
+            .makeroom(["--pause", &services.all(), "--linger", "1h"])
+            .args(options)
+            .args(["sh", "-c", UNTIL_GO])
+            .spawn();
         site.child();
         if let Some(signal) = signal {
             run.signal(signal);
@@ -209,7 +236,8 @@ fn a_next_run_that_is_killed_puts_back_what_it_carried_on() {
     let site = Site::new();
     let services = site.services(2);
     build(&site, &services, "1h", &["true"]).expect_code(0);
-    let mut run = site.makeroom(["--pause", &services.all(), "--linger", "1h", "sh", "-c", UNTIL_GO]).spawn();
+    let mut run =
+        site.makeroom(["--pause", &services.all(), "--linger", "1h", "sh", "-c", UNTIL_GO]).spawn();
     site.child();
     wait_until("the kept lease is carried on", || site.journals().len() == 1);
     assert!(services.are("paused"));
@@ -245,9 +273,22 @@ fn the_hook_tells_that_everything_is_back_when_the_time_is_over_and_not_before()
     let count = site.path("count");
     let hook = format!("echo $MAKEROOM_EXIT >>{}", count.display());
     for code in ["exit 3", "exit 4"] {
-        site.makeroom(["--pause", &services.all(), "--linger", "1h", "--on-restored", &hook, "sh", "-c", code]).run();
+        site.makeroom([
+            "--pause",
+            &services.all(),
+            "--linger",
+            "1h",
+            "--on-restored",
+            &hook,
+            "sh",
+            "-c",
+            code,
+        ])
+        .run();
     }
-    wait_until("the first lease was carried on", || site.journals().len() == 1 && site.keepers().len() == 1);
+    wait_until("the first lease was carried on", || {
+        site.journals().len() == 1 && site.keepers().len() == 1
+    });
     assert!(!count.exists());
     site.makeroom(["stop"]).run().expect_code(0);
     assert_eq!(fs::read_to_string(count).expect("told"), "4\n");
@@ -281,6 +322,8 @@ fn builds_in_a_row_share_one_swap_area_which_goes_with_the_last() {
 
 fn free_swap_bytes() -> u64 {
     let meminfo = fs::read_to_string("/proc/meminfo").expect("figures");
-    let kibibytes = meminfo.lines().find_map(|line| line.strip_prefix("SwapFree:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    let kibibytes = meminfo.lines().find_map(|line| {
+        line.strip_prefix("SwapFree:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok()
+    });
     kibibytes.expect("a figure") << 10
 }

@@ -3,7 +3,10 @@
 //! and named where it is missing: nothing here is skipped in silence.
 //! Run as root: `cargo test --test it`.
 
-#![expect(unreachable_pub, reason = "a test binary has no outside; the modules of `support` have one")]
+#![expect(
+    unreachable_pub,
+    reason = "a test binary has no outside; the modules of `support` have one"
+)]
 
 #[allow(dead_code, reason = "shared with the tests in which the engine dies, which use the rest")]
 mod support;

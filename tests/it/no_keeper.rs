@@ -1,5 +1,6 @@
-//! No keeper to be had: keepers killed one after the other, and moments in which no process can be started. Whatever is
-//! held is given back all the same, by a later keeper or by the supervisor itself.
+//! No keeper to be had: keepers killed one after the other, and moments in which no process can be
+//! started. Whatever is held is given back all the same, by a later keeper or by the supervisor
+//! itself.
 
 use std::{
     fs,
@@ -39,12 +40,18 @@ fn more_keepers_killed_in_a_row_than_are_started_at_once_and_the_services_run_in
     site.child();
     // There is a pause of a second before the sixth.
     kill_in_a_row(&run, 5);
-    wait_until("it is said", || run.written("err").contains("the keeper died 5 times in a row; 2 services held until there is one again"));
+    wait_until("it is said", || {
+        run.written("err")
+            .contains("the keeper died 5 times in a row; 2 services held until there is one again")
+    });
     kill_in_a_row(&run, 2);
     // The next pause is of four seconds; the build's end is a moment to try again.
     let ended = Instant::now();
     site.go();
-    run.wait().expect_code(7).expect_said("there is a keeper again").expect_said("2 services running again");
+    run.wait()
+        .expect_code(7)
+        .expect_said("there is a keeper again")
+        .expect_said("2 services running again");
     assert!(ended.elapsed() < Duration::from_secs(3), "{:?}", ended.elapsed());
     assert!(services.are("running"), "{:?}", services.statuses());
     assert!(site.journals().is_empty(), "{:?}", site.journals());
@@ -78,7 +85,9 @@ fn keepers_killed_while_they_make_room_do_not_hold_the_build_up_and_what_they_to
         services.wait_until_all("paused");
         kill_in_a_row(&run, 5);
         let done = run.wait();
-        done.expect_code(code).expect_said("no room is made: the keeper died 5 times in a row").expect_within(Duration::from_secs(10));
+        done.expect_code(code)
+            .expect_said("no room is made: the keeper died 5 times in a row")
+            .expect_within(Duration::from_secs(10));
         assert!(services.are("running"), "{:?}", services.statuses());
         assert!(site.journals().is_empty(), "{:?}", site.journals());
     }
@@ -96,7 +105,9 @@ impl Scene {
     fn new() -> Self {
         let site = Site::new();
         let services = site.services(2);
-        let open = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("a mode");
+        let open = |path: &Path, mode| {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("a mode")
+        };
         open(site.engine(), 0o666);
         open(site.engine().parent().expect("a directory"), 0o755);
         open(&site.path(""), 0o1777);
@@ -113,20 +124,26 @@ impl Scene {
         let mut run: Run = self.site.command(&self.program.to_string_lossy());
         run.user(NOBODY).env("MAKEROOM_STATE_DIR", &self.state).args(options);
         // Others' swap would be a reason to want root.
-        let run = run.args(["--no-reclaim", "--pause", &self.services.all(), "sh", "-c", script]).spawn();
+        let run =
+            run.args(["--no-reclaim", "--pause", &self.services.all(), "sh", "-c", script]).spawn();
         self.site.child();
         assert!(self.services.are("paused"), "{:?}", self.services.statuses());
         let keeper = run.keeper();
         limit_processes(run.pid(), 0);
         process::signal(keeper, libc::SIGKILL);
-        wait_until("it is said", || run.written("err").contains("2 services held until there is one again"));
+        wait_until("it is said", || {
+            run.written("err").contains("2 services held until there is one again")
+        });
         run
     }
 
     #[track_caller]
     fn expect_all_back(&self) {
         assert!(self.services.are("running"), "{:?}", self.services.statuses());
-        let left: Vec<_> = fs::read_dir(self.state.join("leases")).expect("leases").filter_map(Result::ok).collect();
+        let left: Vec<_> = fs::read_dir(self.state.join("leases"))
+            .expect("leases")
+            .filter_map(Result::ok)
+            .collect();
         assert!(left.is_empty(), "{left:?}");
     }
 }
@@ -134,7 +151,14 @@ impl Scene {
 /// Sets the soft limit of a process of nobody's, as nobody: root may lack CAP_SYS_RESOURCE.
 fn limit_processes(pid: i32, soft: u64) {
     let mut command = Command::new(needed("setpriv", "util-linux"));
-    command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "prlimit", "--pid", &pid.to_string()]);
+    command.args([
+        "--reuid=65534",
+        "--regid=65534",
+        "--clear-groups",
+        "prlimit",
+        "--pid",
+        &pid.to_string(),
+    ]);
     must_run(command.arg(format!("--nproc={soft}:")));
 }
 
@@ -148,23 +172,34 @@ fn a_moment_in_which_no_process_can_be_started_passes() {
     wait_until("it is said", || run.written("err").contains("there is a keeper again"));
     assert!(scene.services.are("paused"), "{:?}", scene.services.statuses());
     scene.site.go();
-    run.wait().expect_code(7).expect_said("no keeper can be started").expect_said("2 services running again");
+    run.wait()
+        .expect_code(7)
+        .expect_said("no keeper can be started")
+        .expect_said("2 services running again");
     scene.expect_all_back();
 }
 
 #[test]
 fn with_no_process_to_be_had_at_the_end_the_supervisor_itself_puts_everything_back() {
-    for (options, script, code) in
-        [(&[][..], UNTIL_GO, 7), (&["--strict"][..], "echo $$ >child; while ! [ -e go ]; do sleep 0.02; done", 0)]
-    {
+    for (options, script, code) in [
+        (&[][..], UNTIL_GO, 7),
+        (&["--strict"][..], "echo $$ >child; while ! [ -e go ]; do sleep 0.02; done", 0),
+    ] {
         let scene = Scene::new();
         let run = scene.without_keeper(options, script);
         scene.site.go();
         let done = run.wait();
-        done.expect_code(code).expect_said("makeroom puts everything back by itself").expect_said("2 services running again");
+        done.expect_code(code)
+            .expect_said("makeroom puts everything back by itself")
+            .expect_said("2 services running again");
         scene.expect_all_back();
         let mut report = scene.site.command(&scene.program.to_string_lossy());
-        report.user(NOBODY).env("MAKEROOM_STATE_DIR", &scene.state).args(["report"]).run().expect_code(0);
+        report
+            .user(NOBODY)
+            .env("MAKEROOM_STATE_DIR", &scene.state)
+            .args(["report"])
+            .run()
+            .expect_code(0);
     }
 }
 

@@ -26,7 +26,8 @@ fn available_bytes() -> u64 {
 /// The JSON that it printed, which is as `schema/plan.json` says.
 #[track_caller]
 fn json(done: &Done) -> Value {
-    let told = serde_json::from_str(&done.out).unwrap_or_else(|error| panic!("{error}:\n{}", done.out));
+    let told =
+        serde_json::from_str(&done.out).unwrap_or_else(|error| panic!("{error}:\n{}", done.out));
     schema::must_fit("plan", &told);
     told
 }
@@ -42,7 +43,8 @@ fn bytes(value: &Value) -> u64 {
     value.as_u64().unwrap_or_else(|| panic!("{value} is no number"))
 }
 
-/// Services of these sizes, each in a group of its own: the audit has them beside those of other tests.
+/// Services of these sizes, each in a group of its own: the audit has them beside those of other
+/// tests.
 fn of_sizes(site: &Site, sizes: &[usize]) -> Vec<Services> {
     sizes.iter().map(|mebibytes| site.hogs(&Recipe::hog(*mebibytes), 1)).collect()
 }
@@ -52,7 +54,16 @@ fn the_audit_has_the_kernels_own_figures_the_largest_first_and_changes_nothing()
     let site = Site::new();
     let services = of_sizes(&site, &[60, 5, 110]);
     let before: Vec<_> = services.iter().map(Services::states).collect();
-    let mut plan = site.makeroom(["plan", "--json", "--need", "1MiB", "--swap", "1GiB", "--keep", &services[1].all()]);
+    let mut plan = site.makeroom([
+        "plan",
+        "--json",
+        "--need",
+        "1MiB",
+        "--swap",
+        "1GiB",
+        "--keep",
+        &services[1].all(),
+    ]);
     let done = plan.args(["--pause", &services[0].all(), "--pause", &services[1].all()]).run();
     let told = json(done.expect_code(0));
     let total = fs::read_to_string("/proc/meminfo").expect("a file");
@@ -61,16 +72,25 @@ fn the_audit_has_the_kernels_own_figures_the_largest_first_and_changes_nothing()
     for (services, role) in services.iter().zip(["target", "kept", "other"]) {
         let seen = named(&told["containers"], services.name(0));
         assert_eq!(seen["role"], role, "{seen}");
-        let (said, held) = (bytes(&seen["memory_bytes"]), held_bytes(&services.state(0).expect("there")));
+        let (said, held) =
+            (bytes(&seen["memory_bytes"]), held_bytes(&services.state(0).expect("there")));
         assert!(said.abs_diff(held) * 20 <= held, "{said} said, {held} held");
         let gives = bytes(&seen["pause_bytes"]) + bytes(&seen["cache_bytes"]);
         assert!(gives <= said && gives * 10 >= said * 9, "{seen}");
     }
-    let sizes: Vec<u64> =
-        told["containers"].as_array().expect("a list").iter().map(|one| one["memory_bytes"].as_u64().unwrap_or(0)).collect();
+    let sizes: Vec<u64> = told["containers"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|one| one["memory_bytes"].as_u64().unwrap_or(0))
+        .collect();
     assert!(sizes.is_sorted_by(|one, other| one >= other), "{sizes:?}");
     let targets = told["targets"].as_array().expect("a list");
-    assert_eq!((targets.len(), &targets[0]["needed"], &told["fits"]), (1, &Value::Bool(false), &Value::Bool(true)), "{told}");
+    assert_eq!(
+        (targets.len(), &targets[0]["needed"], &told["fits"]),
+        (1, &Value::Bool(false), &Value::Bool(true)),
+        "{told}"
+    );
     assert_eq!(services.iter().map(Services::states).collect::<Vec<_>>(), before);
     assert_eq!((site.state().exists(), site.keepers()), (false, vec![]));
 }
@@ -79,12 +99,23 @@ fn the_audit_has_the_kernels_own_figures_the_largest_first_and_changes_nothing()
 fn a_build_that_does_not_fit_is_an_exit_code_of_one_and_said_with_what_is_missing() {
     let site = Site::new();
     let services = of_sizes(&site, &[20]);
-    let plan = |need: &str| site.makeroom(["plan", "--swap", "1GiB", "--need", need, "--pause", &services[0].all()]).run();
+    let plan = |need: &str| {
+        site.makeroom(["plan", "--swap", "1GiB", "--need", need, "--pause", &services[0].all()])
+            .run()
+    };
     let fits = plan("10MiB");
     assert!(fits.expect_code(0).out.contains("→ fits as it is"), "{}", fits.out);
     let short = plan("100TiB");
-    assert!(short.expect_code(1).out.contains("→ does not fit: 100.0 TiB are missing with room made"), "{}", short.out);
-    assert!(short.out.contains("of it can make room") && short.out.contains("pause, + 2"), "{}", short.out);
+    assert!(
+        short.expect_code(1).out.contains("→ does not fit: 100.0 TiB are missing with room made"),
+        "{}",
+        short.out
+    );
+    assert!(
+        short.out.contains("of it can make room") && short.out.contains("pause, + 2"),
+        "{}",
+        short.out
+    );
 }
 
 #[test]
@@ -95,7 +126,10 @@ fn without_a_need_node_options_tell_one_and_without_those_nothing_is_judged() {
     assert_eq!((&told["need"], &told["fits"]), (&Value::Null, &Value::Null));
     let mut heap = site.makeroom(["plan", "--json"]);
     let told = json(heap.env("NODE_OPTIONS", "--max-old-space-size=100").run().expect_code(0));
-    assert_eq!((bytes(&told["need"]["bytes"]), &told["need"]["source"]), (150 * MIB, &Value::from("heap")));
+    assert_eq!(
+        (bytes(&told["need"]["bytes"]), &told["need"]["source"]),
+        (150 * MIB, &Value::from("heap"))
+    );
 }
 
 #[test]
@@ -103,7 +137,11 @@ fn an_engine_that_is_not_there_costs_the_containers_and_not_the_sum() {
     let site = Site::at("/nonexistent/docker.sock".into());
     let done = site.makeroom(["plan", "--need", "1MiB"]).run();
     done.expect_code(0).expect_said("no container is seen");
-    assert!(done.out.contains("→ fits as it is") && done.out.contains("0 containers"), "{}", done.out);
+    assert!(
+        done.out.contains("→ fits as it is") && done.out.contains("0 containers"),
+        "{}",
+        done.out
+    );
 }
 
 #[test]
@@ -111,7 +149,8 @@ fn who_depends_on_a_target_is_warned_of() {
     let site = Site::new();
     let shop = site.start(&Recipe::default().compose("plan-shop", &["db", "web"]), 2);
     let done = site.makeroom(["plan", "--pause", shop.name(0)]).run();
-    let warning = format!("warning: `{}` depends on `{}`, which would be paused", shop.name(1), shop.name(0));
+    let warning =
+        format!("warning: `{}` depends on `{}`, which would be paused", shop.name(1), shop.name(0));
     assert!(done.expect_code(0).out.contains(&warning), "{}", done.out);
 }
 
@@ -119,7 +158,15 @@ fn who_depends_on_a_target_is_warned_of() {
 fn where_enough_is_available_nothing_is_touched_and_that_is_said() {
     let (turn, site) = (swap::turn(), Site::new());
     let services = of_sizes(&site, &[20]);
-    let mut run = site.makeroom(["--pause", &services[0].all(), "--need", "10MiB", "--swap", &swap::more(100), "--swap-file"]);
+    let mut run = site.makeroom([
+        "--pause",
+        &services[0].all(),
+        "--need",
+        "10MiB",
+        "--swap",
+        &swap::more(100),
+        "--swap-file",
+    ]);
     let run = run.args([turn.dir().join("area")]).args(["sh", "-c", UNTIL_GO]).spawn();
     site.child();
     assert!(services[0].are("running"), "{:?}", services[0].statuses());
@@ -145,7 +192,10 @@ fn only_the_largest_targets_that_cover_the_gap_are_paused() {
     let statuses: Vec<_> = services.iter().map(|services| services.statuses()[0].clone()).collect();
     assert_eq!(statuses, ["running", "paused", "running"]);
     site.go();
-    run.wait().expect_code(7).expect_said("1 of 3 targets are enough").expect_said("1 service paused");
+    run.wait()
+        .expect_code(7)
+        .expect_said("1 of 3 targets are enough")
+        .expect_said("1 service paused");
     assert!(services.iter().all(|services| services.are("running")));
 }
 
@@ -153,15 +203,31 @@ fn only_the_largest_targets_that_cover_the_gap_are_paused() {
 fn what_another_run_has_paused_is_shared_even_where_enough_is_available() {
     let site = Site::new();
     let services = of_sizes(&site, &[20]);
-    let first = site.makeroom(["--method", "pause", "--pause", &services[0].all(), "sh", "-c", UNTIL_GO]).spawn();
+    let first = site
+        .makeroom(["--method", "pause", "--pause", &services[0].all(), "sh", "-c", UNTIL_GO])
+        .spawn();
     site.child();
     let other = Site::new();
-    let mut second = other.makeroom(["--method", "pause", "--pause", &services[0].all(), "--need", "10MiB", "sh", "-c", UNTIL_GO]);
+    let mut second = other.makeroom([
+        "--method",
+        "pause",
+        "--pause",
+        &services[0].all(),
+        "--need",
+        "10MiB",
+        "sh",
+        "-c",
+        UNTIL_GO,
+    ]);
     let second = second.env("MAKEROOM_STATE_DIR", site.state()).spawn();
     other.child();
     site.go();
     first.wait().expect_code(7);
-    assert!(services[0].are("paused"), "the second one needs it paused: {:?}", services[0].statuses());
+    assert!(
+        services[0].are("paused"),
+        "the second one needs it paused: {:?}",
+        services[0].statuses()
+    );
     other.go();
     second.wait().expect_code(7).expect_said("1 service paused, 1 of them by another run already");
     assert!(services[0].are("running"));

@@ -1,5 +1,6 @@
-//! Podman: the same contract as with docker's engine, against a real `podman system service`; what it replies
-//! where docker's engine replies otherwise; its states and labels; and the sockets where it is found by itself.
+//! Podman: the same contract as with docker's engine, against a real `podman system service`; what
+//! it replies where docker's engine replies otherwise; its states and labels; and the sockets where
+//! it is found by itself.
 
 use std::{fs, os::unix::fs::DirBuilderExt as _};
 
@@ -27,7 +28,10 @@ fn a_run_pauses_podmans_containers_and_they_are_as_before_afterwards() {
     site.child();
     assert!(services.are("paused"), "{:?}", services.statuses());
     site.go();
-    run.wait().expect_code(7).expect_said("2 services paused").expect_said("2 services running again");
+    run.wait()
+        .expect_code(7)
+        .expect_said("2 services paused")
+        .expect_said("2 services running again");
     assert_eq!(services.states(), before, "the third was paused by somebody else");
     assert!(site.journals().is_empty(), "{:?}", site.journals());
 }
@@ -35,21 +39,31 @@ fn a_run_pauses_podmans_containers_and_they_are_as_before_afterwards() {
 #[test]
 fn with_method_stop_podmans_containers_are_stopped_and_started_again() {
     let (site, services) = start(&Recipe::default(), 2);
-    let run = site.makeroom(["--method", "stop", "--pause", &services.all(), "sh", "-c", UNTIL_GO]).spawn();
+    let run = site
+        .makeroom(["--method", "stop", "--pause", &services.all(), "sh", "-c", UNTIL_GO])
+        .spawn();
     site.child();
     assert!(services.are("exited"), "{:?}", services.statuses());
     site.go();
-    run.wait().expect_code(7).expect_said("2 services stopped").expect_said("2 services running again");
+    run.wait()
+        .expect_code(7)
+        .expect_said("2 services stopped")
+        .expect_said("2 services running again");
     assert!(services.are("running"), "{:?}", services.statuses());
     assert!(site.journals().is_empty(), "{:?}", site.journals());
 }
 
 #[test]
 fn what_would_not_come_back_as_the_same_container_is_paused_though_stop_is_asked_for() {
-    for recipe in [Recipe::default().auto_remove(), Recipe::default().label("PODMAN_SYSTEMD_UNIT", "web.service")] {
+    for recipe in [
+        Recipe::default().auto_remove(),
+        Recipe::default().label("PODMAN_SYSTEMD_UNIT", "web.service"),
+    ] {
         let (site, services) = start(&recipe, 1);
         let before = services.states();
-        let run = site.makeroom(["--method", "stop", "--pause", &services.all(), "sh", "-c", UNTIL_GO]).spawn();
+        let run = site
+            .makeroom(["--method", "stop", "--pause", &services.all(), "sh", "-c", UNTIL_GO])
+            .spawn();
         site.child();
         assert!(services.are("paused"), "{:?}", services.statuses());
         site.go();
@@ -81,7 +95,9 @@ fn a_started_lease_on_podman_ends_by_stop_and_by_recover_where_its_keeper_was_ki
 fn after_sigkill_of_both_recover_brings_podmans_containers_back() {
     for method in ["pause", "stop"] {
         let (site, services) = start(&Recipe::default(), 2);
-        let mut run = site.makeroom(["--method", method, "--pause", &services.all(), "sh", "-c", UNTIL_GO]).spawn();
+        let mut run = site
+            .makeroom(["--method", method, "--pause", &services.all(), "sh", "-c", UNTIL_GO])
+            .spawn();
         let child = site.child();
         run.kill_with_keeper();
         site.makeroom(["recover"]).run().expect_code(0).expect_said("2 services running again");
@@ -115,8 +131,16 @@ fn podman_replies_500_where_docker_replies_409_and_does_not_stop_what_is_paused(
         api::ask(&socket, "POST", &path, "text/plain", b"").expect("podman").status
     };
     assert_eq!((reply("start"), reply("unpause")), (304, 500), "as docker's engine");
-    assert_eq!((reply("pause"), reply("pause"), reply("start")), (204, 500, 500), "docker's engine: 409 to the last two");
-    assert_eq!((reply("unpause"), reply("stop"), reply("stop")), (204, 204, 304), "as docker's engine");
+    assert_eq!(
+        (reply("pause"), reply("pause"), reply("start")),
+        (204, 500, 500),
+        "docker's engine: 409 to the last two"
+    );
+    assert_eq!(
+        (reply("unpause"), reply("stop"), reply("stop")),
+        (204, 204, 304),
+        "as docker's engine"
+    );
     assert_eq!(reply("pause"), 500, "docker's engine: 409");
 }
 
@@ -124,7 +148,13 @@ fn podman_replies_500_where_docker_replies_409_and_does_not_stop_what_is_paused(
 fn a_list_with_states_that_only_podman_has_is_read_all_the_same() {
     let listed = |id: &str, state: &str| json!({ "Id": id.repeat(64), "Names": [format!("/mon-{id}")], "State": state, "Labels": {} });
     let states = ["stopped", "initialized", "configured", "unknown", "stopping", "running"];
-    let list = json!(["0", "1", "2", "3", "4", "5"].into_iter().zip(states).map(|(id, state)| listed(id, state)).collect::<Vec<_>>());
+    let list = json!(
+        ["0", "1", "2", "3", "4", "5"]
+            .into_iter()
+            .zip(states)
+            .map(|(id, state)| listed(id, state))
+            .collect::<Vec<_>>()
+    );
     let inspected = json!({
         "Id": "5".repeat(64), "Name": "/mon-5", "HostConfig": {}, "Config": {},
         "State": { "Status": "stopped", "Running": false, "Pid": 0, "StartedAt": "2026-01-01T00:00:00Z" },
@@ -147,12 +177,23 @@ fn engines_without_root_and_podman_are_found_by_their_usual_sockets() {
         (None, "/run/podman/podman.sock".into()),
     ] {
         let before = services.states();
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(runtime.join("podman")).expect("a directory");
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(runtime.join("podman"))
+            .expect("a directory");
         // In a mount namespace of its own, in which /run has nothing but this socket.
         let script = r#"mount -t tmpfs tmpfs /run && mkdir -p "${1%/*}" && : >"$1" && mount --bind "$2" "$1" && shift 2 && exec "$@""#;
         let mut run = site.command("unshare");
         run.args(["--mount", "sh", "-c", script, "sh"]).args([&socket, &podman::engine().socket()]);
-        run.args([env!("CARGO_BIN_EXE_makeroom"), "--pause", &services.all(), "sh", "-c", UNTIL_GO]);
+        run.args([
+            env!("CARGO_BIN_EXE_makeroom"),
+            "--pause",
+            &services.all(),
+            "sh",
+            "-c",
+            UNTIL_GO,
+        ]);
         run.without_env("DOCKER_HOST").without_env("XDG_RUNTIME_DIR");
         if let Some(dir) = variable {
             run.env("XDG_RUNTIME_DIR", dir);

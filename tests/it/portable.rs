@@ -25,5 +25,9 @@ fn only_linux_samples_memory_and_scores_the_child() {
     assert_eq!(done.out == own, is_portable || own.trim() == "1000", "{} beside {own}", done.out);
     assert_eq!(done.err.contains("lowest available"), !is_portable, "{}", done.err);
     // getrusage is there on both, and knows single processes only.
-    assert!(done.err.contains(if is_portable { "largest process " } else { "peak " }), "{}", done.err);
+    assert!(
+        done.err.contains(if is_portable { "largest process " } else { "peak " }),
+        "{}",
+        done.err
+    );
 }

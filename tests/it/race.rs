@@ -1,6 +1,6 @@
-//! A stranger who owns a directory above root's state directory, or waits in a sticky one, and puts another in its place
-//! again and again while root runs makeroom. What they plant is a lease whose way to the host is a command of theirs.
-//! MAKEROOM_RACE_SECONDS says for how long; CI has a few.
+//! A stranger who owns a directory above root's state directory, or waits in a sticky one, and puts
+//! another in its place again and again while root runs makeroom. What they plant is a lease whose
+//! way to the host is a command of theirs. MAKEROOM_RACE_SECONDS says for how long; CI has a few.
 
 use std::{
     ffi::CString,
@@ -19,8 +19,8 @@ use crate::support::site::Site;
 
 const STRANGER: u32 = 1234;
 
-/// This thread is the stranger from here on: the kernel's own calls are for one thread (setresuid(2), "C library/kernel
-/// differences").
+/// This thread is the stranger from here on: the kernel's own calls are for one thread
+/// (setresuid(2), "C library/kernel differences").
 fn become_stranger() {
     // SAFETY: system calls that read what is ours.
     let done = unsafe {
@@ -36,7 +36,16 @@ fn exchange(one: &Path, other: &Path) {
     let (one, other) = (text(one), text(other));
     let here = libc::AT_FDCWD;
     // SAFETY: two paths that live as long as the call.
-    unsafe { libc::syscall(libc::SYS_renameat2, here, one.as_ptr(), here, other.as_ptr(), libc::RENAME_EXCHANGE) };
+    unsafe {
+        libc::syscall(
+            libc::SYS_renameat2,
+            here,
+            one.as_ptr(),
+            here,
+            other.as_ptr(),
+            libc::RENAME_EXCHANGE,
+        )
+    };
 }
 
 /// A state directory with a lease whose way to the host writes down who goes it.
@@ -49,15 +58,21 @@ fn plant(dir: &Path, got: &Path) {
             "engine": null, "host": { "name": "vm", "words": ["/bin/sh", "-c", command] }, "at": "2026-01-01T00:00:00Z" }),
         serde_json::json!({ "record": "area_making", "area": { "path": "/nonexistent/a", "size_bytes": 4096, "label": "mr-0" } }),
     ];
-    let line = |record: &serde_json::Value| format!("{:08x} {record}\n", crc32fast::hash(record.to_string().as_bytes()));
-    fs::write(leases.join("0123456789ab.journal"), records.iter().map(line).collect::<String>()).expect("written");
+    let line = |record: &serde_json::Value| {
+        format!("{:08x} {record}\n", crc32fast::hash(record.to_string().as_bytes()))
+    };
+    fs::write(leases.join("0123456789ab.journal"), records.iter().map(line).collect::<String>())
+        .expect("written");
 }
 
 fn seconds() -> Duration {
-    Duration::from_secs(std::env::var("MAKEROOM_RACE_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(2))
+    Duration::from_secs(
+        std::env::var("MAKEROOM_RACE_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(2),
+    )
 }
 
-/// Runs all that opens a state directory again and again while the stranger does `turn`; tells how often each did.
+/// Runs all that opens a state directory again and again while the stranger does `turn`; tells how
+/// often each did.
 #[track_caller]
 fn race(site: &Site, state: &Path, got: &Path, turn: impl Fn(usize) + Sync) {
     let (is_over, turns) = (AtomicBool::new(false), AtomicUsize::new(0));
@@ -74,7 +89,9 @@ fn race(site: &Site, state: &Path, got: &Path, turn: impl Fn(usize) + Sync) {
         });
         let begun = Instant::now();
         while begun.elapsed() < seconds() {
-            for words in [&["recover"][..], &["start", "--ttl", "1s"], &["stop", "--all"], &["true"]] {
+            for words in
+                [&["recover"][..], &["start", "--ttl", "1s"], &["stop", "--all"], &["true"]]
+            {
                 let done = site.makeroom(words).env("MAKEROOM_STATE_DIR", state).run();
                 runs += 1;
                 refused += usize::from(done.err.contains("state directory"));
@@ -84,7 +101,9 @@ fn race(site: &Site, state: &Path, got: &Path, turn: impl Fn(usize) + Sync) {
     });
     let turns = turns.into_inner();
     let root = fs::read_to_string(got).unwrap_or_default().lines().count();
-    println!("{runs} commands, {refused} refused, {turns} turns of the stranger, {root} commands of theirs run");
+    println!(
+        "{runs} commands, {refused} refused, {turns} turns of the stranger, {root} commands of theirs run"
+    );
     assert!(runs >= 4 && turns > 0);
     assert_eq!(root, 0, "a command of the stranger was run by root");
 }
@@ -120,8 +139,17 @@ fn whoever_waits_in_a_sticky_directory_gets_nothing_by_being_first() {
     let state = above.join("x");
     plant(&planted.join("x"), &got);
     let real = site.path("real");
-    fs::DirBuilder::new().recursive(true).mode(0o755).create(real.join("x/leases")).expect("a directory");
-    for path in [&planted, &planted.join("x"), &planted.join("x/leases"), &planted.join("x/leases/0123456789ab.journal")] {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(real.join("x/leases"))
+        .expect("a directory");
+    for path in [
+        &planted,
+        &planted.join("x"),
+        &planted.join("x/leases"),
+        &planted.join("x/leases/0123456789ab.journal"),
+    ] {
         chown(path, Some(STRANGER), Some(STRANGER)).expect("root gives it away");
     }
     let next = shared.join("next");

@@ -24,12 +24,14 @@ fn all_held_bytes(services: &Services) -> u64 {
     services.states().into_iter().map(|state| held_bytes(&state.expect("there"))).sum()
 }
 
-/// What the process that holds a service's container has of its own: in memory, and in swap, in KiB.
+/// What the process that holds a service's container has of its own: in memory, and in swap, in
+/// KiB.
 fn shims_kibibytes(services: &Services) -> Vec<[u64; 2]> {
     let of = |state: Option<State>| {
         let pid = state.expect("there").pid.try_into().expect("a pid");
         let shim = process::stat(pid).expect("it runs").parent;
-        let arguments = std::fs::read_to_string(format!("/proc/{shim}/cmdline")).expect("its arguments");
+        let arguments =
+            std::fs::read_to_string(format!("/proc/{shim}/cmdline")).expect("its arguments");
         assert!(arguments.contains("containerd-shim"), "{arguments:?}");
         ["RssAnon", "VmSwap"].map(|field| {
             let value = process::status(shim, field).expect(field);
@@ -41,19 +43,25 @@ fn shims_kibibytes(services: &Services) -> Vec<[u64; 2]> {
 
 /// Each service's sums so far; another one is asked for first.
 fn sums(services: &Services) -> Vec<Vec<String>> {
-    let before: Vec<usize> = (0..services.count()).map(|index| services.log(index).lines().count()).collect();
+    let before: Vec<usize> =
+        (0..services.count()).map(|index| services.log(index).lines().count()).collect();
     for index in 0..services.count() {
         services.tell(index, "kill?signal=USR1");
     }
-    wait_until("each has summed up again", || (0..services.count()).all(|index| services.log(index).lines().count() > before[index]));
-    (0..services.count()).map(|index| services.log(index).lines().map(str::to_owned).collect()).collect()
+    wait_until("each has summed up again", || {
+        (0..services.count()).all(|index| services.log(index).lines().count() > before[index])
+    });
+    (0..services.count())
+        .map(|index| services.log(index).lines().map(str::to_owned).collect())
+        .collect()
 }
 
 /// What is said to be given back, in bytes.
 #[track_caller]
 fn said_given_back(done: &Done) -> f64 {
     let pattern = regex::Regex::new(r"([0-9.]+) (KiB|MiB|GiB) given back").expect("a pattern");
-    let found = pattern.captures(&done.err).unwrap_or_else(|| panic!("no figure in:\n{}", done.err));
+    let found =
+        pattern.captures(&done.err).unwrap_or_else(|| panic!("no figure in:\n{}", done.err));
     let unit = match &found[2] {
         "KiB" => 1024.0,
         "MiB" => 1024.0 * 1024.0,
@@ -75,13 +83,18 @@ fn half_a_gibibyte_of_services_goes_to_swap_and_comes_back_whole() {
     let mut run = site.makeroom(["--pause", &services.all(), "--swap", "1GiB", "--swap-file"]);
     let run = run.args([&path]).args(["sh", "-c", UNTIL_GO]).limit(Duration::from_mins(2)).spawn();
     // A reclaim under load takes longer than most conditions.
-    crate::support::wait_within(Duration::from_mins(1), "the build", || site.work().join("child").exists());
+    crate::support::wait_within(Duration::from_mins(1), "the build", || {
+        site.work().join("child").exists()
+    });
     assert!(services.are("paused"), "{:?}", services.statuses());
     let during = all_held_bytes(&services);
     assert!(during <= 25 * MIB, "{} MiB of {} are left", during / MIB, before / MIB);
     site.go();
     let done = run.wait();
-    done.expect_code(7).expect_said("5 services paused").expect_said("5 services running again").expect_said("swap removed");
+    done.expect_code(7)
+        .expect_said("5 services paused")
+        .expect_said("5 services running again")
+        .expect_said("swap removed");
     let (said, measured) = (said_given_back(&done), (before - during) as f64);
     assert!((said - measured).abs() <= measured / 20.0, "said {said}, measured {measured}");
     assert!(!done.err.contains("under half"), "{}", done.err);
@@ -120,7 +133,14 @@ fn with_no_reclaim_services_are_paused_and_keep_their_memory() {
     let (disk, site) = (Disk::new("ext4", 512), Site::new());
     let services = site.hogs(&Recipe::hog(50), 2);
     let before = all_held_bytes(&services);
-    let mut run = site.makeroom(["--pause", &services.all(), "--no-reclaim", "--swap", "200MiB", "--swap-file"]);
+    let mut run = site.makeroom([
+        "--pause",
+        &services.all(),
+        "--no-reclaim",
+        "--swap",
+        "200MiB",
+        "--swap-file",
+    ]);
     let run = run.args([disk.folder("swap").join("area")]).args(["sh", "-c", UNTIL_GO]).spawn();
     site.child();
     assert!(services.are("paused"));
@@ -139,18 +159,35 @@ fn a_service_that_may_not_swap_is_named_with_the_reason() {
     let (may_not, reason) = if is_v1() {
         (Recipe::hog(50).host("MemorySwappiness", json!(0)), "its swappiness is 0")
     } else {
-        (Recipe::hog(50).host("Memory", json!(200 * MIB)).host("MemorySwap", json!(200 * MIB)), "it may not use swap")
+        (
+            Recipe::hog(50).host("Memory", json!(200 * MIB)).host("MemorySwap", json!(200 * MIB)),
+            "it may not use swap",
+        )
     };
     let (willing, may_not) = (site.hogs(&Recipe::hog(50), 1), site.hogs(&may_not, 1));
     let before = (all_held_bytes(&willing), all_held_bytes(&may_not));
-    let mut run = site.makeroom(["--pause", &willing.all(), "--pause", &may_not.all(), "--swap", "200MiB", "--swap-file"]);
+    let mut run = site.makeroom([
+        "--pause",
+        &willing.all(),
+        "--pause",
+        &may_not.all(),
+        "--swap",
+        "200MiB",
+        "--swap-file",
+    ]);
     let run = run.args([disk.folder("swap").join("area")]).args(["sh", "-c", UNTIL_GO]).spawn();
     site.child();
     let during = (all_held_bytes(&willing), all_held_bytes(&may_not));
     site.go();
     let done = run.wait();
-    assert!(during.0 < before.0 / 10 && during.1 > before.1 / 2, "{before:?} before, {during:?} during the build");
-    done.expect_code(7).expect_said(&format!("`{}` gave back under half of its memory: {reason}", may_not.name(0)));
+    assert!(
+        during.0 < before.0 / 10 && during.1 > before.1 / 2,
+        "{before:?} before, {during:?} during the build"
+    );
+    done.expect_code(7).expect_said(&format!(
+        "`{}` gave back under half of its memory: {reason}",
+        may_not.name(0)
+    ));
     assert!(!done.err.contains(&format!("`{}` gave back", willing.name(0))), "{}", done.err);
 }
 
@@ -166,7 +203,10 @@ fn memory_that_is_locked_is_named_with_the_reason() {
     assert!(before > 50 * MIB, "{before}");
     let mut run = site.makeroom(["--pause", &service.all(), "--swap", "200MiB", "--swap-file"]);
     let done = run.args([disk.folder("swap").join("area")]).args(["true"]).run();
-    done.expect_code(0).expect_said(&format!("`{}` gave back under half of its memory: its memory is locked", service.name(0)));
+    done.expect_code(0).expect_said(&format!(
+        "`{}` gave back under half of its memory: its memory is locked",
+        service.name(0)
+    ));
 }
 
 /// Whether there is no swap on this machine, which some tests are about; said where there is.
@@ -187,15 +227,22 @@ fn without_swap_a_service_worth_it_is_stopped_and_started_again() {
     let site = Site::new();
     let (large, small) = (site.hogs(&Recipe::hog(50), 1), site.services(1));
     let before = (large.state(0).expect("there"), small.state(0).expect("there"));
-    let mut run = site.makeroom(["--pause", &large.all(), "--pause", &small.all(), "--swap", "off"]);
+    let mut run =
+        site.makeroom(["--pause", &large.all(), "--pause", &small.all(), "--swap", "off"]);
     let run = run.args(["sh", "-c", UNTIL_GO]).spawn();
     site.child();
     assert_eq!((large.statuses()[0].as_str(), small.statuses()[0].as_str()), ("exited", "paused"));
     site.go();
     let done = run.wait();
-    done.expect_code(7).expect_said("1 service paused, 1 service stopped").expect_said("2 services running again");
+    done.expect_code(7)
+        .expect_said("1 service paused, 1 service stopped")
+        .expect_said("2 services running again");
     let after = (large.state(0).expect("there"), small.state(0).expect("there"));
-    assert_eq!((after.0.status.as_str(), &after.1), ("running", &before.1), "what has nothing to give is not stopped");
+    assert_eq!(
+        (after.0.status.as_str(), &after.1),
+        ("running", &before.1),
+        "what has nothing to give is not stopped"
+    );
     assert_ne!(after.0.started_at, before.0.started_at);
 }
 
@@ -207,7 +254,17 @@ fn without_swap_what_would_not_come_back_is_paused_all_the_same() {
     let before = services.states();
     for method in ["auto", "stop"] {
         site.again();
-        let mut run = site.makeroom(["--pause", &services.all(), "--swap", "off", "--method", method, "sh", "-c", UNTIL_GO]);
+        let mut run = site.makeroom([
+            "--pause",
+            &services.all(),
+            "--swap",
+            "off",
+            "--method",
+            method,
+            "sh",
+            "-c",
+            UNTIL_GO,
+        ]);
         let run = run.spawn();
         site.child();
         assert!(services.are("paused"), "{method}: {:?}", services.statuses());
@@ -223,7 +280,19 @@ fn with_method_pause_nothing_is_stopped_though_there_is_no_swap() {
     let site = Site::new();
     let services = site.hogs(&Recipe::hog(50), 1);
     let before = services.states();
-    let run = site.makeroom(["--pause", &services.all(), "--swap", "off", "--method", "pause", "sh", "-c", UNTIL_GO]).spawn();
+    let run = site
+        .makeroom([
+            "--pause",
+            &services.all(),
+            "--swap",
+            "off",
+            "--method",
+            "pause",
+            "sh",
+            "-c",
+            UNTIL_GO,
+        ])
+        .spawn();
     site.child();
     assert!(services.are("paused"));
     site.go();
@@ -237,16 +306,28 @@ fn stopped_services_start_in_the_order_of_their_dependencies() {
     let chain = ["db", "cache", "api", "web", "proxy", "check"];
     let services = site.start(&Recipe::default().compose("shop", &chain), chain.len());
     let before = services.states();
-    let run = site.makeroom(["--pause", "compose:shop", "--method", "stop", "sh", "-c", UNTIL_GO]).spawn();
+    let run = site
+        .makeroom(["--pause", "compose:shop", "--method", "stop", "sh", "-c", UNTIL_GO])
+        .spawn();
     site.child();
     assert!(services.are("exited"), "{:?}", services.statuses());
     site.go();
-    run.wait().expect_code(7).expect_said("6 services stopped").expect_said("6 services running again");
-    let started: Vec<String> = services.states().into_iter().map(|state| state.expect("there").started_at).collect();
+    run.wait()
+        .expect_code(7)
+        .expect_said("6 services stopped")
+        .expect_said("6 services running again");
+    let started: Vec<String> =
+        services.states().into_iter().map(|state| state.expect("there").started_at).collect();
     assert!(services.are("running"));
-    assert!(started.iter().zip(&before).all(|(after, before)| *after != before.as_ref().expect("there").started_at));
+    assert!(
+        started
+            .iter()
+            .zip(&before)
+            .all(|(after, before)| *after != before.as_ref().expect("there").started_at)
+    );
     // The engine writes as many digits of a second as it needs.
-    let times: Vec<jiff::Timestamp> = started.iter().map(|time| time.parse().expect("a time")).collect();
+    let times: Vec<jiff::Timestamp> =
+        started.iter().map(|time| time.parse().expect("a time")).collect();
     assert!(times.is_sorted(), "{chain:?} started at {started:?}");
 }
 
@@ -255,7 +336,9 @@ fn a_service_starts_only_once_what_it_depends_on_has_started() {
     let proxy = Proxy::start();
     let site = Site::behind(&proxy);
     let services = site.start(&Recipe::default().compose("pair", &["db", "web"]), 2);
-    let run = site.makeroom(["--pause", "compose:pair", "--method", "stop", "sh", "-c", UNTIL_GO]).spawn();
+    let run = site
+        .makeroom(["--pause", "compose:pair", "--method", "stop", "sh", "-c", UNTIL_GO])
+        .spawn();
     site.child();
     let first = proxy.hold("start", 1, Moment::Before);
     let second = proxy.hold("start", 2, Moment::Before);
@@ -273,9 +356,22 @@ fn a_service_starts_only_once_what_it_depends_on_has_started() {
 #[test]
 fn stop_timeout_is_how_long_a_service_has_before_it_is_killed() {
     let site = Site::new();
-    let services = site.start(&Recipe::default().script("trap '' TERM; while :; do sleep 1; done"), 1);
+    let services =
+        site.start(&Recipe::default().script("trap '' TERM; while :; do sleep 1; done"), 1);
     let begun = Instant::now();
-    let run = site.makeroom(["--pause", &services.all(), "--method", "stop", "--stop-timeout", "1s", "sh", "-c", UNTIL_GO]).spawn();
+    let run = site
+        .makeroom([
+            "--pause",
+            &services.all(),
+            "--method",
+            "stop",
+            "--stop-timeout",
+            "1s",
+            "sh",
+            "-c",
+            UNTIL_GO,
+        ])
+        .spawn();
     site.child();
     let took = begun.elapsed();
     // The engine's own patience is 10 s.
@@ -290,7 +386,9 @@ fn stop_timeout_is_how_long_a_service_has_before_it_is_killed() {
 fn a_stopped_service_starts_again_though_supervisor_and_keeper_were_killed() {
     let site = Site::new();
     let services = site.services(2);
-    let mut run = site.makeroom(["--pause", &services.all(), "--method", "stop", "sh", "-c", UNTIL_GO]).spawn();
+    let mut run = site
+        .makeroom(["--pause", &services.all(), "--method", "stop", "sh", "-c", UNTIL_GO])
+        .spawn();
     let child = site.child();
     run.kill_with_keeper();
     assert!(services.are("exited"));
@@ -305,7 +403,9 @@ fn a_stop_that_nobody_saw_the_end_of_is_undone_by_recover() {
     let site = Site::behind(&proxy);
     let services = site.services(1);
     let held = proxy.hold("stop", 1, Moment::After);
-    let mut run = site.makeroom(["--pause", &services.all(), "--method", "stop", "sh", "-c", UNTIL_GO]).spawn();
+    let mut run = site
+        .makeroom(["--pause", &services.all(), "--method", "stop", "sh", "-c", UNTIL_GO])
+        .spawn();
     held.wait();
     assert!(services.are("exited"));
     run.kill_with_keeper();

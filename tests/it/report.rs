@@ -1,5 +1,5 @@
-//! The report of a run: its keys are the schema's, its figures those that were measured, and what was
-//! not seen is null. The build's peak beside what others measure of it.
+//! The report of a run: its keys are the schema's, its figures those that were measured, and what
+//! was not seen is null. The build's peak beside what others measure of it.
 
 use std::{fs, path::PathBuf};
 
@@ -42,21 +42,40 @@ fn a_whole_run_is_told_with_its_targets_its_swap_and_its_memory() {
     let (turn, site) = (swap::turn(), Site::new());
     let services = site.hogs(&Recipe::hog(60), 2);
     let area = turn.dir().join("area");
-    let held: Vec<u64> = services.states().iter().map(|state| held_bytes(state.as_ref().expect("there"))).collect();
-    let mut run = site.makeroom(["--report", "report.json", "--pause", &services.all(), "--swap", &swap::more(200), "--swap-file"]);
+    let held: Vec<u64> =
+        services.states().iter().map(|state| held_bytes(state.as_ref().expect("there"))).collect();
+    let mut run = site.makeroom([
+        "--report",
+        "report.json",
+        "--pause",
+        &services.all(),
+        "--swap",
+        &swap::more(200),
+        "--swap-file",
+    ]);
     let run = run.args([area.as_os_str()]).args(["sh", "-c", UNTIL_GO]).spawn();
     site.child();
     site.go();
     run.wait().expect_code(7);
     let told = read(&site, "report.json");
-    assert_eq!((&told["command"], &told["exit"]["code"], &told["exit"]["signal"]), (&"sh".into(), &7.into(), &Value::Null));
+    assert_eq!(
+        (&told["command"], &told["exit"]["code"], &told["exit"]["signal"]),
+        (&"sh".into(), &7.into(), &Value::Null)
+    );
     let targets = told["targets"].as_array().expect("a list");
     assert_eq!(targets.len(), 2);
     for (target, held) in targets.iter().zip(held) {
-        let (said, given) = (target["memory_bytes"].as_u64().expect("bytes"), target["given_back_bytes"].as_u64().expect("bytes"));
+        let (said, given) = (
+            target["memory_bytes"].as_u64().expect("bytes"),
+            target["given_back_bytes"].as_u64().expect("bytes"),
+        );
         assert!(said.abs_diff(held) * 20 <= held, "{said} said, {held} held");
         assert!(given * 10 >= said * 9, "{target}");
-        assert_eq!((&target["restored"], &target["method"]), (&true.into(), &"pause".into()), "{target}");
+        assert_eq!(
+            (&target["restored"], &target["method"]),
+            (&true.into(), &"pause".into()),
+            "{target}"
+        );
     }
     let swap = &told["swap"];
     assert_eq!(
@@ -65,14 +84,26 @@ fn a_whole_run_is_told_with_its_targets_its_swap_and_its_memory() {
         "{swap}"
     );
     let memory = &told["memory"];
-    assert!(memory["available_before_bytes"].is_number() && memory["available_with_room_bytes"].is_number(), "{memory}");
+    assert!(
+        memory["available_before_bytes"].is_number()
+            && memory["available_with_room_bytes"].is_number(),
+        "{memory}"
+    );
     // What only samples of this machine tell is null where it takes none.
-    let sampled =
-        [&swap["peak_used_bytes"], &memory["available_min_bytes"], &memory["some_stall_s"], &memory["full_stall_s"], &memory["oom_kills"]];
+    let sampled = [
+        &swap["peak_used_bytes"],
+        &memory["available_min_bytes"],
+        &memory["some_stall_s"],
+        &memory["full_stall_s"],
+        &memory["oom_kills"],
+    ];
     assert!(sampled.iter().all(|figure| figure.is_null() == cfg!(makeroom_portable)), "{told:#}");
     if !cfg!(makeroom_portable) {
         assert!(swap["peak_used_bytes"].as_u64().expect("bytes") >= 100 * MIB, "{swap}");
-        assert!(memory["available_min_bytes"].as_u64() <= memory["total_bytes"].as_u64(), "{memory}");
+        assert!(
+            memory["available_min_bytes"].as_u64() <= memory["total_bytes"].as_u64(),
+            "{memory}"
+        );
     }
     assert_eq!(told["verdict"]["kind"], "own_error");
 }
@@ -93,9 +124,15 @@ fn a_report_that_cannot_be_written_is_said_before_the_build_begins() {
     let path = "/nonexistent/report.json";
     let lax = site.makeroom(["--report", path, "sh", "-c", "echo built >&2; exit 3"]).run();
     lax.expect_code(3);
-    let (said, built) = (lax.err.find("the report cannot be written to").expect("said"), lax.err.find("built").expect("built"));
+    let (said, built) = (
+        lax.err.find("the report cannot be written to").expect("said"),
+        lax.err.find("built").expect("built"),
+    );
     assert!(said < built, "{}", lax.err);
-    site.makeroom(["--report", path, "--strict", "touch", "ran"]).run().expect_code(125).expect_said("the command was not started");
+    site.makeroom(["--report", path, "--strict", "touch", "ran"])
+        .run()
+        .expect_code(125)
+        .expect_said("the command was not started");
     assert!(!site.work().join("ran").exists());
 }
 
@@ -104,7 +141,9 @@ fn a_report_is_there_whole_or_not_at_all() {
     let site = site();
     let found = |site: &Site| {
         let entries = fs::read_dir(site.work()).expect("there");
-        entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect::<Vec<_>>()
+        entries
+            .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+            .collect::<Vec<_>>()
     };
     // A command that is not there.
     site.makeroom(["--report", "report.json", "/nonexistent/program"]).run().expect_code(127);
@@ -114,7 +153,9 @@ fn a_report_is_there_whole_or_not_at_all() {
     let (_, told) = reported(&site, &[makeroom, "--report", "inner.json", "sh", "-c", "exit 0"]);
     assert_eq!((&told["exit"]["code"], found(&site)), (&0.into(), vec!["report.json".to_owned()]));
     // While the build runs, the report of the last one is there.
-    site.makeroom(["--report", "report.json", "sh", "-c", "cp report.json last.json"]).run().expect_code(0);
+    site.makeroom(["--report", "report.json", "sh", "-c", "cp report.json last.json"])
+        .run()
+        .expect_code(0);
     assert_eq!(read(&site, "last.json"), told);
     assert_ne!(read(&site, "report.json"), told);
 }
@@ -124,7 +165,8 @@ fn a_variable_asks_for_the_report_of_one_run_not_of_those_inside() {
     let site = site();
     let makeroom = env!("CARGO_BIN_EXE_makeroom");
     // Inside, a time limit has a supervisor of its own.
-    let script = format!("echo ${{MAKEROOM_REPORT-none}}; {makeroom} --timeout 1m sh -c 'exit 3'; exit 4");
+    let script =
+        format!("echo ${{MAKEROOM_REPORT-none}}; {makeroom} --timeout 1m sh -c 'exit 3'; exit 4");
     let done = site.makeroom(["sh", "-c", &script]).env("MAKEROOM_REPORT", "report.json").run();
     assert_eq!(done.expect_code(4).out, "none\n");
     assert_eq!(read(&site, "report.json")["exit"]["code"], 4);
@@ -134,11 +176,18 @@ fn a_variable_asks_for_the_report_of_one_run_not_of_those_inside() {
 fn a_fifo_that_nobody_reads_does_not_keep_the_build_and_a_handed_file_gets_the_report() {
     let site = site();
     nix::unistd::mkfifo(&site.work().join("fifo"), nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
-    site.makeroom(["--report", "fifo", "sh", "-c", "exit 3"]).run().expect_code(3).expect_said("fifo: nobody reads from it");
+    site.makeroom(["--report", "fifo", "sh", "-c", "exit 3"])
+        .run()
+        .expect_code(3)
+        .expect_said("fifo: nobody reads from it");
     let done = site.makeroom(["--report", "/dev/stdout", "echo", "of the build"]).run();
-    let json = done.expect_code(0).out.strip_prefix("of the build\n").expect("first the build's own");
+    let json =
+        done.expect_code(0).out.strip_prefix("of the build\n").expect("first the build's own");
     schema::must_fit("report", &serde_json::from_str(json).expect("JSON"));
-    let piped = site.command("sh").args(["-c", "\"$0\" --report /dev/stdout sh -c : | cat", env!("CARGO_BIN_EXE_makeroom")]).run();
+    let piped = site
+        .command("sh")
+        .args(["-c", "\"$0\" --report /dev/stdout sh -c : | cat", env!("CARGO_BIN_EXE_makeroom")])
+        .run();
     schema::must_fit("report", &serde_json::from_str(&piped.expect_code(0).out).expect("JSON"));
 }
 
@@ -156,14 +205,19 @@ fn the_last_run_and_each_by_its_lease_can_be_shown() {
     let site = site();
     site.makeroom(["report"]).run().expect_code(125).expect_said("there is no run yet");
     site.makeroom(["sh", "-c", "exit 3"]).run().expect_code(3);
-    let first: Value = serde_json::from_str(&site.makeroom(["report", "--json"]).run().expect_code(0).out).expect("JSON");
+    let first: Value =
+        serde_json::from_str(&site.makeroom(["report", "--json"]).run().expect_code(0).out)
+            .expect("JSON");
     schema::must_fit("report", &first);
     site.makeroom(["true"]).run().expect_code(0);
     let last = site.makeroom(["report"]).run();
     assert!(last.expect_code(0).out.contains("build       ok after "), "{}", last.out);
     let named = site.makeroom(["report", first["lease"].as_str().expect("a lease")]).run();
     assert!(named.expect_code(0).out.contains("build       failed with 3 after "), "{}", named.out);
-    site.makeroom(["report", "000000000000"]).run().expect_code(125).expect_said("there is no report of 000000000000");
+    site.makeroom(["report", "000000000000"])
+        .run()
+        .expect_code(125)
+        .expect_said("there is no report of 000000000000");
 }
 
 #[test]
@@ -197,7 +251,11 @@ fn each_end_of_a_build_has_its_sentence() {
         let (done, told) = reported(&site, &["sh", "-c", script]);
         assert_eq!(told["verdict"]["kind"], kind, "{told:#}");
         let cause = told["verdict"]["cause"].as_str().unwrap_or_default();
-        assert!(cause.contains(words) && done.err.contains(words), "{cause} should say {words}\n{}", done.err);
+        assert!(
+            cause.contains(words) && done.err.contains(words),
+            "{cause} should say {words}\n{}",
+            done.err
+        );
     }
     let (done, told) = reported(&site, &["--timeout", "200ms", "sleep", "60"]);
     assert_eq!((done.code(), &told["verdict"]["kind"]), (Some(124), &"timeout".into()), "{told:#}");
@@ -206,7 +264,11 @@ fn each_end_of_a_build_has_its_sentence() {
 #[test]
 fn a_need_of_auto_is_what_the_last_runs_of_the_same_command_took() {
     let site = site();
-    let words = ["python3", "-c", "a = bytearray(300 << 20); a[::4096] = b'x' * (len(a) // 4096); import time; time.sleep(0.6)"];
+    let words = [
+        "python3",
+        "-c",
+        "a = bytearray(300 << 20); a[::4096] = b'x' * (len(a) // 4096); import time; time.sleep(0.6)",
+    ];
     let unknown = site.makeroom(["--need", "auto"]).args(words).run();
     unknown.expect_code(0).expect_said("no earlier run of this command is known");
     let known = site.makeroom(["--need", "auto"]).args(words).run();
@@ -226,7 +288,8 @@ fn a_need_of_auto_is_what_the_last_runs_of_the_same_command_took() {
 fn a_history_that_is_garbage_costs_the_history_only() {
     let site = site();
     site.makeroom(["true"]).run().expect_code(0);
-    fs::write(site.state().join("history"), b"\xff\xfe{{{\n\0\0\n{\"version\":7}\n").expect("written");
+    fs::write(site.state().join("history"), b"\xff\xfe{{{\n\0\0\n{\"version\":7}\n")
+        .expect("written");
     let run = site.makeroom(["--need", "auto", "sh", "-c", "exit 3"]).run();
     run.expect_code(3).expect_said("no earlier run of this command is known");
     fs::remove_file(site.state().join("history")).expect("there");
@@ -242,9 +305,13 @@ fn the_page_is_one_file_without_a_script_and_tells_the_run() {
     let written = site.makeroom(["report", "--html", "page.html"]).run();
     assert_eq!(written.expect_code(0).out, "");
     let page = fs::read_to_string(site.work().join("page.html")).expect("a page");
-    for words in
-        ["<!doctype html>", "<title>makeroom: sh</title>", "failed with 3 after", "class=\"curve available\"", "prefers-color-scheme: dark"]
-    {
+    for words in [
+        "<!doctype html>",
+        "<title>makeroom: sh</title>",
+        "failed with 3 after",
+        "class=\"curve available\"",
+        "prefers-color-scheme: dark",
+    ] {
         assert!(page.contains(words), "{words} in {page}");
     }
     for foreign in ["<script", "http://", "https://", "@import", "url("] {
@@ -263,8 +330,13 @@ fn github_actions_gets_a_summary_and_folds_around_our_own_lines() {
     let mut run = site.makeroom(["sh", "-c", "echo built >&2; exit 3"]);
     let done = run.env("GITHUB_ACTIONS", "true").env("GITHUB_STEP_SUMMARY", &summary).run();
     let err = &done.expect_code(3).err;
-    let folds: Vec<_> = err.lines().filter(|line| line.starts_with("::") || *line == "built").collect();
-    assert_eq!(folds, ["::group::makeroom", "::endgroup::", "built", "::group::makeroom", "::endgroup::"], "{err}");
+    let folds: Vec<_> =
+        err.lines().filter(|line| line.starts_with("::") || *line == "built").collect();
+    assert_eq!(
+        folds,
+        ["::group::makeroom", "::endgroup::", "built", "::group::makeroom", "::endgroup::"],
+        "{err}"
+    );
     let text = fs::read_to_string(&summary).expect("a summary");
     assert!(text.starts_with("# before\n### makeroom: sh failed with 3 after "), "{text}");
     assert!(text.contains("| peak of the build | "), "{text}");
@@ -274,7 +346,11 @@ fn github_actions_gets_a_summary_and_folds_around_our_own_lines() {
 fn largest_process_bytes(words: &[&str]) -> u64 {
     let script = "import resource, subprocess, sys; subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True); \
                   print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)";
-    let output = std::process::Command::new("python3").args(["-c", script]).args(words).output().expect("python3");
+    let output = std::process::Command::new("python3")
+        .args(["-c", script])
+        .args(words)
+        .output()
+        .expect("python3");
     String::from_utf8_lossy(&output.stdout).trim().parse::<u64>().expect("a number") * 1024
 }
 
@@ -287,7 +363,12 @@ fn the_peak_of_one_process_is_within_a_twentieth_of_what_time_says() {
         let expected = largest_process_bytes(&words);
         let (_, told) = reported(&site, &words);
         let peak = told["memory"]["build_peak_bytes"].as_u64().expect("bytes");
-        assert!(peak.abs_diff(expected) * 20 <= expected, "{} MiB, and {} MiB by rusage", peak / MIB, expected / MIB);
+        assert!(
+            peak.abs_diff(expected) * 20 <= expected,
+            "{} MiB, and {} MiB by rusage",
+            peak / MIB,
+            expected / MIB
+        );
     }
 }
 
@@ -298,12 +379,17 @@ fn a_keeper_that_died_is_no_part_of_the_builds_peak() {
     site.child();
     let keeper = run.keeper();
     let held = fs::read_to_string(format!("/proc/{keeper}/status")).expect("a process");
-    let largest_kib = held.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    let largest_kib = held.lines().find_map(|line| {
+        line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok()
+    });
     process::signal(keeper, libc::SIGKILL);
     run.keeper_other_than(keeper);
     site.go();
     run.wait().expect_code(7);
-    let told: Value = serde_json::from_str(&fs::read_to_string(site.work().join("report.json")).expect("a report")).expect("JSON");
+    let told: Value = serde_json::from_str(
+        &fs::read_to_string(site.work().join("report.json")).expect("a report"),
+    )
+    .expect("JSON");
     let peak = told["memory"]["build_peak_bytes"].as_u64().expect("bytes");
     let largest = largest_kib.expect("a figure") << 10;
     // A shell has some 5 MiB.

@@ -34,7 +34,9 @@ fn a_build_that_fails_gives_its_code_and_every_service_is_as_before() {
 fn targets_are_paused_while_the_child_runs_and_nothing_else_is() {
     let site = Site::new();
     let (targets, others) = (site.services(3), site.services(1));
-    let run = site.makeroom(["--pause", &targets.all(), "--keep", targets.name(1), "sh", "-c", UNTIL_GO]).spawn();
+    let run = site
+        .makeroom(["--pause", &targets.all(), "--keep", targets.name(1), "sh", "-c", UNTIL_GO])
+        .spawn();
     site.child();
     assert_eq!(targets.statuses(), ["paused", "running", "paused"]);
     assert_eq!(others.statuses(), ["running"]);
@@ -47,7 +49,8 @@ fn targets_are_paused_while_the_child_runs_and_nothing_else_is() {
 fn each_kind_of_selector_finds_its_containers() {
     let site = Site::new();
     let project = crate::support::unique("shop");
-    let services = site.start(&Recipe::default().label("tier", &project).compose(&project, &["db", "web"]), 2);
+    let services =
+        site.start(&Recipe::default().label("tier", &project).compose(&project, &["db", "web"]), 2);
     for (selector, expected) in [
         (services.name(1).to_owned(), ["running", "paused"]),
         (services.all(), ["paused", "paused"]),
@@ -253,7 +256,11 @@ fn a_daemon_that_the_build_leaves_behind_is_not_waited_for_and_lives() {
     let script = "setsid sleep 60 >/dev/null 2>&1 & echo $! >daemon; exit 4";
     let done = site.makeroom(["--pause", &services.all(), "sh", "-c", script]).run();
     done.expect_code(4).expect_within(Duration::from_secs(5));
-    let daemon: i32 = fs::read_to_string(site.work().join("daemon")).expect("daemon").trim().parse().expect("a pid");
+    let daemon: i32 = fs::read_to_string(site.work().join("daemon"))
+        .expect("daemon")
+        .trim()
+        .parse()
+        .expect("a pid");
     assert!(process::runs(daemon));
     assert!(services.are("running"));
     process::signal(daemon, libc::SIGKILL);
@@ -262,9 +269,16 @@ fn a_daemon_that_the_build_leaves_behind_is_not_waited_for_and_lives() {
 #[test]
 fn a_daemon_in_the_builds_own_group_is_not_waited_for_either() {
     let site = Site::new();
-    let done = site.makeroom(["sh", "-c", "sleep 60 >/dev/null 2>&1 & echo $! >daemon; exit 4"]).run();
+    let done =
+        site.makeroom(["sh", "-c", "sleep 60 >/dev/null 2>&1 & echo $! >daemon; exit 4"]).run();
     done.expect_code(4).expect_within(Duration::from_secs(5));
-    assert!(process::runs(fs::read_to_string(site.work().join("daemon")).expect("daemon").trim().parse().expect("a pid")));
+    assert!(process::runs(
+        fs::read_to_string(site.work().join("daemon"))
+            .expect("daemon")
+            .trim()
+            .parse()
+            .expect("a pid")
+    ));
 }
 
 #[test]
@@ -272,14 +286,26 @@ fn stopped_services_start_again_in_the_order_they_depend_on_each_other() {
     let site = Site::new();
     let project = crate::support::unique("shop");
     // As most are in production; a stop by request is none that the engine undoes by itself.
-    let services = site.start(&Recipe::default().compose(&project, &["db", "api", "web"]).restart("always"), 3);
-    let run = site.makeroom(["--method", "stop", "--pause", &format!("compose:{project}"), "sh", "-c", UNTIL_GO]).spawn();
+    let services = site
+        .start(&Recipe::default().compose(&project, &["db", "api", "web"]).restart("always"), 3);
+    let run = site
+        .makeroom([
+            "--method",
+            "stop",
+            "--pause",
+            &format!("compose:{project}"),
+            "sh",
+            "-c",
+            UNTIL_GO,
+        ])
+        .spawn();
     site.child();
     assert!(services.are("exited"), "{:?}", services.statuses());
     site.go();
     run.wait().expect_code(7).expect_said("3 services");
     assert!(services.are("running"), "{:?}", services.statuses());
-    let started: Vec<_> = services.states().into_iter().flatten().map(|state| state.started_at).collect();
+    let started: Vec<_> =
+        services.states().into_iter().flatten().map(|state| state.started_at).collect();
     assert!(started.is_sorted(), "db, api, web: {started:?}");
 }
 
@@ -288,7 +314,9 @@ fn a_container_that_would_not_come_back_is_paused_though_stop_is_asked_for() {
     let site = Site::new();
     let services = site.start(&Recipe::default().auto_remove(), 1);
     let before = services.states();
-    let run = site.makeroom(["--method", "stop", "--pause", &services.all(), "sh", "-c", UNTIL_GO]).spawn();
+    let run = site
+        .makeroom(["--method", "stop", "--pause", &services.all(), "sh", "-c", UNTIL_GO])
+        .spawn();
     site.child();
     assert!(services.are("paused"), "{:?}", services.statuses());
     site.go();
@@ -301,9 +329,25 @@ fn a_time_limit_of_nothing_is_no_reason_not_to_try() {
     let site = Site::new();
     let services = site.services(3);
     for method in ["pause", "stop"] {
-        let done = site.makeroom(["--method", method, "--restore-timeout", "0s", "--pause", &services.all(), "sh", "-c", "exit 7"]).run();
+        let done = site
+            .makeroom([
+                "--method",
+                method,
+                "--restore-timeout",
+                "0s",
+                "--pause",
+                &services.all(),
+                "sh",
+                "-c",
+                "exit 7",
+            ])
+            .run();
         done.expect_code(7).expect_said("3 services running again");
-        assert!(services.are("running") && site.journals().is_empty(), "{method}: {:?}", services.statuses());
+        assert!(
+            services.are("running") && site.journals().is_empty(),
+            "{method}: {:?}",
+            services.statuses()
+        );
     }
 }
 
@@ -311,7 +355,13 @@ fn a_time_limit_of_nothing_is_no_reason_not_to_try() {
 fn limited(run: &mut Run, what: u32, to: u64) -> &mut Run {
     let limit = libc::rlimit { rlim_cur: to, rlim_max: to };
     // SAFETY: a system call that reads what is ours.
-    run.before_exec(move || if unsafe { libc::setrlimit(what, &raw const limit) } < 0 { Err(io::Error::last_os_error()) } else { Ok(()) })
+    run.before_exec(move || {
+        if unsafe { libc::setrlimit(what, &raw const limit) } < 0 {
+            Err(io::Error::last_os_error())
+        } else {
+            Ok(())
+        }
+    })
 }
 
 #[test]
@@ -319,13 +369,22 @@ fn a_limit_on_the_size_of_files_costs_neither_the_exit_code_nor_a_service() {
     let site = Site::new();
     let services = site.services(3);
     for bytes in [0, 512, 1024, 2048, 4096] {
-        limited(&mut site.makeroom(["--pause", &services.all(), "sh", "-c", "exit 6"]), libc::RLIMIT_FSIZE, bytes).run().expect_code(6);
+        limited(
+            &mut site.makeroom(["--pause", &services.all(), "sh", "-c", "exit 6"]),
+            libc::RLIMIT_FSIZE,
+            bytes,
+        )
+        .run()
+        .expect_code(6);
         services.wait_until_all("running");
         assert!(site.journals().is_empty(), "{bytes}: {:?}", site.journals());
     }
     // It gets the signal all the same.
     let child = ["-c", "(ulimit -f 0; exec sh -c 'echo x >file') 2>/dev/null; echo $?"];
-    assert_eq!(site.makeroom(["sh"]).args(child).run().out, site.command("sh").args(child).run().out);
+    assert_eq!(
+        site.makeroom(["sh"]).args(child).run().out,
+        site.command("sh").args(child).run().out
+    );
 }
 
 #[test]
@@ -338,5 +397,8 @@ fn where_no_keeper_ever_began_nothing_is_said_to_be_left() {
     done.expect_code(6).expect_said("no keeper can be started");
     assert!(!done.err.contains("not known to run again"), "{}", done.err);
     assert!(services.are("running"));
-    assert_eq!(site.makeroom(["recover"]).run().expect_code(0).err.matches("nothing to recover").count(), 1);
+    assert_eq!(
+        site.makeroom(["recover"]).run().expect_code(0).err.matches("nothing to recover").count(),
+        1
+    );
 }

@@ -1,5 +1,6 @@
-//! Docker without root, against a real one, by makeroom without root. It has no cgroups here (that takes systemd and
-//! cgroup v2), so it cannot pause: that is said, nothing is lost by it, and stopping works.
+//! Docker without root, against a real one, by makeroom without root. It has no cgroups here (that
+//! takes systemd and cgroup v2), so it cannot pause: that is said, nothing is lost by it, and
+//! stopping works.
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf};
 
@@ -60,18 +61,31 @@ fn what_an_engine_without_cgroups_cannot_pause_is_said_and_runs_on() {
 }
 
 #[test]
-fn an_engine_without_root_is_found_by_its_usual_socket_and_its_containers_are_stopped_and_started_again() {
+fn an_engine_without_root_is_found_by_its_usual_socket_and_its_containers_are_stopped_and_started_again()
+ {
     let scene = scene();
     // Nothing of this machine's own below /run, where docker's own socket would come first.
-    let script = format!("mount -t tmpfs tmpfs /run && exec setpriv --reuid {USER} --regid {USER} --clear-groups \"$@\"");
+    let script = format!(
+        "mount -t tmpfs tmpfs /run && exec setpriv --reuid {USER} --regid {USER} --clear-groups \"$@\""
+    );
     let mut run = scene.site.command("unshare");
-    run.args(["--mount", "sh", "-c", &script, "sh"]).args([&scene.program]).args(["--method", "stop", "--pause", &scene.services.all()]);
-    run.args(["sh", "-c", UNTIL_GO]).without_env("DOCKER_HOST").env("XDG_RUNTIME_DIR", engine().runtime_dir());
+    run.args(["--mount", "sh", "-c", &script, "sh"]).args([&scene.program]).args([
+        "--method",
+        "stop",
+        "--pause",
+        &scene.services.all(),
+    ]);
+    run.args(["sh", "-c", UNTIL_GO])
+        .without_env("DOCKER_HOST")
+        .env("XDG_RUNTIME_DIR", engine().runtime_dir());
     let run = run.spawn();
     scene.site.child();
     assert!(scene.services.are("exited"), "{:?}", scene.services.statuses());
     scene.site.go();
-    run.wait().expect_code(7).expect_said("2 services stopped").expect_said("2 services running again");
+    run.wait()
+        .expect_code(7)
+        .expect_said("2 services stopped")
+        .expect_said("2 services running again");
     assert!(scene.services.are("running"), "{:?}", scene.services.statuses());
     assert!(scene.site.journals().is_empty(), "{:?}", scene.site.journals());
 }
@@ -79,7 +93,10 @@ fn an_engine_without_root_is_found_by_its_usual_socket_and_its_containers_are_st
 #[test]
 fn a_started_lease_without_root_ends_by_stop_and_after_a_crash_by_recover() {
     let scene = scene();
-    scene.makeroom(&["start", "--method", "stop", "--name", "ci", "--pause", &scene.services.all()]).run().expect_code(0);
+    scene
+        .makeroom(&["start", "--method", "stop", "--name", "ci", "--pause", &scene.services.all()])
+        .run()
+        .expect_code(0);
     assert!(scene.services.are("exited"), "{:?}", scene.services.statuses());
     scene.makeroom(&["stop", "ci"]).run().expect_code(0).expect_said("2 services running again");
     assert!(scene.services.are("running"), "{:?}", scene.services.statuses());

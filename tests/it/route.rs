@@ -21,13 +21,20 @@ fn program(site: &Site, name: &str, script: &str) -> PathBuf {
 }
 
 fn path_with(site: &Site) -> String {
-    format!("{}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", site.path("bin").display())
+    format!(
+        "{}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        site.path("bin").display()
+    )
 }
 
 /// A prefix that counts how often it is used, a letter for each, and keeps what the steps print.
 fn counting(site: &Site) -> PathBuf {
     let (used, said) = (site.path("used"), site.path("said"));
-    program(site, "vm", &format!("printf x >> '{}'\n\"$@\" | tee -a '{}'", used.display(), said.display()))
+    program(
+        site,
+        "vm",
+        &format!("printf x >> '{}'\n\"$@\" | tee -a '{}'", used.display(), said.display()),
+    )
 }
 
 fn used(site: &Site) -> usize {
@@ -49,9 +56,18 @@ fn behind_a_prefix_room_is_made_with_three_uses_of_it_and_everything_is_put_back
     assert!(services.are("paused"), "{:?}", services.statuses());
     assert_eq!(turn.new_areas(), [area]);
     // With the second sample there, the first one has been heard.
-    let samples = || fs::read_to_string(site.path("said")).unwrap_or_default().matches("makeroom-sample ").count();
+    let samples = || {
+        fs::read_to_string(site.path("said"))
+            .unwrap_or_default()
+            .matches("makeroom-sample ")
+            .count()
+    };
     wait_until("the host is sampled", || samples() > 1);
-    assert_eq!(used(&site), 3, "three for the room, and the last of them samples as long as the build runs");
+    assert_eq!(
+        used(&site),
+        3,
+        "three for the room, and the last of them samples as long as the build runs"
+    );
     site.go();
     let done = run.wait();
     done.expect_code(7)
@@ -77,17 +93,38 @@ fn a_lease_behind_a_prefix_is_recovered_behind_it() {
     run.kill_with_keeper();
     assert!(services.are("paused"));
     let before = used(&site);
-    site.makeroom(["recover"]).run().expect_code(0).expect_said("2 services running again; its swap removed");
+    site.makeroom(["recover"])
+        .run()
+        .expect_code(0)
+        .expect_said("2 services running again; its swap removed");
     assert!(used(&site) > before, "the steps took another way");
     assert!(services.are("running"));
     assert_eq!((turn.new_areas(), site.journals()), (vec![], vec![]));
 }
 
 /// A run behind these words, which lost both its processes; gives the swap file that it made.
-fn abandoned(site: &Site, turn: &swap::SwapTurn, name: &str, services: &str, vm_shell: &str) -> PathBuf {
+fn abandoned(
+    site: &Site,
+    turn: &swap::SwapTurn,
+    name: &str,
+    services: &str,
+    vm_shell: &str,
+) -> PathBuf {
     let area = turn.dir().join(name);
-    let mut run = site.makeroom(["--pause", services, "--swap", &swap::more(64), "--vm-shell", vm_shell, "--swap-file"]);
-    let mut run = run.args([area.as_os_str()]).args(["sh", "-c", UNTIL_GO]).env("PATH", path_with(site)).spawn();
+    let mut run = site.makeroom([
+        "--pause",
+        services,
+        "--swap",
+        &swap::more(64),
+        "--vm-shell",
+        vm_shell,
+        "--swap-file",
+    ]);
+    let mut run = run
+        .args([area.as_os_str()])
+        .args(["sh", "-c", UNTIL_GO])
+        .env("PATH", path_with(site))
+        .spawn();
     site.child();
     run.kill_with_keeper();
     site.again();
@@ -101,8 +138,14 @@ fn ones_own_way_is_found_again_by_its_programs_path_by_whoever_has_another() {
     let vm = counting(&site);
     abandoned(&site, &turn, "area", &services.all(), "vm");
     let journal = fs::read_to_string(&site.journals()[0]).expect("a journal");
-    assert!(journal.contains(&format!(r#""host":{{"way":"own","words":["{}"]}}"#, vm.display())), "{journal}");
-    site.makeroom(["recover"]).run().expect_code(0).expect_said("1 service running again; its swap removed");
+    assert!(
+        journal.contains(&format!(r#""host":{{"way":"own","words":["{}"]}}"#, vm.display())),
+        "{journal}"
+    );
+    site.makeroom(["recover"])
+        .run()
+        .expect_code(0)
+        .expect_said("1 service running again; its swap removed");
     assert_eq!((turn.new_areas(), site.journals()), (vec![], vec![]));
 }
 
@@ -113,7 +156,8 @@ fn ones_own_way_that_somebody_else_could_have_changed_is_not_gone_until_it_is_gi
     let vm = counting(&site);
     for by_environment in [false, true] {
         fs::set_permissions(&vm, fs::Permissions::from_mode(0o755)).expect("a mode");
-        let area = abandoned(&site, &turn, &format!("area-{by_environment}"), &services.all(), "vm");
+        let area =
+            abandoned(&site, &turn, &format!("area-{by_environment}"), &services.all(), "vm");
         fs::set_permissions(&vm, fs::Permissions::from_mode(0o757)).expect("a mode");
         let before = used(&site);
         let says = [
@@ -126,7 +170,11 @@ fn ones_own_way_that_somebody_else_could_have_changed_is_not_gone_until_it_is_gi
         for says in &says {
             done.expect_code(7).expect_said(says);
         }
-        assert_eq!((services.are("running"), turn.new_areas()), (true, vec![area.clone()]), "what needs no way is back");
+        assert_eq!(
+            (services.are("running"), turn.new_areas()),
+            (true, vec![area.clone()]),
+            "what needs no way is back"
+        );
         let done = site.makeroom(["recover"]).run();
         for says in &says {
             done.expect_code(125).expect_said(says);
@@ -150,16 +198,30 @@ fn stop_takes_a_way_for_a_started_lease_whose_keeper_is_dead() {
     let (turn, site) = (swap::turn(), Site::at("/nonexistent/docker.sock".into()));
     let vm = counting(&site);
     let area = turn.dir().join("area").display().to_string();
-    let start = ["start", "--swap", &swap::more(64), "--swap-file", &area, "--vm-shell", &vm.display().to_string()];
+    let start = [
+        "start",
+        "--swap",
+        &swap::more(64),
+        "--swap-file",
+        &area,
+        "--vm-shell",
+        &vm.display().to_string(),
+    ];
     site.makeroom(start).run().expect_code(0);
     for keeper in site.keepers() {
         process::signal(keeper, libc::SIGKILL);
     }
     wait_until("the keeper is dead", || site.keepers().is_empty());
     fs::set_permissions(&vm, fs::Permissions::from_mode(0o757)).expect("a mode");
-    site.makeroom(["stop"]).run().expect_code(125).expect_said("the recorded way into vm is not used");
+    site.makeroom(["stop"])
+        .run()
+        .expect_code(125)
+        .expect_said("the recorded way into vm is not used");
     assert_eq!(turn.new_areas().len(), 1);
-    site.makeroom(["stop", "--vm-shell", &vm.display().to_string()]).run().expect_code(0).expect_said("its swap removed");
+    site.makeroom(["stop", "--vm-shell", &vm.display().to_string()])
+        .run()
+        .expect_code(0)
+        .expect_said("its swap removed");
     assert_eq!((turn.new_areas(), site.journals()), (vec![], vec![]));
 }
 
@@ -175,9 +237,21 @@ fn the_words_of_a_journal_of_version_4_are_gone_only_where_they_are_known_or_nob
     for (words, goes, says) in [
         (serde_json::json!(["colima", "--profile", "work", "ssh", "--"]), Some("colima"), "stays"),
         (serde_json::json!(["other", "ssh"]), None, "`other` is not an absolute path"),
-        (serde_json::json!(["colima", "--profile", "-x", "ssh", "--"]), None, "`colima` is not an absolute path"),
         (
-            serde_json::json!(["env", "COLIMA_HOME=/nonexistent", "colima", "--profile", "a", "ssh", "--"]),
+            serde_json::json!(["colima", "--profile", "-x", "ssh", "--"]),
+            None,
+            "`colima` is not an absolute path",
+        ),
+        (
+            serde_json::json!([
+                "env",
+                "COLIMA_HOME=/nonexistent",
+                "colima",
+                "--profile",
+                "a",
+                "ssh",
+                "--"
+            ]),
             None,
             "/nonexistent: No such file",
         ),
@@ -188,9 +262,15 @@ fn the_words_of_a_journal_of_version_4_are_gone_only_where_they_are_known_or_nob
                 "engine": null, "host": { "name": "vm", "words": words }, "at": "2026-01-01T00:00:00Z" }),
             serde_json::json!({ "record": "area_making", "area": { "path": "/nonexistent/a", "size_bytes": 4096, "label": "mr-0" } }),
         ];
-        let line = |record: &serde_json::Value| format!("{:08x} {record}\n", crc32fast::hash(record.to_string().as_bytes()));
+        let line = |record: &serde_json::Value| {
+            format!("{:08x} {record}\n", crc32fast::hash(record.to_string().as_bytes()))
+        };
         fs::write(&journal, records.iter().map(line).collect::<String>()).expect("written");
-        site.makeroom(["recover"]).env("PATH", path_with(&site)).run().expect_code(125).expect_said(says);
+        site.makeroom(["recover"])
+            .env("PATH", path_with(&site))
+            .run()
+            .expect_code(125)
+            .expect_said(says);
         let gone = fs::read_to_string(&went).unwrap_or_default();
         assert_eq!(gone.lines().next(), goes, "{words}");
         assert!(journal.exists(), "kept");
@@ -204,9 +284,17 @@ fn a_prefix_that_leads_nowhere_is_named_in_one_line_and_the_build_runs() {
     let services = site.services(1);
     let before = services.states();
     for (name, script, says) in [
-        ("stopped", "echo 'colima is not running' >&2; exit 1", "did not run the step: colima is not running"),
+        (
+            "stopped",
+            "echo 'colima is not running' >&2; exit 1",
+            "did not run the step: colima is not running",
+        ),
         ("asks", "printf 'Password: '; read -r answer; exit 1", "did not run the step: Password:"),
-        ("terminal", "echo 'the input device is not a TTY' >&2; exit 1", "the input device is not a TTY"),
+        (
+            "terminal",
+            "echo 'the input device is not a TTY' >&2; exit 1",
+            "the input device is not a TTY",
+        ),
         ("tty", "\"$@\" | sed 's/$/\\r/'", "gives the step a terminal"),
         ("silent", "exit 0", "did not run the step: exit status: 0"),
     ] {
@@ -218,11 +306,17 @@ fn a_prefix_that_leads_nowhere_is_named_in_one_line_and_the_build_runs() {
         let strict = site.makeroom(options).args(["--strict", "sh", "-c", "touch ran"]).run();
         strict.expect_code(125).expect_said(says);
         assert!(!site.work().join("ran").exists(), "{name}");
-        // Where a pause and its end are milliseconds apart, the engine's own late event of the pause comes after both.
+        // Where a pause and its end are milliseconds apart, the engine's own late event of the
+        // pause comes after both.
         wait_until("the service is as before", || services.states() == before);
     }
-    let missing = ["--pause", &services.all(), "--swap", "1MiB", "--vm-shell", "/nonexistent/vm ssh --"];
-    site.makeroom(missing).args(["sh", "-c", "exit 3"]).run().expect_code(3).expect_said("cannot run `/nonexistent/vm ssh --`");
+    let missing =
+        ["--pause", &services.all(), "--swap", "1MiB", "--vm-shell", "/nonexistent/vm ssh --"];
+    site.makeroom(missing)
+        .args(["sh", "-c", "exit 3"])
+        .run()
+        .expect_code(3)
+        .expect_said("cannot run `/nonexistent/vm ssh --`");
 }
 
 #[test]
@@ -231,7 +325,8 @@ fn a_prefix_that_hangs_holds_the_build_up_for_seconds_only_and_a_signal_not_at_a
     let services = site.services(1);
     let vm = program(&site, "vm", "exec sleep 600").display().to_string();
     let options = ["--pause", &services.all(), "--swap", "1MiB", "--vm-shell", &vm];
-    let done = site.makeroom(options).args(["sh", "-c", "exit 3"]).limit(Duration::from_secs(30)).run();
+    let done =
+        site.makeroom(options).args(["sh", "-c", "exit 3"]).limit(Duration::from_secs(30)).run();
     done.expect_code(3).expect_said("vm has not answered for 15 s").expect_said("1 service paused");
     assert!(done.took < Duration::from_secs(20), "{:?}", done.took);
     let run = site.makeroom(options).args(["sh", "-c", "touch ran"]).spawn();
@@ -241,7 +336,11 @@ fn a_prefix_that_hangs_holds_the_build_up_for_seconds_only_and_a_signal_not_at_a
     run.signal(libc::SIGTERM);
     let done = run.wait();
     assert_eq!(done.signal(), Some(libc::SIGTERM), "{}", done.err);
-    assert!(done.took < Duration::from_secs(6) && !site.work().join("ran").exists(), "{:?}", done.took);
+    assert!(
+        done.took < Duration::from_secs(6) && !site.work().join("ran").exists(),
+        "{:?}",
+        done.took
+    );
     assert!(services.are("running"));
 }
 
@@ -249,12 +348,25 @@ fn a_prefix_that_hangs_holds_the_build_up_for_seconds_only_and_a_signal_not_at_a
 fn noise_before_a_steps_output_changes_nothing() {
     let (turn, site) = (swap::turn(), Site::new());
     let services = site.hogs(&Recipe::hog(20), 1);
-    let noisy = "echo 'Welcome to the VM'; echo 'last login: never' >&2; printf 'no newline'; exec \"$@\"";
+    let noisy =
+        "echo 'Welcome to the VM'; echo 'last login: never' >&2; printf 'no newline'; exec \"$@\"";
     let vm = program(&site, "vm", noisy).display().to_string();
     let area = turn.dir().join("area").display().to_string();
-    let options = ["--pause", &services.all(), "--swap", &swap::more(100), "--swap-file", &area, "--vm-shell", &vm];
+    let options = [
+        "--pause",
+        &services.all(),
+        "--swap",
+        &swap::more(100),
+        "--swap-file",
+        &area,
+        "--vm-shell",
+        &vm,
+    ];
     let done = site.makeroom(options).args(["sh", "-c", "exit 3"]).run();
-    done.expect_code(3).expect_said("1 service paused").expect_said("given back").expect_said("swap removed");
+    done.expect_code(3)
+        .expect_said("1 service paused")
+        .expect_said("given back")
+        .expect_said("swap removed");
     assert!(!done.err.contains("warning"), "{}", done.err);
 }
 
@@ -263,7 +375,10 @@ fn colima_is_found_by_its_socket_by_a_link_to_it_and_by_its_context_without_any_
     let site = Site::new();
     let services = site.services(1);
     let words = site.path("words");
-    let colima = format!("printf '%s ' \"$@\" >> '{}'; while [ \"$1\" != -- ]; do shift; done; shift; exec \"$@\"", words.display());
+    let colima = format!(
+        "printf '%s ' \"$@\" >> '{}'; while [ \"$1\" != -- ]; do shift; done; shift; exec \"$@\"",
+        words.display()
+    );
     program(&site, "colima", &colima);
     let (socket, link) = (site.path("home/.colima/work/docker.sock"), site.path("docker.sock"));
     fs::create_dir_all(socket.parent().expect("a parent")).expect("a directory");
@@ -274,7 +389,10 @@ fn colima_is_found_by_its_socket_by_a_link_to_it_and_by_its_context_without_any_
     let meta = site.path("home/.docker/contexts/meta/f24fd3749c1368328e2b149bec149cb6795619f244c5b584e844961215dadd16");
     fs::create_dir_all(&meta).expect("a directory");
     let elsewhere = dockerd::engine().socket();
-    let context = format!(r#"{{"Name":"colima","Endpoints":{{"docker":{{"Host":"unix://{}"}}}}}}"#, elsewhere.display());
+    let context = format!(
+        r#"{{"Name":"colima","Endpoints":{{"docker":{{"Host":"unix://{}"}}}}}}"#,
+        elsewhere.display()
+    );
     fs::write(meta.join("meta.json"), context).expect("written");
     for (variable, value, profile) in [
         ("DOCKER_HOST", format!("unix://{}", socket.display()), "work"),
@@ -282,11 +400,19 @@ fn colima_is_found_by_its_socket_by_a_link_to_it_and_by_its_context_without_any_
         ("DOCKER_CONTEXT", "colima".to_owned(), "default"),
     ] {
         let _ = fs::remove_file(&words);
-        let mut run = site.makeroom(["--pause", &services.all(), "--swap", "1MiB", "sh", "-c", "exit 3"]);
-        let done = run.without_env("DOCKER_HOST").env("PATH", path_with(&site)).env(variable, &value).run();
+        let mut run =
+            site.makeroom(["--pause", &services.all(), "--swap", "1MiB", "sh", "-c", "exit 3"]);
+        let done = run
+            .without_env("DOCKER_HOST")
+            .env("PATH", path_with(&site))
+            .env(variable, &value)
+            .run();
         done.expect_code(3).expect_said("1 service paused").expect_said("available in colima");
         let said = fs::read_to_string(&words).unwrap_or_default();
-        assert!(said.starts_with(&format!("--profile {profile} ssh -- sh -s ")), "{variable}={value}: {said}");
+        assert!(
+            said.starts_with(&format!("--profile {profile} ssh -- sh -s ")),
+            "{variable}={value}: {said}"
+        );
     }
 }
 
@@ -299,12 +425,24 @@ fn an_engine_on_an_unknown_machine_is_said_once_with_the_mend_and_nothing_is_mad
     fs::create_dir_all(socket.parent().expect("a parent")).expect("a directory");
     symlink(dockerd::engine().socket(), &socket).expect("linked");
     let before = swap::areas();
-    let mut run = site.makeroom(["--pause", &services.all(), "--swap", &swap::more(100), "sh", "-c", "cat /proc/swaps; exit 3"]);
+    let mut run = site.makeroom([
+        "--pause",
+        &services.all(),
+        "--swap",
+        &swap::more(100),
+        "sh",
+        "-c",
+        "cat /proc/swaps; exit 3",
+    ]);
     let done = run.env("DOCKER_HOST", format!("unix://{}", socket.display())).run();
-    done.expect_code(3).expect_said("no way into OrbStack is known").expect_said("--vm-shell").expect_said("1 service paused");
+    done.expect_code(3)
+        .expect_said("no way into OrbStack is known")
+        .expect_said("--vm-shell")
+        .expect_said("1 service paused");
     assert_eq!(done.err.matches("no way").count(), 1, "{}", done.err);
     assert_eq!(done.out.lines().count(), before.len() + 1, "{}", done.out);
-    let mut strict = site.makeroom(["--strict", "--pause", &services.all(), "--swap", "1MiB", "true"]);
+    let mut strict =
+        site.makeroom(["--strict", "--pause", &services.all(), "--swap", "1MiB", "true"]);
     strict.env("DOCKER_HOST", format!("unix://{}", socket.display())).run().expect_code(125);
     assert!(services.are("running"));
     drop(turn);
@@ -314,5 +452,8 @@ fn an_engine_on_an_unknown_machine_is_said_once_with_the_mend_and_nothing_is_mad
 fn a_repository_may_not_name_the_way_into_a_vm() {
     let site = Site::new();
     fs::write(site.work().join("makeroom.toml"), "vm_shell = \"evil\"\n").expect("written");
-    site.makeroom(["true"]).run().expect_code(125).expect_said("`vm_shell` may not be set by a makeroom.toml");
+    site.makeroom(["true"])
+        .run()
+        .expect_code(125)
+        .expect_said("`vm_shell` may not be set by a makeroom.toml");
 }

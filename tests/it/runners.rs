@@ -1,6 +1,7 @@
-//! What CI runners do when a job is cancelled, played back to a real run: GitHub's signals to the step's
-//! shell, GitLab's and Buildkite's to its group, Jenkins's to all whose environment has the job's cookie.
-//! Services run again within 5 s of the first signal, each time, also where the build ignores it.
+//! What CI runners do when a job is cancelled, played back to a real run: GitHub's signals to the
+//! step's shell, GitLab's and Buildkite's to its group, Jenkins's to all whose environment has the
+//! job's cookie. Services run again within 5 s of the first signal, each time, also where the build
+//! ignores it.
 
 use std::{io, time::Duration};
 
@@ -20,11 +21,26 @@ const COOKIE: &str = "JENKINS_NODE_COOKIE";
 fn step(site: &Site, services: &Services, build: &str) -> Running {
     let makeroom = env!("CARGO_BIN_EXE_makeroom");
     let mut shell = site.command("bash");
-    shell.args(["-e", "-c", "exec \"$@\"", "step", makeroom, "--grace", "2s", "--pause", &services.all(), "sh", "-c", build]);
+    shell.args([
+        "-e",
+        "-c",
+        "exec \"$@\"",
+        "step",
+        makeroom,
+        "--grace",
+        "2s",
+        "--pause",
+        &services.all(),
+        "sh",
+        "-c",
+        build,
+    ]);
     // Of the two cookies each job has its own value.
     shell.env(COOKIE, site.mark()).env("RUNNER_TRACKING_ID", site.mark());
     // SAFETY: a single system call.
-    shell.before_exec(|| if unsafe { libc::setpgid(0, 0) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) });
+    shell.before_exec(|| {
+        if unsafe { libc::setpgid(0, 0) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    });
     let run = shell.spawn();
     site.child();
     assert!(services.are("paused"), "{:?}", services.statuses());
@@ -79,12 +95,18 @@ fn gitlab_terminates_the_group_and_kills_it_much_later() {
 
 #[test]
 fn buildkite_terminates_the_group_and_kills_it_after_ten_seconds() {
-    cancelled(|_, run| process::signal_group(run.pid(), libc::SIGTERM), |_, run| process::signal_group(run.pid(), libc::SIGKILL));
+    cancelled(
+        |_, run| process::signal_group(run.pid(), libc::SIGTERM),
+        |_, run| process::signal_group(run.pid(), libc::SIGKILL),
+    );
 }
 
 #[test]
 fn jenkins_terminates_all_that_have_its_cookie_and_kills_them_after_five_seconds() {
-    cancelled(|site, _| to_all_with(COOKIE, site, libc::SIGTERM), |site, _| to_all_with(COOKIE, site, libc::SIGKILL));
+    cancelled(
+        |site, _| to_all_with(COOKIE, site, libc::SIGTERM),
+        |site, _| to_all_with(COOKIE, site, libc::SIGKILL),
+    );
 }
 
 #[test]

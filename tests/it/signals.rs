@@ -21,7 +21,14 @@ fn tally() -> (Site, Running) {
 
 fn in_a_group_of_its_own(run: &mut Run) -> Running {
     // SAFETY: a single system call.
-    run.before_exec(|| if unsafe { libc::setpgid(0, 0) } == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }).spawn()
+    run.before_exec(|| {
+        if unsafe { libc::setpgid(0, 0) } == 0 {
+            Ok(())
+        } else {
+            Err(std::io::Error::last_os_error())
+        }
+    })
+    .spawn()
 }
 
 fn got(site: &Site) -> Vec<String> {
@@ -33,7 +40,8 @@ fn once(signal: i32, name: &str, send: impl Fn(&Running, i32)) {
     let (site, run) = tally();
     send(&run, signal);
     assert_eq!(wait_for_line(&site.work().join("got")), name);
-    let (after, after_name) = if name == "USR1" { (libc::SIGUSR2, "USR2") } else { (libc::SIGUSR1, "USR1") };
+    let (after, after_name) =
+        if name == "USR1" { (libc::SIGUSR2, "USR2") } else { (libc::SIGUSR1, "USR1") };
     run.signal(after);
     wait_until("the other signal", || got(&site).last().is_some_and(|last| last == after_name));
     site.go();
@@ -92,7 +100,14 @@ fn what_an_attempt_lacked_that_was_stopped_half_way_does_not_refuse_the_next_one
     let services = site.services(2);
     proxy.on("pause", Some(1), Deed::Answer(500, "{\"message\":\"not now\"}"));
     let held = proxy.hold("pause", 2, Moment::Before);
-    let run = in_a_group_of_its_own(&mut site.makeroom(["--strict", "--pause", &services.all(), "sh", "-c", UNTIL_GO]));
+    let run = in_a_group_of_its_own(&mut site.makeroom([
+        "--strict",
+        "--pause",
+        &services.all(),
+        "sh",
+        "-c",
+        UNTIL_GO,
+    ]));
     held.wait();
     wait_until("the first is refused", || run.written("err").contains("not now"));
     run.signal(libc::SIGTSTP);

@@ -92,13 +92,19 @@ fn a_name_that_is_held_already_is_a_no_op_that_prints_the_same_id() {
     // Whatever it asks for: a name is a lease.
     assert_eq!(start(&site, &others, &["--name", "ci"]), id);
     assert_eq!((proxy.seen("pause"), others.are("running")), (pauses, true));
-    wait_until("only the first keeper and its journal are left", || site.keepers() == keepers && site.journals() == journals);
+    wait_until("only the first keeper and its journal are left", || {
+        site.keepers() == keepers && site.journals() == journals
+    });
     let other = start(&site, &others, &["--name", "other"]);
     assert_ne!(other, id);
     assert!(others.are("paused"));
     stop(&site, &["ci"]).expect_code(0);
     assert!(services.are("running") && others.are("paused"));
-    assert_ne!(start(&site, &services, &["--name", "ci"]), id, "a lease that ended is no longer held");
+    assert_ne!(
+        start(&site, &services, &["--name", "ci"]),
+        id,
+        "a lease that ended is no longer held"
+    );
     stop(&site, &["--all"]).expect_code(0);
     assert!(services.are("running") && others.are("running"));
     assert_nothing_held(&site);
@@ -125,18 +131,30 @@ fn status_shows_what_is_held_to_people_and_as_json() {
     let id = start(&site, &services, &["--name", "night build"]);
     let done = site.makeroom(["status"]).run();
     done.expect_code(0);
-    for words in [&id, "night build", services.name(0), services.name(1), "paused", "memory", "swap"] {
+    for words in
+        [&id, "night build", services.name(0), services.name(1), "paused", "memory", "swap"]
+    {
         assert!(done.out.contains(words), "`{words}` is not in:\n{}", done.out);
     }
     let status = status(&site);
     let lease = &status["leases"][0];
     assert_eq!(status["leases"].as_array().map(Vec::len), Some(1));
-    assert_eq!((&lease["lease"], &lease["name"], &lease["kind"]), (&id.into(), &"night build".into(), &"start".into()));
+    assert_eq!(
+        (&lease["lease"], &lease["name"], &lease["kind"]),
+        (&id.into(), &"night build".into(), &"start".into())
+    );
     assert_eq!(lease["alive"], true);
-    let mut named: Vec<_> =
-        lease["targets"].as_array().expect("targets").iter().map(|target| (target["name"].as_str(), target["method"].as_str())).collect();
+    let mut named: Vec<_> = lease["targets"]
+        .as_array()
+        .expect("targets")
+        .iter()
+        .map(|target| (target["name"].as_str(), target["method"].as_str()))
+        .collect();
     named.sort_unstable();
-    assert_eq!(named, [(Some(services.name(0)), Some("pause")), (Some(services.name(1)), Some("pause"))]);
+    assert_eq!(
+        named,
+        [(Some(services.name(0)), Some("pause")), (Some(services.name(1)), Some("pause"))]
+    );
     assert!(status["memory"]["available_bytes"].as_u64().expect("a number") > 1 << 20);
     assert!(services.are("paused"), "looking changes nothing");
     stop(&site, &["night build"]).expect_code(0);
@@ -291,13 +309,19 @@ fn a_run_beside_a_started_lease_leaves_its_targets_paused() {
     let (both, ran_only) = (site.services(2), site.services(1));
     let before = both.states();
     start(&site, &both, &["--name", "ci"]);
-    let mut run = site.makeroom(["--pause", &both.all(), "--pause", &ran_only.all(), "sh", "-c", UNTIL_GO]);
+    let mut run =
+        site.makeroom(["--pause", &both.all(), "--pause", &ran_only.all(), "sh", "-c", UNTIL_GO]);
     let run = run.spawn();
     site.child();
     assert!(both.are("paused") && ran_only.are("paused"));
     site.go();
     run.wait().expect_code(7).expect_said("2 of them by another run already");
-    assert!(both.are("paused") && ran_only.are("running"), "{:?} {:?}", both.statuses(), ran_only.statuses());
+    assert!(
+        both.are("paused") && ran_only.are("running"),
+        "{:?} {:?}",
+        both.statuses(),
+        ran_only.statuses()
+    );
     stop(&site, &[]).expect_code(0);
     assert_eq!(both.states(), before);
     assert_nothing_held(&site);
@@ -333,7 +357,11 @@ fn a_strict_start_that_cannot_pause_one_service_puts_the_others_back() {
     let proxy = Proxy::start();
     let site = Site::behind(&proxy);
     let services = site.services(3);
-    proxy.on("pause", Some(2), crate::support::proxy::Deed::Answer(409, r#"{"message":"container is restarting"}"#));
+    proxy.on(
+        "pause",
+        Some(2),
+        crate::support::proxy::Deed::Answer(409, r#"{"message":"container is restarting"}"#),
+    );
     let done = site.makeroom(["start", "--strict", "--pause", &services.all()]).run();
     done.expect_code(125).expect_said("container is restarting");
     assert_eq!(done.out, "");
@@ -376,7 +404,12 @@ fn the_control_socket_and_the_journals_are_for_their_owner_alone() {
     let services = site.services(1);
     start(&site, &services, &[]);
     for path in [site.state(), site.state().join("leases")] {
-        assert_eq!(std::fs::metadata(&path).expect("made").permissions().mode() & 0o777, 0o700, "{}", path.display());
+        assert_eq!(
+            std::fs::metadata(&path).expect("made").permissions().mode() & 0o777,
+            0o700,
+            "{}",
+            path.display()
+        );
     }
     stop(&site, &[]).expect_code(0);
 }

@@ -1,5 +1,5 @@
-//! What comes from strangers: names that an engine tells, paths that another user prepared. Nothing of it
-//! is interpreted, nothing reaches the terminal as it is, and nothing of theirs is changed.
+//! What comes from strangers: names that an engine tells, paths that another user prepared. Nothing
+//! of it is interpreted, nothing reaches the terminal as it is, and nothing of theirs is changed.
 
 use std::{
     fs,
@@ -38,7 +38,9 @@ fn evil_answers() -> [&'static str; 3] {
 #[test]
 fn nothing_in_a_containers_name_or_labels_is_interpreted_or_printed_as_it_is() {
     let [listed, inspected, refused] = evil_answers();
-    for words in [&["--method", "pause", "--swap", "off"][..], &["--method", "stop", "--swap", "off"]] {
+    for words in
+        [&["--method", "pause", "--swap", "off"][..], &["--method", "stop", "--swap", "off"]]
+    {
         let proxy = Proxy::start();
         let site = Site::behind(&proxy);
         proxy.on("list", None, Deed::Answer(200, listed));
@@ -55,7 +57,11 @@ fn nothing_in_a_containers_name_or_labels_is_interpreted_or_printed_as_it_is() {
         for letter in ['\u{1b}', '\u{202e}'] {
             assert!(!done.err.contains(letter), "{:?}", done.err);
         }
-        assert!(!done.err.lines().any(|line| line.starts_with("makeroom: all is well")), "{}", done.err);
+        assert!(
+            !done.err.lines().any(|line| line.starts_with("makeroom: all is well")),
+            "{}",
+            done.err
+        );
         assert!(!site.work().join("pwned").exists() && !Path::new("/pwned").exists());
     }
 }
@@ -89,7 +95,9 @@ fn what_another_user_prepared_as_a_state_directory_is_refused_and_stays_as_it_is
         prepare(&site.state());
         let run = site.makeroom(["--pause", &services.all(), "sh", "-c", "exit 7"]).run();
         run.expect_code(7).expect_said("nothing is changed");
-        site.makeroom(["--strict", "--pause", &services.all(), "touch", "ran"]).run().expect_code(125);
+        site.makeroom(["--strict", "--pause", &services.all(), "touch", "ran"])
+            .run()
+            .expect_code(125);
         assert!(!site.work().join("ran").exists(), "{what}");
         assert!(services.are("running"), "{what}");
         let inside = fs::read_dir(site.state()).map_or(0, Iterator::count);
@@ -112,7 +120,9 @@ fn what_another_user_put_into_a_state_directory_holds_nobody_up_and_is_not_follo
         symlink(&precious, &path).expect("a link");
     }
     let run = site.makeroom(["--pause", &services.all(), "sh", "-c", "exit 7"]).run();
-    run.expect_code(7).expect_said("the history cannot be written").expect_said("the report for `makeroom report` cannot be written");
+    run.expect_code(7)
+        .expect_said("the history cannot be written")
+        .expect_said("the report for `makeroom report` cannot be written");
     assert_eq!(fs::read_to_string(&precious).expect("there"), "precious");
     assert!(services.are("running") && site.journals().is_empty());
 }
@@ -121,7 +131,16 @@ fn what_another_user_put_into_a_state_directory_holds_nobody_up_and_is_not_follo
 fn the_environment_and_the_arguments_of_a_build_are_in_no_file() {
     let site = Site::new();
     let services = site.services(1);
-    let mut run = site.makeroom(["--need", "auto", "--pause", &services.all(), "sh", "-c", "exit 3", "hunter2"]);
+    let mut run = site.makeroom([
+        "--need",
+        "auto",
+        "--pause",
+        &services.all(),
+        "sh",
+        "-c",
+        "exit 3",
+        "hunter2",
+    ]);
     run.env("TOKEN", "hunter2").run().expect_code(3);
     let mut seen = 0;
     let mut dirs = vec![site.state()];
@@ -132,23 +151,33 @@ fn the_environment_and_the_arguments_of_a_build_are_in_no_file() {
             } else {
                 seen += 1;
                 let text = fs::read(entry.path()).expect("a file");
-                assert!(!text.windows(7).any(|word| word == b"hunter2"), "{}", entry.path().display());
+                assert!(
+                    !text.windows(7).any(|word| word == b"hunter2"),
+                    "{}",
+                    entry.path().display()
+                );
             }
         }
     }
     assert!(seen >= 3, "a lock, a history and a report: {seen}");
 }
 
-/// A lease that makeroom itself would restore: with a swap area and a way to the host that leaves a trace.
+/// A lease that makeroom itself would restore: with a swap area and a way to the host that leaves a
+/// trace.
 fn plant(site: &Site, lease: &str) -> PathBuf {
     let journal = site.state().join(format!("leases/{lease}.journal"));
-    let vm = site.program("vm", &format!("#!/bin/sh\ntouch '{}'; exit 1\n", site.path("gone-there").display()));
+    let vm = site.program(
+        "vm",
+        &format!("#!/bin/sh\ntouch '{}'; exit 1\n", site.path("gone-there").display()),
+    );
     let records = [
         json!({ "record": "opened", "version": 4, "lease": lease, "kind": "run", "name": null, "program": "sh", "engine": null,
             "host": { "name": "vm", "words": [vm] }, "at": "2026-01-01T00:00:00Z" }),
         json!({ "record": "area_making", "area": { "path": "/nonexistent/a", "size_bytes": 4096, "label": "mr-0" } }),
     ];
-    let line = |record: &serde_json::Value| format!("{:08x} {record}\n", crc32fast::hash(record.to_string().as_bytes()));
+    let line = |record: &serde_json::Value| {
+        format!("{:08x} {record}\n", crc32fast::hash(record.to_string().as_bytes()))
+    };
     fs::write(&journal, records.iter().map(line).collect::<String>()).expect("written");
     fs::set_permissions(&journal, fs::Permissions::from_mode(0o600)).expect("a mode");
     journal
@@ -162,9 +191,24 @@ fn nowhere() -> Site {
 fn a_state_directory_below_somebody_elses_is_refused_by_all_that_open_one_with_the_mend() {
     type Prepare = fn(&Path);
     let prepared: [(&str, Prepare, &str, &str); 4] = [
-        ("theirs", |path| chown(path, Some(NOBODY), None).expect("root gives it away"), "belongs to user 65534", "--state-dir DIR"),
-        ("group", |path| set_mode(path, 0o775), "can be written by others (mode 775)", "chmod go-w "),
-        ("world", |path| set_mode(path, 0o757), "can be written by others (mode 757)", "chmod go-w "),
+        (
+            "theirs",
+            |path| chown(path, Some(NOBODY), None).expect("root gives it away"),
+            "belongs to user 65534",
+            "--state-dir DIR",
+        ),
+        (
+            "group",
+            |path| set_mode(path, 0o775),
+            "can be written by others (mode 775)",
+            "chmod go-w ",
+        ),
+        (
+            "world",
+            |path| set_mode(path, 0o757),
+            "can be written by others (mode 757)",
+            "chmod go-w ",
+        ),
         (
             "link",
             |path| {
@@ -185,12 +229,26 @@ fn a_state_directory_below_somebody_elses_is_refused_by_all_that_open_one_with_t
         site.makeroom(["true"]).env("MAKEROOM_STATE_DIR", &state).run().expect_code(0);
         prepare(&above);
         let with = |words: &[&str]| site.makeroom(words).env("MAKEROOM_STATE_DIR", &state).run();
-        for words in [&["recover"][..], &["stop"], &["status"], &["report"], &["start"], &["--strict", "true"]] {
+        for words in [
+            &["recover"][..],
+            &["stop"],
+            &["status"],
+            &["report"],
+            &["start"],
+            &["--strict", "true"],
+        ] {
             let done = with(words);
-            done.expect_code(125).expect_said("is not safe: ").expect_said(says).expect_said(&above.to_string_lossy());
+            done.expect_code(125)
+                .expect_said("is not safe: ")
+                .expect_said(says)
+                .expect_said(&above.to_string_lossy());
             assert!(done.err.contains(mend), "{what} {words:?}: {}", done.err);
         }
-        with(&["sh", "-c", "exit 7"]).expect_code(7).expect_said(says).expect_said(mend).expect_said("nothing is changed");
+        with(&["sh", "-c", "exit 7"])
+            .expect_code(7)
+            .expect_said(says)
+            .expect_said(mend)
+            .expect_said("nothing is changed");
         assert!(with(&["doctor"]).expect_code(1).out.contains(says), "{what}");
     }
 }
@@ -207,7 +265,10 @@ fn a_state_directory_below_a_sticky_one_or_behind_roots_own_link_is_used() {
     set_mode(&sticky, 0o1777);
     symlink(&sticky, site.path("link")).expect("a link");
     for state in [sticky.join("a/b"), site.path("link/c"), site.path("link/../sticky/d")] {
-        let run = site.makeroom(["--strict", "--swap", "off", "sh", "-c", "exit 7"]).env("MAKEROOM_STATE_DIR", &state).run();
+        let run = site
+            .makeroom(["--strict", "--swap", "off", "sh", "-c", "exit 7"])
+            .env("MAKEROOM_STATE_DIR", &state)
+            .run();
         run.expect_code(7);
         assert!(state.join("leases").is_dir(), "{}", state.display());
     }
@@ -217,7 +278,11 @@ fn a_state_directory_below_a_sticky_one_or_behind_roots_own_link_is_used() {
 fn a_journal_that_is_not_ours_alone_is_not_used_and_said_and_kept() {
     let site = nowhere();
     site.makeroom(["true"]).run().expect_code(0);
-    for (lease, says) in [("aaaaaaaaaaaa", "belongs to user 65534"), ("bbbbbbbbbbbb", "mode 666"), ("cccccccccccc", "2 links")] {
+    for (lease, says) in [
+        ("aaaaaaaaaaaa", "belongs to user 65534"),
+        ("bbbbbbbbbbbb", "mode 666"),
+        ("cccccccccccc", "2 links"),
+    ] {
         let journal = plant(&site, lease);
         match lease {
             "aaaaaaaaaaaa" => chown(&journal, Some(NOBODY), None).expect("root gives it away"),
@@ -225,7 +290,12 @@ fn a_journal_that_is_not_ours_alone_is_not_used_and_said_and_kept() {
             _ => fs::hard_link(&journal, site.path("other-name")).expect("a link"),
         }
         let bytes = fs::read(&journal).expect("a journal");
-        site.makeroom(["recover"]).run().expect_code(125).expect_said("is not used: ").expect_said(says).expect_said("left alone");
+        site.makeroom(["recover"])
+            .run()
+            .expect_code(125)
+            .expect_said("is not used: ")
+            .expect_said(says)
+            .expect_said("left alone");
         site.makeroom(["sh", "-c", "exit 7"]).run().expect_code(7).expect_said(says);
         assert_eq!(fs::read(&journal).expect("kept"), bytes);
         assert!(!site.path("gone-there").exists(), "{lease}");
@@ -241,7 +311,10 @@ fn a_journal_that_is_not_ours_alone_is_not_used_and_said_and_kept() {
 fn a_lock_and_a_history_that_are_not_ours_alone_are_not_used() {
     let site = nowhere();
     site.makeroom(["true"]).run().expect_code(0);
-    for (name, says) in [("history", "the history cannot be read: it belongs to user 65534"), ("lock", "it belongs to user 65534")] {
+    for (name, says) in [
+        ("history", "the history cannot be read: it belongs to user 65534"),
+        ("lock", "it belongs to user 65534"),
+    ] {
         chown(site.state().join(name), Some(NOBODY), None).expect("root gives it away");
         site.makeroom(["sh", "-c", "exit 7"]).run().expect_code(7).expect_said(says);
         chown(site.state().join(name), Some(0), None).expect("root takes it back");
@@ -266,9 +339,21 @@ fn a_state_directory_that_gets_another_name_meanwhile_is_the_same_to_both_proces
     site.go();
     run.wait().expect_code(7).expect_said("1 service running again");
     assert!(services.are("running"));
-    assert_eq!(fs::read_dir(renamed.join("leases")).expect("there").count(), 0, "the journal is gone");
-    assert_eq!(fs::read_dir(renamed.join("reports")).expect("there").count(), 1, "the report is there");
-    assert_eq!(fs::read_dir(site.state()).expect("there").count(), 0, "nothing is in the other one");
+    assert_eq!(
+        fs::read_dir(renamed.join("leases")).expect("there").count(),
+        0,
+        "the journal is gone"
+    );
+    assert_eq!(
+        fs::read_dir(renamed.join("reports")).expect("there").count(),
+        1,
+        "the report is there"
+    );
+    assert_eq!(
+        fs::read_dir(site.state()).expect("there").count(),
+        0,
+        "nothing is in the other one"
+    );
 }
 
 #[test]
@@ -284,7 +369,10 @@ fn a_link_in_the_place_of_a_started_leases_socket_is_not_followed() {
     let socket = site.state().join(format!("leases/{lease}.sock"));
     fs::remove_file(&socket).expect("the dead keeper's");
     symlink(site.path("theirs"), &socket).expect("a link");
-    site.makeroom(["stop", "--restore-timeout", "1s"]).limit(Duration::from_secs(10)).run().expect_code(0);
+    site.makeroom(["stop", "--restore-timeout", "1s"])
+        .limit(Duration::from_secs(10))
+        .run()
+        .expect_code(0);
     assert_eq!(listener.accept().expect_err("nobody came").kind(), std::io::ErrorKind::WouldBlock);
     assert!(site.journals().is_empty() && socket.symlink_metadata().is_err());
 }

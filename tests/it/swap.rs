@@ -19,7 +19,8 @@ use crate::support::{
 };
 
 /// A build that writes down which swap there is while it runs, and what lies at and around `$0`.
-const LOOK: &str = r#"cp /proc/swaps swaps; stat -c '%a %u' "$0" >area 2>&1; ls -A "${0%/*}" >around; echo built"#;
+const LOOK: &str =
+    r#"cp /proc/swaps swaps; stat -c '%a %u' "$0" >area 2>&1; ls -A "${0%/*}" >around; echo built"#;
 /// A build that runs until `$0.go` is there.
 const NAMED: &str = r#"echo $$ >"$0.pid"; while ! [ -e "$0.go" ]; do sleep 0.02; done"#;
 
@@ -28,7 +29,12 @@ fn site() -> Site {
 }
 
 fn wishing(site: &Site, mebibytes: u64, path: &Path) -> Run {
-    site.makeroom([OsString::from("--swap"), swap::more(mebibytes).into(), "--swap-file".into(), path.into()])
+    site.makeroom([
+        OsString::from("--swap"),
+        swap::more(mebibytes).into(),
+        "--swap-file".into(),
+        path.into(),
+    ])
 }
 
 fn looking(site: &Site, mebibytes: u64, path: &Path) -> Run {
@@ -58,11 +64,17 @@ fn seen(site: &Site, path: &Path) -> Option<u64> {
 }
 
 fn active() -> Vec<PathBuf> {
-    areas_of(&fs::read_to_string("/proc/swaps").expect("/proc/swaps")).into_iter().map(|(path, _)| path).collect()
+    areas_of(&fs::read_to_string("/proc/swaps").expect("/proc/swaps"))
+        .into_iter()
+        .map(|(path, _)| path)
+        .collect()
 }
 
 fn names_in(dir: &Path) -> Vec<OsString> {
-    fs::read_dir(dir).expect("a directory").map(|entry| entry.expect("an entry").file_name()).collect()
+    fs::read_dir(dir)
+        .expect("a directory")
+        .map(|entry| entry.expect("an entry").file_name())
+        .collect()
 }
 
 #[track_caller]
@@ -126,10 +138,13 @@ fn the_area_is_gone_also_after_a_build_that_fails_is_killed_or_times_out() {
     let _turn = swap::turn();
     let (disk, site) = (Disk::new("ext4", 256), site());
     let dir = disk.folder("swap");
-    for (script, options, code) in
-        [("exit 7", &[][..], Some(7)), ("kill -9 $$", &[], None), ("sleep 60", &["--timeout", "100ms"], Some(124))]
-    {
-        let done = wishing(&site, 64, &dir.join("area")).args(options).args(["sh", "-c", script]).run();
+    for (script, options, code) in [
+        ("exit 7", &[][..], Some(7)),
+        ("kill -9 $$", &[], None),
+        ("sleep 60", &["--timeout", "100ms"], Some(124)),
+    ] {
+        let done =
+            wishing(&site, 64, &dir.join("area")).args(options).args(["sh", "-c", script]).run();
         assert_eq!(done.code(), code, "{script}: {}", done.err);
         done.expect_said("made for this run").expect_said("swap removed");
         assert_nothing_left(&disk, &site, &dir);
@@ -144,7 +159,11 @@ fn a_path_may_hold_blanks_quotes_dollars_and_backslashes() {
     for name in ["two words", "it's \"$HOME\" `id`", "back\\slash \\040", " -n"] {
         let path = dir.join(name);
         looking(&site, 64, &path).run().expect_code(0).expect_said("swap removed");
-        assert!(seen(&site, &path).is_some(), "{name}: {:?}", fs::read_to_string(site.work().join("swaps")));
+        assert!(
+            seen(&site, &path).is_some(),
+            "{name}: {:?}",
+            fs::read_to_string(site.work().join("swaps"))
+        );
         assert_nothing_left(&disk, &site, &dir);
     }
 }
@@ -155,8 +174,14 @@ fn without_a_place_named_it_is_the_default_one_with_mode_0700() {
     let _turn = swap::turn();
     let (site, was_there) = (site(), own.exists());
     let path = own.join("swapfile");
-    wait_within(std::time::Duration::from_mins(1), "nobody uses the default place", || !path.exists());
-    site.makeroom(["--swap", &swap::more(64), "sh", "-c", LOOK]).args([&path]).run().expect_code(0).expect_said("swap removed");
+    wait_within(std::time::Duration::from_mins(1), "nobody uses the default place", || {
+        !path.exists()
+    });
+    site.makeroom(["--swap", &swap::more(64), "sh", "-c", LOOK])
+        .args([&path])
+        .run()
+        .expect_code(0)
+        .expect_said("swap removed");
     assert!(seen(&site, &path).is_some());
     assert!(!path.exists() && !active().contains(&path));
     if !was_there {
@@ -174,9 +199,18 @@ fn swap_that_is_active_and_free_is_neither_added_to_nor_touched() {
     let head = fs::read(&theirs.0).expect("theirs")[..4096].to_vec();
     let path = disk.path("ours");
     for wish in ["250MiB", "299MiB"] {
-        let done = site.makeroom(["--swap", wish, "--swap-file"]).args([&path]).args(["sh", "-c", LOOK]).args([&path]).run();
+        let done = site
+            .makeroom(["--swap", wish, "--swap-file"])
+            .args([&path])
+            .args(["sh", "-c", LOOK])
+            .args([&path])
+            .run();
         done.expect_code(0);
-        assert!(!done.err.contains("made for this run") && !done.err.contains("swap removed"), "{}", done.err);
+        assert!(
+            !done.err.contains("made for this run") && !done.err.contains("swap removed"),
+            "{}",
+            done.err
+        );
         assert_eq!(seen(&site, &path), None);
         assert!(!path.exists());
     }
@@ -184,7 +218,12 @@ fn swap_that_is_active_and_free_is_neither_added_to_nor_touched() {
     assert!(active().contains(&theirs.0));
     assert_eq!(
         (before.ino(), before.mtime_nsec(), before.mode(), head),
-        (after.ino(), after.mtime_nsec(), after.mode(), fs::read(&theirs.0).expect("theirs")[..4096].to_vec())
+        (
+            after.ino(),
+            after.mtime_nsec(),
+            after.mode(),
+            fs::read(&theirs.0).expect("theirs")[..4096].to_vec()
+        )
     );
 }
 
@@ -207,7 +246,12 @@ fn swap_off_and_swap_0_make_none() {
     let dir = disk.folder("swap");
     for wish in ["off", "0"] {
         let path = dir.join("area");
-        site.makeroom(["--swap", wish, "--swap-file"]).args([&path]).args(["sh", "-c", LOOK]).args([&path]).run().expect_code(0);
+        site.makeroom(["--swap", wish, "--swap-file"])
+            .args([&path])
+            .args(["sh", "-c", LOOK])
+            .args([&path])
+            .run()
+            .expect_code(0);
         assert_eq!(seen(&site, &path), None);
         assert_nothing_left(&disk, &site, &dir);
     }
@@ -240,10 +284,19 @@ fn assert_refused(site: &Site, mebibytes: u64, path: &Path, reason: &str) {
     let look = || (fingerprint(path), fingerprint(dir), active());
     let before = look();
     let done = wishing(site, mebibytes, path).args(["echo", "built"]).run();
-    done.expect_code(0).expect_said("warning:").expect_said(reason).expect_said(&path.display().to_string()).expect_said("hint:");
+    done.expect_code(0)
+        .expect_said("warning:")
+        .expect_said(reason)
+        .expect_said(&path.display().to_string())
+        .expect_said("hint:");
     assert_eq!((done.out.as_str(), look()), ("built\n", before.clone()), "{reason}");
-    let done = wishing(site, mebibytes, path).args(["--strict", "sh", "-c", "echo built; : >strictly"]).run();
-    done.expect_code(125).expect_said(reason).expect_said(&path.display().to_string()).expect_said("the command was not started");
+    let done = wishing(site, mebibytes, path)
+        .args(["--strict", "sh", "-c", "echo built; : >strictly"])
+        .run();
+    done.expect_code(125)
+        .expect_said(reason)
+        .expect_said(&path.display().to_string())
+        .expect_said("the command was not started");
     assert_eq!((done.out.as_str(), look()), ("", before), "{reason}, strict");
     assert!(!site.work().join("strictly").exists());
     assert!(site.journals().is_empty(), "{:?}", site.journals());
@@ -268,8 +321,12 @@ fn what_exists_at_the_path_is_never_touched() {
         ("it is a link", |path| symlink(path.with_file_name("../precious"), path).expect("a link")),
         ("it is a link", |path| symlink("/nonexistent/nowhere", path).expect("a link")),
         ("it is a directory", |path| fs::create_dir(path).expect("a folder")),
-        ("it is a link", |path| symlink(path.parent().expect("a directory"), path).expect("a link")),
-        ("it exists", |path| nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU).expect("a FIFO")),
+        ("it is a link", |path| {
+            symlink(path.parent().expect("a directory"), path).expect("a link")
+        }),
+        ("it exists", |path| {
+            nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU).expect("a FIFO")
+        }),
     ];
     for (number, (reason, make)) in cases.iter().enumerate() {
         let path = disk.folder(&format!("case{number}")).join("area");
@@ -308,7 +365,9 @@ fn a_disk_without_room_is_left_alone() {
 fn a_directory_that_others_write_to_is_refused() {
     let _turn = swap::turn();
     let (disk, site) = (Disk::new("ext4", 512), site());
-    for (name, mode) in [("all", 0o777), ("sticky", 0o1777), ("group", 0o770), ("write-only", 0o702)] {
+    for (name, mode) in
+        [("all", 0o777), ("sticky", 0o1777), ("group", 0o770), ("write-only", 0o702)]
+    {
         let dir = disk.folder(name);
         fs::set_permissions(&dir, fs::Permissions::from_mode(mode)).expect("a mode");
         assert_refused(&site, 100, &dir.join("area"), "can be written by others");
@@ -332,7 +391,11 @@ fn after_sigkill_of_supervisor_and_keeper_recover_removes_the_area() {
     let child = site.child();
     run.kill_with_keeper();
     assert_eq!(disk.areas(), [path]);
-    site.makeroom(["recover"]).run().expect_code(0).expect_said("lost its holder").expect_said("its swap removed");
+    site.makeroom(["recover"])
+        .run()
+        .expect_code(0)
+        .expect_said("lost its holder")
+        .expect_said("its swap removed");
     assert_nothing_left(&disk, &site, &dir);
     site.makeroom(["recover"]).run().expect_code(0).expect_said("nothing to recover");
     process::signal(child, libc::SIGKILL);
@@ -349,7 +412,12 @@ fn the_next_run_removes_what_a_killed_one_left_and_makes_its_own() {
     site.child();
     run.kill_with_keeper();
     assert_eq!(disk.areas(), std::slice::from_ref(&path));
-    let done = site.makeroom(["--swap", &wish, "--swap-file"]).args([&path]).args(["sh", "-c", LOOK]).args([&path]).run();
+    let done = site
+        .makeroom(["--swap", &wish, "--swap-file"])
+        .args([&path])
+        .args(["sh", "-c", LOOK])
+        .args([&path])
+        .run();
     done.expect_code(0).expect_said("its swap removed").expect_said("made for this run");
     assert!(seen(&site, &path).is_some(), "{:?}", fs::read_to_string(site.work().join("swaps")));
     assert_nothing_left(&disk, &site, &dir);
@@ -364,20 +432,30 @@ fn what_is_killed_while_an_area_is_being_made_leaves_none() {
     // The step hangs where it would write for the first time; its intent is in the journal.
     disk.freeze();
     let mut run = wishing(&site, 100, &path).args(["sh", "-c", UNTIL_GO]).spawn();
-    let is_begun = || site.journals().iter().any(|journal| fs::read_to_string(journal).is_ok_and(|text| text.contains("area_making")));
+    let is_begun = || {
+        site.journals().iter().any(|journal| {
+            fs::read_to_string(journal).is_ok_and(|text| text.contains("area_making"))
+        })
+    };
     wait_until("the area is announced", is_begun);
     let keeper = run.keeper();
     let steps = wait_for("a step that hangs", || {
         let all = process::with_environment(&site.mark());
         let hangs = all.iter().any(|&pid| process::stat(pid).is_some_and(|stat| stat.state == 'D'));
-        hangs.then(|| all.into_iter().filter(|&pid| process::stat(pid).is_some_and(|stat| stat.parent == keeper)).collect::<Vec<_>>())
+        hangs.then(|| {
+            all.into_iter()
+                .filter(|&pid| process::stat(pid).is_some_and(|stat| stat.parent == keeper))
+                .collect::<Vec<_>>()
+        })
     });
     run.kill_with_keeper();
     let mut recover = site.makeroom(["recover"]).spawn();
-    // Depending on how far the step was: it still makes the area, which is let finish, or is not seen at it.
+    // Depending on how far the step was: it still makes the area, which is let finish, or is not
+    // seen at it.
     let waits = |pid: &i32| {
         let is_new = |parent: i32| !steps.contains(&parent) && !steps.contains(pid);
-        let hangs = process::stat(*pid).is_some_and(|stat| stat.state == 'D' && is_new(stat.parent));
+        let hangs =
+            process::stat(*pid).is_some_and(|stat| stat.state == 'D' && is_new(stat.parent));
         hangs || process::status(*pid, "Name").is_some_and(|name| name == "sleep")
     };
     wait_until("recover is through, or waits for the disk or the step", || {
@@ -402,7 +480,10 @@ fn an_area_that_cannot_be_switched_off_stays_is_said_and_is_removed_by_recover()
     must_run(Command::new("chattr").arg("+i").arg(&path));
     site.go();
     let done = run.wait();
-    done.expect_code(7).expect_said("stays").expect_said(&path.display().to_string()).expect_said("makeroom recover");
+    done.expect_code(7)
+        .expect_said("stays")
+        .expect_said(&path.display().to_string())
+        .expect_said("makeroom recover");
     assert_eq!(disk.areas(), std::slice::from_ref(&path));
     site.makeroom(["recover"]).run().expect_code(125).expect_said("stays");
     assert!(path.exists());
@@ -420,7 +501,11 @@ fn two_runs_share_an_area_and_the_last_one_removes_it() {
         let path = dir.join("area");
         let wish = swap::more(100);
         let begin = |name: &str| {
-            let run = site.makeroom(["--swap", &wish, "--swap-file"]).args([&path]).args(["sh", "-c", NAMED, name]).spawn();
+            let run = site
+                .makeroom(["--swap", &wish, "--swap-file"])
+                .args([&path])
+                .args(["sh", "-c", NAMED, name])
+                .spawn();
             wait_for_line(&site.work().join(format!("{name}.pid")));
             run
         };
@@ -447,7 +532,11 @@ fn the_area_stays_for_the_other_run_when_the_one_that_made_it_is_killed() {
     let path = dir.join("area");
     let wish = swap::more(100);
     let begin = |name: &str| {
-        let run = site.makeroom(["--swap", &wish, "--swap-file"]).args([&path]).args(["sh", "-c", NAMED, name]).spawn();
+        let run = site
+            .makeroom(["--swap", &wish, "--swap-file"])
+            .args([&path])
+            .args(["sh", "-c", NAMED, name])
+            .spawn();
         wait_for_line(&site.work().join(format!("{name}.pid")));
         run
     };
@@ -466,7 +555,8 @@ fn a_keeper_that_dies_while_swap_is_removed_is_replaced_by_one_that_finishes_it(
     let (disk, site) = (Disk::new("ext4", 512), Site::new());
     let services = site.services(2);
     let path = disk.folder("swap").join("area");
-    let run = wishing(&site, 100, &path).args(["--pause", &services.all(), "sh", "-c", UNTIL_GO]).spawn();
+    let run =
+        wishing(&site, 100, &path).args(["--pause", &services.all(), "sh", "-c", UNTIL_GO]).spawn();
     site.child();
     // The file's removal waits for the disk.
     disk.freeze();

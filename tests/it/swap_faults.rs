@@ -1,7 +1,7 @@
-//! Faults while a swap area is made and taken away: both of makeroom's processes killed before and after each
-//! program that a step runs, a swapoff that is killed, pages that do not fit, and runs that want different
-//! sizes. Afterwards, or after one `recover`, no area is active and no file is left.
-//! The steps go a way that leads to this machine, where some programs are the test's own.
+//! Faults while a swap area is made and taken away: both of makeroom's processes killed before and
+//! after each program that a step runs, a swapoff that is killed, pages that do not fit, and runs
+//! that want different sizes. Afterwards, or after one `recover`, no area is active and no file is
+//! left. The steps go a way that leads to this machine, where some programs are the test's own.
 
 use std::{
     ffi::OsString,
@@ -23,7 +23,8 @@ const WAY: &str = r#"#!/bin/sh
 echo used >>"${0%/bin/*}/used"
 sed -u "2s|PATH=|PATH=${0%/*}:|" | "$@"
 "#;
-/// Does what the real program of its name does, and holds before or after it where the test says so, once.
+/// Does what the real program of its name does, and holds before or after it where the test says
+/// so, once.
 const HELD: &str = r#"#!/bin/sh
 name=${0##*/} dir=${0%/bin/*}
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
@@ -50,9 +51,11 @@ struct Scene {
 impl Scene {
     /// With programs of these names that are held where [`Scene::hold`] says.
     fn new(programs: &[&str]) -> Self {
-        let (disk, site) = (Disk::new("ext4", 512), Site::at(PathBuf::from("/nonexistent/docker.sock")));
+        let (disk, site) =
+            (Disk::new("ext4", 512), Site::at(PathBuf::from("/nonexistent/docker.sock")));
         let _ = site.program("way", WAY);
-        // The disk of a VM is written to the end before it is trimmed. This is no VM, and everybody here would wait for that.
+        // The disk of a VM is written to the end before it is trimmed. This is no VM, and everybody
+        // here would wait for that.
         let _ = site.program("sync", "#!/bin/sh\n");
         for program in programs {
             let _ = site.program(program, HELD);
@@ -66,7 +69,14 @@ impl Scene {
 
     fn run(&self, mebibytes: u64) -> Run {
         let way = self.site.path("bin/way");
-        let options = ["--swap", &swap::more(mebibytes), "--vm-shell", &way.display().to_string(), "--swap-file"].map(OsString::from);
+        let options = [
+            "--swap",
+            &swap::more(mebibytes),
+            "--vm-shell",
+            &way.display().to_string(),
+            "--swap-file",
+        ]
+        .map(OsString::from);
         let mut run = self.site.makeroom(options);
         run.args([self.area()]).limit(LONG);
         run
@@ -102,7 +112,10 @@ impl Scene {
 }
 
 fn names_in(dir: &Path) -> Vec<OsString> {
-    fs::read_dir(dir).expect("a directory").map(|entry| entry.expect("an entry").file_name()).collect()
+    fs::read_dir(dir)
+        .expect("a directory")
+        .map(|entry| entry.expect("an entry").file_name())
+        .collect()
 }
 
 fn kill(pids: &[i32]) {
@@ -161,7 +174,8 @@ fn kill_both_at(programs: &[&str], step: Step) {
 }
 
 #[test]
-fn both_killed_with_their_step_between_each_two_programs_that_make_an_area_leave_none_after_recover() {
+fn both_killed_with_their_step_between_each_two_programs_that_make_an_area_leave_none_after_recover()
+ {
     kill_both_at(&["fallocate", "mkswap", "ln", "swapon"], Step::Dies);
 }
 
@@ -188,7 +202,8 @@ fn with_swapoff(script: &str) -> (Scene, Running) {
 }
 
 #[test]
-fn a_swapoff_that_is_killed_before_the_area_is_off_leaves_it_said_and_recorded_and_recover_finishes() {
+fn a_swapoff_that_is_killed_before_the_area_is_off_leaves_it_said_and_recorded_and_recover_finishes()
+ {
     let _turn = swap::turn();
     // As the kernel does, which picks swapoff's process first where memory runs out.
     let (scene, run) = with_swapoff("kill -KILL $$");
@@ -196,7 +211,13 @@ fn a_swapoff_that_is_killed_before_the_area_is_off_leaves_it_said_and_recorded_a
     run.wait().expect_code(7).expect_said("stays").expect_said("makeroom recover");
     assert_eq!(scene.disk.areas(), [scene.area()]);
     assert_eq!(scene.site.journals().len(), 1);
-    scene.site.makeroom(["recover"]).limit(LONG).run().expect_code(0).expect_said("its swap removed");
+    scene
+        .site
+        .makeroom(["recover"])
+        .limit(LONG)
+        .run()
+        .expect_code(0)
+        .expect_said("its swap removed");
     scene.assert_nothing_left("after recover");
 }
 
@@ -220,7 +241,13 @@ fn both_killed_while_swapoff_is_killed_as_well_leave_an_area_that_recover_takes_
     let left = process::with_environment(&scene.site.mark());
     kill(&left);
     assert_eq!(scene.disk.areas(), [scene.area()]);
-    scene.site.makeroom(["recover"]).limit(LONG).run().expect_code(0).expect_said("its swap removed");
+    scene
+        .site
+        .makeroom(["recover"])
+        .limit(LONG)
+        .run()
+        .expect_code(0)
+        .expect_said("its swap removed");
     scene.assert_nothing_left("after recover");
 }
 
@@ -231,18 +258,30 @@ fn an_area_whose_pages_do_not_fit_stays_is_said_and_recover_tries_again() {
     let run = scene.run(MEBIBYTES).args(["sh", "-c", UNTIL_GO]).spawn();
     scene.site.child();
     // A machine with 20 MiB in the area and 4 MiB available: a step reads that with `head`.
-    let used = "s|^\\([^ ]*/swap/area[[:space:]].*file[[:space:]]*[0-9]*[[:space:]]*\\)[0-9]*|\\120480|";
-    let little = format!("s|^\\(MemAvailable:\\).*|\\1 4096 kB|; s|^\\(SwapFree:\\).*|\\1 0 kB|; {used}");
-    let narrow = scene.site.program("head", &format!("#!/bin/sh\n/usr/bin/head \"$@\" | sed '{little}'\n"));
+    let used =
+        "s|^\\([^ ]*/swap/area[[:space:]].*file[[:space:]]*[0-9]*[[:space:]]*\\)[0-9]*|\\120480|";
+    let little =
+        format!("s|^\\(MemAvailable:\\).*|\\1 4096 kB|; s|^\\(SwapFree:\\).*|\\1 0 kB|; {used}");
+    let narrow =
+        scene.site.program("head", &format!("#!/bin/sh\n/usr/bin/head \"$@\" | sed '{little}'\n"));
     scene.site.go();
-    run.wait().expect_code(7).expect_said("20 MiB are in it and only 4.0 MiB are available").expect_said("makeroom recover");
+    run.wait()
+        .expect_code(7)
+        .expect_said("20 MiB are in it and only 4.0 MiB are available")
+        .expect_said("makeroom recover");
     assert_eq!(scene.disk.areas(), [scene.area()]);
     assert_eq!(scene.site.journals().len(), 1);
     let early = scene.site.makeroom(["recover"]).limit(LONG).run();
     early.expect_code(125).expect_said("20 MiB are in it").expect_said("makeroom recover");
     assert_eq!(scene.disk.areas(), [scene.area()]);
     fs::remove_file(narrow).expect("removed");
-    scene.site.makeroom(["recover"]).limit(LONG).run().expect_code(0).expect_said("its swap removed");
+    scene
+        .site
+        .makeroom(["recover"])
+        .limit(LONG)
+        .run()
+        .expect_code(0)
+        .expect_said("its swap removed");
     scene.assert_nothing_left("when they fit");
 }
 
@@ -261,17 +300,24 @@ fn runs_that_want_different_sizes_share_or_add_and_the_last_one_out_removes_all(
             let mut runs = [0, 1].map(|index| {
                 let area = scene.area();
                 let mut run = scene.site.makeroom(["--swap", &wishes[index], "--swap-file"]);
-                let run = run.args([&area]).args(["sh", "-c", NAMED, names[index]]).limit(LONG).spawn();
-                crate::support::wait_for_line(&scene.site.work().join(format!("{}.pid", names[index])));
+                let run =
+                    run.args([&area]).args(["sh", "-c", NAMED, names[index]]).limit(LONG).spawn();
+                crate::support::wait_for_line(
+                    &scene.site.work().join(format!("{}.pid", names[index])),
+                );
                 Some(run)
             });
             assert_eq!(scene.disk.areas().len(), areas, "{what}");
             for (position, index) in order.into_iter().enumerate() {
-                fs::write(scene.site.work().join(format!("{}.go", names[index])), "").expect("written");
+                fs::write(scene.site.work().join(format!("{}.go", names[index])), "")
+                    .expect("written");
                 let done = runs[index].take().expect("running").wait();
                 done.expect_code(0);
                 if position == 0 {
-                    assert!(!scene.disk.areas().is_empty(), "{what}: the other one still has its swap");
+                    assert!(
+                        !scene.disk.areas().is_empty(),
+                        "{what}: the other one still has its swap"
+                    );
                 }
             }
             scene.assert_nothing_left(&what);

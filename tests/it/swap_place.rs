@@ -1,6 +1,7 @@
-//! Where an area may lie, and what others may call themselves: nobody but root has a hand in a directory that root
-//! makes swap in, nor in one above it, also when they try at the very moment; what is there all the same is named with
-//! whose it is and what to type; and a process is no step of ours because it says so.
+//! Where an area may lie, and what others may call themselves: nobody but root has a hand in a
+//! directory that root makes swap in, nor in one above it, also when they try at the very moment;
+//! what is there all the same is named with whose it is and what to type; and a process is no step
+//! of ours because it says so.
 
 use std::{
     env, fs,
@@ -34,11 +35,19 @@ fn site() -> Site {
 }
 
 fn run(site: &Site, path: &Path) -> Done {
-    site.makeroom(["--swap", &swap::more(MEBIBYTES), "--swap-file"]).args([path]).args(["echo", "built"]).run()
+    site.makeroom(["--swap", &swap::more(MEBIBYTES), "--swap-file"])
+        .args([path])
+        .args(["echo", "built"])
+        .run()
 }
 
 fn kept(site: &Site, words: &[&str], path: &Path) -> Done {
-    site.makeroom(["swap"]).args(words).args(["--swap-file"]).args([path]).limit(Duration::from_mins(2)).run()
+    site.makeroom(["swap"])
+        .args(words)
+        .args(["--swap-file"])
+        .args([path])
+        .limit(Duration::from_mins(2))
+        .run()
 }
 
 /// A directory of root's in one that this does something to.
@@ -62,15 +71,50 @@ fn a_directory_that_somebody_else_can_move_holds_no_swap_and_is_named_with_whose
     fs::create_dir(&deep).expect("a directory");
     let link = disk.path("link");
     symlink(inside(&disk, "real", |_| {}).parent().expect("a directory"), &link).expect("a link");
-    let (theirs, wide) = (inside(&disk, "theirs", give_away), inside(&disk, "wide", |path| mode(path, 0o757)));
+    let (theirs, wide) =
+        (inside(&disk, "theirs", give_away), inside(&disk, "wide", |path| mode(path, 0o757)));
     let group = inside(&disk, "group", |path| mode(path, 0o775));
-    let at = |dir: &Path, up: usize| dir.ancestors().nth(up).expect("a directory").display().to_string();
+    let at =
+        |dir: &Path, up: usize| dir.ancestors().nth(up).expect("a directory").display().to_string();
     for (dir, reason) in [
-        (&theirs, format!("{} belongs to user 1234, who can put another directory in the place of {}", at(&theirs, 1), at(&theirs, 0))),
-        (&deep, format!("{} belongs to user 1234, who can put another directory in the place of {}", at(&deep, 2), at(&deep, 1))),
-        (&wide, format!("{} can be written by others (mode 757), who can put another directory", at(&wide, 1))),
-        (&group, format!("{} can be written by others (mode 775), who can put another directory", at(&group, 1))),
-        (&link.join("d"), format!("{} leads to {}, which is the one to name", at(&link.join("d"), 0), disk.path("real/d").display())),
+        (
+            &theirs,
+            format!(
+                "{} belongs to user 1234, who can put another directory in the place of {}",
+                at(&theirs, 1),
+                at(&theirs, 0)
+            ),
+        ),
+        (
+            &deep,
+            format!(
+                "{} belongs to user 1234, who can put another directory in the place of {}",
+                at(&deep, 2),
+                at(&deep, 1)
+            ),
+        ),
+        (
+            &wide,
+            format!(
+                "{} can be written by others (mode 757), who can put another directory",
+                at(&wide, 1)
+            ),
+        ),
+        (
+            &group,
+            format!(
+                "{} can be written by others (mode 775), who can put another directory",
+                at(&group, 1)
+            ),
+        ),
+        (
+            &link.join("d"),
+            format!(
+                "{} leads to {}, which is the one to name",
+                at(&link.join("d"), 0),
+                disk.path("real/d").display()
+            ),
+        ),
     ] {
         let path = dir.join("area");
         let done = run(&site, &path);
@@ -78,10 +122,19 @@ fn a_directory_that_somebody_else_can_move_holds_no_swap_and_is_named_with_whose
             .expect_said(&format!("no swap is made at {}: {reason}", path.display()))
             .expect_said("hint: name another place");
         let on = kept(&site, &["on", "--persist", "--swap", &swap::more(MEBIBYTES)], &path);
-        on.expect_code(125).expect_said(&format!("no swap is made at {}: {reason}", path.display())).expect_said("nothing was changed");
+        on.expect_code(125)
+            .expect_said(&format!("no swap is made at {}: {reason}", path.display()))
+            .expect_said("nothing was changed");
         on.expect_said("hint: name another place");
-        let doctor = site.makeroom(["doctor", "--swap", &swap::more(MEBIBYTES), "--swap-file"]).args([&path]).run();
-        assert!(doctor.out.contains(&format!("none can be made at {}: {reason}", path.display())), "{}", doctor.out);
+        let doctor = site
+            .makeroom(["doctor", "--swap", &swap::more(MEBIBYTES), "--swap-file"])
+            .args([&path])
+            .run();
+        assert!(
+            doctor.out.contains(&format!("none can be made at {}: {reason}", path.display())),
+            "{}",
+            doctor.out
+        );
         assert_eq!(fs::read_dir(dir).expect("a directory").count(), 0, "{reason}");
         assert!(disk.areas().is_empty() && site.journals().is_empty(), "{reason}");
     }
@@ -94,7 +147,10 @@ fn in_a_sticky_directory_nobody_moves_what_is_roots() {
     for name in ["area", "-area", "--help"] {
         let _ = fs::remove_dir_all(disk.path("sticky"));
         let path = inside(&disk, "sticky", |path| mode(path, 0o1777)).join(name);
-        run(&site, &path).expect_code(0).expect_said("made for this run").expect_said("swap removed");
+        run(&site, &path)
+            .expect_code(0)
+            .expect_said("made for this run")
+            .expect_said("swap removed");
         assert!(disk.areas().is_empty() && !path.exists());
     }
     // Somebody else's directory in it is still somebody else's.
@@ -105,7 +161,8 @@ fn in_a_sticky_directory_nobody_moves_what_is_roots() {
 }
 
 #[test]
-fn an_area_in_a_directory_that_became_somebody_elses_stays_recorded_and_is_named_with_what_to_type() {
+fn an_area_in_a_directory_that_became_somebody_elses_stays_recorded_and_is_named_with_what_to_type()
+{
     let _turn = swap::turn();
     let (disk, site) = (Disk::new("ext4", 256), site());
     let dir = inside(&disk, "outer", |_| {});
@@ -121,7 +178,9 @@ fn an_area_in_a_directory_that_became_somebody_elses_stays_recorded_and_is_named
         give_away(&outer);
         let recover = || site.makeroom(["recover"]).run();
         let done = recover();
-        done.expect_code(125).expect_said("belongs to user 1234, who can put another directory").expect_said(&typed);
+        done.expect_code(125)
+            .expect_said("belongs to user 1234, who can put another directory")
+            .expect_said(&typed);
         assert_eq!((disk.areas(), site.journals().len()), (vec![path.clone()], 1));
         // Hidden, it is not gone.
         let aside = outer.join("aside");
@@ -130,7 +189,9 @@ fn an_area_in_a_directory_that_became_somebody_elses_stays_recorded_and_is_named
             if hide {
                 fs::create_dir(&dir).expect("a directory");
             }
-            recover().expect_code(125).expect_said(&format!("it is active as {}", aside.join("area").display()));
+            recover()
+                .expect_code(125)
+                .expect_said(&format!("it is active as {}", aside.join("area").display()));
             assert_eq!(site.journals().len(), 1);
             if hide {
                 fs::remove_dir(&dir).expect("removed");
@@ -156,14 +217,21 @@ fn no_line_of_fstab_leads_through_somebody_elses_directory() {
     let (disk, site) = (Disk::new("ext4", 256), site());
     let path = inside(&disk, "outer", |_| {}).join("area");
     let before = fs::read("/etc/fstab").ok();
-    kept(&site, &["on", "--swap", &swap::more(MEBIBYTES)], &path).expect_code(0).expect_said("swap is on");
+    kept(&site, &["on", "--swap", &swap::more(MEBIBYTES)], &path)
+        .expect_code(0)
+        .expect_said("swap is on");
     give_away(&disk.path("outer"));
     let done = kept(&site, &["on", "--persist", "--swap", &swap::more(MEBIBYTES)], &path);
     if before.is_some() {
-        done.expect_code(125).expect_said("belongs to user 1234").expect_said("/etc/fstab is as it was");
+        done.expect_code(125)
+            .expect_said("belongs to user 1234")
+            .expect_said("/etc/fstab is as it was");
     }
     assert_eq!(fs::read("/etc/fstab").ok(), before);
-    kept(&site, &["off"], &path).expect_code(125).expect_said("belongs to user 1234").expect_said("sudo swapoff");
+    kept(&site, &["off"], &path)
+        .expect_code(125)
+        .expect_said("belongs to user 1234")
+        .expect_said("sudo swapoff");
     assert_eq!(disk.areas(), std::slice::from_ref(&path));
     chown(disk.path("outer"), Some(0), Some(0)).expect("root's again");
     kept(&site, &["off"], &path).expect_code(0).expect_said("is off and deleted");
@@ -175,7 +243,14 @@ struct Named(Child);
 impl Named {
     fn start(user: u32, program: &str, name: &str, words: &[&str]) -> Self {
         let mut command = Command::new(program);
-        command.arg0(name).args(words).uid(user).gid(user).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .arg0(name)
+            .args(words)
+            .uid(user)
+            .gid(user)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         Self(command.spawn().expect("started"))
     }
 }
@@ -203,7 +278,10 @@ fn nobody_is_waited_for_because_of_what_he_calls_himself() {
     ];
     let on = kept(&site, &["on", "--swap", &swap::more(MEBIBYTES)], &path);
     on.expect_code(0).expect_said("swap is on").expect_within(Duration::from_secs(20));
-    kept(&site, &["off"], &path).expect_code(0).expect_said("is off and deleted").expect_within(Duration::from_secs(20));
+    kept(&site, &["off"], &path)
+        .expect_code(0)
+        .expect_said("is off and deleted")
+        .expect_within(Duration::from_secs(20));
 }
 
 /// Somebody who owns the directory above, and moves things about in it as fast as he can.
@@ -214,8 +292,8 @@ struct Racer {
 }
 
 impl Racer {
-    /// `outer` is his. `trap`, a directory of his, holds links to what is precious by the names that a step writes to;
-    /// `roots` is a directory of root's.
+    /// `outer` is his. `trap`, a directory of his, holds links to what is precious by the names
+    /// that a step writes to; `roots` is a directory of root's.
     fn start(outer: &Path, trap: &Path, roots: &Path, precious: &Path) -> Self {
         let (done, moves) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let act = |act: Box<dyn Fn() + Send>| {
@@ -234,7 +312,8 @@ impl Racer {
                 let _ = symlink(&precious, links.join(format!("area.{label}")));
             }
         };
-        let (dir, aside, others) = (outer.join("d"), outer.join("aside"), [trap.to_owned(), roots.to_owned()]);
+        let (dir, aside, others) =
+            (outer.join("d"), outer.join("aside"), [trap.to_owned(), roots.to_owned()]);
         let shuffle = move || {
             for other in &others {
                 // Long enough for what is made in the right one to be written to in the wrong one.
@@ -267,14 +346,19 @@ fn race_seconds() -> u64 {
 fn a_race_for_the_directory_gets_nothing_of_roots_overwritten_or_activated() {
     let _turn = swap::turn();
     let (disk, site) = (Disk::new("ext4", 512), site());
-    let (precious, roots, trap) = (disk.path("precious"), disk.folder("roots"), disk.folder("trap"));
+    let (precious, roots, trap) =
+        (disk.path("precious"), disk.folder("roots"), disk.folder("trap"));
     // Large enough to be swap, and what a step would take for its own.
     fs::write(&precious, vec![7_u8; 4 << 20]).expect("written");
     mode(&precious, 0o600);
     give_away(&trap);
     let (mut runs, mut made, mut moves) = (0, 0, 0);
     for (name, is_theirs) in [("theirs", true), ("sticky", false)] {
-        let dir = inside(&disk, name, |path| if is_theirs { give_away(path) } else { mode(path, 0o1777) });
+        let dir = inside(
+            &disk,
+            name,
+            |path| if is_theirs { give_away(path) } else { mode(path, 0o1777) },
+        );
         let racer = Racer::start(&disk.path(name), &trap, &roots, &precious);
         let begun = Instant::now();
         while begun.elapsed() < Duration::from_secs(race_seconds().div_ceil(2)) {
@@ -284,9 +368,22 @@ fn a_race_for_the_directory_gets_nothing_of_roots_overwritten_or_activated() {
             made += u32::from(done.err.contains("made for this run"));
             let found = fs::metadata(&precious).expect("there");
             assert_eq!((found.len(), found.mode() & 0o7777), (4 << 20, 0o600), "{}", done.err);
-            assert!(fs::read(&precious).expect("read").iter().all(|&byte| byte == 7), "it was written to: {}", done.err);
-            assert_eq!(fs::read_dir(&roots).expect("a directory").count(), 0, "something is left in root's: {}", done.err);
-            assert!(disk.areas().is_empty() && !is_theirs | !done.err.contains("made for this run"), "{}", done.err);
+            assert!(
+                fs::read(&precious).expect("read").iter().all(|&byte| byte == 7),
+                "it was written to: {}",
+                done.err
+            );
+            assert_eq!(
+                fs::read_dir(&roots).expect("a directory").count(),
+                0,
+                "something is left in root's: {}",
+                done.err
+            );
+            assert!(
+                disk.areas().is_empty() && !is_theirs | !done.err.contains("made for this run"),
+                "{}",
+                done.err
+            );
         }
         let count = racer.stop();
         assert_eq!(count > 0, is_theirs, "{name}: {count} moves");

@@ -1,5 +1,5 @@
-//! Services of a Docker Swarm: their tasks are paused like other containers, and a service is stopped by its number of
-//! replicas. The swarm is a single node, on an engine of its own.
+//! Services of a Docker Swarm: their tasks are paused like other containers, and a service is
+//! stopped by its number of replicas. The swarm is a single node, on an engine of its own.
 
 use std::time::Duration;
 
@@ -17,7 +17,8 @@ use crate::support::{
 };
 
 fn build(site: &Site, service: &SwarmService, method: &str, script: &str) -> Running {
-    site.makeroom(["--method", method, "--pause", &service.tasks_glob(), "sh", "-c", script]).spawn()
+    site.makeroom(["--method", method, "--pause", &service.tasks_glob(), "sh", "-c", script])
+        .spawn()
 }
 
 /// A build that has the service at 0, and waits.
@@ -65,11 +66,15 @@ fn a_service_is_scaled_to_0_and_back_and_nothing_else_of_its_spec_changes() {
     let status = site.makeroom(["status"]).run();
     assert!(status.out.contains(&said), "{}", status.out);
     site.go();
-    run.wait().expect_code(7).expect_said("1 service stopped").expect_said("1 service running again");
+    run.wait()
+        .expect_code(7)
+        .expect_said("1 service stopped")
+        .expect_said("1 service running again");
     assert_eq!(service.spec(), before);
     service.wait_until_it_runs(2);
     nothing_is_left(&site);
-    let report: Value = serde_json::from_slice(&std::fs::read(report).expect("a report")).expect("JSON");
+    let report: Value =
+        serde_json::from_slice(&std::fs::read(report).expect("a report")).expect("JSON");
     let target = &report["targets"][0];
     assert_eq!((&target["name"], &target["id"]), (&json!(service.name()), &json!(service.id())));
     assert_eq!((&target["method"], &target["restored"]), (&json!("stop"), &json!(true)));
@@ -78,9 +83,12 @@ fn a_service_is_scaled_to_0_and_back_and_nothing_else_of_its_spec_changes() {
 
 #[test]
 fn plan_shows_the_tasks_of_a_service_as_stopped_and_those_of_a_global_one_as_paused() {
-    let (site, service, global) = (Site::at(swarm()), SwarmService::replicated(1), SwarmService::global());
+    let (site, service, global) =
+        (Site::at(swarm()), SwarmService::replicated(1), SwarmService::global());
     for (service, method) in [(&service, "stop"), (&global, "pause")] {
-        let plan = site.makeroom(["plan", "--json", "--method", "stop", "--pause", &service.tasks_glob()]).run();
+        let plan = site
+            .makeroom(["plan", "--json", "--method", "stop", "--pause", &service.tasks_glob()])
+            .run();
         let plan: Value = serde_json::from_str(&plan.out).expect("JSON");
         assert_eq!(plan["targets"][0]["method"], json!(method), "{plan}");
     }
@@ -91,7 +99,9 @@ fn a_started_lease_holds_it_at_0_until_it_is_stopped_its_keeper_killed_or_not() 
     let service = SwarmService::replicated(1);
     for is_killed in [false, true] {
         let site = Site::at(swarm());
-        site.makeroom(["start", "--method", "stop", "--pause", &service.tasks_glob()]).run().expect_code(0);
+        site.makeroom(["start", "--method", "stop", "--pause", &service.tasks_glob()])
+            .run()
+            .expect_code(0);
         assert_eq!(service.replicas(), Some(0));
         if is_killed {
             let keepers = site.keepers();
@@ -127,7 +137,10 @@ fn it_has_its_number_in_the_end_wherever_makeroom_is_killed_around_an_update() {
     for nth in [1, 2] {
         for moment in [Moment::Before, Moment::After] {
             for both in [true, false] {
-                eprintln!("killed {moment:?} update {nth}, {}", if both { "both" } else { "the keeper" });
+                eprintln!(
+                    "killed {moment:?} update {nth}, {}",
+                    if both { "both" } else { "the keeper" }
+                );
                 let proxy = Proxy::before(swarm());
                 let site = Site::behind(&proxy);
                 let held = proxy.hold("update", nth, moment);
@@ -174,7 +187,10 @@ fn an_update_that_swarm_itself_got_ahead_of_is_tried_again() {
         proxy.on("update", Some(nth), Deed::Answer(500, refusal));
     }
     let site = Site::behind(&proxy);
-    build(&site, &service, "stop", "true").wait().expect_code(0).expect_said("1 service running again");
+    build(&site, &service, "stop", "true")
+        .wait()
+        .expect_code(0)
+        .expect_said("1 service running again");
     assert_eq!((service.replicas(), proxy.seen("update")), (Some(1), 4));
     nothing_is_left(&site);
 }
@@ -206,7 +222,9 @@ fn of_two_builds_with_one_service_the_last_one_out_scales_it_back() {
     for first in ["a", "b"] {
         let (site, service) = (Site::at(swarm()), SwarmService::replicated(2));
         let begin = |name: &str| {
-            let script = format!("echo $$ >child-{name}; while ! [ -e go-{name} ]; do sleep 0.02; done; exit 7");
+            let script = format!(
+                "echo $$ >child-{name}; while ! [ -e go-{name} ]; do sleep 0.02; done; exit 7"
+            );
             let run = build(&site, &service, "stop", &script);
             wait_for_line(&site.work().join(format!("child-{name}")));
             (name.to_owned(), run)
@@ -242,9 +260,24 @@ fn a_global_service_is_paused_under_stop_and_that_is_said() {
 fn a_service_with_a_task_that_is_kept_is_not_scaled() {
     let (site, service) = (Site::at(swarm()), SwarmService::replicated(2));
     let kept = service.tasks()[0].name.clone();
-    let run = site.makeroom(["--method", "stop", "--pause", &service.tasks_glob(), "--keep", &kept, "sh", "-c", UNTIL_GO]).spawn();
+    let run = site
+        .makeroom([
+            "--method",
+            "stop",
+            "--pause",
+            &service.tasks_glob(),
+            "--keep",
+            &kept,
+            "sh",
+            "-c",
+            UNTIL_GO,
+        ])
+        .spawn();
     site.child();
-    assert_eq!((service.replicas(), service.count("paused"), service.count("running")), (Some(2), 1, 1));
+    assert_eq!(
+        (service.replicas(), service.count("paused"), service.count("running")),
+        (Some(2), 1, 1)
+    );
     site.go();
     run.wait().expect_code(7).expect_said("is one of its tasks and no target");
     wait_until("both run", || service.count("running") == 2);
@@ -253,9 +286,12 @@ fn a_service_with_a_task_that_is_kept_is_not_scaled() {
 #[test]
 fn on_an_engine_that_manages_no_swarm_tasks_are_paused_and_that_is_said() {
     let site = Site::new();
-    let recipe = Recipe::default().label("com.docker.swarm.task.id", "t").label("com.docker.swarm.service.id", "s");
+    let recipe = Recipe::default()
+        .label("com.docker.swarm.task.id", "t")
+        .label("com.docker.swarm.service.id", "s");
     let tasks = site.start(&recipe, 1);
-    let run = site.makeroom(["--method", "stop", "--pause", &tasks.all(), "sh", "-c", UNTIL_GO]).spawn();
+    let run =
+        site.makeroom(["--method", "stop", "--pause", &tasks.all(), "sh", "-c", UNTIL_GO]).spawn();
     site.child();
     assert!(tasks.are("paused"), "{:?}", tasks.statuses());
     site.go();

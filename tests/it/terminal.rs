@@ -23,7 +23,8 @@ use crate::support::{
 };
 
 /// A build that tells its pid and its parent's, and lives until it is ended.
-const BEATING: &str = "echo $PPID >parent; echo $$ >child; while :; do echo >>beat; sleep 0.02; done";
+const BEATING: &str =
+    "echo $PPID >parent; echo $$ >child; while :; do echo >>beat; sleep 0.02; done";
 
 /// A terminal with something in its foreground.
 struct Terminal {
@@ -97,7 +98,11 @@ impl Terminal {
         let is_shown = || self.screen().contains(words);
         let begun = std::time::Instant::now();
         while !is_shown() {
-            assert!(begun.elapsed() < crate::support::PATIENCE, "`{words}` is not on the screen:\n{}", self.screen());
+            assert!(
+                begun.elapsed() < crate::support::PATIENCE,
+                "`{words}` is not on the screen:\n{}",
+                self.screen()
+            );
             thread::sleep(std::time::Duration::from_millis(5));
         }
     }
@@ -144,11 +149,14 @@ fn number_in(site: &Site, name: &str) -> i32 {
     crate::support::wait_for_line(&site.work().join(name)).parse().expect("a pid")
 }
 
-/// Whether it does nothing: stopped, or waiting in vfork(2) for a child that was stopped before its exec.
+/// Whether it does nothing: stopped, or waiting in vfork(2) for a child that was stopped before its
+/// exec.
 fn stands_still(pid: i32) -> bool {
-    let children = || fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    let children =
+        || fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
     let is_stopped = |pid: &str| pid.parse().is_ok_and(|pid| state(pid) == Some('T'));
-    state(pid) == Some('T') || (state(pid) == Some('D') && children().split_whitespace().any(is_stopped))
+    state(pid) == Some('T')
+        || (state(pid) == Some('D') && children().split_whitespace().any(is_stopped))
 }
 
 /// How often the build has shown a sign of life.
@@ -214,7 +222,10 @@ fn ctrl_z_lets_the_services_of_a_step_run_as_well_and_after_fg_it_is_taken_again
     let services = site.services(1);
     let before = services.states();
     let mut terminal = Terminal::shell_of(figures.over(&mut site.command("bash")));
-    terminal.keys(&format!("$mr --method pause --floor 200MiB --then '{}' sh -c '{BEATING}'\n", services.all()));
+    terminal.keys(&format!(
+        "$mr --method pause --floor 200MiB --then '{}' sh -c '{BEATING}'\n",
+        services.all()
+    ));
     for round in ["one", "two"] {
         services.wait_until_all("paused");
         wait_until_it_beats(&site);
@@ -268,14 +279,21 @@ fn a_build_that_asks_in_the_foreground_gets_the_terminal_and_the_shell_has_it_ba
     let site = Site::new();
     let services = site.services(1);
     let mut terminal = Terminal::shell(&site);
-    terminal.keys(&format!("$mr --pause '{}' sh -c 'echo $$ >child; read x; echo got-$x-; exit 3'\n", services.all()));
+    terminal.keys(&format!(
+        "$mr --pause '{}' sh -c 'echo $$ >child; read x; echo got-$x-; exit 3'\n",
+        services.all()
+    ));
     let child = site.child();
     wait_until("the build has the terminal", || terminal.foreground() == child);
     terminal.keys("hello\n");
     terminal.shows("got-hello-\r\n");
     terminal.expect_code("3");
     terminal.answers("after");
-    assert!(services.are("running") && !terminal.screen().contains("Stopped"), "{}", terminal.screen());
+    assert!(
+        services.are("running") && !terminal.screen().contains("Stopped"),
+        "{}",
+        terminal.screen()
+    );
 }
 
 #[test]
@@ -283,7 +301,10 @@ fn ctrl_c_and_ctrl_z_reach_a_build_that_has_the_terminal_itself() {
     let site = Site::new();
     let services = site.services(1);
     let mut terminal = Terminal::shell(&site);
-    terminal.keys(&format!("$mr --pause '{}' sh -c 'echo $$ >child; read x; read y; echo got-$x-$y-'\n", services.all()));
+    terminal.keys(&format!(
+        "$mr --pause '{}' sh -c 'echo $$ >child; read x; read y; echo got-$x-$y-'\n",
+        services.all()
+    ));
     let child = site.child();
     wait_until("the build has the terminal", || terminal.foreground() == child);
     terminal.keys("\x1a");
@@ -304,7 +325,10 @@ fn a_build_that_asks_in_the_background_stops_and_reads_after_fg() {
     let site = Site::new();
     let services = site.services(1);
     let mut terminal = Terminal::shell(&site);
-    terminal.keys(&format!("$mr --pause '{}' sh -c 'echo $PPID >parent; echo $$ >child; read x; echo got-$x-' &\n", services.all()));
+    terminal.keys(&format!(
+        "$mr --pause '{}' sh -c 'echo $PPID >parent; echo $$ >child; read x; echo got-$x-' &\n",
+        services.all()
+    ));
     let (child, parent) = (site.child(), number_in(&site, "parent"));
     wait_until("both are stopped", || state(child) == Some('T') && state(parent) == Some('T'));
     assert!(services.are("running"), "{:?}", services.statuses());
@@ -338,7 +362,12 @@ fn ctrl_c_reaches_makeroom_and_its_neighbours_in_a_pipeline() {
     let site = Site::new();
     let services = site.services(1);
     let mut terminal = Terminal::shell(&site);
-    begin(&mut terminal, &site, &services, "BUILD | sh -c 'trap \"echo caught >neighbour; exit 9\" INT; while :; do sleep 0.02; done'");
+    begin(
+        &mut terminal,
+        &site,
+        &services,
+        "BUILD | sh -c 'trap \"echo caught >neighbour; exit 9\" INT; while :; do sleep 0.02; done'",
+    );
     terminal.expect_foreground_other_than_the_shell();
     terminal.keys("\x03");
     terminal.expect_shell_in_the_foreground();
@@ -354,7 +383,10 @@ fn under_another_shell_ctrl_z_and_fg_do_not_hang() {
     let services = site.services(1);
     let mut terminal = Terminal::shell(&site);
     // Not its last command: a shell would become makeroom then.
-    terminal.keys(&format!("cat >script <<'END'\n$mr --pause '{}' sh -c '{BEATING}'\necho through\nEND\n", services.all()));
+    terminal.keys(&format!(
+        "cat >script <<'END'\n$mr --pause '{}' sh -c '{BEATING}'\necho through\nEND\n",
+        services.all()
+    ));
     terminal.keys("sh ./script\n");
     site.child();
     terminal.keys("\x1a");
@@ -378,7 +410,10 @@ fn under_another_shell_ctrl_z_at_a_build_that_has_the_terminal_stops_that_shell_
     let services = site.services(1);
     let mut terminal = Terminal::shell(&site);
     let build = "echo $$ >child; read x; echo got-$x-";
-    terminal.keys(&format!("cat >script <<'END'\n$mr --pause '{}' sh -c '{build}'\necho through\nEND\n", services.all()));
+    terminal.keys(&format!(
+        "cat >script <<'END'\n$mr --pause '{}' sh -c '{build}'\necho through\nEND\n",
+        services.all()
+    ));
     terminal.keys("sh ./script\n");
     let child = site.child();
     wait_until("the build has the terminal", || terminal.foreground() == child);
@@ -428,7 +463,12 @@ fn a_terminal_that_is_closed_ends_the_build_and_the_services_run() {
 
 /// What makeroom writes to a terminal of its own.
 #[track_caller]
-fn written_on_a_terminal(site: &Site, services: &Services, options: &[&str], environment: &[(&str, &str)]) -> String {
+fn written_on_a_terminal(
+    site: &Site,
+    services: &Services,
+    options: &[&str],
+    environment: &[(&str, &str)],
+) -> String {
     let mut run = site.makeroom(["--pause", &services.all()]);
     run.args(options).args(["sh", "-c", "echo bui'lt'; exit 5"]).env("TERM", "xterm-256color");
     for (name, value) in environment {
@@ -467,9 +507,19 @@ fn away_from_a_terminal_there_are_colours_only_when_asked_for() {
     let services = site.services(1);
     for (options, coloured) in [(&[][..], false), (&["--color", "always"], true)] {
         // stderr is a file here, and a pipe there.
-        let done = site.makeroom(["--pause", &services.all()]).args(options).args(["true"]).env("TERM", "xterm").run();
+        let done = site
+            .makeroom(["--pause", &services.all()])
+            .args(options)
+            .args(["true"])
+            .env("TERM", "xterm")
+            .run();
         assert_eq!(done.expect_code(0).err.contains("\x1b["), coloured, "{:?}", done.err);
-        let script = format!("{} --pause '{}' {} true 2>&1 | cat", env!("CARGO_BIN_EXE_makeroom"), services.all(), options.join(" "));
+        let script = format!(
+            "{} --pause '{}' {} true 2>&1 | cat",
+            env!("CARGO_BIN_EXE_makeroom"),
+            services.all(),
+            options.join(" ")
+        );
         let done = site.command("sh").args(["-c", &script]).env("TERM", "xterm").run();
         assert_eq!(done.expect_code(0).out.contains("\x1b["), coloured, "{:?}", done.out);
         assert!(done.out.contains("1 service paused"), "{:?}", done.out);
@@ -489,7 +539,8 @@ fn a_slow_pause_shows_a_live_line_that_is_gone_afterwards() {
     held.release();
     terminal.shows("built");
     let screen = terminal.screen();
-    // Whatever is written after the live line begins with taking it away (CSI K or CSI 2K, ECMA-48).
+    // Whatever is written after the live line begins with taking it away (CSI K or CSI 2K,
+    // ECMA-48).
     let (_, after) = screen.rsplit_once("pausing services, ").expect("shown");
     let (cleared, _) = after.split_once("2 services paused").expect("the summary");
     assert!(cleared.contains("\x1b[2K") || cleared.contains("\x1b[K"), "{screen:?}");
@@ -510,7 +561,9 @@ fn a_build_that_waits_for_another_shows_for_whom_and_ctrl_c_takes_the_line_away(
     // What was written last is read a moment later.
     wait_until("the line is taken away", || {
         let shown = String::from_utf8_lossy(&screen.lock().expect("unpoisoned")).into_owned();
-        shown.rsplit_once("together need").is_some_and(|(_, after)| after.contains("\x1b[2K") || after.contains("\x1b[K"))
+        shown
+            .rsplit_once("together need")
+            .is_some_and(|(_, after)| after.contains("\x1b[2K") || after.contains("\x1b[K"))
     });
     site.go();
     holder.wait().expect_code(7);
@@ -544,7 +597,12 @@ fn a_log_gets_one_plain_line_for_a_slow_pause_and_none_when_quiet() {
         }
         held.release();
         let done = run.wait();
-        assert_eq!(done.expect_code(0).err.matches("pausing services").count(), lines, "{:?}", done.err);
+        assert_eq!(
+            done.expect_code(0).err.matches("pausing services").count(),
+            lines,
+            "{:?}",
+            done.err
+        );
         assert!(!done.err.contains('\x1b'), "{:?}", done.err);
     }
 }

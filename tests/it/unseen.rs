@@ -1,5 +1,6 @@
-//! What cannot be seen is not nothing: a directory that another user may not read, processes that /proc hides, options
-//! that others make idle. Each is said, and ends with 125 where it was asked for or where something is held there.
+//! What cannot be seen is not nothing: a directory that another user may not read, processes that
+//! /proc hides, options that others make idle. Each is said, and ends with 125 where it was asked
+//! for or where something is held there.
 
 use std::{
     fs,
@@ -18,7 +19,8 @@ use crate::support::{
 const SOMEBODY: u32 = 1234;
 const MARK: &str = "/var/lib/makeroom.held";
 
-/// A /var/lib of its own, a user `somebody`, and a step for each of them: its streams and code in files by its name.
+/// A /var/lib of its own, a user `somebody`, and a step for each of them: its streams and code in
+/// files by its name.
 const HEAD: &str = r#"
 mount -t tmpfs -o mode=755 lib /var/lib || exit 99
 cp /etc/passwd passwd && echo "somebody:x:1234:1234::$PWD/home:/bin/sh" >>passwd && mount --bind passwd /etc/passwd || exit 99
@@ -41,24 +43,30 @@ fn open_site(site: &Site) -> PathBuf {
 fn play(site: &Site, steps: &str) {
     let program = open_site(site);
     let mut run = site.command("unshare");
-    run.args(["--mount", "--propagation", "private", "sh", "-c"]).args([format!("{HEAD}\n{steps}\nexit 0")]);
+    run.args(["--mount", "--propagation", "private", "sh", "-c"])
+        .args([format!("{HEAD}\n{steps}\nexit 0")]);
     run.env("M", program).without_env("MAKEROOM_STATE_DIR").run().expect_code(0);
 }
 
 /// How a step ended, and what it said.
 fn ended(site: &Site, step: &str) -> (i32, String) {
-    let read = |kind: &str| fs::read_to_string(site.work().join(format!("{step}.{kind}"))).expect(step);
+    let read =
+        |kind: &str| fs::read_to_string(site.work().join(format!("{step}.{kind}"))).expect(step);
     (read("code").trim().parse().expect("a code"), read("out") + &read("err"))
 }
 
 #[track_caller]
 fn expect(site: &Site, step: &str, code: i32, says: &str) {
     let (found, said) = ended(site, step);
-    assert!(found == code && said.contains(says), "{step}: {found}, expected {code} and `{says}`:\n{said}");
+    assert!(
+        found == code && said.contains(says),
+        "{step}: {found}, expected {code} and `{says}`:\n{said}"
+    );
 }
 
 #[test]
-fn what_root_holds_is_said_to_everybody_else_and_ends_with_125_and_the_mark_goes_with_the_last_lease() {
+fn what_root_holds_is_said_to_everybody_else_and_ends_with_125_and_the_mark_goes_with_the_last_lease()
+ {
     let site = Site::new();
     let services = site.services(2);
     play(
@@ -102,8 +110,18 @@ fn what_root_holds_is_said_to_everybody_else_and_ends_with_125_and_the_mark_goes
     assert_eq!(fs::read_to_string(site.work().join("still")).expect("read"), format!("{MARK}\n"));
     assert!(fs::read_to_string(site.work().join("gone")).expect("read").contains("No such file"));
     expect(&site, "after", 0, "whether root holds anything in /var/lib/makeroom cannot be seen");
-    expect(&site, "after_recover", 0, "whether root holds anything in /var/lib/makeroom cannot be seen");
-    expect(&site, "after_status", 0, "whether root holds anything in /var/lib/makeroom cannot be seen");
+    expect(
+        &site,
+        "after_recover",
+        0,
+        "whether root holds anything in /var/lib/makeroom cannot be seen",
+    );
+    expect(
+        &site,
+        "after_status",
+        0,
+        "whether root holds anything in /var/lib/makeroom cannot be seen",
+    );
     expect(
         &site,
         "after_named",
@@ -115,7 +133,8 @@ fn what_root_holds_is_said_to_everybody_else_and_ends_with_125_and_the_mark_goes
 }
 
 #[test]
-fn the_mark_of_a_holder_that_died_goes_when_its_lease_is_recovered_and_one_without_a_lease_with_the_next_look() {
+fn the_mark_of_a_holder_that_died_goes_when_its_lease_is_recovered_and_one_without_a_lease_with_the_next_look()
+ {
     let site = Site::new();
     let services = site.services(1);
     play(
@@ -134,7 +153,10 @@ fn the_mark_of_a_holder_that_died_goes_when_its_lease_is_recovered_and_one_witho
     assert_eq!(fs::read_to_string(site.work().join("held")).expect("read"), format!("{MARK}\n"));
     expect(&site, "recover", 0, "1 service running again");
     for name in ["gone", "gone2"] {
-        assert!(fs::read_to_string(site.work().join(name)).expect("read").contains("No such file"), "{name}");
+        assert!(
+            fs::read_to_string(site.work().join(name)).expect("read").contains("No such file"),
+            "{name}"
+        );
     }
     assert!(services.are("running"));
 }
@@ -144,7 +166,11 @@ fn leases_of_the_user_who_became_root_are_said_and_a_name_that_may_be_theirs_is_
     let site = Site::new();
     let services = site.services(1);
     fs::set_permissions(site.engine(), fs::Permissions::from_mode(0o666)).expect("a mode");
-    fs::set_permissions(site.engine().parent().expect("a directory"), fs::Permissions::from_mode(0o755)).expect("a mode");
+    fs::set_permissions(
+        site.engine().parent().expect("a directory"),
+        fs::Permissions::from_mode(0o755),
+    )
+    .expect("a mode");
     play(
         &site,
         &format!(
@@ -161,7 +187,12 @@ fn leases_of_the_user_who_became_root_are_said_and_a_name_that_may_be_theirs_is_
     for step in ["stop", "recover"] {
         expect(&site, step, 0, "; `somebody` has leases of their own in ");
     }
-    expect(&site, "named", 125, "error: `night` is no lease that is held here; `somebody` has leases of their own in ");
+    expect(
+        &site,
+        "named",
+        125,
+        "error: `night` is no lease that is held here; `somebody` has leases of their own in ",
+    );
     expect(&site, "named", 125, "hint: without sudo: makeroom stop night");
     expect(&site, "end", 0, "");
     expect(&site, "after", 0, "no lease is held");
@@ -183,11 +214,21 @@ fn a_state_directory_that_was_named_and_may_not_be_read_is_an_error() {
     fs::create_dir(&closed).expect("a directory");
     fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).expect("a mode");
     let named = closed.join("state");
-    for args in [&["stop"][..], &["stop", "night"], &["stop", "--all"], &["recover"], &["status"], &["status", "--json"]] {
+    for args in [
+        &["stop"][..],
+        &["stop", "night"],
+        &["stop", "--all"],
+        &["recover"],
+        &["status"],
+        &["status", "--json"],
+    ] {
         let by_flag = as_somebody(&site, &program, args).args(["--state-dir"]).args([&named]).run();
-        let by_variable = as_somebody(&site, &program, args).env("MAKEROOM_STATE_DIR", &named).run();
+        let by_variable =
+            as_somebody(&site, &program, args).env("MAKEROOM_STATE_DIR", &named).run();
         for done in [by_flag, by_variable] {
-            done.expect_code(125).expect_said("cannot use the state directory").expect_said("ermission denied");
+            done.expect_code(125)
+                .expect_said("cannot use the state directory")
+                .expect_said("ermission denied");
         }
     }
     // The user's own, which nobody named: said, and no error, unless a name was asked for.
@@ -196,10 +237,19 @@ fn a_state_directory_that_was_named_and_may_not_be_read_is_an_error() {
     fs::set_permissions(&own, fs::Permissions::from_mode(0o700)).expect("a mode");
     for args in [&["stop"][..], &["recover"], &["status"]] {
         let done = as_somebody(&site, &program, args).run();
-        done.expect_code(0).expect_said("ermission denied").expect_said("whether anything is held there is not known");
-        assert!(!done.err.contains("no lease") && !done.err.contains("nothing to recover"), "{}", done.err);
+        done.expect_code(0)
+            .expect_said("ermission denied")
+            .expect_said("whether anything is held there is not known");
+        assert!(
+            !done.err.contains("no lease") && !done.err.contains("nothing to recover"),
+            "{}",
+            done.err
+        );
     }
-    as_somebody(&site, &program, &["stop", "night"]).run().expect_code(125).expect_said("error: cannot use the state directory");
+    as_somebody(&site, &program, &["stop", "night"])
+        .run()
+        .expect_code(125)
+        .expect_said("error: cannot use the state directory");
 }
 
 /// A /proc that shows everybody their own processes only.
@@ -213,9 +263,15 @@ exec setpriv --reuid=65534 --regid=65534 --clear-groups "$@""#;
 
 fn hidden(site: &Site, program: &Path, script: &str, args: &[&str]) -> Run {
     fs::set_permissions(site.engine(), fs::Permissions::from_mode(0o666)).expect("a mode");
-    fs::set_permissions(site.engine().parent().expect("a directory"), fs::Permissions::from_mode(0o755)).expect("a mode");
+    fs::set_permissions(
+        site.engine().parent().expect("a directory"),
+        fs::Permissions::from_mode(0o755),
+    )
+    .expect("a mode");
     let mut run = site.command("unshare");
-    run.args(["--mount", "--propagation", "private", "sh", "-c", script, "sh"]).args([program]).args(args);
+    run.args(["--mount", "--propagation", "private", "sh", "-c", script, "sh"])
+        .args([program])
+        .args(args);
     run.env("MAKEROOM_STATE_DIR", site.path("somebodys"));
     run
 }
@@ -238,7 +294,9 @@ fn processes_that_proc_hides_are_not_taken_for_another_kernels() {
     let plan = hidden(&site, &program, HIDDEN, &["plan", "--pause", &all]).run();
     plan.expect_said("/proc hides the engine's containers from this user (hidepid): these figures are this machine's");
     let while_pid = hidden(&site, &program, HIDDEN, &["start", "--while-pid", "1"]).run();
-    while_pid.expect_code(125).expect_said("--while-pid: /proc hides the process 1 from this user (hidepid)");
+    while_pid
+        .expect_code(125)
+        .expect_said("--while-pid: /proc hides the process 1 from this user (hidepid)");
 }
 
 #[test]
@@ -247,17 +305,34 @@ fn who_may_become_root_looks_at_what_proc_hides_as_root() {
     let site = Site::new();
     let program = open_site(&site);
     let services = site.start(&Recipe::default(), 1);
-    let done = hidden(&site, &program, HIDDEN_WITH_SUDO, &["plan", "--json", "--pause", &services.all()]).run();
+    let done =
+        hidden(&site, &program, HIDDEN_WITH_SUDO, &["plan", "--json", "--pause", &services.all()])
+            .run();
     assert!(!done.err.contains("hidepid"), "{}", done.err);
     let plan: serde_json::Value = serde_json::from_str(&done.out).expect("JSON");
-    assert!(plan["targets"][0]["memory_bytes"].as_u64().is_some_and(|bytes| bytes > 0), "{}", done.out);
+    assert!(
+        plan["targets"][0]["memory_bytes"].as_u64().is_some_and(|bytes| bytes > 0),
+        "{}",
+        done.out
+    );
 }
 
 #[test]
 fn a_stop_that_is_asked_for_by_name_stops_also_where_nothing_is_to_be_pushed_out() {
     let site = Site::new();
     let services = site.services(2);
-    let run = site.makeroom(["--method", "stop", "--no-reclaim", "--pause", &services.all(), "sh", "-c", UNTIL_GO]).spawn();
+    let run = site
+        .makeroom([
+            "--method",
+            "stop",
+            "--no-reclaim",
+            "--pause",
+            &services.all(),
+            "sh",
+            "-c",
+            UNTIL_GO,
+        ])
+        .spawn();
     site.child();
     assert!(services.are("exited"), "{:?}", services.statuses());
     site.go();
@@ -269,12 +344,16 @@ fn a_stop_that_is_asked_for_by_name_stops_also_where_nothing_is_to_be_pushed_out
 fn a_stop_that_cannot_be_undone_is_a_pause_and_that_is_said() {
     let site = Site::new();
     let services = site.start(&Recipe::default().auto_remove(), 1);
-    let run = site.makeroom(["--method", "stop", "--pause", &services.all(), "sh", "-c", UNTIL_GO]).spawn();
+    let run = site
+        .makeroom(["--method", "stop", "--pause", &services.all(), "sh", "-c", UNTIL_GO])
+        .spawn();
     site.child();
     assert!(services.are("paused"));
     site.go();
     let name = services.name(0);
-    run.wait().expect_code(7).expect_said(&format!("`{name}` is paused and not stopped: the engine removes it when it ends (--rm)"));
+    run.wait().expect_code(7).expect_said(&format!(
+        "`{name}` is paused and not stopped: the engine removes it when it ends (--rm)"
+    ));
     assert!(services.are("running"));
 }
 
@@ -285,11 +364,23 @@ fn what_does_nothing_is_said() {
     let (all, name) = (services.all(), services.name(0));
     for (args, says) in [
         (&["--pause", &all, "--keep", name][..], format!("--keep leaves nothing of `{all}`")),
-        (&["--swap", "off", "--swap-file", "/x"], "--swap-file does nothing with --swap off".to_owned()),
-        (&["--method", "pause", "--stop-timeout", "1s"], "--stop-timeout does nothing with --method pause".to_owned()),
+        (
+            &["--swap", "off", "--swap-file", "/x"],
+            "--swap-file does nothing with --swap off".to_owned(),
+        ),
+        (
+            &["--method", "pause", "--stop-timeout", "1s"],
+            "--stop-timeout does nothing with --method pause".to_owned(),
+        ),
         (&["--floor", "1G"], "--floor does nothing without --then or --abort-on-thrash".to_owned()),
-        (&["--pressure", "5"], "--pressure does nothing without --then or --abort-on-thrash".to_owned()),
-        (&["--on-pressure", "true", "--abort-on-thrash", "1m"], "--on-pressure does nothing without --then".to_owned()),
+        (
+            &["--pressure", "5"],
+            "--pressure does nothing without --then or --abort-on-thrash".to_owned(),
+        ),
+        (
+            &["--on-pressure", "true", "--abort-on-thrash", "1m"],
+            "--on-pressure does nothing without --then".to_owned(),
+        ),
     ] {
         let done = site.makeroom(args).args(["sh", "-c", "exit 7"]).run();
         done.expect_code(7).expect_said(&says);

@@ -1,5 +1,5 @@
-//! "It was memory" in one sentence: a build that the kernel kills at its cgroup's limit, one that V8
-//! ends, one that fails by itself, each with what was seen and no more.
+//! "It was memory" in one sentence: a build that the kernel kills at its cgroup's limit, one that
+//! V8 ends, one that fails by itself, each with what was seen and no more.
 
 use std::{fs, path::PathBuf, process::Command};
 
@@ -43,7 +43,10 @@ impl Drop for Limited {
 #[track_caller]
 fn reported(site: &Site, script: &str) -> (String, Value) {
     let done = site.makeroom(["--report", "report.json", "sh", "-c", script]).run();
-    let told = serde_json::from_str(&fs::read_to_string(site.work().join("report.json")).expect("a report")).expect("JSON");
+    let told = serde_json::from_str(
+        &fs::read_to_string(site.work().join("report.json")).expect("a report"),
+    )
+    .expect("JSON");
     schema::must_fit("report", &told);
     (done.err.clone(), told)
 }
@@ -57,22 +60,38 @@ fn site() -> Site {
 fn a_build_that_the_kernel_kills_at_a_cgroups_limit_is_told_so_and_no_swap_is_advised() {
     let _turn = kills_turn();
     let (site, limited) = (site(), Limited::new(48 << 20));
-    let (err, told) = reported(&site, &limited.run(&format!("'{}' 200 1", programs::grower().display())));
-    assert_eq!((&told["verdict"]["kind"], &told["exit"]["signal"]), (&"oom_kill".into(), &9.into()), "{told:#}");
+    let (err, told) =
+        reported(&site, &limited.run(&format!("'{}' 200 1", programs::grower().display())));
+    assert_eq!(
+        (&told["verdict"]["kind"], &told["exit"]["signal"]),
+        (&"oom_kill".into(), &9.into()),
+        "{told:#}"
+    );
     assert!(err.contains("the kernel killed the build for memory at a limit of its own"), "{err}");
     assert!(err.contains("memory.max of its cgroup") && !err.contains("--swap"), "{err}");
 }
 
 #[test]
 fn a_build_that_dies_of_v8s_limit_is_told_what_node_does_there_and_what_was_not_seen() {
-    let node = Command::new("node").arg("--version").output().is_ok_and(|output| output.status.success());
+    let node =
+        Command::new("node").arg("--version").output().is_ok_and(|output| output.status.success());
     let site = site();
     // Without Node the shell ends as Node does.
-    let script =
-        if node { "exec node --max-old-space-size=20 -e 'const a = []; for (;;) a.push(new Array(1e4).fill(1))'" } else { "kill -ABRT $$" };
+    let script = if node {
+        "exec node --max-old-space-size=20 -e 'const a = []; for (;;) a.push(new Array(1e4).fill(1))'"
+    } else {
+        "kill -ABRT $$"
+    };
     let (err, told) = reported(&site, script);
-    assert_eq!((&told["verdict"]["kind"], &told["exit"]["signal"]), (&"abort".into(), &6.into()), "{told:#}");
-    assert!(err.contains("as Node does at its heap's limit") && err.contains("was not seen"), "{err}");
+    assert_eq!(
+        (&told["verdict"]["kind"], &told["exit"]["signal"]),
+        (&"abort".into(), &6.into()),
+        "{told:#}"
+    );
+    assert!(
+        err.contains("as Node does at its heap's limit") && err.contains("was not seen"),
+        "{err}"
+    );
 }
 
 #[test]
@@ -92,16 +111,32 @@ fn an_engine_that_goes_away_under_the_build_in_it_is_the_cause() {
     let docker = site.program("docker", "#!/bin/sh\nexit 1\n").display().to_string();
     proxy.on("unpause", Some(1), Deed::Cut(Moment::Before));
     let told = |words: &[&str]| {
-        let mut run = site.makeroom(["--report", "report.json", "--method", "pause", "--swap", "off", "--pause", &services.all()]);
+        let mut run = site.makeroom([
+            "--report",
+            "report.json",
+            "--method",
+            "pause",
+            "--swap",
+            "off",
+            "--pause",
+            &services.all(),
+        ]);
         let done = run.args(words).run();
         done.expect_code(1).expect_said("1 service running again");
-        let told = serde_json::from_str(&fs::read_to_string(site.work().join("report.json")).expect("a report")).expect("JSON");
+        let told = serde_json::from_str(
+            &fs::read_to_string(site.work().join("report.json")).expect("a report"),
+        )
+        .expect("JSON");
         schema::must_fit("report", &told);
         (done.err.clone(), told["verdict"]["kind"].clone())
     };
     let (err, kind) = told(&[&docker, "build", "."]);
     assert_eq!(kind, "engine_lost", "{err}");
-    assert!(err.contains("the engine went away while the build ran in it") && err.contains("journalctl"), "{err}");
+    assert!(
+        err.contains("the engine went away while the build ran in it")
+            && err.contains("journalctl"),
+        "{err}"
+    );
     // A build that does not run in the engine does not die of it.
     proxy.forget();
     proxy.on("unpause", Some(3), Deed::Cut(Moment::Before));

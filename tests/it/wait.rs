@@ -33,7 +33,9 @@ fn waiting(site: &Site, limit: &str) -> Run {
 
 #[track_caller]
 fn wait_until_it_waits(run: &Running) {
-    wait_until("it says for whom it waits", || run.written("err").contains("waiting for `sh` (since "));
+    wait_until("it says for whom it waits", || {
+        run.written("err").contains("waiting for `sh` (since ")
+    });
 }
 
 #[test]
@@ -42,18 +44,33 @@ fn a_build_waits_for_the_one_beside_which_it_does_not_fit_and_holds_nothing_mean
     let services = site.services(1);
     let holder = holder(&site);
     let journals = site.journals();
-    let mut run = site.makeroom(["--need", ALL, "--wait", "1h", "--pause", &services.all(), "touch", "ran"]).spawn();
+    let mut run = site
+        .makeroom(["--need", ALL, "--wait", "1h", "--pause", &services.all(), "touch", "ran"])
+        .spawn();
     wait_until_it_waits(&run);
     assert!(services.are("running") && run.is_running() && !site.work().join("ran").exists());
     assert_eq!(site.journals(), journals, "no lease of its own");
     // Nor the lock: others come and go.
-    site.makeroom(["--pause", &services.all(), "true"]).run().expect_code(0).expect_said("1 service paused");
+    site.makeroom(["--pause", &services.all(), "true"])
+        .run()
+        .expect_code(0)
+        .expect_said("1 service paused");
     site.go();
     holder.wait().expect_code(7);
     let done = run.wait();
-    done.expect_code(0).expect_said("both together need 1.8 PiB of").expect_said("waited ").expect_said("1 service paused");
-    assert_eq!(done.err.matches("waiting for").count(), 1, "one plain line without a terminal: {}", done.err);
-    assert!(site.work().join("ran").exists() && services.are("running") && site.journals().is_empty());
+    done.expect_code(0)
+        .expect_said("both together need 1.8 PiB of")
+        .expect_said("waited ")
+        .expect_said("1 service paused");
+    assert_eq!(
+        done.err.matches("waiting for").count(),
+        1,
+        "one plain line without a terminal: {}",
+        done.err
+    );
+    assert!(
+        site.work().join("ran").exists() && services.are("running") && site.journals().is_empty()
+    );
 }
 
 #[test]
@@ -83,7 +100,13 @@ fn what_the_last_runs_took_tells_as_much_as_need_does() {
     run.wait().expect_code(0);
     // And so does that of the one that is waited for: nothing is known of this one.
     site.again();
-    let unknown = site.makeroom(["sh", "-c", "cat /dev/null; echo $$ >child; while ! [ -e go ]; do sleep 0.02; done"]).spawn();
+    let unknown = site
+        .makeroom([
+            "sh",
+            "-c",
+            "cat /dev/null; echo $$ >child; while ! [ -e go ]; do sleep 0.02; done",
+        ])
+        .spawn();
     site.child();
     site.makeroom(["--wait", "1h", "--need", ALL, "true"]).run().expect_code(0);
     site.go();
@@ -95,10 +118,13 @@ fn when_the_time_is_over_it_builds_all_the_same_and_with_strict_it_does_not() {
     let site = nowhere();
     let holder = holder(&site);
     let done = waiting(&site, "300ms").args(["touch", "ran"]).run();
-    done.expect_code(0).expect_said("warning: waited 0.3 s for `sh` in vain (--wait): the build runs beside it");
+    done.expect_code(0)
+        .expect_said("warning: waited 0.3 s for `sh` in vain (--wait): the build runs beside it");
     assert!(site.work().join("ran").exists());
     let done = waiting(&site, "0s").args(["--strict", "touch", "ran-strictly"]).run();
-    done.expect_code(125).expect_said("error: waited 0.0 s for `sh` in vain").expect_said("the command was not started");
+    done.expect_code(125)
+        .expect_said("error: waited 0.0 s for `sh` in vain")
+        .expect_said("the command was not started");
     assert!(!site.work().join("ran-strictly").exists());
     site.go();
     holder.wait().expect_code(7);
@@ -116,7 +142,11 @@ fn a_signal_ends_the_waiting_at_once_and_nothing_was_changed() {
         run.signal(libc::SIGUSR1);
         run.signal(signal);
         assert_eq!(run.wait().signal(), Some(signal));
-        assert!(services.states() == before && site.journals().len() == 1 && !site.work().join("ran").exists());
+        assert!(
+            services.states() == before
+                && site.journals().len() == 1
+                && !site.work().join("ran").exists()
+        );
     }
     site.go();
     holder.wait().expect_code(7);
@@ -127,7 +157,8 @@ fn of_two_that_wait_for_the_same_build_the_second_waits_for_the_first() {
     let site = nowhere();
     let holder = holder(&site);
     let alone = "mkdir alone && sleep 0.3 && rmdir alone";
-    let runs = [0, 1, 2].map(|_| site.makeroom(["--need", ALL, "--wait", "1h", "sh", "-c", alone]).spawn());
+    let runs = [0, 1, 2]
+        .map(|_| site.makeroom(["--need", ALL, "--wait", "1h", "sh", "-c", alone]).spawn());
     runs.iter().for_each(wait_until_it_waits);
     site.go();
     holder.wait().expect_code(7);
@@ -169,7 +200,9 @@ fn what_is_left_of_an_ended_lease_in_the_environment_does_not_keep_a_build_from_
 fn a_room_that_is_kept_after_its_build_is_not_waited_for() {
     let site = Site::new();
     let services = site.services(1);
-    site.makeroom(["--pause", &services.all(), "--need", ALL, "--linger", "1h", "true"]).run().expect_said("1 service stays paused");
+    site.makeroom(["--pause", &services.all(), "--need", ALL, "--linger", "1h", "true"])
+        .run()
+        .expect_said("1 service stays paused");
     let done = waiting(&site, "1h").args(["--pause", &services.all(), "true"]).run();
     assert!(!done.expect_code(0).err.contains("waiting for"), "{}", done.err);
     site.makeroom(["stop"]).run().expect_code(0);
@@ -182,7 +215,13 @@ fn a_waiting_that_is_stopped_and_continued_goes_on() {
     let holder = holder(&site);
     let mut run = waiting(&site, "1h");
     // SAFETY: a single system call. Its own group is what it stops.
-    let run = run.before_exec(|| if unsafe { libc::setpgid(0, 0) } == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) });
+    let run = run.before_exec(|| {
+        if unsafe { libc::setpgid(0, 0) } == 0 {
+            Ok(())
+        } else {
+            Err(std::io::Error::last_os_error())
+        }
+    });
     let run = run.args(["true"]).spawn();
     wait_until_it_waits(&run);
     run.signal(libc::SIGTSTP);

@@ -1,9 +1,9 @@
 //! A service with a memory of its own, for the tests of reclaim: holds the given number of MiB of
 //! touched, incompressible pages. Prints `sum HEX` of them at the start and again on each SIGUSR1;
-//! ends at once on SIGTERM. With a port it also answers each connection there with
-//! `pid PID started MS sum HEX`: the same process and the same memory give the same line. The port 0 is
-//! none. With seconds it works: reads from each of its pages that often, as a service does that has
-//! callers. One file, std only: the tests compile it with plain rustc, statically.
+//! ends at once on SIGTERM. With a port it also answers each connection there with `pid PID started
+//! MS sum HEX`: the same process and the same memory give the same line. The port 0 is none. With
+//! seconds it works: reads from each of its pages that often, as a service does that has callers.
+//! One file, std only: the tests compile it with plain rustc, statically.
 
 use std::{
     io::Write as _,

@@ -14,9 +14,16 @@ fn expect_named(place: &Place, hogs: &Hogs, way: &str, expected: &str) {
     let before = hogs.states();
     let args = ["--vm-shell", way, "--pause", hogs.all(), "--", "sh", "-c", "exit 7"];
     let done = place.forwarded(args).run();
-    done.expect_code(7).expect_said("1 service paused").expect_said("1 service running again").expect_within(LOOKED);
+    done.expect_code(7)
+        .expect_said("1 service paused")
+        .expect_said("1 service running again")
+        .expect_within(LOOKED);
     let warnings = lines_with(&done, "warning:");
-    assert!(warnings.len() == 1 && warnings[0].contains(expected), "one line with `{expected}`, not:\n{}", done.err);
+    assert!(
+        warnings.len() == 1 && warnings[0].contains(expected),
+        "one line with `{expected}`, not:\n{}",
+        done.err
+    );
     assert_eq!(hogs.states(), before);
     place.expect_nothing_left();
 
@@ -31,9 +38,16 @@ fn expect_named(place: &Place, hogs: &Hogs, way: &str, expected: &str) {
 fn expect_no_swap(place: &Place, hogs: &Hogs, way: &str, expected: &str) {
     let args = ["--vm-shell", way, "--pause", hogs.all(), "--", "sh", "-c", "exit 7"];
     let done = place.forwarded(args).run();
-    done.expect_code(7).expect_said("1 service stopped").expect_said("1 service running again").expect_within(LOOKED);
+    done.expect_code(7)
+        .expect_said("1 service stopped")
+        .expect_said("1 service running again")
+        .expect_within(LOOKED);
     let warnings = lines_with(&done, "warning:");
-    assert!(warnings.len() == 1 && warnings[0].contains(expected), "one line with `{expected}`, not:\n{}", done.err);
+    assert!(
+        warnings.len() == 1 && warnings[0].contains(expected),
+        "one line with `{expected}`, not:\n{}",
+        done.err
+    );
     assert_eq!(place.vm.areas(), Vec::<String>::new());
     place.forwarded(["--strict"].iter().chain(&args)).run().expect_code(125).expect_said(expected);
     assert!(hogs.are("running"), "{:?}", hogs.states());
@@ -52,14 +66,22 @@ fn each_is_named(ways: impl FnOnce(&Place) -> Vec<(String, &'static str)>) {
 
 #[test]
 fn a_program_that_is_not_there_is_named() {
-    each_is_named(|_| vec![("/nonexistent/colima ssh --".to_owned(), "cannot run `/nonexistent/colima ssh --`: No such file")]);
+    each_is_named(|_| {
+        vec![(
+            "/nonexistent/colima ssh --".to_owned(),
+            "cannot run `/nonexistent/colima ssh --`: No such file",
+        )]
+    });
 }
 
 #[test]
 fn ssh_that_asks_for_a_password_is_named_and_nobody_is_asked() {
     each_is_named(|place| {
         let ssh = place.vm.way();
-        let way = ssh.replace("ssh -F", "ssh -o BatchMode=no -o PubkeyAuthentication=no -o ControlPath=none -F");
+        let way = ssh.replace(
+            "ssh -F",
+            "ssh -o BatchMode=no -o PubkeyAuthentication=no -o ControlPath=none -F",
+        );
         vec![(way, "did not run the step: user@127.0.0.1: Permission denied")]
     });
 }
@@ -72,7 +94,8 @@ fn a_command_that_hangs_is_given_up_after_its_time() {
 #[test]
 fn a_way_that_needs_a_terminal_is_named() {
     each_is_named(|place| {
-        let script = "#!/bin/sh\n[ -t 0 ] || { echo 'the input device is not a TTY' >&2; exit 1; }\n";
+        let script =
+            "#!/bin/sh\n[ -t 0 ] || { echo 'the input device is not a TTY' >&2; exit 1; }\n";
         let needing = place.write_program("needs-terminal", script);
         vec![(needing.display().to_string(), "did not run the step: the input device is not a TTY")]
     });
@@ -82,7 +105,12 @@ fn a_way_that_needs_a_terminal_is_named() {
 fn a_user_that_sudo_refuses_is_named() {
     let place = Place::bare();
     let hogs = place.hogs(1, 10);
-    expect_no_swap(&place, &hogs, &place.vm.way_of("vm-nosudo"), "no swap is made: this needs root in ssh");
+    expect_no_swap(
+        &place,
+        &hogs,
+        &place.vm.way_of("vm-nosudo"),
+        "no swap is made: this needs root in ssh",
+    );
 }
 
 #[test]
@@ -102,7 +130,11 @@ fn a_stopped_vm_is_named_by_colimas_own_words() {
     let empty = place.site.path("stopped");
     std::fs::create_dir(&empty).expect("a directory");
     let script = crate::machine::script("colima");
-    let text = format!("#!/bin/sh\nMAKEROOM_TEST_VM={} exec {} \"$@\"\n", empty.display(), script.display());
+    let text = format!(
+        "#!/bin/sh\nMAKEROOM_TEST_VM={} exec {} \"$@\"\n",
+        empty.display(),
+        script.display()
+    );
     let colima = place.write_program("colima", &text);
     expect_named(&place, &hogs, &format!("{} ssh --", colima.display()), "colima not running");
 }
@@ -127,7 +159,10 @@ fn expect_room(way: impl FnOnce(&Place) -> String) {
     let before = hogs.states();
     let way = way(&place);
     let done = place.forwarded(["--vm-shell", &way, "--pause", hogs.all(), "--", "true"]).run();
-    done.expect_code(0).expect_said(" given back in ").expect_said("of swap made for this run").expect_said("swap removed");
+    done.expect_code(0)
+        .expect_said(" given back in ")
+        .expect_said("of swap made for this run")
+        .expect_said("swap removed");
     assert!(!done.err.contains("warning"), "{}", done.err);
     assert_eq!(hogs.states(), before);
     place.expect_nothing_left();
@@ -136,7 +171,10 @@ fn expect_room(way: impl FnOnce(&Place) -> String) {
 #[test]
 fn greetings_before_the_output_are_passed_over_and_the_room_is_made() {
     expect_room(|place| {
-        let text = format!("#!/bin/sh\necho Welcome to the VM; echo 'it needs a reboot' >&2; exec {} \"$@\"\n", place.vm.way());
+        let text = format!(
+            "#!/bin/sh\necho Welcome to the VM; echo 'it needs a reboot' >&2; exec {} \"$@\"\n",
+            place.vm.way()
+        );
         place.write_program("noisy", &text).display().to_string()
     });
 }

@@ -34,7 +34,8 @@ fn docker() -> &'static str {
 fn context(place: &Place, step: &str) -> String {
     let dir = place.site.work().join("context");
     fs::create_dir_all(&dir).expect("a directory");
-    fs::write(dir.join("Dockerfile"), format!("FROM makeroom-test\nRUN {step}\n")).expect("written");
+    fs::write(dir.join("Dockerfile"), format!("FROM makeroom-test\nRUN {step}\n"))
+        .expect("written");
     dir.display().to_string()
 }
 
@@ -43,13 +44,17 @@ pub fn build(place: &Place, options: &[&str], step: &str) -> crate::support::mak
     let mut run = place.makeroom(options);
     run.args(["--", docker(), "build", "--no-cache", &context]).env("DOCKER_BUILDKIT", "1");
     // 20.10's client knows the context, but a socket named so is nobody's matter of taste.
-    run.env("DOCKER_HOST", format!("unix://{}", place.site.path("home/.colima/default/docker.sock").display()));
+    run.env(
+        "DOCKER_HOST",
+        format!("unix://{}", place.site.path("home/.colima/default/docker.sock").display()),
+    );
     run
 }
 
 /// The scores of the step's processes.
 fn scores(place: &Place) -> Vec<String> {
-    let look = "for pid in $(pidof grower); do cat /proc/$pid/oom_score_adj; done 2>/dev/null || true";
+    let look =
+        "for pid in $(pidof grower); do cat /proc/$pid/oom_score_adj; done 2>/dev/null || true";
     place.vm.sh(look).lines().map(str::to_owned).collect()
 }
 
@@ -65,7 +70,10 @@ fn a_steps_peak_is_reported_and_it_is_the_kernels_first_choice_while_it_runs() {
     });
     assert!(hogs.are("paused"), "{:?}", hogs.states());
     let done = run.wait();
-    done.expect_code(0).expect_said("build ok").expect_said("2 services running again").expect_said("swap removed");
+    done.expect_code(0)
+        .expect_said("build ok")
+        .expect_said("2 services running again")
+        .expect_said("swap removed");
     assert!(!done.err.contains("runs on this machine"), "{}", done.err);
     let peak = mib_said(&done, "; peak ");
     assert!((180.0..260.0).contains(&peak), "{peak} MiB");
@@ -96,7 +104,8 @@ fn a_step_that_the_kernel_kills_is_reported_and_nothing_else_is_killed() {
     assert!(!done.status.success(), "{}", done.err);
     done.expect_said("1 OOM kill").expect_said("exit code: 137");
     done.expect_said(&format!("pausing `{}` would give ", hogs.all().replace('*', "0")));
-    done.expect_said("the kernel killed `grower` (pid ").expect_said("), a step of the engine's builder, for memory: it held ");
+    done.expect_said("the kernel killed `grower` (pid ")
+        .expect_said("), a step of the engine's builder, for memory: it held ");
     assert_eq!(hogs.states(), before);
 }
 
@@ -115,14 +124,30 @@ fn the_exit_code_is_dockers() {
         .run();
     let code = bare.code().expect("a code");
     assert_ne!(code, 0);
-    build(&place, &["--swap", "off"], "exit 3").run().expect_code(code).expect_said(&format!("build failed with {code}"));
+    build(&place, &["--swap", "off"], "exit 3")
+        .run()
+        .expect_code(code)
+        .expect_said(&format!("build failed with {code}"));
 }
 
 #[test]
 fn a_container_that_the_command_started_is_said_to_go_on_when_only_its_client_ends() {
     let place = Place::colima();
-    let socket = format!("unix://{}", place.site.path("home/.colima/default/docker.sock").display());
-    let args = ["--swap", "off", "--", docker(), "run", "--rm", "--network", "none", "makeroom-test", "hog", "10"];
+    let socket =
+        format!("unix://{}", place.site.path("home/.colima/default/docker.sock").display());
+    let args = [
+        "--swap",
+        "off",
+        "--",
+        docker(),
+        "run",
+        "--rm",
+        "--network",
+        "none",
+        "makeroom-test",
+        "hog",
+        "10",
+    ];
     let run = place.makeroom(args).env("DOCKER_HOST", &socket).spawn();
     wait_within(PATIENCE, "the container runs", || run.written("out").contains("sum "));
     run.signal(libc::SIGTERM);

@@ -17,10 +17,19 @@ fn with_supervisor_and_keeper_killed_recover_restores_by_the_recorded_way() {
     assert!(hogs.are("paused"), "nobody is left who could put them back");
     assert_eq!(place.vm.areas(), [AREA]);
     let status = place.makeroom(["status"]).run();
-    assert!(status.expect_code(0).out.contains("its holder is dead: makeroom recover"), "{}", status.out);
-    // Neither this home's context nor its socket is asked: the journal tells the engine and the way.
+    assert!(
+        status.expect_code(0).out.contains("its holder is dead: makeroom recover"),
+        "{}",
+        status.out
+    );
+    // Neither this home's context nor its socket is asked: the journal tells the engine and the
+    // way.
     std::fs::remove_dir_all(place.site.path("home/.docker")).expect("removed");
-    place.makeroom(["recover"]).run().expect_code(0).expect_said("2 services running again; its swap removed");
+    place
+        .makeroom(["recover"])
+        .run()
+        .expect_code(0)
+        .expect_said("2 services running again; its swap removed");
     assert_eq!(hogs.states(), before);
     assert_eq!(hogs.sums_again(2), sums.expect("sums"));
     place.expect_nothing_left();
@@ -48,7 +57,9 @@ fn a_killed_keeper_is_replaced_and_the_build_goes_on_and_everything_is_put_back(
 fn a_vm_that_dies_in_mid_build_and_comes_back_has_its_services_again_and_no_swap() {
     let place = Place::colima();
     let hogs = place.hogs(2, 60);
-    let run = place.makeroom(["--restore-timeout", "3s", "--pause", hogs.all(), "--", "sh", "-c", UNTIL_GO]).spawn();
+    let run = place
+        .makeroom(["--restore-timeout", "3s", "--pause", hogs.all(), "--", "sh", "-c", UNTIL_GO])
+        .spawn();
     place.wait_for_build();
     // What the engine has written of its containers would be lost with the power otherwise.
     place.vm.sh("sync");
@@ -56,7 +67,10 @@ fn a_vm_that_dies_in_mid_build_and_comes_back_has_its_services_again_and_no_swap
     place.site.go();
     let done = run.wait();
     // The build itself did not need the VM.
-    done.expect_code(7).expect_said("NOT running again").expect_said(AREA).expect_said("makeroom recover");
+    done.expect_code(7)
+        .expect_said("NOT running again")
+        .expect_said(AREA)
+        .expect_said("makeroom recover");
     assert_eq!(place.site.journals().len(), 1);
 
     place.vm.boot();
@@ -78,7 +92,12 @@ fn an_interrupt_while_room_is_made_in_the_vm_leaves_it_as_it_was() {
     wait_within(PATIENCE, "the services are paused", || hogs.are("paused"));
     run.signal(libc::SIGINT);
     let done = run.wait();
-    assert!(done.signal() == Some(libc::SIGINT) || done.code() == Some(130), "{}\n{}", done.status, done.err);
+    assert!(
+        done.signal() == Some(libc::SIGINT) || done.code() == Some(130),
+        "{}\n{}",
+        done.status,
+        done.err
+    );
     assert!(!place.site.work().join("ran").exists());
     assert_eq!(hogs.states(), before);
     place.wait_until_swap_is_gone();

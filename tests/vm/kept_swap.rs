@@ -1,5 +1,5 @@
-//! `makeroom swap on --persist`: swap that stays in the VM, over a boot as well, and is undone to the
-//! last byte; and swap that somebody made by hand, which is only looked at.
+//! `makeroom swap on --persist`: swap that stays in the VM, over a boot as well, and is undone to
+//! the last byte; and swap that somebody made by hand, which is only looked at.
 
 use crate::place::{Place, expect_no_swap_here};
 
@@ -42,16 +42,32 @@ fn swap_that_is_kept_survives_a_boot_and_off_leaves_fstab_as_it_was() {
     place.connect_colima();
     assert_eq!(place.vm.areas(), [KEPT]);
     let status = place.makeroom(["swap", "status"]).run();
-    assert!(status.expect_code(0).out.contains("/var/lib/makeroom/swap  by `makeroom swap on --persist`, at every boot"), "{}", status.out);
+    assert!(
+        status
+            .expect_code(0)
+            .out
+            .contains("/var/lib/makeroom/swap  by `makeroom swap on --persist`, at every boot"),
+        "{}",
+        status.out
+    );
     place.makeroom(["swap", "on", "--persist"]).run().expect_code(0).expect_said("is on already");
     assert_eq!(fstab(&place), once);
 
     // A run finds it, and neither makes another nor takes it away.
     let run = place.makeroom(["--", "true"]).run();
-    assert!(!run.expect_code(0).err.contains("swap made") && !run.err.contains("swap removed"), "{}", run.err);
+    assert!(
+        !run.expect_code(0).err.contains("swap made") && !run.err.contains("swap removed"),
+        "{}",
+        run.err
+    );
     assert_eq!(place.vm.areas(), [KEPT]);
 
-    place.makeroom(["swap", "off"]).run().expect_code(0).expect_said("off and deleted").expect_said("out of /etc/fstab");
+    place
+        .makeroom(["swap", "off"])
+        .run()
+        .expect_code(0)
+        .expect_said("off and deleted")
+        .expect_said("out of /etc/fstab");
     assert_eq!(fstab_bytes(&place), before);
     assert_eq!(place.vm.areas(), Vec::<String>::new());
     assert_eq!(place.vm.word("find /var/lib/makeroom -type f; find /etc -name '*makeroom*'"), "");
@@ -79,7 +95,11 @@ fn swap_made_by_hand_is_recognised_and_left_alone() {
     let place = Place::colima();
     place.vm.sh("fallocate -l 256M /swap; chmod 600 /swap; mkswap -q /swap; swapon /swap; echo '/swap none swap sw 0 0' >>/etc/fstab");
     let (file, lines) = (place.vm.sh("stat -c '%i %s %a %Y' /swap"), fstab(&place));
-    place.makeroom(["swap", "on", "--swap", "200MiB", "--persist"]).run().expect_code(0).expect_said("(`/swap`); nothing is changed");
+    place
+        .makeroom(["swap", "on", "--swap", "200MiB", "--persist"])
+        .run()
+        .expect_code(0)
+        .expect_said("(`/swap`); nothing is changed");
     place.makeroom(["swap", "off"]).run().expect_code(0).expect_said("nothing is changed");
     // As much as a run wants free is there.
     let done = place.makeroom(["--swap", "200MiB", "--", "true"]).run();

@@ -14,8 +14,8 @@ use std::{
 
 use crate::support::{needed, process, wait_within};
 
-/// The scripts' directory is argument 1, the VM's 2, the driver 3. The pipe is read before the VM is up
-/// as well: what nobody waits for any more is not booted to its end.
+/// The scripts' directory is argument 1, the VM's 2, the driver 3. The pipe is read before the VM
+/// is up as well: what nobody waits for any more is not booted to its end.
 const HOLDER: &str = r#"
 scripts=$1 dir=$2 driver=$3
 cd /
@@ -54,20 +54,26 @@ pub fn driver() -> String {
 }
 
 impl Vm {
-    #[expect(clippy::zombie_processes, reason = "the holder outlives this process: that is what it is for")]
+    #[expect(
+        clippy::zombie_processes,
+        reason = "the holder outlives this process: that is what it is for"
+    )]
     fn start() -> Self {
         assert!(nix::unistd::geteuid().is_root(), "these tests make a VM: run them as root");
         let _ = needed("ssh", "openssh-client");
-        // For whoever works on these tests: a VM that `boot` and `tls` have prepared, and that stays.
+        // For whoever works on these tests: a VM that `boot` and `tls` have prepared, and that
+        // stays.
         let made = if let Some(dir) = std::env::var_os("MAKEROOM_VM_DIR") {
             Self { dir: dir.into(), _holder: None }
         } else {
             // A short path: a socket's address holds 108 bytes.
-            let dir = tempfile::Builder::new().prefix("mr-vm-").tempdir().expect("a directory").keep();
+            let dir =
+                tempfile::Builder::new().prefix("mr-vm-").tempdir().expect("a directory").keep();
             let mut holder = Command::new("sh");
             holder.args(["-c", HOLDER, "makeroom-vm"]).arg(script("")).arg(&dir).arg(driver());
             holder.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-            // SAFETY: setsid is async-signal-safe. Ctrl-C at the tests' terminal must not reach the VM.
+            // SAFETY: setsid is async-signal-safe. Ctrl-C at the tests' terminal must not reach the
+            // VM.
             unsafe { holder.pre_exec(|| nix::unistd::setsid().map(drop).map_err(io::Error::from)) };
             let mut holder = holder.spawn().expect("sh");
             let made = Self { dir, _holder: holder.stdin.take().map(OwnedFd::from) };
@@ -117,16 +123,25 @@ impl Vm {
     pub fn ssh(&self, args: &[&str], input: &str) -> Output {
         let mut command = Command::new("timeout");
         command.args(["--kill-after=5", LIMIT, "ssh", "-F"]).arg(self.ssh_config()).args(args);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("timeout");
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("timeout");
         // One that cannot connect says so, and reads nothing.
         let _ = child.stdin.take().expect("piped").write_all(input.as_bytes());
         child.wait_with_output().expect("an end")
     }
 
-    /// Runs a script in it as root, by Debian's own tools; it has to succeed. Gives what it printed.
+    /// Runs a script in it as root, by Debian's own tools; it has to succeed. Gives what it
+    /// printed.
     #[track_caller]
     pub fn sh(&self, script: &str) -> String {
-        let output = self.ssh(&["vm", "sudo /bin/sh -s"], &format!("PATH=/usr/sbin:/usr/bin\nset -e\n{script}\n"));
+        let output = self.ssh(
+            &["vm", "sudo /bin/sh -s"],
+            &format!("PATH=/usr/sbin:/usr/bin\nset -e\n{script}\n"),
+        );
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "in the VM: {script}: {}\n{said}", output.status);
         String::from_utf8_lossy(&output.stdout).into_owned()
@@ -161,7 +176,11 @@ impl Vm {
     /// Ends it as a power cut does.
     #[track_caller]
     pub fn die(&self) {
-        let pid: i32 = fs::read_to_string(self.dir.join("qemu.pid")).expect("a pid").trim().parse().expect("a pid");
+        let pid: i32 = fs::read_to_string(self.dir.join("qemu.pid"))
+            .expect("a pid")
+            .trim()
+            .parse()
+            .expect("a pid");
         process::signal(pid, libc::SIGKILL);
         wait_within(Duration::from_secs(20), "QEMU is gone", || !process::runs(pid));
     }
@@ -169,7 +188,11 @@ impl Vm {
     /// Ends it as its own administrator does.
     #[track_caller]
     pub fn shut_down(&self) {
-        let pid: i32 = fs::read_to_string(self.dir.join("qemu.pid")).expect("a pid").trim().parse().expect("a pid");
+        let pid: i32 = fs::read_to_string(self.dir.join("qemu.pid"))
+            .expect("a pid")
+            .trim()
+            .parse()
+            .expect("a pid");
         // The connection may end before the command's answer is there.
         let _ = self.ssh(&["vm", "sudo systemctl poweroff"], "");
         wait_within(Duration::from_mins(2), "the VM has shut down", || !process::runs(pid));
@@ -203,7 +226,11 @@ impl Vm {
         // systemd draws its progress there.
         let lines: Vec<_> = console.lines().filter(|line| !line.contains('\u{1b}')).collect();
         let tail = &lines[lines.len().saturating_sub(25)..];
-        format!("── the VM\n{}── its console\n{}", String::from_utf8_lossy(&now.stdout), tail.join("\n"))
+        format!(
+            "── the VM\n{}── its console\n{}",
+            String::from_utf8_lossy(&now.stdout),
+            tail.join("\n")
+        )
     }
 }
 

@@ -1,6 +1,6 @@
-//! Owns one test's surroundings in front of the VM: its turn of the VM, the programs that lead there
-//! on PATH, each call of them counted, and the services in the VM's engine. What a test left is taken
-//! away before the next begins.
+//! Owns one test's surroundings in front of the VM: its turn of the VM, the programs that lead
+//! there on PATH, each call of them counted, and the services in the VM's engine. What a test left
+//! is taken away before the next begins.
 
 use std::{
     cell::Cell,
@@ -49,7 +49,12 @@ impl Place {
         // A test that panicked in its turn is tidied up after.
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         vm().tidy();
-        let place = Self { site: Site::at(vm().socket()), vm: vm(), _reporting: Reporting::begin(), _turn: turn };
+        let place = Self {
+            site: Site::at(vm().socket()),
+            vm: vm(),
+            _reporting: Reporting::begin(),
+            _turn: turn,
+        };
         fs::create_dir(place.site.path("bin")).expect("a directory");
         place
     }
@@ -58,7 +63,15 @@ impl Place {
     #[must_use]
     pub fn colima() -> Self {
         let place = Self::bare();
-        place.program("colima", &format!("MAKEROOM_TEST_VM={} {}", place.vm.dir().display(), script("colima").display()), false);
+        place.program(
+            "colima",
+            &format!(
+                "MAKEROOM_TEST_VM={} {}",
+                place.vm.dir().display(),
+                script("colima").display()
+            ),
+            false,
+        );
         place.connect_colima();
         place
     }
@@ -73,18 +86,22 @@ impl Place {
 
     /// Forwards the engine's socket into the home again, as Colima does after each boot.
     pub fn connect_colima(&self) {
-        must_run(Command::new(script("colima-home")).arg(self.vm.dir()).arg(self.site.path("home")));
+        must_run(
+            Command::new(script("colima-home")).arg(self.vm.dir()).arg(self.site.path("home")),
+        );
     }
 
-    /// A program on PATH that notes its calls. Whoever starts it and kills it by its pid meets what it
-    /// leads to where that is `replaced`; otherwise, as with colima, only the first of several.
+    /// A program on PATH that notes its calls. Whoever starts it and kills it by its pid meets what
+    /// it leads to where that is `replaced`; otherwise, as with colima, only the first of several.
     fn program(&self, name: &str, command: &str, replaced: bool) {
         let calls = self.site.path(&format!("{name}.calls"));
         let calls = calls.display();
         let text = if replaced {
             format!("#!/bin/sh\necho \"begin $$ $*\" >>{calls}\nexec {command} \"$@\"\n")
         } else {
-            format!("#!/bin/sh\necho \"begin $$ $*\" >>{calls}\n{command} \"$@\"\ncode=$?\necho \"end $$\" >>{calls}\nexit $code\n")
+            format!(
+                "#!/bin/sh\necho \"begin $$ $*\" >>{calls}\n{command} \"$@\"\ncode=$?\necho \"end $$\" >>{calls}\nexit $code\n"
+            )
         };
         self.write_program(name, &text);
     }
@@ -101,7 +118,9 @@ impl Place {
         let ended: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("end ")).collect();
         let begun = text.lines().filter_map(|line| line.strip_prefix("begin ")?.split_once(' '));
         let (over, running): (Vec<_>, Vec<_>) = begun.partition(|(pid, _)| ended.contains(pid));
-        let words = |calls: Vec<(&str, &str)>| calls.into_iter().map(|(_, words)| words.to_owned()).collect();
+        let words = |calls: Vec<(&str, &str)>| {
+            calls.into_iter().map(|(_, words)| words.to_owned()).collect()
+        };
         (words(over), words(running))
     }
 
@@ -136,7 +155,11 @@ impl Place {
 
     fn hogs_of(&self, count: usize, command: &[&str]) -> Hogs {
         let prefix = unique("hog");
-        let hogs = Hogs { vm: self.vm, names: (0..count).map(|index| format!("{prefix}-{index}")).collect(), all: format!("{prefix}-*") };
+        let hogs = Hogs {
+            vm: self.vm,
+            names: (0..count).map(|index| format!("{prefix}-{index}")).collect(),
+            all: format!("{prefix}-*"),
+        };
         for name in &hogs.names {
             let body = json!({
                 "Image": "makeroom-test", "Cmd": command, "HostConfig": { "NetworkMode": "none" },
@@ -148,8 +171,8 @@ impl Place {
         hogs
     }
 
-    /// Requires that a run left nothing: in the VM no swap, no file and no process of a step, here no
-    /// process, no swap and no journal.
+    /// Requires that a run left nothing: in the VM no swap, no file and no process of a step, here
+    /// no process, no swap and no journal.
     #[track_caller]
     pub fn expect_nothing_left(&self) {
         assert_eq!(self.vm.areas(), Vec::<String>::new());
@@ -157,7 +180,9 @@ impl Place {
         wait_within(Duration::from_secs(20), "no step runs in the VM", || {
             self.vm.word("grep -lsF makeroom-sample /proc/[0-9]*/cmdline || true").is_empty()
         });
-        wait_within(Duration::from_secs(20), "no process of the run is left", || process::with_environment(&self.site.mark()).is_empty());
+        wait_within(Duration::from_secs(20), "no process of the run is left", || {
+            process::with_environment(&self.site.mark()).is_empty()
+        });
         assert_eq!(self.site.journals(), Vec::<PathBuf>::new());
         expect_no_swap_here();
     }
@@ -173,14 +198,17 @@ impl Place {
     /// After a signal the keeper goes on for as long as swapoff takes.
     #[track_caller]
     pub fn wait_until_swap_is_gone(&self) {
-        wait_within(PATIENCE, "the swap in the VM is gone", || self.vm.areas().is_empty() && self.site.journals().is_empty());
+        wait_within(PATIENCE, "the swap in the VM is gone", || {
+            self.vm.areas().is_empty() && self.site.journals().is_empty()
+        });
     }
 }
 
 /// The MiB after these words, in what a run said: 196 for "peak " in `peak 196 MiB, …`.
 #[track_caller]
 pub fn mib_said(done: &Done, after: &str) -> f64 {
-    let figure = done.err.split_once(after).unwrap_or_else(|| panic!("no `{after}` in:\n{}", done.err)).1;
+    let figure =
+        done.err.split_once(after).unwrap_or_else(|| panic!("no `{after}` in:\n{}", done.err)).1;
     let words: Vec<_> = figure.split([' ', ',', '\n']).collect();
     words[0].parse::<f64>().expect("a number") * if words[1] == "GiB" { 1024.0 } else { 1.0 }
 }
@@ -189,7 +217,10 @@ pub fn mib_said(done: &Done, after: &str) -> f64 {
 #[track_caller]
 pub fn expect_no_swap_here() {
     let areas = crate::support::swap::areas();
-    let ours: Vec<_> = areas.iter().filter(|area| area.starts_with("/var/lib/makeroom") || area.starts_with("/mnt")).collect();
+    let ours: Vec<_> = areas
+        .iter()
+        .filter(|area| area.starts_with("/var/lib/makeroom") || area.starts_with("/mnt"))
+        .collect();
     assert!(ours.is_empty(), "{ours:?}");
 }
 
@@ -222,9 +253,14 @@ impl Hogs {
     #[must_use]
     pub fn states(&self) -> Vec<State> {
         let one = |name: &String| {
-            let state = &self.call("GET", &format!("/containers/{name}/json"), None).json()["State"];
+            let state =
+                &self.call("GET", &format!("/containers/{name}/json"), None).json()["State"];
             let text = |field: &str| state[field].as_str().unwrap_or_default().to_owned();
-            State { status: text("Status"), pid: state["Pid"].as_i64().unwrap_or(0), started_at: text("StartedAt") }
+            State {
+                status: text("Status"),
+                pid: state["Pid"].as_i64().unwrap_or(0),
+                started_at: text("StartedAt"),
+            }
         };
         self.names.iter().map(one).collect()
     }
@@ -240,7 +276,11 @@ impl Hogs {
     pub fn memory(&self) -> u64 {
         let pids: Vec<_> = self.states().iter().map(|state| state.pid.to_string()).collect();
         let script = "for pid in PIDS; do path=$(cut -d: -f3 /proc/$pid/cgroup); cat /sys/fs/cgroup$path/memory.current; done";
-        self.vm.sh(&script.replace("PIDS", &pids.join(" "))).lines().map(|line| line.parse::<u64>().expect("bytes")).sum()
+        self.vm
+            .sh(&script.replace("PIDS", &pids.join(" ")))
+            .lines()
+            .map(|line| line.parse::<u64>().expect("bytes"))
+            .sum()
     }
 
     /// What each has last printed of its memory, once all have printed so many.
@@ -249,7 +289,10 @@ impl Hogs {
         let one = |name: &String| {
             let body = self.call("GET", &format!("/containers/{name}/logs?stdout=1"), None).body;
             let text = String::from_utf8_lossy(&body).into_owned();
-            let sums: Vec<_> = text.lines().filter_map(|line| Some(line.split_once("sum ")?.1.to_owned())).collect();
+            let sums: Vec<_> = text
+                .lines()
+                .filter_map(|line| Some(line.split_once("sum ")?.1.to_owned()))
+                .collect();
             sums.get(count - 1).cloned()
         };
         self.names.iter().map(one).collect()
@@ -274,7 +317,10 @@ impl Hogs {
 /// How many lines of makeroom's begin with this word after its name: `warning:`, `error:`.
 #[must_use]
 pub fn lines_with<'a>(done: &'a Done, word: &str) -> Vec<&'a str> {
-    done.err.lines().filter(|line| line.strip_prefix("makeroom: ").is_some_and(|line| line.starts_with(word))).collect()
+    done.err
+        .lines()
+        .filter(|line| line.strip_prefix("makeroom: ").is_some_and(|line| line.starts_with(word)))
+        .collect()
 }
 
 /// Waits until it has said this.
@@ -313,6 +359,10 @@ impl Drop for Reporting {
     fn drop(&mut self) {
         IN_TEST.set(false);
         // The VM is slow, and this shows where the time goes.
-        eprintln!("{} took {:.1} s", std::thread::current().name().unwrap_or("a test"), self.begun.elapsed().as_secs_f64());
+        eprintln!(
+            "{} took {:.1} s",
+            std::thread::current().name().unwrap_or("a test"),
+            self.begun.elapsed().as_secs_f64()
+        );
     }
 }

@@ -30,7 +30,10 @@ fn whole_job(place: &Place) {
     let left = hogs.memory();
     assert!(left <= held / 20, "{left} of {held} bytes are left");
     let shims = shims_in_swap_kibibytes(place);
-    assert!(shims.len() >= 3 && shims.iter().all(|swapped| *swapped > 1024), "KiB of the shims in swap: {shims:?}");
+    assert!(
+        shims.len() >= 3 && shims.iter().all(|swapped| *swapped > 1024),
+        "KiB of the shims in swap: {shims:?}"
+    );
     assert_eq!(place.vm.areas(), [AREA]);
     assert_eq!(place.vm.word(&format!("stat -c '%a %u' {AREA}")), "600 0");
     expect_no_swap_here();
@@ -38,16 +41,25 @@ fn whole_job(place: &Place) {
 
     place.site.go();
     let done = run.wait();
-    done.expect_code(7).expect_said("3 services paused").expect_said(" given back in ").expect_said(" available in colima");
-    done.expect_said("of swap made for this run").expect_said("the room is in colima; `sh` runs on this machine and does not use it");
-    done.expect_said("lowest available in colima").expect_said("3 services running again").expect_said("swap removed");
+    done.expect_code(7)
+        .expect_said("3 services paused")
+        .expect_said(" given back in ")
+        .expect_said(" available in colima");
+    done.expect_said("of swap made for this run")
+        .expect_said("the room is in colima; `sh` runs on this machine and does not use it");
+    done.expect_said("lowest available in colima")
+        .expect_said("3 services running again")
+        .expect_said("swap removed");
     assert!(!done.err.contains("warning"), "{}", done.err);
     assert_eq!(hogs.states(), before);
     assert_eq!(Some(hogs.sums_again(2)), sums);
     place.expect_nothing_left();
     // What was swapped out was on the disk, and `fstrim` has given it back to this machine.
     let kept = place.vm.disk_bytes().saturating_sub(disk);
-    assert!(grown > 200 << 20 && kept < 32 << 20, "the disk grew by {grown} bytes and {kept} are kept");
+    assert!(
+        grown > 200 << 20 && kept < 32 << 20,
+        "the disk grew by {grown} bytes and {kept} are kept"
+    );
 }
 
 #[test]
@@ -78,8 +90,14 @@ fn what_is_idle_in_the_vm_is_older_to_the_kernel_than_what_the_build_takes_once_
     let made = generations(&place);
     place.site.go();
     run.wait().expect_code(7);
-    let stayed: Vec<_> = before.iter().filter_map(|(at, newest)| made.get(at).map(|now| (at, *newest, *now))).collect();
-    assert!(stayed.iter().any(|(at, ..)| at.starts_with("/system.slice/ssh.service ")), "{before:#?}");
+    let stayed: Vec<_> = before
+        .iter()
+        .filter_map(|(at, newest)| made.get(at).map(|now| (at, *newest, *now)))
+        .collect();
+    assert!(
+        stayed.iter().any(|(at, ..)| at.starts_with("/system.slice/ssh.service ")),
+        "{before:#?}"
+    );
     let young: Vec<_> = stayed.iter().filter(|(_, before, now)| now - before < 2).collect();
     assert!(young.is_empty(), "newest generations before and now: {young:#?}");
 }
@@ -89,7 +107,10 @@ fn the_whole_job_is_done_also_where_the_shell_and_every_tool_in_the_vm_are_busyb
     let place = Place::colima();
     // First in the steps' own PATH, and in sudo's.
     place.vm.sh("busybox --install -s /usr/local/sbin");
-    assert_eq!(place.vm.word("readlink -f /usr/local/sbin/sh /usr/local/sbin/swapon | sort -u"), "/usr/bin/busybox");
+    assert_eq!(
+        place.vm.word("readlink -f /usr/local/sbin/sh /usr/local/sbin/swapon | sort -u"),
+        "/usr/bin/busybox"
+    );
     whole_job(&place);
 }
 

@@ -15,7 +15,12 @@ use crate::{
 /// Where the connection of a lease has its sockets.
 fn sockets(place: &Place) -> PathBuf {
     let journals = place.site.journals();
-    let lease = journals.first().and_then(|path| path.file_stem()).expect("a journal").to_string_lossy().into_owned();
+    let lease = journals
+        .first()
+        .and_then(|path| path.file_stem())
+        .expect("a journal")
+        .to_string_lossy()
+        .into_owned();
     Path::new("/tmp").join(format!("mr-{lease}"))
 }
 
@@ -48,7 +53,11 @@ fn over_ssh_one_connection_carries_the_engine_and_all_steps_and_nothing_of_it_st
     let sockets = sockets(&place);
     assert!(sockets.exists());
     place.site.go();
-    run.wait().expect_code(7).expect_said("available in vm").expect_said("2 services running again").expect_said("swap removed");
+    run.wait()
+        .expect_code(7)
+        .expect_said("available in vm")
+        .expect_said("2 services running again")
+        .expect_said("swap removed");
     assert_eq!(logins(&place) - logins_before, 1);
     assert_eq!(hogs.states(), before);
     assert!(!sockets.exists());
@@ -84,7 +93,11 @@ fn over_ssh_recover_puts_back_what_two_killed_processes_left_and_takes_their_soc
     run.kill_with_keeper();
     place.site.go();
     // The way is in the journal: nothing names the engine here.
-    place.makeroom(["recover"]).run().expect_code(0).expect_said("2 services running again; its swap removed");
+    place
+        .makeroom(["recover"])
+        .run()
+        .expect_code(0)
+        .expect_said("2 services running again; its swap removed");
     assert_eq!(hogs.states(), before);
     place.expect_nothing_left();
     assert!(!sockets.exists(), "{} is left", sockets.display());
@@ -110,7 +123,8 @@ fn behind_a_forwarded_socket_without_a_way_services_are_paused_and_the_mend_is_s
     assert_eq!(hogs.states(), before);
     place.expect_nothing_left();
 
-    let strict = place.forwarded(["--strict", "--pause", hogs.all(), "--", "sh", "-c", "touch ran"]).run();
+    let strict =
+        place.forwarded(["--strict", "--pause", hogs.all(), "--", "sh", "-c", "touch ran"]).run();
     strict.expect_code(125).expect_said("--vm-shell");
     assert!(!place.site.work().join("ran").exists());
     assert_eq!(hogs.states(), before);
@@ -122,13 +136,28 @@ fn behind_a_forwarded_socket_a_named_command_makes_the_room_and_recover_finds_it
     let place = Place::bare();
     let hogs = place.hogs(2, 60);
     let (held, before) = (hogs.memory(), hogs.states());
-    let mut run = place.forwarded(["--vm-shell", &place.vm.way(), "--pause", hogs.all(), "--", "sh", "-c", UNTIL_GO]).spawn();
+    let mut run = place
+        .forwarded([
+            "--vm-shell",
+            &place.vm.way(),
+            "--pause",
+            hogs.all(),
+            "--",
+            "sh",
+            "-c",
+            UNTIL_GO,
+        ])
+        .spawn();
     place.wait_for_build();
     expect_room_made(&place, &hogs, held);
     run.kill_with_keeper();
     place.site.go();
     assert!(hogs.are("paused"), "nobody is left who could put them back");
-    place.makeroom(["recover"]).run().expect_code(0).expect_said("2 services running again; its swap removed");
+    place
+        .makeroom(["recover"])
+        .run()
+        .expect_code(0)
+        .expect_said("2 services running again; its swap removed");
     assert_eq!(hogs.states(), before);
     place.expect_nothing_left();
 }
@@ -143,7 +172,10 @@ struct Port<'a> {
 impl<'a> Port<'a> {
     fn to(place: &'a Place, there: &str) -> Self {
         // Free a moment ago; ssh says so where it is not any more.
-        let number = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
+        let number = TcpListener::bind("127.0.0.1:0")
+            .and_then(|socket| socket.local_addr())
+            .expect("a port")
+            .port();
         let forward = format!("127.0.0.1:{number}:{there}");
         let output = place.vm.ssh(&["-O", "forward", "-L", &forward, "vm"], "");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -168,7 +200,20 @@ fn an_engine_at_a_tcp_port_is_reached_and_its_host_by_the_named_command() {
     let (held, before) = (hogs.memory(), hogs.states());
     let port = Port::to(&place, "/var/run/docker.sock");
     let url = port.url();
-    let run = place.makeroom(["--engine", &url, "--vm-shell", &place.vm.way(), "--pause", hogs.all(), "--", "sh", "-c", UNTIL_GO]).spawn();
+    let run = place
+        .makeroom([
+            "--engine",
+            &url,
+            "--vm-shell",
+            &place.vm.way(),
+            "--pause",
+            hogs.all(),
+            "--",
+            "sh",
+            "-c",
+            UNTIL_GO,
+        ])
+        .spawn();
     place.wait_for_build();
     expect_room_made(&place, &hogs, held);
     place.site.go();
@@ -192,14 +237,21 @@ fn an_engine_behind_tls_is_reached_with_dockers_variables_and_with_a_context_and
     let args = ["--vm-shell", &place.vm.way(), "--pause", hogs.all(), "--", "sh", "-c", UNTIL_GO];
 
     let mut by_variables = place.makeroom(args);
-    by_variables.env("DOCKER_HOST", port.url()).env("DOCKER_TLS_VERIFY", "1").env("DOCKER_CERT_PATH", &certificates);
+    by_variables
+        .env("DOCKER_HOST", port.url())
+        .env("DOCKER_TLS_VERIFY", "1")
+        .env("DOCKER_CERT_PATH", &certificates);
     let mut run = by_variables.spawn();
     place.wait_for_build();
     assert!(hogs.are("paused"), "{}", run.written("err"));
     run.kill_with_keeper();
     place.site.go();
     // No variable is needed: the journal knows where the certificates are.
-    place.makeroom(["recover"]).run().expect_code(0).expect_said("1 service running again; its swap removed");
+    place
+        .makeroom(["recover"])
+        .run()
+        .expect_code(0)
+        .expect_said("1 service running again; its swap removed");
     assert_eq!(hogs.states(), before);
     place.expect_nothing_left();
 
@@ -216,13 +268,19 @@ fn an_engine_behind_tls_is_reached_with_dockers_variables_and_with_a_context_and
 
 /// What `docker context create there --docker host=…,ca=…,cert=…,key=…` leaves.
 fn make_context(place: &Place, url: &str, certificates: &Path) {
-    const SHA256_OF_THERE: &str = "e244f187f696561d5fd7e00f618e7ba641dc52e3c137380f6fa23a854b773aac";
+    const SHA256_OF_THERE: &str =
+        "e244f187f696561d5fd7e00f618e7ba641dc52e3c137380f6fa23a854b773aac";
     let contexts = place.site.path("home/.docker/contexts");
-    let (meta, tls) = (contexts.join("meta").join(SHA256_OF_THERE), contexts.join("tls").join(SHA256_OF_THERE).join("docker"));
+    let (meta, tls) = (
+        contexts.join("meta").join(SHA256_OF_THERE),
+        contexts.join("tls").join(SHA256_OF_THERE).join("docker"),
+    );
     for dir in [&meta, &tls] {
         fs::create_dir_all(dir).expect("a directory");
     }
-    let text = format!(r#"{{"Name":"there","Metadata":{{}},"Endpoints":{{"docker":{{"Host":"{url}","SkipTLSVerify":false}}}}}}"#);
+    let text = format!(
+        r#"{{"Name":"there","Metadata":{{}},"Endpoints":{{"docker":{{"Host":"{url}","SkipTLSVerify":false}}}}}}"#
+    );
     fs::write(meta.join("meta.json"), text).expect("written");
     for name in ["ca.pem", "cert.pem", "key.pem"] {
         fs::copy(certificates.join(name), tls.join(name)).expect("copied");
@@ -236,7 +294,8 @@ fn an_engine_that_does_not_know_the_certificate_is_named_in_one_line_and_the_bui
     let before = hogs.states();
     let port = Port::to(&place, "127.0.0.1:2376");
     for certificates in [None, Some(place.site.path("nothing"))] {
-        let mut run = place.makeroom(["--swap", "off", "--pause", hogs.all(), "--", "sh", "-c", "exit 7"]);
+        let mut run =
+            place.makeroom(["--swap", "off", "--pause", hogs.all(), "--", "sh", "-c", "exit 7"]);
         run.env("DOCKER_HOST", port.url());
         if let Some(certificates) = certificates {
             run.env("DOCKER_TLS_VERIFY", "1").env("DOCKER_CERT_PATH", certificates);

@@ -20,8 +20,10 @@ use nix::{
 };
 use procfs_core::{FromRead as _, process::Stat};
 
-use super::{JOURNAL_FD, Role};
-use crate::core::{process::Process, record::ProcessId};
+use crate::{
+    core::machine::process::{Process, ProcessId},
+    host::kernel::{JOURNAL_FD, Role},
+};
 
 /// Whether memory and processes can be watched at next to no cost.
 pub const IS_SAMPLED: bool = true;
@@ -36,11 +38,12 @@ pub fn proc_file(path: &str) -> Option<String> {
     fs::read_to_string(path).ok()
 }
 
-/// Opens what a descriptor refers to once more, to write to it without waiting: as a description of our own, whose
-/// flags nobody shares (open(2), proc_pid_fd(5)).
+/// Opens what a descriptor refers to once more, to write to it without waiting: as a description of
+/// our own, whose flags nobody shares (open(2), proc_pid_fd(5)).
 ///
 /// # Errors
-/// What open(2) says: ENXIO of a FIFO that nobody reads and of a socket, EACCES of what is somebody else's.
+/// What open(2) says: ENXIO of a FIFO that nobody reads and of a socket, EACCES of what is somebody
+/// else's.
 pub fn reopen_to_write(fd: BorrowedFd<'_>) -> io::Result<File> {
     let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
     File::options().write(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)
@@ -75,16 +78,16 @@ fn pids() -> impl Iterator<Item = i32> {
     entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
 }
 
-/// This process's own children, zombies included; `None` where that is not known. No other process can make one
-/// vanish from the list, so one that is missing in it is gone.
+/// This process's own children, zombies included; `None` where that is not known. No other process
+/// can make one vanish from the list, so one that is missing in it is gone.
 #[must_use]
 pub fn own_children() -> Option<Vec<i32>> {
     Some(children_of("self"))
 }
 
-/// The processes whose environment held this entry when they were started, and no variable of the name `without`: those
-/// that may be looked at, which are this user's, and all for root; and of those only the ones with our pids, not a
-/// container's.
+/// The processes whose environment held this entry when they were started, and no variable of the
+/// name `without`: those that may be looked at, which are this user's, and all for root; and of
+/// those only the ones with our pids, not a container's.
 #[must_use]
 pub fn with_environment(entry: &str, without: &str) -> Vec<i32> {
     let namespace = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
@@ -92,19 +95,25 @@ pub fn with_environment(entry: &str, without: &str) -> Vec<i32> {
     let has = |pid: &i32| {
         let bytes = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
         let mut entries = bytes.split(|&byte| byte == 0);
-        let is_other = |found: &[u8]| found.strip_prefix(without.as_bytes()).is_some_and(|rest| rest.starts_with(b"="));
-        entries.clone().any(|found| found == entry.as_bytes()) && !entries.any(is_other) && namespace(&pid.to_string()) == own
+        let is_other = |found: &[u8]| {
+            found.strip_prefix(without.as_bytes()).is_some_and(|rest| rest.starts_with(b"="))
+        };
+        entries.clone().any(|found| found == entry.as_bytes())
+            && !entries.any(is_other)
+            && namespace(&pid.to_string()) == own
     };
     pids().filter(has).collect()
 }
 
-/// Which of these are makeroom's own processes, and what they are: by the program itself, or by the words and the
-/// journal of a keeper, which can be another version's.
+/// Which of these are makeroom's own processes, and what they are: by the program itself, or by the
+/// words and the journal of a keeper, which can be another version's.
 ///
 /// # Errors
 /// None on this path.
 pub fn roles(pids: &[i32]) -> io::Result<BTreeMap<i32, Role>> {
-    let program = |pid: &str| fs::metadata(format!("/proc/{pid}/exe")).ok().map(|file| (file.dev(), file.ino()));
+    let program = |pid: &str| {
+        fs::metadata(format!("/proc/{pid}/exe")).ok().map(|file| (file.dev(), file.ino()))
+    };
     let own = program("self");
     let role = |pid: i32| {
         let is_ours = own.is_some() && program(&pid.to_string()) == own;
@@ -129,7 +138,8 @@ fn holds_journal(pid: i32) -> bool {
 /// # Errors
 /// ESRCH where it is gone; EPERM.
 pub fn send(process: ProcessId, signal: i32) -> nix::Result<()> {
-    // SAFETY: no memory is passed; the descriptor that comes back is nobody else's (pidfd_open(2), Linux 5.3).
+    // SAFETY: no memory is passed; the descriptor that comes back is nobody else's (pidfd_open(2),
+    // Linux 5.3).
     let opened = Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_open, process.pid, 0) });
     let pidfd = opened.ok().and_then(|fd| i32::try_from(fd).ok()).map(|fd| {
         // SAFETY: as above.
@@ -143,11 +153,20 @@ pub fn send(process: ProcessId, signal: i32) -> nix::Result<()> {
         return Errno::result(unsafe { libc::kill(process.pid, signal) }).map(drop);
     };
     // SAFETY: no siginfo is passed (pidfd_send_signal(2), Linux 5.1).
-    let sent = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, std::ptr::null::<u8>(), 0) };
+    let sent = unsafe {
+        libc::syscall(
+            libc::SYS_pidfd_send_signal,
+            pidfd.as_raw_fd(),
+            signal,
+            std::ptr::null::<u8>(),
+            0,
+        )
+    };
     Errno::result(sent).map(drop)
 }
 
-/// A descriptor that is readable when this child has ended; `None` where the kernel has none (before 5.3).
+/// A descriptor that is readable when this child has ended; `None` where the kernel has none
+/// (before 5.3).
 #[must_use]
 pub fn end_of(child: i32) -> Option<OwnedFd> {
     // SAFETY: as in `send`; a child that was not waited for is still itself.
@@ -173,7 +192,8 @@ fn stat(pid: i32) -> Option<Process> {
 /// left behind as well. `except` is a child that is no part of it; `see` is told of each pid.
 #[must_use]
 pub fn resident_below(except: Option<i32>, mut see: impl FnMut(i32)) -> u64 {
-    let page_bytes = sysconf(SysconfVar::PAGE_SIZE).ok().flatten().and_then(|bytes| u64::try_from(bytes).ok());
+    let page_bytes =
+        sysconf(SysconfVar::PAGE_SIZE).ok().flatten().and_then(|bytes| u64::try_from(bytes).ok());
     let mut waiting = children_of("self");
     waiting.retain(|pid| Some(*pid) != except);
     let (mut pages, mut count) = (0, 0);
@@ -198,8 +218,15 @@ fn resident_pages(pid: i32) -> u64 {
 /// A process's children are listed with the thread that forked them.
 fn children_of(process: &str) -> Vec<i32> {
     let tasks = Path::new("/proc").join(process).join("task");
-    let files = fs::read_dir(tasks).into_iter().flatten().filter_map(|task| fs::read_to_string(task.ok()?.path().join("children")).ok());
-    files.flat_map(|list| list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>()).collect()
+    let files = fs::read_dir(tasks)
+        .into_iter()
+        .flatten()
+        .filter_map(|task| fs::read_to_string(task.ok()?.path().join("children")).ok());
+    files
+        .flat_map(|list| {
+            list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>()
+        })
+        .collect()
 }
 
 /// Sets how willing a victim of the OOM killer this process is (proc_pid_oom_score_adj(5)). Raising

@@ -1,8 +1,9 @@
 //! Owns what is asked of the kernel that makeroom itself runs on, beyond what every library has. It
 //! is not always the host's: on a Mac the host is a VM. Used by every process of makeroom.
 //!
-//! There are two paths with the same functions: `linux`, and `portable` for macOS. The second one is
-//! also what `--cfg makeroom_portable` makes of a build on Linux, so that all tests can be run on it.
+//! There are two paths with the same functions: `linux`, and `portable` for macOS. The second one
+//! is also what `--cfg makeroom_portable` makes of a build on Linux, so that all tests can be run
+//! on it.
 
 #[cfg(all(target_os = "linux", not(makeroom_portable)))]
 mod linux;
@@ -16,11 +17,12 @@ use portable as path;
 
 use jiff::Timestamp;
 
-use crate::core::call::Moment;
+use crate::core::lease::late_call::Moment;
 
 pub use path::{
-    GROUP_POLL, IS_SAMPLED, all, become_subreaper, end_of, group, leave_no_core, own_children, own_program, proc_file, process,
-    reopen_to_write, resident_below, roles, send, set_oom_score, time_since_boot, with_environment,
+    GROUP_POLL, IS_SAMPLED, all, become_subreaper, end_of, group, leave_no_core, own_children,
+    own_program, proc_file, process, reopen_to_write, resident_below, roles, send, set_oom_score,
+    time_since_boot, with_environment,
 };
 
 /// This moment.
@@ -31,6 +33,9 @@ pub fn moment() -> Moment {
 
 /// A keeper's descriptor of its journal: after standard input, output and error.
 pub const JOURNAL_FD: i32 = 3;
+/// Its descriptor of the state directory: the very one that was checked, whatever its path leads to
+/// by now.
+pub const STATE_DIR_FD: i32 = 4;
 
 /// What a process of makeroom's is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +63,10 @@ mod tests {
         let is_linux = cfg!(all(target_os = "linux", not(makeroom_portable)));
         assert_eq!(IS_SAMPLED, is_linux);
         assert_eq!(proc_file("/proc/self/stat").is_some(), is_linux);
-        assert_eq!(own_program().expect("a program") == std::path::Path::new("/proc/self/exe"), is_linux);
+        assert_eq!(
+            own_program().expect("a program") == std::path::Path::new("/proc/self/exe"),
+            is_linux
+        );
     }
 
     #[test]
@@ -73,8 +81,13 @@ mod tests {
     fn what_is_opened_again_has_flags_of_its_own() {
         let pty = nix::pty::openpty(None, None).expect("a pty");
         let again = reopen_to_write(pty.slave.as_fd()).expect("opened again");
-        let flags = |fd: BorrowedFd<'_>| OFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFL).expect("flags"));
-        assert!(flags(again.as_fd()).contains(OFlag::O_NONBLOCK) && !flags(pty.slave.as_fd()).contains(OFlag::O_NONBLOCK));
+        let flags = |fd: BorrowedFd<'_>| {
+            OFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFL).expect("flags"))
+        };
+        assert!(
+            flags(again.as_fd()).contains(OFlag::O_NONBLOCK)
+                && !flags(pty.slave.as_fd()).contains(OFlag::O_NONBLOCK)
+        );
         assert_eq!(fcntl(&again, FcntlArg::F_GETFD), Ok(libc::FD_CLOEXEC));
         (&again).write_all(b"x").expect("written");
         let mut read = [0];

@@ -22,14 +22,13 @@ use nix::{
     unistd::{Pid, ttyname},
 };
 
-use super::Role;
-use crate::core::{
-    process::{self, Process},
-    record::ProcessId,
+use crate::{
+    core::machine::process::{self, Process, ProcessId},
+    host::kernel::Role,
 };
 
-/// Memory of this machine is not watched here: on a Mac it is not the host's. A build's peak is then
-/// its largest process's, from getrusage(2).
+/// Memory of this machine is not watched here: on a Mac it is not the host's. A build's peak is
+/// then its largest process's, from getrusage(2).
 pub const IS_SAMPLED: bool = false;
 /// How often a group may be asked for: `ps` takes some 10 ms.
 pub const GROUP_POLL: Duration = Duration::from_millis(100);
@@ -42,8 +41,9 @@ pub fn proc_file(_path: &str) -> Option<String> {
     None
 }
 
-/// Opens what a descriptor refers to once more, to write to it without waiting: as a description of our own, whose
-/// flags nobody shares. On macOS `/dev/fd` gives the same description again, so only a terminal can be, by its name.
+/// Opens what a descriptor refers to once more, to write to it without waiting: as a description of
+/// our own, whose flags nobody shares. On macOS `/dev/fd` gives the same description again, so only
+/// a terminal can be, by its name.
 ///
 /// # Errors
 /// ENOTTY of all that is no terminal, and what ttyname(3) and open(2) say.
@@ -81,7 +81,8 @@ pub fn all() -> io::Result<Vec<Process>> {
     ps(&["-A"])
 }
 
-/// Not known: who is left is what `ps` has below the child, as long as the parents in between live, and in its group.
+/// Not known: who is left is what `ps` has below the child, as long as the parents in between live,
+/// and in its group.
 #[must_use]
 pub fn own_children() -> Option<Vec<i32>> {
     None
@@ -93,7 +94,8 @@ pub fn with_environment(_entry: &str, _without: &str) -> Vec<i32> {
     vec![]
 }
 
-/// Which of these are makeroom's own processes, by the words that `ps` has of them: there is nothing better.
+/// Which of these are makeroom's own processes, by the words that `ps` has of them: there is
+/// nothing better.
 ///
 /// # Errors
 /// As [`process`].
@@ -105,11 +107,17 @@ pub fn roles(pids: &[i32]) -> io::Result<BTreeMap<i32, Role>> {
         let role = if words.eq(["keeper"]) { Role::Keeper } else { Role::Supervisor };
         Some((pid.parse().ok().filter(|_| is_ours)?, role))
     };
-    let pids = pids.iter().chain([&std::process::id().cast_signed()]).map(ToString::to_string).collect::<Vec<_>>().join(",");
+    let pids = pids
+        .iter()
+        .chain([&std::process::id().cast_signed()])
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(",");
     Ok(printed(&["-p", &pids], &["-o", "pid=", "-o", "args="])?.lines().filter_map(role).collect())
 }
 
-/// Sends a signal to this process, if it still is the one: between the look and the signal another one can get its pid.
+/// Sends a signal to this process, if it still is the one: between the look and the signal another
+/// one can get its pid.
 ///
 /// # Errors
 /// ESRCH where it is gone or cannot be looked at; EPERM.
@@ -139,7 +147,11 @@ fn nobody_is(target: i32) -> bool {
 fn ps(which: &[&str]) -> io::Result<Vec<Process>> {
     let listed = process::read(&printed(which, &process::COLUMNS)?);
     let own = std::process::id().cast_signed();
-    if listed.iter().any(|process| process.pid == own) { Ok(listed) } else { Err(io::Error::other("ps gives no list")) }
+    if listed.iter().any(|process| process.pid == own) {
+        Ok(listed)
+    } else {
+        Err(io::Error::other("ps gives no list"))
+    }
 }
 
 fn printed(which: &[&str], columns: &[&str]) -> io::Result<String> {
@@ -164,14 +176,15 @@ pub fn resident_below(_except: Option<i32>, _see: impl FnMut(i32)) -> u64 {
 /// Nothing: build and keeper are as likely victims as any process.
 pub fn set_oom_score(_adjustment: &str) {}
 
-/// Nothing: what the build leaves behind goes to the first process, which reaps it. It is still seen
-/// by its group.
+/// Nothing: what the build leaves behind goes to the first process, which reaps it. It is still
+/// seen by its group.
 pub fn become_subreaper(_is_one: bool) {}
 
 /// Nothing: the limit on a core's size is all that is needed.
 pub fn leave_no_core() {}
 
-/// This program, to be started again. Where its file was replaced by an upgrade since, it is the new one.
+/// This program, to be started again. Where its file was replaced by an upgrade since, it is the
+/// new one.
 ///
 /// # Errors
 /// Where the system does not say.

@@ -1,8 +1,11 @@
 use super::*;
-use crate::core::way::Prefix;
+use crate::core::machine::way::Prefix;
 
 pub(super) fn behind(words: &[&str]) -> Shell {
-    Shell::new(Route::Behind(Prefix { name: "vm".to_owned(), words: words.iter().map(ToString::to_string).collect() }))
+    Shell::new(Route::Behind(Prefix {
+        name: "vm".to_owned(),
+        words: words.iter().map(ToString::to_string).collect(),
+    }))
 }
 
 pub(super) const SOON: Duration = Duration::from_secs(5);
@@ -29,14 +32,21 @@ async fn a_step_that_fails_or_hangs_says_so() {
 async fn a_prefix_that_does_not_lead_anywhere_is_named_with_its_reason() {
     for (words, expected) in [
         (&["/nonexistent/vm", "ssh"][..], "cannot run `/nonexistent/vm ssh`: No such file"),
-        (&["sh", "-c", "echo instance is not running >&2; exit 1"], "did not run the step: instance is not running"),
+        (
+            &["sh", "-c", "echo instance is not running >&2; exit 1"],
+            "did not run the step: instance is not running",
+        ),
         (&["sh", "-c", "printf 'Password: '; exit 1"], "did not run the step: Password:"),
         (&["sh", "-c", "exit 255"], "did not run the step: exit status: 255"),
         (&["sh", "-c", "sh -s | sed 's/$/\\r/'"], "gives the step a terminal"),
         (&["sh", "-c", "sh -s | sed -u 's/$/\\r/'; sleep 60"], "gives the step a terminal"),
         (&["sh", "-c", "sleep 60"], "vm has not answered for 0 s"),
     ] {
-        let error = behind(words).run("echo never", Duration::from_millis(500)).await.expect_err(expected).to_string();
+        let error = behind(words)
+            .run("echo never", Duration::from_millis(500))
+            .await
+            .expect_err(expected)
+            .to_string();
         assert!(error.contains(expected), "{error} should say {expected}");
     }
 }
@@ -44,8 +54,14 @@ async fn a_prefix_that_does_not_lead_anywhere_is_named_with_its_reason() {
 #[tokio::test(flavor = "current_thread")]
 async fn noise_and_an_echo_of_the_script_are_passed_over() {
     let echo = r#"script=$(cat); printf '%s\n' "$script"; printf '%s\n' "$script" | sh -s"#;
-    for command in ["echo Welcome; echo hello >&2; exec sh -s", "printf 'Password: '; exec sh -s", echo] {
-        assert_eq!(behind(&["sh", "-c", command]).run("echo ok", SOON).await.expect("an answer"), "ok\n", "{command}");
+    for command in
+        ["echo Welcome; echo hello >&2; exec sh -s", "printf 'Password: '; exec sh -s", echo]
+    {
+        assert_eq!(
+            behind(&["sh", "-c", command]).run("echo ok", SOON).await.expect("an answer"),
+            "ok\n",
+            "{command}"
+        );
     }
 }
 
@@ -62,9 +78,13 @@ async fn who_a_step_runs_as_is_asked_once() {
     let dir = tempfile::tempdir().expect("a directory");
     let count = format!("echo x >> {}/asked; exec \"$0\" \"$@\"", dir.path().display());
     let shell = behind(&["sh", "-c", &count]);
-    let asked = || std::fs::read_to_string(dir.path().join("asked")).unwrap_or_default().lines().count();
+    let asked =
+        || std::fs::read_to_string(dir.path().join("asked")).unwrap_or_default().lines().count();
     let answer = shell.run(shell.who(), SOON).await.expect("an answer");
     shell.learn(&answer);
     assert_eq!((shell.root().await, asked()), (read_who(&answer), 1));
-    assert_eq!((read_who("who sudo\n"), read_who("who nobody\n"), read_who("")), (Some(Root::Sudo), None, None));
+    assert_eq!(
+        (read_who("who sudo\n"), read_who("who nobody\n"), read_who("")),
+        (Some(Root::Sudo), None, None)
+    );
 }

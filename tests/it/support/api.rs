@@ -1,5 +1,6 @@
 //! Owns talking to the engine's socket for the tests: one HTTP/1.0 request a connection, so that
-//! its end is the answer's end. Unversioned paths: the engine's own newest version, whichever it is.
+//! its end is the answer's end. Unversioned paths: the engine's own newest version, whichever it
+//! is.
 
 use std::{
     io::{self, Read as _, Write as _},
@@ -26,7 +27,8 @@ impl Answer {
     /// Where it is none.
     #[must_use]
     pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error}: {}", self.text()))
     }
 
     /// The body as text.
@@ -43,15 +45,24 @@ impl Answer {
 pub fn ask(socket: &Path, method: &str, path: &str, kind: &str, body: &[u8]) -> io::Result<Answer> {
     let mut stream = UnixStream::connect(socket)?;
     stream.set_read_timeout(Some(Duration::from_mins(1)))?;
-    let head = format!("{method} {path} HTTP/1.0\r\nHost: docker\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n", body.len());
+    let head = format!(
+        "{method} {path} HTTP/1.0\r\nHost: docker\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
     stream.write_all(head.as_bytes())?;
     stream.write_all(body)?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
-    let no_http = || io::Error::new(io::ErrorKind::InvalidData, format!("no HTTP: {}", String::from_utf8_lossy(&answer)));
+    let no_http = || {
+        io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("no HTTP: {}", String::from_utf8_lossy(&answer)),
+        )
+    };
     let split = answer.windows(4).position(|four| four == b"\r\n\r\n").ok_or_else(no_http)?;
     let head = String::from_utf8_lossy(&answer[..split]);
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or_else(no_http)?;
+    let status =
+        head.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or_else(no_http)?;
     Ok(Answer { status, body: answer[split + 4..].to_vec() })
 }
 

@@ -1,6 +1,7 @@
 //! Owns throw-away file systems: on a loop device, in memory, or one over another. Each is mounted
 //! in a directory of its own and gone with its value, whatever a test left active or frozen on it.
-//! Made before a test's site, so that it is dropped after the site has ended what still writes to it.
+//! Made before a test's site, so that it is dropped after the site has ended what still writes to
+//! it.
 
 use std::{
     fs::{self, File},
@@ -22,7 +23,8 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// `ext4`, `xfs` or `btrfs` of this size on a loop device, which is detached when it is unmounted.
+    /// `ext4`, `xfs` or `btrfs` of this size on a loop device, which is detached when it is
+    /// unmounted.
     #[must_use]
     pub fn new(kind: &str, mebibytes: u64) -> Self {
         let made = Self::unmounted();
@@ -35,7 +37,9 @@ impl Disk {
         };
         let program = format!("mkfs.{kind}");
         must_run(Command::new(needed(&program, package)).arg("-q").arg(&image));
-        must_run(Command::new("mount").args(["-o", "loop", "-t", kind]).arg(&image).arg(&made.point));
+        must_run(
+            Command::new("mount").args(["-o", "loop", "-t", kind]).arg(&image).arg(&made.point),
+        );
         made
     }
 
@@ -50,7 +54,9 @@ impl Disk {
     pub fn small(kibibytes: u64) -> Self {
         let made = Self::unmounted();
         let options = format!("size={kibibytes}k,nr_inodes=100,mode=755");
-        must_run(Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(&made.point));
+        must_run(
+            Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(&made.point),
+        );
         made
     }
 
@@ -75,8 +81,17 @@ impl Disk {
             fs::create_dir(&path).expect("a directory");
             path.display().to_string()
         };
-        let options = format!("lowerdir={},upperdir={},workdir={}", part("lower"), part("upper"), part("work"));
-        must_run(Command::new("mount").args(["-t", "overlay", "-o", &options, "overlay"]).arg(&made.point));
+        let options = format!(
+            "lowerdir={},upperdir={},workdir={}",
+            part("lower"),
+            part("upper"),
+            part("work")
+        );
+        must_run(
+            Command::new("mount")
+                .args(["-t", "overlay", "-o", &options, "overlay"])
+                .arg(&made.point),
+        );
         made
     }
 

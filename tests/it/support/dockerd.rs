@@ -13,9 +13,9 @@ use tempfile::TempDir;
 
 use super::{api, holder::Holder, needed, process, programs, wait_within};
 
-/// dockerd is argument 2; argument 3, where there is one, is the busybox that sets up a network of its own for it.
-/// Own namespace: where the machine has a
-/// containerd, dockerd uses that one, and two dockerds with one namespace remove each other's tasks.
+/// dockerd is argument 2; argument 3, where there is one, is the busybox that sets up a network of
+/// its own for it. Own namespace: where the machine has a containerd, dockerd uses that one, and
+/// two dockerds with one namespace remove each other's tasks.
 const HOLDER: &str = r#"
 dockerd=$2 busybox=$3
 start() {
@@ -65,7 +65,8 @@ static ENGINE: OnceLock<Dockerd> = OnceLock::new();
 /// A directory for one test. Where there is an engine it goes with the engine's at the latest.
 #[must_use]
 pub fn directory(prefix: &str) -> TempDir {
-    let parent = ENGINE.get().map_or_else(std::env::temp_dir, |engine| engine.holder.dir().to_owned());
+    let parent =
+        ENGINE.get().map_or_else(std::env::temp_dir, |engine| engine.holder.dir().to_owned());
     tempfile::Builder::new().prefix(prefix).tempdir_in(parent).expect("a directory")
 }
 
@@ -73,7 +74,9 @@ impl Dockerd {
     /// Starts one, with what the holder's script takes beside dockerd.
     pub(super) fn start(more: &[&Path]) -> Self {
         let dockerd = needed("dockerd", "docker.io");
-        let made = Self { holder: Holder::start("makeroom-it-", HOLDER, &[&[dockerd.as_path()], more].concat()) };
+        let made = Self {
+            holder: Holder::start("makeroom-it-", HOLDER, &[&[dockerd.as_path()], more].concat()),
+        };
         made.wait_until_it_answers();
         import(&made.socket(), "busybox", programs::busybox().path());
         made
@@ -83,7 +86,8 @@ impl Dockerd {
     pub fn wait_until_it_answers(&self) {
         wait_within(Duration::from_mins(1), "dockerd answers", || {
             assert!(self.pid().is_none_or(process::runs), "dockerd ended:\n{}", self.log());
-            api::ask(&self.socket(), "GET", "/_ping", "text/plain", b"").is_ok_and(|answer| answer.status == 200)
+            api::ask(&self.socket(), "GET", "/_ping", "text/plain", b"")
+                .is_ok_and(|answer| answer.status == 200)
         });
     }
 
@@ -135,7 +139,13 @@ pub fn import(socket: &Path, image: &str, root: &Path) {
     let tar = Command::new("tar").arg("-C").arg(root).args(["-c", "."]).output().expect("tar");
     assert!(tar.status.success(), "tar: {}", String::from_utf8_lossy(&tar.stderr));
     let path = format!("/images/create?fromSrc=-&repo={image}&tag=latest");
-    let answer = api::ask(socket, "POST", &path, "application/x-tar", &tar.stdout).expect("the engine");
+    let answer =
+        api::ask(socket, "POST", &path, "application/x-tar", &tar.stdout).expect("the engine");
     // The status is sent before the work is done: an error comes in the body.
-    assert!(answer.status == 200 && !answer.text().contains("\"error\""), "import: {} {}", answer.status, answer.text());
+    assert!(
+        answer.status == 200 && !answer.text().contains("\"error\""),
+        "import: {} {}",
+        answer.status,
+        answer.text()
+    );
 }

@@ -1,6 +1,6 @@
-//! Owns the figures of memory that a makeroom under test reads, in place of this machine's: files that are
-//! mounted over the kernel's in a mount namespace of its own, and gone with its last process. So a test
-//! has memory as short as it likes, whatever else runs here.
+//! Owns the figures of memory that a makeroom under test reads, in place of this machine's: files
+//! that are mounted over the kernel's in a mount namespace of its own, and gone with its last
+//! process. So a test has memory as short as it likes, whatever else runs here.
 
 use std::{
     ffi::CString,
@@ -46,12 +46,16 @@ impl Figures {
         let dir = tempfile::tempdir().expect("a directory");
         let shared = Arc::new(Shared::default());
         write_pressure(&File::create(dir.path().join("pressure")).expect("a file"), Duration::ZERO);
-        let (file, all) = (File::options().write(true).open(dir.path().join("pressure")).expect("a file"), Arc::clone(&shared));
+        let (file, all) = (
+            File::options().write(true).open(dir.path().join("pressure")).expect("a file"),
+            Arc::clone(&shared),
+        );
         let clock = thread::spawn(move || {
             let (mut stall, mut last) = (Duration::ZERO, Instant::now());
             while !all.ended.load(Ordering::Relaxed) {
                 thread::sleep(TICK);
-                let percent = u32::try_from(all.stalled_percent.load(Ordering::Relaxed)).expect("a percentage");
+                let percent = u32::try_from(all.stalled_percent.load(Ordering::Relaxed))
+                    .expect("a percentage");
                 stall += last.elapsed() * percent / 100;
                 last = Instant::now();
                 write_pressure(&file, stall);
@@ -76,7 +80,8 @@ impl Figures {
             format!("{:<16}{kib:>8} kB\n", &line[..=line.find(':').expect("a colon")])
         };
         let text: String = MEMINFO.lines().map(line).collect();
-        let file = File::options().write(true).open(self.dir.path().join("meminfo")).expect("a file");
+        let file =
+            File::options().write(true).open(self.dir.path().join("meminfo")).expect("a file");
         file.write_all_at(text.as_bytes(), 0).expect("written");
     }
 
@@ -99,15 +104,31 @@ impl Figures {
 
     fn mount<'run>(&self, run: &'run mut Run, pressure: &Path) -> &'run mut Run {
         let name = |path: &Path| CString::new(path.as_os_str().as_bytes()).expect("a path");
-        let mounts = [(name(&self.dir.path().join("meminfo")), c"/proc/meminfo"), (name(pressure), c"/proc/pressure/memory")];
+        let mounts = [
+            (name(&self.dir.path().join("meminfo")), c"/proc/meminfo"),
+            (name(pressure), c"/proc/pressure/memory"),
+        ];
         run.before_exec(move || {
-            let check = |result: i32| if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) };
+            let check =
+                |result: i32| if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) };
             // SAFETY: system calls with strings that live as long as this closure.
             unsafe {
                 check(libc::unshare(libc::CLONE_NEWNS))?;
-                check(libc::mount(ptr::null(), c"/".as_ptr(), ptr::null(), libc::MS_REC | libc::MS_PRIVATE, ptr::null()))?;
+                check(libc::mount(
+                    ptr::null(),
+                    c"/".as_ptr(),
+                    ptr::null(),
+                    libc::MS_REC | libc::MS_PRIVATE,
+                    ptr::null(),
+                ))?;
                 for (from, to) in &mounts {
-                    check(libc::mount(from.as_ptr(), to.as_ptr(), ptr::null(), libc::MS_BIND, ptr::null()))?;
+                    check(libc::mount(
+                        from.as_ptr(),
+                        to.as_ptr(),
+                        ptr::null(),
+                        libc::MS_BIND,
+                        ptr::null(),
+                    ))?;
                 }
             }
             Ok(())
@@ -125,6 +146,8 @@ impl Drop for Figures {
 }
 
 fn write_pressure(file: &File, stall: Duration) {
-    let line = |name: &str| format!("{name} avg10=0.00 avg60=0.00 avg300=0.00 total={:>012}\n", stall.as_micros());
+    let line = |name: &str| {
+        format!("{name} avg10=0.00 avg60=0.00 avg300=0.00 total={:>012}\n", stall.as_micros())
+    };
     file.write_all_at((line("some") + &line("full")).as_bytes(), 0).expect("written");
 }

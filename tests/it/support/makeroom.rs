@@ -55,20 +55,32 @@ pub struct Done {
 impl Run {
     pub(super) fn new(site: &Site, program: &str) -> Self {
         let mut command = Command::new(program);
-        command.env_clear().env("PATH", PATH).env("LC_ALL", "C").env("HOME", site.path("home")).current_dir(site.work());
+        command
+            .env_clear()
+            .env("PATH", PATH)
+            .env("LC_ALL", "C")
+            .env("HOME", site.path("home"))
+            .current_dir(site.work());
         command.env("DOCKER_HOST", format!("unix://{}", site.engine().display()));
         command.env("MAKEROOM_STATE_DIR", site.state()).env("MAKEROOM_SWAP", "off");
         let stem = site.path("log").join(unique("run"));
         command.stdin(Stdio::null());
         // SAFETY: a loop of single system calls. Whoever runs the tests may ignore or block signals
-        // (a shell's background job ignores SIGINT and SIGQUIT; what glibc's posix_spawn started ignores
-        // 32, which glibc's own calls refuse to touch); the kernel refuses SIGKILL and SIGSTOP.
+        // (a shell's background job ignores SIGINT and SIGQUIT; what glibc's posix_spawn started
+        // ignores 32, which glibc's own calls refuse to touch); the kernel refuses SIGKILL and
+        // SIGSTOP.
         unsafe {
             command.pre_exec(|| {
                 // The kernel's own sigaction: SIG_DFL, no flags, no restorer, an empty mask.
                 let by_default = [0_u64; 4];
                 for signal in 1..=64 {
-                    libc::syscall(libc::SYS_rt_sigaction, signal, by_default.as_ptr(), std::ptr::null_mut::<u64>(), 8);
+                    libc::syscall(
+                        libc::SYS_rt_sigaction,
+                        signal,
+                        by_default.as_ptr(),
+                        std::ptr::null_mut::<u64>(),
+                        8,
+                    );
                 }
                 // With a killed test process its makerooms end as well, and with them their builds.
                 libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
@@ -118,7 +130,10 @@ impl Run {
     }
 
     /// Runs this between fork and exec; it has to be async-signal-safe.
-    pub fn before_exec(&mut self, act: impl FnMut() -> io::Result<()> + Send + Sync + 'static) -> &mut Self {
+    pub fn before_exec(
+        &mut self,
+        act: impl FnMut() -> io::Result<()> + Send + Sync + 'static,
+    ) -> &mut Self {
         // SAFETY: the callers' acts are single system calls.
         unsafe { self.command.pre_exec(act) };
         self
@@ -137,8 +152,17 @@ impl Run {
         self.command.stdout(stream("out")).stderr(stream("err"));
         self.site.commands.borrow_mut().push((format!("{:?}", self.command), self.stem.clone()));
         let begun = Instant::now();
-        let child = self.command.spawn().unwrap_or_else(|error| panic!("cannot start {:?}: {error}", self.command));
-        Running { child, stem: self.stem.clone(), limit: self.limit, begun, site: Rc::clone(&self.site) }
+        let child = self
+            .command
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start {:?}: {error}", self.command));
+        Running {
+            child,
+            stem: self.stem.clone(),
+            limit: self.limit,
+            begun,
+            site: Rc::clone(&self.site),
+        }
     }
 }
 
@@ -157,7 +181,8 @@ impl Running {
     /// What it has written so far.
     #[must_use]
     pub fn written(&self, stream: &str) -> String {
-        String::from_utf8_lossy(&fs::read(self.stem.with_extension(stream)).unwrap_or_default()).into_owned()
+        String::from_utf8_lossy(&fs::read(self.stem.with_extension(stream)).unwrap_or_default())
+            .into_owned()
     }
 
     /// Its keeper, once there is one.
@@ -172,7 +197,8 @@ impl Running {
         let is_keeper = |pid: &i32| {
             let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             *pid != before
-                && process::stat(*pid).is_some_and(|stat| stat.parent == self.pid() && stat.state != 'Z')
+                && process::stat(*pid)
+                    .is_some_and(|stat| stat.parent == self.pid() && stat.state != 'Z')
                 && words.split(|&byte| byte == 0).nth(1) == Some(b"keeper")
         };
         wait_for("a keeper", || process::all().into_iter().find(is_keeper))
@@ -267,5 +293,7 @@ impl Done {
 /// Waits until none of these processes runs.
 #[track_caller]
 pub fn wait_until_gone(limit: Duration, what: &str, pids: &[i32]) -> Duration {
-    wait_within(limit, &format!("{what} {pids:?} gone"), || pids.iter().all(|&pid| !process::runs(pid)))
+    wait_within(limit, &format!("{what} {pids:?} gone"), || {
+        pids.iter().all(|&pid| !process::runs(pid))
+    })
 }

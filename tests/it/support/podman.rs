@@ -1,13 +1,13 @@
-//! Owns the private Podman: one `podman system service` a test process, with directories of its own, started by
-//! the first test that needs it and gone when the process is. What this machine has of Podman's is neither read
-//! nor changed.
+//! Owns the private Podman: one `podman system service` a test process, with directories of its
+//! own, started by the first test that needs it and gone when the process is. What this machine has
+//! of Podman's is neither read nor changed.
 
 use std::{path::PathBuf, sync::OnceLock, time::Duration};
 
 use super::{api, dockerd::import, holder::Holder, needed, programs, wait_within};
 
-/// podman is argument 2, its runtime argument 3. No ulimits: the default ones are above what a container that
-/// runs the tests may set.
+/// podman is argument 2, its runtime argument 3. No ulimits: the default ones are above what a
+/// container that runs the tests may set.
 const HOLDER: &str = r#"
 podman=$2 runtime=$3
 cat >"$dir/containers.conf" <<END
@@ -48,9 +48,11 @@ pub fn engine() -> &'static Podman {
     static ENGINE: OnceLock<Podman> = OnceLock::new();
     ENGINE.get_or_init(|| {
         let (podman, runtime) = (needed("podman", "podman"), needed("runc", "runc"));
-        let made = Podman { holder: Holder::start("makeroom-it-podman-", HOLDER, &[&podman, &runtime]) };
+        let made =
+            Podman { holder: Holder::start("makeroom-it-podman-", HOLDER, &[&podman, &runtime]) };
         wait_within(Duration::from_mins(1), "podman answers", || {
-            api::ask(&made.socket(), "GET", "/_ping", "text/plain", b"").is_ok_and(|answer| answer.status == 200)
+            api::ask(&made.socket(), "GET", "/_ping", "text/plain", b"")
+                .is_ok_and(|answer| answer.status == 200)
         });
         import(&made.socket(), "busybox", programs::busybox().path());
         made

@@ -43,7 +43,8 @@ pub fn runs(pid: i32) -> bool {
 #[must_use]
 pub fn status(pid: i32, field: &str) -> Option<String> {
     let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    text.lines().find_map(|line| Some(line.strip_prefix(field)?.strip_prefix(':')?.trim().to_owned()))
+    text.lines()
+        .find_map(|line| Some(line.strip_prefix(field)?.strip_prefix(':')?.trim().to_owned()))
 }
 
 /// All processes.
@@ -65,7 +66,10 @@ pub fn descriptors(pid: i32) -> BTreeMap<i32, String> {
     let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else { return BTreeMap::new() };
     let named = entries.filter_map(|entry| {
         let entry = entry.ok()?;
-        Some((entry.file_name().to_str()?.parse().ok()?, fs::read_link(entry.path()).ok()?.to_string_lossy().into_owned()))
+        Some((
+            entry.file_name().to_str()?.parse().ok()?,
+            fs::read_link(entry.path()).ok()?.to_string_lossy().into_owned(),
+        ))
     });
     named.collect()
 }
@@ -74,14 +78,20 @@ pub fn descriptors(pid: i32) -> BTreeMap<i32, String> {
 #[must_use]
 pub fn environment(pid: i32) -> Vec<OsString> {
     let bytes = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-    bytes.split(|&byte| byte == 0).filter(|entry| !entry.is_empty()).map(|entry| OsString::from_vec(entry.to_vec())).collect()
+    bytes
+        .split(|&byte| byte == 0)
+        .filter(|entry| !entry.is_empty())
+        .map(|entry| OsString::from_vec(entry.to_vec()))
+        .collect()
 }
 
-/// The processes whose environment holds this entry: what was started by one test, and all that it started.
+/// The processes whose environment holds this entry: what was started by one test, and all that it
+/// started.
 #[must_use]
 pub fn with_environment(entry: &str) -> Vec<i32> {
     let own = std::process::id().cast_signed();
-    let has = |pid: &i32| environment(*pid).iter().any(|found| found.as_bytes() == entry.as_bytes());
+    let has =
+        |pid: &i32| environment(*pid).iter().any(|found| found.as_bytes() == entry.as_bytes());
     all().into_iter().filter(|&pid| pid != own).filter(has).collect()
 }
 
@@ -108,7 +118,10 @@ pub fn table(pids: &[i32]) -> String {
         let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         let words = String::from_utf8_lossy(&words).replace('\0', " ");
         let Stat { state, parent, group, session } = stat;
-        let _ = writeln!(text, "{pid:>8} {state} parent {parent} group {group} session {session}  {words}");
+        let _ = writeln!(
+            text,
+            "{pid:>8} {state} parent {parent} group {group} session {session}  {words}"
+        );
     }
     text
 }

@@ -22,8 +22,10 @@ const HOG: &str = include_str!("../../programs/hog.rs");
 pub fn busybox() -> TempDir {
     let busybox = needed("busybox", "busybox-static");
     let bytes = fs::read(&busybox).expect("busybox");
-    // PT_INTERP names the loader that a dynamic program needs, and an image made of it does not have.
-    let is_static = !bytes.windows(8).take(4096).any(|eight| eight == b"/lib64/l" || eight == b"/lib/ld-");
+    // PT_INTERP names the loader that a dynamic program needs, and an image made of it does not
+    // have.
+    let is_static =
+        !bytes.windows(8).take(4096).any(|eight| eight == b"/lib64/l" || eight == b"/lib/ld-");
     assert!(is_static, "{} is not static: apt-get install busybox-static", busybox.display());
     root(|root| {
         fs::copy(&busybox, root.join("bin/busybox")).expect("copied");
@@ -42,8 +44,8 @@ pub fn hog() -> TempDir {
     })
 }
 
-/// A copy of makeroom that every user can run: cargo's target directory may lie where only root can go.
-/// Written by another process: a child that one of our threads forks meanwhile would hold our
+/// A copy of makeroom that every user can run: cargo's target directory may lie where only root can
+/// go. Written by another process: a child that one of our threads forks meanwhile would hold our
 /// descriptor, and a file that is open for writing cannot be executed (ETXTBSY).
 pub fn copy_for_others(path: &Path) {
     must_run(Command::new("cp").arg(env!("CARGO_BIN_EXE_makeroom")).arg(path));
@@ -67,11 +69,21 @@ fn compiled(name: &str, source: &str) -> PathBuf {
     let program = dir.join(format!("{name}-{:08x}", crc32fast::hash(source.as_bytes())));
     if !program.is_file() {
         let target = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
-        let (text, made) = (dir.join(format!("{}.rs", super::unique(name))), dir.join(super::unique(name)));
+        let (text, made) =
+            (dir.join(format!("{}.rs", super::unique(name))), dir.join(super::unique(name)));
         fs::write(&text, source).expect("written");
         let mut rustc = Command::new(std::env::var_os("RUSTC").unwrap_or("rustc".into()));
-        let output = rustc.args(["--edition", "2024", "-O", "--target", &target, "-o"]).arg(&made).arg(&text).output().expect("rustc");
-        assert!(output.status.success(), "{}\nhint: rustup target add {target}", String::from_utf8_lossy(&output.stderr));
+        let output = rustc
+            .args(["--edition", "2024", "-O", "--target", &target, "-o"])
+            .arg(&made)
+            .arg(&text)
+            .output()
+            .expect("rustc");
+        assert!(
+            output.status.success(),
+            "{}\nhint: rustup target add {target}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         fs::remove_file(text).expect("removed");
         // Two test processes may do this at once.
         fs::rename(made, &program).expect("renamed");

@@ -40,8 +40,8 @@ pub enum Deed {
     Silence(Moment),
     /// The engine does not see it; this is the answer.
     Answer(u16, &'static str),
-    /// The engine does not see it; the answer begins with the first, and goes on with the second for so many bytes, or for as
-    /// long as somebody reads it.
+    /// The engine does not see it; the answer begins with the first, and goes on with the second
+    /// for so many bytes, or for as long as somebody reads it.
     Flood(u16, &'static str, &'static str, u64),
     /// The engine's own answer with something changed in its JSON.
     Change(fn(&mut Value)),
@@ -149,8 +149,8 @@ impl Proxy {
         self.dir.path().join("docker.sock")
     }
 
-    /// Does this to the `nth` call of this kind, or to each. Kinds: `ping`, `list`, `inspect`, and the path's
-    /// last word of all others, as `pause`.
+    /// Does this to the `nth` call of this kind, or to each. Kinds: `ping`, `list`, `inspect`, and
+    /// the path's last word of all others, as `pause`.
     pub fn on(&self, call: &'static str, nth: Option<usize>, deed: Deed) {
         self.shared.rules.lock().expect("unpoisoned").push((call, nth, deed));
     }
@@ -163,8 +163,8 @@ impl Proxy {
         Held(gate)
     }
 
-    /// From now on no call that has this in its path is answered, as by an engine that hangs on one container;
-    /// `/` is in each.
+    /// From now on no call that has this in its path is answered, as by an engine that hangs on one
+    /// container; `/` is in each.
     pub fn hang(&self, about: &str) {
         self.shared.hangs.lock().expect("unpoisoned").push(about.to_owned());
     }
@@ -226,7 +226,10 @@ impl Gate {
     #[track_caller]
     fn wait(&self, what: &str, is_so: impl Fn(&GateState) -> bool) {
         let state = self.state.lock().expect("unpoisoned");
-        let (state, _) = self.changed.wait_timeout_while(state, PATIENCE, |state| !is_so(state)).expect("unpoisoned");
+        let (state, _) = self
+            .changed
+            .wait_timeout_while(state, PATIENCE, |state| !is_so(state))
+            .expect("unpoisoned");
         let is_so = is_so(&state);
         drop(state);
         assert!(is_so, "not within {PATIENCE:?}: the held call is {what}");
@@ -264,7 +267,9 @@ impl Shared {
             return Some(Deed::Silence(Moment::Before));
         }
         let rules = self.rules.lock().expect("unpoisoned");
-        let picked = rules.iter().find(|(kind, nth, _)| *kind == call && nth.is_none_or(|nth| nth == *count));
+        let picked = rules
+            .iter()
+            .find(|(kind, nth, _)| *kind == call && nth.is_none_or(|nth| nth == *count));
         picked.map(|(_, _, deed)| deed.clone())
     }
 
@@ -295,7 +300,10 @@ fn serve(mut client: UnixStream, shared: &Shared) -> io::Result<()> {
             );
         }
         Some(Deed::Flood(status, first, rest, most)) => {
-            write!(client, "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n{first}")?;
+            write!(
+                client,
+                "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n{first}"
+            )?;
             let piece = rest.repeat((64 << 10) / rest.len());
             let mut sent = 0;
             while sent < *most {
@@ -306,7 +314,8 @@ fn serve(mut client: UnixStream, shared: &Shared) -> io::Result<()> {
             return Ok(());
         }
         Some(Deed::Change(change)) => {
-            let answer = api::ask(&shared.engine, "GET", path, "application/json", b"").map_err(io::Error::other)?;
+            let answer = api::ask(&shared.engine, "GET", path, "application/json", b"")
+                .map_err(io::Error::other)?;
             let mut body = answer.json();
             change(&mut body);
             let (status, body) = (answer.status, body.to_string());
@@ -339,7 +348,10 @@ fn serve(mut client: UnixStream, shared: &Shared) -> io::Result<()> {
                 gate.change(|state| state.done = true);
             }
             Deed::Meet(Moment::After, Meeting(act)) => act(),
-            Deed::Meet(Moment::Before, _) | Deed::Answer(..) | Deed::Flood(..) | Deed::Change(_) => {}
+            Deed::Meet(Moment::Before, _)
+            | Deed::Answer(..)
+            | Deed::Flood(..)
+            | Deed::Change(_) => {}
         }
         client.write_all(&answer)?;
     }

@@ -1,6 +1,6 @@
-//! Owns the private engine without root: one dockerd a test process, in a user namespace of a user that no machine
-//! has, made known in a mount namespace alone; started by the first test that needs it and gone when the
-//! process is. Without systemd it has no cgroups.
+//! Owns the private engine without root: one dockerd a test process, in a user namespace of a user
+//! that no machine has, made known in a mount namespace alone; started by the first test that needs
+//! it and gone when the process is. Without systemd it has no cgroups.
 
 use std::{
     path::{Path, PathBuf},
@@ -13,8 +13,8 @@ use super::{api, dockerd::import, holder::Holder, needed, programs, wait_within}
 /// The user whose engine it is.
 pub const USER: u32 = 23456;
 
-/// The user is argument 2. What a user needs for it (docs.docker.com, "Rootless mode"): subordinate ids, a home,
-/// a runtime directory, /dev/net/tun.
+/// The user is argument 2. What a user needs for it (docs.docker.com, "Rootless mode"): subordinate
+/// ids, a home, a runtime directory, /dev/net/tun.
 const HOLDER: &str = r#"
 user=$2
 unshare --mount --propagation private sh -ec '
@@ -57,12 +57,19 @@ pub struct Rootless {
 pub fn engine() -> &'static Rootless {
     static ENGINE: OnceLock<Rootless> = OnceLock::new();
     ENGINE.get_or_init(|| {
-        for (program, package) in [("newuidmap", "uidmap"), ("slirp4netns", "slirp4netns"), ("rootlesskit", "rootlesskit")] {
+        for (program, package) in [
+            ("newuidmap", "uidmap"),
+            ("slirp4netns", "slirp4netns"),
+            ("rootlesskit", "rootlesskit"),
+        ] {
             let _ = needed(program, package);
         }
-        let made = Rootless { holder: Holder::start("makeroom-it-rootless-", HOLDER, &[Path::new(&USER.to_string())]) };
+        let made = Rootless {
+            holder: Holder::start("makeroom-it-rootless-", HOLDER, &[Path::new(&USER.to_string())]),
+        };
         wait_within(Duration::from_mins(1), "dockerd without root answers", || {
-            api::ask(&made.socket(), "GET", "/_ping", "text/plain", b"").is_ok_and(|answer| answer.status == 200)
+            api::ask(&made.socket(), "GET", "/_ping", "text/plain", b"")
+                .is_ok_and(|answer| answer.status == 200)
         });
         import(&made.socket(), "busybox", programs::busybox().path());
         made

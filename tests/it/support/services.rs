@@ -25,7 +25,14 @@ impl Default for Recipe {
     fn default() -> Self {
         let command = ["/bin/sh", "-c", SERVICE].map(str::to_owned).to_vec();
         let host = json!({ "NetworkMode": "none" }).as_object().cloned().expect("an object");
-        Self { image: "busybox", command, labels: <_>::default(), compose: None, host, fields: <_>::default() }
+        Self {
+            image: "busybox",
+            command,
+            labels: <_>::default(),
+            compose: None,
+            host,
+            fields: <_>::default(),
+        }
     }
 }
 
@@ -50,10 +57,14 @@ impl Recipe {
         self
     }
 
-    /// Compose's labels; the n-th container is the n-th of these services, each depending on the one before.
+    /// Compose's labels; the n-th container is the n-th of these services, each depending on the
+    /// one before.
     #[must_use]
     pub fn compose(self, project: &str, services: &[&str]) -> Self {
-        Self { compose: Some((project.to_owned(), services.iter().map(ToString::to_string).collect())), ..self }
+        Self {
+            compose: Some((project.to_owned(), services.iter().map(ToString::to_string).collect())),
+            ..self
+        }
     }
 
     /// `--rm`.
@@ -87,13 +98,20 @@ impl Recipe {
         if let Some((project, services)) = &self.compose {
             labels.insert("com.docker.compose.project".to_owned(), json!(project));
             labels.insert("com.docker.compose.service".to_owned(), json!(services[index]));
-            let needs = index.checked_sub(1).map_or(String::new(), |before| format!("{}:service_started:false", services[before]));
+            let needs = index.checked_sub(1).map_or(String::new(), |before| {
+                format!("{}:service_started:false", services[before])
+            });
             labels.insert("com.docker.compose.depends_on".to_owned(), json!(needs));
         }
         let mut body = self.fields.clone();
         body.extend(
-            [("Image", json!(self.image)), ("Cmd", json!(self.command)), ("Labels", json!(labels)), ("HostConfig", json!(self.host))]
-                .map(|(key, value)| (key.to_owned(), value)),
+            [
+                ("Image", json!(self.image)),
+                ("Cmd", json!(self.command)),
+                ("Labels", json!(labels)),
+                ("HostConfig", json!(self.host)),
+            ]
+            .map(|(key, value)| (key.to_owned(), value)),
         );
         Value::Object(body)
     }
@@ -140,7 +158,11 @@ impl Services {
 
     fn create(&self, index: usize) {
         let name = &self.names[index];
-        self.call("POST", &format!("/containers/create?name={name}"), Some(&self.recipe.body(index)));
+        self.call(
+            "POST",
+            &format!("/containers/create?name={name}"),
+            Some(&self.recipe.body(index)),
+        );
         self.call("POST", &format!("/containers/{name}/start"), None);
     }
 
@@ -184,7 +206,13 @@ impl Services {
         let state = &body["State"];
         let pid = state["Pid"].as_i64().unwrap_or(0);
         let exit_code = state["ExitCode"].as_i64().unwrap_or(0);
-        Some(State { status: text(&state["Status"]), pid, exit_code, started_at: text(&state["StartedAt"]), id: text(&body["Id"]) })
+        Some(State {
+            status: text(&state["Status"]),
+            pid,
+            exit_code,
+            started_at: text(&state["StartedAt"]),
+            id: text(&body["Id"]),
+        })
     }
 
     /// All of them as they are now.
@@ -196,7 +224,10 @@ impl Services {
     /// Their statuses; `gone` where one was removed.
     #[must_use]
     pub fn statuses(&self) -> Vec<String> {
-        self.states().into_iter().map(|state| state.map_or("gone".to_owned(), |state| state.status)).collect()
+        self.states()
+            .into_iter()
+            .map(|state| state.map_or("gone".to_owned(), |state| state.status))
+            .collect()
     }
 
     /// Whether each has this status.
@@ -217,7 +248,9 @@ impl Services {
         let path = format!("/containers/{}/{verb}", self.names[index]);
         // A busy machine's kernel can be unable to freeze one that has just begun.
         let is_done = || match api::ask(&self.engine, "POST", &path, "application/json", b"") {
-            Ok(answer) if answer.status == 500 && answer.text().contains("unable to freeze") => false,
+            Ok(answer) if answer.status == 500 && answer.text().contains("unable to freeze") => {
+                false
+            }
             Ok(answer) if answer.status < 400 => true,
             Ok(answer) => panic!("{verb}: {} {}", answer.status, answer.text()),
             Err(error) => panic!("{verb}: {error}"),
@@ -246,8 +279,11 @@ impl Services {
     /// What it has printed so far.
     #[must_use]
     pub fn log(&self, index: usize) -> String {
-        let body = self.call("GET", &format!("/containers/{}/logs?stdout=1", self.names[index]), None).body;
-        // Each piece has a head of eight bytes, the last four its length (API, "Attach to a container").
+        let body = self
+            .call("GET", &format!("/containers/{}/logs?stdout=1", self.names[index]), None)
+            .body;
+        // Each piece has a head of eight bytes, the last four its length (API, "Attach to a
+        // container").
         let mut rest = &body[..];
         let mut text = Vec::new();
         while let Some((head, after)) = rest.split_at_checked(8) {

@@ -33,7 +33,8 @@ thread_local! {
 /// A build, for `sh -c`: tells its pid, waits for [`Site::go`], ends with 7.
 pub const UNTIL_GO: &str = "echo $$ >child; while ! [ -e go ]; do sleep 0.02; done; exit 7";
 /// The same, and SIGTERM does not end it.
-pub const STUBBORN: &str = "trap '' TERM; echo $$ >child; while ! [ -e go ]; do sleep 0.02; done; exit 7";
+pub const STUBBORN: &str =
+    "trap '' TERM; echo $$ >child; while ! [ -e go ]; do sleep 0.02; done; exit 7";
 
 /// One test's surroundings.
 pub struct Site {
@@ -68,7 +69,8 @@ impl Site {
         Self::with_state(engine, Path::new("state"))
     }
 
-    /// Surroundings with this engine whose state directory has this path in the test's own directory.
+    /// Surroundings with this engine whose state directory has this path in the test's own
+    /// directory.
     #[must_use]
     pub fn with_state_at(engine: PathBuf, path: &str) -> Self {
         Self::with_state(engine, Path::new(path))
@@ -87,7 +89,13 @@ impl Site {
             fs::create_dir(dir.path().join(name)).expect("a directory");
         }
         let state = dir.path().join(state);
-        let inner = Rc::new(Inner { dir, engine, state, commands: RefCell::default(), services: RefCell::default() });
+        let inner = Rc::new(Inner {
+            dir,
+            engine,
+            state,
+            commands: RefCell::default(),
+            services: RefCell::default(),
+        });
         SITES.with_borrow_mut(|sites| sites.push(Rc::downgrade(&inner)));
         Self { inner }
     }
@@ -150,7 +158,9 @@ impl Site {
     pub fn journals(&self) -> Vec<PathBuf> {
         let Ok(entries) = fs::read_dir(self.state().join("leases")) else { return Vec::new() };
         let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-        paths.filter(|path| path.extension().is_some_and(|extension| extension == "journal")).collect()
+        paths
+            .filter(|path| path.extension().is_some_and(|extension| extension == "journal"))
+            .collect()
     }
 
     /// Starts `count` services.
@@ -167,12 +177,15 @@ impl Site {
         services
     }
 
-    /// Starts `count` services of this recipe for hogs, and waits until all their memory is touched.
+    /// Starts `count` services of this recipe for hogs, and waits until all their memory is
+    /// touched.
     #[must_use]
     #[track_caller]
     pub fn hogs(&self, recipe: &Recipe, count: usize) -> Services {
         let services = self.start(recipe, count);
-        wait_until("all memory is touched", || (0..count).all(|index| services.log(index).contains("sum")));
+        wait_until("all memory is touched", || {
+            (0..count).all(|index| services.log(index).contains("sum"))
+        });
         services
     }
 
@@ -190,7 +203,8 @@ impl Site {
         Run::new(self, program)
     }
 
-    /// All that there is to know about this test: commands, both streams, journals, containers, processes.
+    /// All that there is to know about this test: commands, both streams, journals, containers,
+    /// processes.
     #[must_use]
     pub fn report(&self) -> String {
         self.inner.report()
@@ -229,7 +243,8 @@ impl Drop for Inner {
 impl Inner {
     fn report(&self) -> String {
         let mut text = String::new();
-        let read = |path: &Path| String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned();
+        let read =
+            |path: &Path| String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned();
         for (command, stem) in &*self.commands.borrow() {
             let _ = writeln!(text, "── command\n{command}");
             for stream in ["out", "err"] {
@@ -237,21 +252,30 @@ impl Inner {
             }
         }
         let leases = self.state.join("leases");
-        for path in fs::read_dir(leases).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())) {
+        for path in
+            fs::read_dir(leases).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()))
+        {
             let _ = writeln!(text, "── {}\n{}", path.display(), read(&path));
         }
         let services = self.services.borrow();
         if !services.is_empty() {
-            let _ = writeln!(text, "── containers\n{}── engine\n{}", containers(&services), dockerd::engine().log());
+            let _ = writeln!(
+                text,
+                "── containers\n{}── engine\n{}",
+                containers(&services),
+                dockerd::engine().log()
+            );
         }
         let mark = format!("HOME={}", self.dir.path().join("home").display());
-        let _ = writeln!(text, "── processes\n{}", process::table(&process::with_environment(&mark)));
+        let _ =
+            writeln!(text, "── processes\n{}", process::table(&process::with_environment(&mark)));
         text
     }
 }
 
 fn containers(prefixes: &str) -> String {
-    let listed = api::ask(&dockerd::engine().socket(), "GET", "/containers/json?all=1", "text/plain", b"");
+    let listed =
+        api::ask(&dockerd::engine().socket(), "GET", "/containers/json?all=1", "text/plain", b"");
     let listed = match listed {
         Ok(answer) => answer.json(),
         Err(error) => return format!("{error}\n"),
@@ -273,7 +297,8 @@ fn report_panics() {
         let before = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
             before(info);
-            let sites = SITES.with_borrow(|sites| sites.iter().filter_map(Weak::upgrade).collect::<Vec<_>>());
+            let sites = SITES
+                .with_borrow(|sites| sites.iter().filter_map(Weak::upgrade).collect::<Vec<_>>());
             for site in sites {
                 eprintln!("{}", site.report());
             }

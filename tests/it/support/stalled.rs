@@ -1,4 +1,5 @@
-//! Owns a stderr, or a stdout, that nobody reads: of each kind there is, full to the last byte; and reading it after all.
+//! Owns a stderr, or a stdout, that nobody reads: of each kind there is, full to the last byte; and
+//! reading it after all.
 
 use std::{
     fs::File,
@@ -61,11 +62,17 @@ impl Stalled {
     pub fn fill(&self) {
         match self.kind {
             Kind::StoppedTerminal => tcflow(&self.given, FlowArg::TCOOFF).expect("stopped"),
-            Kind::Socket => fill(|bytes| Ok(send(self.given.as_raw_fd(), bytes, MsgFlags::MSG_DONTWAIT)?)),
+            Kind::Socket => {
+                fill(|bytes| Ok(send(self.given.as_raw_fd(), bytes, MsgFlags::MSG_DONTWAIT)?))
+            }
             Kind::Pipe | Kind::Terminal => {
                 // A description of its own: the flags of the one that is given stay as they are.
                 let path = format!("/proc/self/fd/{}", self.given.as_raw_fd());
-                let own = File::options().write(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path).expect("opened");
+                let own = File::options()
+                    .write(true)
+                    .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+                    .open(path)
+                    .expect("opened");
                 fill(|bytes| (&own).write(bytes));
             }
         }
@@ -76,8 +83,10 @@ impl Stalled {
     pub fn empty(kind: Kind) -> Self {
         let (given, other) = match kind {
             Kind::Pipe => {
-                let (other, given) = nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).expect("a pipe");
-                // Little, and two pages: with one a pipe is full for poll(2) as soon as it holds a byte.
+                let (other, given) =
+                    nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC).expect("a pipe");
+                // Little, and two pages: with one a pipe is full for poll(2) as soon as it holds a
+                // byte.
                 fcntl(&given, FcntlArg::F_SETPIPE_SZ(8192)).expect("a size");
                 (given, other)
             }
@@ -100,8 +109,13 @@ impl Stalled {
     pub fn give_to(&self, run: &mut Run, descriptor: i32) {
         let given = self.given.as_raw_fd();
         run.before_exec(move || {
-            // SAFETY: the one is open as long as this value is, the other is a stream of the command's.
-            if unsafe { libc::dup2(given, descriptor) } < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+            // SAFETY: the one is open as long as this value is, the other is a stream of the
+            // command's.
+            if unsafe { libc::dup2(given, descriptor) } < 0 {
+                Err(io::Error::last_os_error())
+            } else {
+                Ok(())
+            }
         });
     }
 
@@ -134,7 +148,9 @@ impl Reader {
     /// What was read so far, without what it was filled with.
     #[must_use]
     pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().expect("unpoisoned")).trim_start_matches('.').replace("\r\n", "\n")
+        String::from_utf8_lossy(&self.0.lock().expect("unpoisoned"))
+            .trim_start_matches('.')
+            .replace("\r\n", "\n")
     }
 
     /// Waits until these words were read.
@@ -149,7 +165,8 @@ impl Reader {
     }
 }
 
-/// Writes dots until it has taken nothing for a while: a terminal's kernel thread makes room once more.
+/// Writes dots until it has taken nothing for a while: a terminal's kernel thread makes room once
+/// more.
 fn fill(mut write: impl FnMut(&[u8]) -> io::Result<usize>) {
     let mut taken_at = Instant::now();
     while taken_at.elapsed() < Duration::from_millis(50) {

@@ -1,5 +1,5 @@
-//! Owns who is neither root nor anybody that root trusts: becoming it, for one thread; giving it what is root's; and what
-//! it can see of makeroom.
+//! Owns who is neither root nor anybody that root trusts: becoming it, for one thread; giving it
+//! what is root's; and what it can see of makeroom.
 
 use std::{fs, os::unix::fs::chown, path::Path};
 
@@ -36,6 +36,9 @@ pub fn label_in_sight() -> Option<String> {
     process::all().into_iter().find_map(|pid| {
         let words = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
         let words = String::from_utf8(words).ok()?;
-        words.split('\0').find(|word| word.starts_with("mr-") && word.len() == 15).map(str::to_owned)
+        words
+            .split('\0')
+            .find(|word| word.starts_with("mr-") && word.len() == 15)
+            .map(str::to_owned)
     })
 }

@@ -25,17 +25,20 @@ pub fn turn() -> SwapTurn {
     static TURN: Mutex<()> = Mutex::new(());
     // A test that panicked in its turn has given back what it had.
     let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    let file = File::create(std::env::temp_dir().join("makeroom-it-swap.lock")).expect("a lock's file");
+    let file =
+        File::create(std::env::temp_dir().join("makeroom-it-swap.lock")).expect("a lock's file");
     file.lock().expect("locked");
     SwapTurn { dir: directory(), _file: file, _turn: turn }
 }
 
-/// A directory that only root writes to, as makeroom asks of all above it: where cargo's target directory is, because /tmp
-/// may be memory; or, in a checkout of somebody else's, in /var/tmp.
+/// A directory that only root writes to, as makeroom asks of all above it: where cargo's target
+/// directory is, because /tmp may be memory; or, in a checkout of somebody else's, in /var/tmp.
 #[must_use]
 pub fn directory() -> TempDir {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let is_roots = |dir: &Path| fs::metadata(dir).is_ok_and(|found| found.uid() == 0 && found.mode() & 0o022 == 0);
+    let is_roots = |dir: &Path| {
+        fs::metadata(dir).is_ok_and(|found| found.uid() == 0 && found.mode() & 0o022 == 0)
+    };
     let place = if target.ancestors().all(is_roots) { target } else { Path::new("/var/tmp") };
     tempfile::tempdir_in(place).expect("a directory")
 }
@@ -75,6 +78,8 @@ impl Drop for SwapTurn {
 #[must_use]
 pub fn more(mebibytes: u64) -> String {
     let text = fs::read_to_string("/proc/meminfo").expect("/proc/meminfo");
-    let free_kib = text.lines().find_map(|line| line.strip_prefix("SwapFree:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    let free_kib = text.lines().find_map(|line| {
+        line.strip_prefix("SwapFree:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok()
+    });
     format!("{}MiB", free_kib.expect("SwapFree").div_ceil(1024) + mebibytes)
 }

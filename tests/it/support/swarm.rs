@@ -1,5 +1,6 @@
-//! Owns the swarm: a private dockerd of its own that is the one node and manager, in a network of its own, because a
-//! swarm's ports and bridge are the network's; and the services of a test, removed at drop.
+//! Owns the swarm: a private dockerd of its own that is the one node and manager, in a network of
+//! its own, because a swarm's ports and bridge are the network's; and the services of a test,
+//! removed at drop.
 
 use std::{path::PathBuf, sync::OnceLock};
 
@@ -101,7 +102,9 @@ impl SwarmService {
     }
 
     fn look(&self) -> Option<Value> {
-        let answer = api::ask(&swarm(), "GET", &format!("/services/{}", self.id), "text/plain", b"").expect("the engine");
+        let answer =
+            api::ask(&swarm(), "GET", &format!("/services/{}", self.id), "text/plain", b"")
+                .expect("the engine");
         (answer.status != 404).then(|| answer.json())
     }
 
@@ -130,11 +133,17 @@ impl SwarmService {
     #[must_use]
     pub fn tasks(&self) -> Vec<Task> {
         let listed = api::must(&swarm(), "GET", "/containers/json?all=1", None).json();
-        let is_ours = |container: &&Value| container["Labels"]["com.docker.swarm.service.id"] == json!(self.id);
-        let name = |container: &Value| Some(container["Names"][0].as_str()?.trim_start_matches('/').to_owned());
+        let is_ours = |container: &&Value| {
+            container["Labels"]["com.docker.swarm.service.id"] == json!(self.id)
+        };
+        let name = |container: &Value| {
+            Some(container["Names"][0].as_str()?.trim_start_matches('/').to_owned())
+        };
         let names = listed.as_array().into_iter().flatten().filter(is_ours).filter_map(name);
         let task = |name: String| {
-            let answer = api::ask(&swarm(), "GET", &format!("/containers/{name}/json"), "text/plain", b"").expect("the engine");
+            let answer =
+                api::ask(&swarm(), "GET", &format!("/containers/{name}/json"), "text/plain", b"")
+                    .expect("the engine");
             let state = (answer.status == 200).then(|| answer.json()["State"].take())?;
             let text = |key: &str| state[key].as_str().unwrap_or_default().to_owned();
             Some(Task { name, status: text("Status"), started_at: text("StartedAt") })
@@ -153,7 +162,9 @@ impl SwarmService {
     /// Waits until so many of its tasks run, and no more.
     #[track_caller]
     pub fn wait_until_it_runs(&self, tasks: usize) {
-        wait_until(&format!("{tasks} tasks of {} run", self.name), || self.count("running") == tasks);
+        wait_until(&format!("{tasks} tasks of {} run", self.name), || {
+            self.count("running") == tasks
+        });
     }
 }
 

@@ -1,0 +1,119 @@
+//! Journals that a release of version 4 wrote, and what each lease still has. How they came about
+//! is in their directory.
+
+use super::*;
+
+macro_rules! journal {
+    ($name:literal) => {
+        (
+            $name,
+            &include_bytes!(concat!("../../../../tests/fixtures/journals-v4/", $name, ".journal"))
+                [..],
+        )
+    };
+}
+
+/// Who, where, and what: targets that are announced `?`, of unknown outcome `!`, areas that are
+/// being removed `-`.
+fn summary(state: &LeaseState) -> String {
+    let opened = state.opened.as_ref().expect("opened");
+    let who = [opened.name.as_deref(), opened.program.as_deref()]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join(" ");
+    let host = state.host().map_or_else(|| "here".to_owned(), |way| format!("{way:?}"));
+    let target = |held: &HeldTarget| {
+        let mark = match held.stage {
+            Stage::Held => "",
+            Stage::Intended => "?",
+            Stage::Unknown => "!",
+        };
+        let scaled = held
+            .target
+            .swarm
+            .as_ref()
+            .map_or_else(String::new, |scaled| format!("*{}", scaled.replicas));
+        // The test's own numbers are not what it is about.
+        let name = held.target.name.rsplit_once('-').expect("a name").1;
+        format!(
+            "{:?} {}{scaled}{mark}",
+            held.method,
+            if scaled.is_empty() { name } else { "service" }
+        )
+    };
+    let mut targets: Vec<String> = state.targets.values().map(target).collect();
+    targets.sort();
+    let area = |held: &HeldArea| {
+        format!(
+            "{} {}{}",
+            held.area.path,
+            held.area.size_bytes >> 20,
+            if held.removing { "-" } else { "" }
+        )
+    };
+    let areas: Vec<String> = state.areas.values().map(area).collect();
+    let ends = [(state.lingers(), "lingers"), (state.is_releasing(), "releasing")];
+    let ends: Vec<&str> =
+        ends.into_iter().filter_map(|(is_so, word)| is_so.then_some(word)).collect();
+    format!(
+        "{:?} {who}|{host}|{}|{}|{}",
+        opened.kind,
+        targets.join(", "),
+        areas.join(", "),
+        ends.join(" ")
+    )
+}
+
+#[test]
+fn each_journal_of_version_4_is_read_whole() {
+    let site = "/tmp/makeroom-it-iyIKHl/makeroom-site-EqsEdS";
+    let behind = |way: &str| format!("Run sh|{way}|Pause 0|/var/lib/makeroom/swapfile 2|");
+    let plain = |text: &str| text.to_owned();
+    for ((name, bytes), expected) in [
+        (journal!("paused"), plain("Run sh|here|Pause 0, Pause 1, Pause 2||")),
+        (journal!("stopped"), plain("Run sh|here|Stop 0, Stop 1||")),
+        (journal!("intended"), plain("Run sh|here|Pause 0?, Pause 1?||")),
+        (journal!("unknown"), plain("Run sh|here|Pause 0!, Pause 1!||")),
+        (journal!("releasing"), plain("Run sh|here|Pause 0||releasing")),
+        (journal!("step"), plain("Run sh|here|Pause 0, Pause 1||")),
+        (journal!("lingering"), plain("Start true|here|Pause 0, Pause 1||lingers")),
+        (journal!("started"), plain("Start nightly|here|Pause 0, Pause 1||")),
+        (journal!("shared"), plain("Run sh|here|Pause 0, Pause 1|/data/area 65|")),
+        (
+            journal!("joined"),
+            plain("Run sh|here|Pause 0, Pause 1|/data/area 65, /data/area-73a70828a791 45|"),
+        ),
+        (journal!("swap-making"), plain("Run sh|here||/data/area 2001|")),
+        (journal!("swap-made"), plain("Run sh|here||/data/area 65|")),
+        (journal!("swap-removing"), plain("Run sh|here||/data/area 65-|releasing")),
+        (journal!("swarm"), plain("Run sh|here|Stop service*2||")),
+        (journal!("colima"), behind(r#"Colima { profile: "work", home: None }"#)),
+        (
+            journal!("colima-home"),
+            behind(&format!(r#"Colima {{ profile: "default", home: Some("{site}/ch") }}"#)),
+        ),
+        (journal!("lima"), behind(r#"Lima { instance: "docker", home: None }"#)),
+        (
+            journal!("lima-home"),
+            behind(&format!(r#"Lima {{ instance: "d", home: Some("{site}/lh") }}"#)),
+        ),
+        (journal!("rancher-desktop"), behind("RancherDesktop")),
+        (journal!("podman-machine"), behind(r#"PodmanMachine { name: "qemu" }"#)),
+        (journal!("ssh"), behind(r#"Ssh { destination: "me@there", port: Some(2222) }"#)),
+        (journal!("ssh-ipv6"), behind(r#"Ssh { destination: "root@[fd00::1]", port: None }"#)),
+        (journal!("own-vm-shell"), behind(r#"Own { words: ["vm", "in there"] }"#)),
+    ] {
+        let state = read(bytes).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(summary(&state), expected, "{name}");
+        let opened = state.opened.expect("opened");
+        assert_eq!(opened.version, 4, "{name}");
+        for held in state.targets.values() {
+            assert!(
+                held.target.swarm.is_some()
+                    || held.target.started_at.starts_with("2026-11-29T23:07:"),
+                "{name}"
+            );
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Owns the order in which targets are restored: what compose's `depends_on` names comes first.
+//! Pure.
+
+use crate::core::lease::record::Target;
+
+/// The services a compose label `depends_on` names; its fields are one to three, its order random.
+#[must_use]
+pub fn depends_on(label: &str) -> Vec<String> {
+    label
+        .split(',')
+        .filter_map(|entry| entry.split(':').next())
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Groups of indices into `targets`: a group is restored at once, after all groups before it.
+/// Services that depend on each other in a circle share the last group.
+#[must_use]
+pub fn levels(targets: &[&Target]) -> Vec<Vec<usize>> {
+    let needs = |index: usize, other: usize| {
+        let (one, other) = (targets[index], targets[other]);
+        one.project.is_some()
+            && one.project == other.project
+            && other.service.as_ref().is_some_and(|service| {
+                one.depends_on.contains(service) && one.service.as_ref() != Some(service)
+            })
+    };
+    let mut waiting: Vec<usize> = (0..targets.len()).collect();
+    let mut levels = Vec::new();
+    while !waiting.is_empty() {
+        let (mut ready, later): (Vec<_>, Vec<_>) =
+            waiting.iter().partition(|&&index| !waiting.iter().any(|&other| needs(index, other)));
+        waiting = later;
+        if ready.is_empty() {
+            ready = std::mem::take(&mut waiting);
+        }
+        levels.push(ready);
+    }
+    levels
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(project: &str, service: &str, depends: &str) -> Target {
+        Target {
+            id: format!("{project}{service}"),
+            name: service.to_owned(),
+            started_at: String::new(),
+            project: (!project.is_empty()).then(|| project.to_owned()),
+            service: Some(service.to_owned()),
+            depends_on: depends_on(depends),
+            was_healthy: false,
+            swarm: None,
+        }
+    }
+
+    fn order(all: &[Target]) -> Vec<Vec<&str>> {
+        let targets: Vec<_> = all.iter().collect();
+        levels(&targets)
+            .into_iter()
+            .map(|level| level.into_iter().map(|index| all[index].name.as_str()).collect())
+            .collect()
+    }
+
+    #[test]
+    fn the_label_is_read_with_one_two_or_three_fields() {
+        assert_eq!(
+            depends_on("db:service_healthy:true,cache:service_started,mq"),
+            ["db", "cache", "mq"]
+        );
+        assert!(depends_on("").is_empty() && depends_on(",:").is_empty());
+    }
+
+    #[test]
+    fn what_others_depend_on_comes_first() {
+        let all = [
+            target("p", "web", "api"),
+            target("p", "db", ""),
+            target("p", "api", "db:service_healthy:true"),
+            target("p", "cache", ""),
+        ];
+        assert_eq!(order(&all), [vec!["db", "cache"], vec!["api"], vec!["web"]]);
+    }
+
+    #[test]
+    fn the_same_service_of_another_project_is_nobodys_dependency() {
+        let all = [target("p", "web", "db"), target("q", "db", ""), target("", "db", "")];
+        assert_eq!(order(&all), [vec!["web", "db", "db"]]);
+    }
+
+    #[test]
+    fn replicas_of_one_service_are_restored_together_and_circles_end() {
+        let all = [
+            target("p", "a", "b"),
+            target("p", "b", "a"),
+            target("p", "c", "c"),
+            target("p", "c", "c"),
+        ];
+        assert_eq!(order(&all), [vec!["c", "c"], vec!["a", "b"]]);
+        assert!(order(&[]).is_empty());
+    }
+}

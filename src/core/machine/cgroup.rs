@@ -1,0 +1,292 @@
+//! Owns the reading of the host's measuring step: memory, swap, and each target's cgroup; and
+//! what a reclaim gave back. Pure.
+
+use std::collections::HashMap;
+
+use crate::core::machine::memory::{self, ActiveSwap, Memory};
+
+/// One target's memory cgroup, in bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cgroup {
+    /// All memory charged to it.
+    pub used_bytes: u64,
+    /// What the kernel may not take: mlocked.
+    pub unevictable_bytes: u64,
+    /// The cache of its files, which the host counts as available.
+    pub cache_bytes: u64,
+    /// How much of it may be swapped; `None` where there is no limit.
+    pub swap_limit_bytes: Option<u64>,
+    /// cgroup v1's own swappiness.
+    pub swappiness: Option<u64>,
+}
+
+/// The host at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Measured {
+    /// Memory and swap.
+    pub memory: Option<Memory>,
+    /// Active swap areas.
+    pub swaps: Vec<ActiveSwap>,
+    /// Memory that zram devices occupy, in bytes.
+    pub zram_bytes: u64,
+    /// By container id. A container whose cgroup is not on this kernel is missing.
+    pub targets: HashMap<String, Cgroup>,
+    /// How many containers were asked for that have no cgroup on this kernel.
+    pub elsewhere: usize,
+    /// Whether /proc hides other users' processes from who measured: what is missing may be here
+    /// all the same.
+    pub is_hidden: bool,
+    /// Disks for data beside the system's own.
+    pub disks: Vec<String>,
+}
+
+impl Measured {
+    /// The active swap area at this path.
+    #[must_use]
+    pub fn swap_at(&self, path: &str) -> Option<&ActiveSwap> {
+        self.swaps.iter().find(|swap| swap.path == path)
+    }
+
+    /// Why none of these containers has a cgroup here, where it is so, with the way out: for a
+    /// person.
+    #[must_use]
+    pub fn why_unseen(&self, asked: usize) -> Option<(&'static str, &'static str)> {
+        (asked > 0 && self.elsewhere == asked).then_some(if self.is_hidden {
+            (
+                "/proc hides the engine's containers from this user (hidepid)",
+                "run makeroom as root, or have them shown to you: `sudo mount -o remount,hidepid=0 /proc`",
+            )
+        } else {
+            (
+                "the engine's containers are not on this machine's kernel (a forwarded socket?)",
+                "name a way into it with --vm-shell \"COMMAND\"",
+            )
+        })
+    }
+
+    /// The memory of all these targets; `None` where one is not known.
+    #[must_use]
+    pub fn sum_bytes<'id>(&self, ids: impl IntoIterator<Item = &'id str>) -> Option<u64> {
+        ids.into_iter().map(|id| Some(self.targets.get(id)?.used_bytes)).sum()
+    }
+}
+
+/// Reads the output of `measure.sh`.
+#[must_use]
+pub fn read(output: &str) -> Measured {
+    let mut sections: HashMap<&str, String> = HashMap::new();
+    let mut section = "";
+    for line in output.lines() {
+        if let Some(name) = line.strip_prefix("==> ").and_then(|rest| rest.strip_suffix(" <==")) {
+            section = if name.ends_with("/mm_stat") { "mm_stat" } else { name };
+        } else {
+            let text = sections.entry(section).or_default();
+            text.push_str(line);
+            text.push('\n');
+        }
+    }
+    let text = |name| sections.get(name).map_or("", String::as_str);
+    Measured {
+        memory: memory::meminfo(text("/proc/meminfo")),
+        swaps: memory::swaps(text("/proc/swaps")),
+        zram_bytes: text("mm_stat")
+            .lines()
+            .filter_map(|line| line.split_ascii_whitespace().nth(2)?.parse::<u64>().ok())
+            .sum(),
+        targets: text("targets").lines().filter_map(target).collect(),
+        elsewhere: text("targets")
+            .lines()
+            .filter(|line| line.split(' ').nth(2) == Some("-"))
+            .count(),
+        is_hidden: text("targets").lines().any(|line| line == "hidden"),
+        disks: text("disks")
+            .lines()
+            .filter(|line| line.starts_with('/'))
+            .map(memory::unescape)
+            .collect(),
+    }
+}
+
+fn target(line: &str) -> Option<(String, Cgroup)> {
+    let mut fields = line.strip_prefix("target ")?.split(' ');
+    let id = fields.next()?.to_owned();
+    let number = |field: &str| field.parse::<u64>().ok();
+    let _version = fields.next()?;
+    Some((
+        id,
+        Cgroup {
+            used_bytes: number(fields.next()?)?,
+            unevictable_bytes: number(fields.next()?).unwrap_or(0),
+            cache_bytes: number(fields.next()?).unwrap_or(0),
+            swap_limit_bytes: number(fields.next()?),
+            swappiness: number(fields.next()?),
+        },
+    ))
+}
+
+/// What a reclaim gave back.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GivenBack {
+    /// The fall of the targets' memory, less what zram and zswap grew by.
+    pub bytes: u64,
+    /// The fall of each target's memory.
+    pub by_target: HashMap<String, u64>,
+    /// The change of MemAvailable.
+    pub available_change_bytes: i64,
+    /// Targets that gave back under half, with the reason.
+    pub reluctant: Vec<(String, String)>,
+}
+
+/// Compares the host before and after.
+#[must_use]
+pub fn given_back(before: &Measured, after: &Measured) -> GivenBack {
+    let mut given = GivenBack::default();
+    for (id, was) in &before.targets {
+        let Some(is) = after.targets.get(id) else { continue };
+        let fall_bytes = was.used_bytes.saturating_sub(is.used_bytes);
+        given.by_target.insert(id.clone(), fall_bytes);
+        given.bytes += fall_bytes;
+        // A service of a few hundred KiB is mostly kernel structures: nothing to say about it.
+        if was.used_bytes >= 4 << 20 && is.used_bytes > was.used_bytes / 2 {
+            given.reluctant.push((id.clone(), reason(is, after)));
+        }
+    }
+    let compressed = |measured: &Measured| {
+        measured.zram_bytes + measured.memory.map_or(0, |memory| memory.zswap_bytes)
+    };
+    given.bytes = given.bytes.saturating_sub(compressed(after).saturating_sub(compressed(before)));
+    if let (Some(was), Some(is)) = (before.memory, after.memory) {
+        given.available_change_bytes =
+            is.available_bytes.cast_signed() - was.available_bytes.cast_signed();
+    }
+    given.reluctant.sort();
+    given
+}
+
+fn reason(cgroup: &Cgroup, after: &Measured) -> String {
+    if cgroup.swap_limit_bytes == Some(0) {
+        "it may not use swap (memory.swap.max is 0)".to_owned()
+    } else if cgroup.swappiness == Some(0) {
+        "its swappiness is 0".to_owned()
+    } else if cgroup.unevictable_bytes > cgroup.used_bytes / 2 {
+        "its memory is locked (mlock)".to_owned()
+    } else if after.memory.is_some_and(|memory| memory.swap_free_bytes < 1 << 20) {
+        "swap is full".to_owned()
+    } else {
+        "the kernel names no reason".to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+    const MEMINFO: &str = "==> /proc/meminfo <==\nMemTotal: 1000 kB\nMemFree: 1 kB\nMemAvailable: 500 kB\nBuffers: 0 kB\nCached: 0 kB\nSwapCached: 0 kB\nActive: 0 kB\nInactive: 0 kB\nSwapTotal: 100 kB\nSwapFree: 90 kB\nDirty: 0 kB\nWriteback: 0 kB\nMapped: 0 kB\nSlab: 0 kB\nPageTables: 0 kB\nCommitted_AS: 0 kB\nVmallocTotal: 0 kB\nVmallocUsed: 0 kB\nVmallocChunk: 0 kB\n";
+
+    fn cgroup(used_bytes: u64) -> Cgroup {
+        Cgroup {
+            used_bytes,
+            unevictable_bytes: 0,
+            cache_bytes: 0,
+            swap_limit_bytes: None,
+            swappiness: None,
+        }
+    }
+
+    fn measured(targets: &[(&str, Cgroup)]) -> Measured {
+        let memory = Memory { swap_free_bytes: 100 * MIB, ..Memory::default() };
+        Measured {
+            memory: Some(memory),
+            targets: targets
+                .iter()
+                .map(|(id, cgroup)| ((*id).to_owned(), cgroup.clone()))
+                .collect(),
+            ..Measured::default()
+        }
+    }
+
+    #[test]
+    fn the_steps_output_is_read_section_by_section() {
+        let read = read(&format!(
+            "{MEMINFO}\n==> /proc/swaps <==\nFilename Type Size Used Priority\n/swap file 100 10 -2\n\n==> /sys/block/zram0/mm_stat <==\n1 2 300 4\n\n==> /sys/block/zram1/mm_stat <==\n1 2 400 4\n==> targets <==\n\
+             target a 1 4096 0 7 - 60 /sys/x y\ntarget b 2 8192 100 - 0 - /z\ntarget c 2 8192 100 0 max - /z\ntarget d - - - - - - -\n"
+        ));
+        assert_eq!(read.memory.expect("memory").available_bytes, 500 * 1024);
+        assert_eq!(read.swaps.len(), 1);
+        assert_eq!(read.zram_bytes, 700);
+        assert_eq!(
+            read.targets["a"],
+            Cgroup { cache_bytes: 7, swappiness: Some(60), ..cgroup(4096) }
+        );
+        assert_eq!(
+            read.targets["b"],
+            Cgroup { unevictable_bytes: 100, swap_limit_bytes: Some(0), ..cgroup(8192) }
+        );
+        assert_eq!(read.targets["c"].swap_limit_bytes, None);
+        assert!(!read.targets.contains_key("d"), "its cgroup is elsewhere");
+        assert_eq!(read.sum_bytes(["a", "b"]), Some(12288));
+        assert_eq!(read.sum_bytes(["a", "d"]), None);
+    }
+
+    #[test]
+    fn what_proc_hides_is_told_from_what_is_on_another_kernel() {
+        let unseen = "==> targets <==\ntarget d - - - - - - -\n";
+        let hidden = format!("{MEMINFO}{}", unseen.replace("target d", "hidden\ntarget d"));
+        let seen = format!("{MEMINFO}==> targets <==\ntarget a 1 4096 0 7 - 60 /x\n");
+        for (output, asked, expected) in [
+            (hidden.clone(), 1, Some("hidepid")),
+            (format!("{MEMINFO}{unseen}"), 1, Some("forwarded socket")),
+            (format!("{MEMINFO}{unseen}"), 2, None),
+            (seen, 1, None),
+            (MEMINFO.to_owned(), 0, None),
+        ] {
+            let why = read(&output).why_unseen(asked).map(|(why, _)| why);
+            assert_eq!(why.is_some(), expected.is_some(), "{output}");
+            assert!(why.unwrap_or_default().contains(expected.unwrap_or_default()), "{why:?}");
+        }
+        assert!(read(&hidden).targets.is_empty());
+    }
+
+    #[test]
+    fn given_back_is_the_fall_less_what_compressed_swap_grew_by() {
+        let before = measured(&[
+            ("a", cgroup(100 * MIB)),
+            ("b", cgroup(50 * MIB)),
+            ("gone", cgroup(50 * MIB)),
+        ]);
+        let mut after = measured(&[("a", cgroup(MIB)), ("b", cgroup(60 * MIB))]);
+        assert_eq!(given_back(&before, &after).bytes, 99 * MIB);
+        after.zram_bytes = 30 * MIB;
+        after.memory = Some(Memory {
+            zswap_bytes: 9 * MIB,
+            available_bytes: 7,
+            swap_free_bytes: 100 * MIB,
+            ..Memory::default()
+        });
+        let given = given_back(&before, &after);
+        assert_eq!((given.bytes, given.available_change_bytes), (60 * MIB, 7));
+    }
+
+    #[test]
+    fn a_target_that_gives_back_under_half_is_named_with_the_reason() {
+        for (cgroup, swap_free_bytes, expected) in [
+            (
+                Cgroup { swap_limit_bytes: Some(0), ..cgroup(60 * MIB) },
+                100 * MIB,
+                "may not use swap",
+            ),
+            (Cgroup { swappiness: Some(0), ..cgroup(60 * MIB) }, 100 * MIB, "swappiness is 0"),
+            (Cgroup { unevictable_bytes: 40 * MIB, ..cgroup(60 * MIB) }, 100 * MIB, "locked"),
+            (cgroup(60 * MIB), 0, "swap is full"),
+            (cgroup(60 * MIB), 100 * MIB, "no reason"),
+        ] {
+            let mut after = measured(&[("a", cgroup)]);
+            after.memory = Some(Memory { swap_free_bytes, ..Memory::default() });
+            let given = given_back(&measured(&[("a", super::tests::cgroup(100 * MIB))]), &after);
+            assert!(given.reluctant[0].1.contains(expected), "{given:?} should say {expected}");
+        }
+        let small = given_back(&measured(&[("a", cgroup(MIB))]), &measured(&[("a", cgroup(MIB))]));
+        assert!(small.reluctant.is_empty());
+    }
+}

@@ -1,0 +1,349 @@
+//! Owns what a run needs and whether it is there: the checks of `makeroom doctor`, from facts.
+//! Pure.
+
+use crate::core::{
+    machine::{memory::Memory, swap},
+    text::{count, size},
+    values::SwapWish,
+};
+
+/// How the host's kernel can be made to take a container's pages back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReclaimWay {
+    /// `memory.reclaim`.
+    V2,
+    /// `memory.force_empty`.
+    V1,
+    /// cgroup v2 of a kernel before 5.19.
+    Old,
+    /// No memory cgroups.
+    #[default]
+    None,
+}
+
+/// What the host's kernel and tools can do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostFacts {
+    /// The kernel's release.
+    pub kernel: String,
+    /// How pages are taken back.
+    pub reclaim: ReclaimWay,
+    /// Whether it measures pressure.
+    pub has_psi: bool,
+    /// Tools that making swap needs and the host lacks.
+    pub missing: Vec<String>,
+    /// Free bytes on the disk where a swap area would be made.
+    pub disk_free_bytes: Option<u64>,
+    /// Why no area is made there.
+    pub misplaced: Option<String>,
+}
+
+impl HostFacts {
+    /// Reads the output of `doctor.sh`.
+    #[must_use]
+    pub fn read(output: &str) -> Self {
+        let mut facts = Self::default();
+        for line in output.lines() {
+            let (what, rest) = line.split_once(' ').unwrap_or((line, ""));
+            match (what, rest) {
+                ("kernel", release) => release.clone_into(&mut facts.kernel),
+                ("reclaim", "v2") => facts.reclaim = ReclaimWay::V2,
+                ("reclaim", "v1") => facts.reclaim = ReclaimWay::V1,
+                ("reclaim", "old") => facts.reclaim = ReclaimWay::Old,
+                ("psi", word) => facts.has_psi = word == "yes",
+                ("missing", tools) => {
+                    facts.missing = tools
+                        .split(' ')
+                        .filter(|tool| !tool.is_empty())
+                        .map(str::to_owned)
+                        .collect()
+                }
+                ("place", reason) => facts.misplaced = Some(reason.to_owned()),
+                ("room", text) => {
+                    facts.disk_free_bytes = text
+                        .split(' ')
+                        .next()
+                        .and_then(|kib| kib.parse::<u64>().ok()?.checked_mul(1024));
+                }
+                _ => {}
+            }
+        }
+        facts
+    }
+}
+
+/// One line of the doctor's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// What was looked at.
+    pub what: &'static str,
+    /// How it is.
+    pub state: String,
+    /// What to do about it; `None` where nothing has to be done.
+    pub mend: Option<String>,
+}
+
+impl Check {
+    /// All is well.
+    #[must_use]
+    pub fn well(what: &'static str, state: impl Into<String>) -> Self {
+        Self { what, state: state.into(), mend: None }
+    }
+
+    /// Something is missing.
+    #[must_use]
+    pub fn ill(what: &'static str, state: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self { what, state: state.into(), mend: Some(mend.into()) }
+    }
+}
+
+/// What the host is asked for, and what is known of it.
+#[derive(Clone, Copy, Debug)]
+pub struct HostState<'a> {
+    /// Its kernel and tools.
+    pub facts: &'a HostFacts,
+    /// Its memory.
+    pub memory: Option<Memory>,
+    /// How steps become root there; `None` where they cannot.
+    pub root: Option<&'a str>,
+    /// `--swap`.
+    pub swap: SwapWish,
+    /// Where an area would be made.
+    pub swap_path: &'a str,
+    /// `--no-reclaim`.
+    pub no_reclaim: bool,
+}
+
+/// The checks of a host that answers.
+#[must_use]
+pub fn of_host(host: &HostState<'_>) -> Vec<Check> {
+    vec![of_root(host), of_swap(host), of_reclaim(host), of_pressure(host.facts)]
+}
+
+fn of_root(host: &HostState<'_>) -> Check {
+    match host.root {
+        Some(how) => Check::well("root", how),
+        None if host.swap == SwapWish::Off && host.no_reclaim => {
+            Check::well("root", "none, and nothing needs it")
+        }
+        None => Check::ill(
+            "root",
+            "none: no swap is made and no memory is pushed out",
+            "run makeroom as root, or allow sudo without a password (`sudo visudo`)",
+        ),
+    }
+}
+
+fn of_swap(host: &HostState<'_>) -> Check {
+    let free_bytes = host.memory.map_or(0, |memory| memory.swap_free_bytes);
+    let free = size(free_bytes);
+    let SwapWish::Free(wish) = host.swap else {
+        return Check::well("swap", format!("{free} free; none is asked for"));
+    };
+    let Some(missing_bytes) = swap::missing(wish.bytes, free_bytes) else {
+        return Check::well("swap", format!("{free} free"));
+    };
+    let missing = size(missing_bytes);
+    let is_too_large = host
+        .facts
+        .disk_free_bytes
+        .is_some_and(|free_bytes| free_bytes < missing_bytes.saturating_add(64 << 20));
+    if !host.facts.missing.is_empty() {
+        let tools = host.facts.missing.join(", ");
+        Check::ill(
+            "swap",
+            format!("{free} free, and none can be made without {tools}"),
+            format!("install {tools} on the host"),
+        )
+    } else if let Some(reason) = &host.facts.misplaced {
+        let state = format!("{free} free, and none can be made at {}: {reason}", host.swap_path);
+        Check::ill("swap", state, "name another place with --swap-file PATH")
+    } else if is_too_large {
+        let disk = host.facts.disk_free_bytes.map(size).unwrap_or_default();
+        let state = format!(
+            "{free} free, and {missing} do not fit beside {}: {disk} left there",
+            host.swap_path
+        );
+        Check::ill(
+            "swap",
+            state,
+            "name another place with --swap-file PATH, or a size with --swap SIZE",
+        )
+    } else if host.root.is_none() {
+        Check::ill(
+            "swap",
+            format!("{free} free, and none can be made without root"),
+            "see root; or make it by hand: `makeroom swap on` as root",
+        )
+    } else {
+        Check::well("swap", format!("{free} free; a run makes {missing} in {}", host.swap_path))
+    }
+}
+
+fn of_reclaim(host: &HostState<'_>) -> Check {
+    let kernel = &host.facts.kernel;
+    match host.facts.reclaim {
+        _ if host.no_reclaim => Check::well("reclaim", "not asked for"),
+        ReclaimWay::V2 => Check::well("reclaim", format!("cgroup v2, Linux {kernel}")),
+        ReclaimWay::V1 => Check::well("reclaim", format!("cgroup v1, Linux {kernel}")),
+        ReclaimWay::Old => Check::ill(
+            "reclaim",
+            format!("Linux {kernel} has no memory.reclaim"),
+            "Linux 5.19 or newer; until then --method stop frees memory",
+        ),
+        ReclaimWay::None => Check::ill(
+            "reclaim",
+            "no memory cgroups are mounted",
+            "boot with cgroup_enable=memory; until then --method stop frees memory",
+        ),
+    }
+}
+
+fn of_pressure(facts: &HostFacts) -> Check {
+    if facts.has_psi {
+        Check::well("pressure", "measured by the kernel")
+    } else {
+        Check::ill("pressure", "not measured: stalls are not reported", "boot with psi=1")
+    }
+}
+
+/// The check of the leases in the state directory.
+#[must_use]
+pub fn of_leases(live: usize, dead: usize, unreadable: usize) -> Check {
+    let state = format!("{} held", count(live, "lease"));
+    match (dead, unreadable) {
+        (0, 0) => Check::well("leases", state),
+        (0, unreadable) => Check::ill(
+            "leases",
+            format!("{state}, {} unreadable", count(unreadable, "journal")),
+            "`makeroom status` shows which",
+        ),
+        (dead, _) => {
+            Check::ill("leases", format!("{state}, {dead} without a holder"), "makeroom recover")
+        }
+    }
+}
+
+/// The check whether `recover` runs when this machine starts. `has_systemd`: it was booted by it.
+#[must_use]
+pub fn of_boot(has_systemd: bool, is_enabled: bool) -> Check {
+    match (has_systemd, is_enabled) {
+        (_, true) => Check::well("boot", "`makeroom recover` runs at boot"),
+        (true, false) => Check::ill(
+            "boot",
+            "after a crash of the machine nobody puts back what was paused",
+            "sudo install -m 644 scripts/systemd/makeroom-recover.* /etc/systemd/system/ && sudo systemctl enable --now makeroom-recover.timer",
+        ),
+        (false, false) => Check::well(
+            "boot",
+            "no systemd here: after a crash of the machine type `makeroom recover`",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::values::Size;
+
+    const GIB: u64 = 1 << 30;
+
+    fn facts() -> HostFacts {
+        HostFacts::read("kernel 6.12.1\nreclaim v2\npsi yes\nmissing\nroom 10485760 /var/lib\n")
+    }
+
+    fn host(facts: &HostFacts) -> HostState<'_> {
+        HostState {
+            facts,
+            memory: Some(Memory::default()),
+            root: Some("yes"),
+            swap: SwapWish::Free(Size { bytes: 2 * GIB }),
+            swap_path: "/var/lib/makeroom/swapfile",
+            no_reclaim: false,
+        }
+    }
+
+    #[test]
+    fn the_steps_output_is_read() {
+        assert_eq!(
+            facts(),
+            HostFacts {
+                kernel: "6.12.1".to_owned(),
+                reclaim: ReclaimWay::V2,
+                has_psi: true,
+                missing: vec![],
+                disk_free_bytes: Some(10 * GIB),
+                misplaced: None
+            }
+        );
+        assert_eq!(
+            HostFacts::read("missing fallocate swapon\nnoise\n").missing,
+            ["fallocate", "swapon"]
+        );
+    }
+
+    #[test]
+    fn a_host_that_has_all_is_well() {
+        let facts = facts();
+        assert!(of_host(&host(&facts)).iter().all(|check| check.mend.is_none()));
+    }
+
+    #[test]
+    fn each_thing_that_is_missing_is_one_line_with_its_mend() {
+        let facts = facts();
+        let ills = |host: &HostState<'_>| {
+            of_host(host).into_iter().filter(|check| check.mend.is_some()).collect::<Vec<_>>()
+        };
+        let bare = HostFacts { missing: vec!["mkswap".to_owned()], ..facts.clone() };
+        let full = HostFacts { disk_free_bytes: Some(GIB), ..facts.clone() };
+        let old = HostFacts { reclaim: ReclaimWay::Old, ..facts.clone() };
+        let theirs = HostFacts::read(
+            "kernel 6.12.1\nreclaim v2\npsi yes\nplace /srv belongs to user 1000\n",
+        );
+        let none = HostFacts { reclaim: ReclaimWay::None, has_psi: false, ..facts.clone() };
+        for (host, whats) in [
+            (HostState { root: None, ..host(&facts) }, vec!["root", "swap"]),
+            (
+                HostState { root: None, swap: SwapWish::Off, no_reclaim: true, ..host(&facts) },
+                vec![],
+            ),
+            (host(&bare), vec!["swap"]),
+            (host(&theirs), vec!["swap"]),
+            (host(&full), vec!["swap"]),
+            (host(&old), vec!["reclaim"]),
+            (HostState { no_reclaim: true, ..host(&old) }, vec![]),
+            (host(&none), vec!["reclaim", "pressure"]),
+        ] {
+            let found = ills(&host);
+            assert_eq!(
+                found.iter().map(|check| check.what).collect::<Vec<_>>(),
+                whats,
+                "{found:?}"
+            );
+        }
+        let enough = Memory { swap_free_bytes: 2 * GIB, ..Memory::default() };
+        assert!(
+            ills(&HostState { memory: Some(enough), ..host(&full) }).is_empty(),
+            "what is there need not be made"
+        );
+    }
+
+    #[test]
+    fn only_where_there_is_systemd_its_timer_is_missed() {
+        assert!(
+            of_boot(true, false)
+                .mend
+                .is_some_and(|mend| mend.contains("systemctl enable --now makeroom-recover.timer"))
+        );
+        for (has_systemd, is_enabled) in [(true, true), (false, true), (false, false)] {
+            assert_eq!(of_boot(has_systemd, is_enabled).mend, None);
+        }
+    }
+
+    #[test]
+    fn leases_without_a_holder_are_for_recover() {
+        assert_eq!(of_leases(1, 0, 0), Check::well("leases", "1 lease held"));
+        assert_eq!(of_leases(0, 2, 1).mend.as_deref(), Some("makeroom recover"));
+        assert!(of_leases(0, 0, 1).mend.is_some());
+    }
+}

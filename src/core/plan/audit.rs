@@ -1,0 +1,315 @@
+//! Owns the audit of a host's memory: who holds what, what would make room, and whether a build
+//! fits. What `makeroom plan` shows and prints as JSON; `schema/plan.json` describes it. Pure.
+
+use serde::Serialize;
+
+use crate::core::{
+    lease::start_order,
+    machine::{
+        cgroup::{Cgroup, Measured},
+        memory::Memory,
+    },
+    plan::estimate::{self, Fit, Gives, Means, Need, Role},
+    target::{
+        choice::{
+            Activity, COMPOSE_DEPENDS_ON, Inspected, Listed, Method, MethodFacts, choose,
+            comes_back, method,
+        },
+        selector::{COMPOSE_PROJECT, COMPOSE_SERVICE, Selector},
+    },
+    text::printable,
+    values::{MethodWish, SwapWish},
+};
+
+/// The version of the JSON. It grows when a key goes or changes its meaning, not when one is added.
+const VERSION: u32 = 1;
+
+/// What an audit is made of.
+#[derive(Debug)]
+pub struct Facts<'a> {
+    /// What a person calls the host; `None` is this machine.
+    pub host: Option<&'a str>,
+    /// The host, with the cgroup of each container that has processes.
+    pub measured: &'a Measured,
+    /// All containers, with their inspection where they have processes.
+    pub containers: &'a [(Listed, Option<Inspected>)],
+    /// `--pause`.
+    pub pause: &'a [Selector],
+    /// `--keep`.
+    pub keep: &'a [Selector],
+    /// The container that makeroom itself runs in.
+    pub own_container: Option<&'a str>,
+    /// The ids of the Swarm services that can be scaled to 0.
+    pub scalable: &'a [String],
+    /// `--method`.
+    pub method: MethodWish,
+    /// `--no-reclaim`.
+    pub no_reclaim: bool,
+    /// `--swap`.
+    pub swap: SwapWish,
+    /// Whether there is a way to be root on the host: swap and reclaim need it.
+    pub has_root: bool,
+    /// What the build is expected to need, where anything is known.
+    pub need: Option<Need>,
+}
+
+/// The audit. Its fields are the keys of the JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Audit {
+    /// Of this format.
+    pub version: u32,
+    /// What a person calls the host; null is this machine.
+    pub host: Option<String>,
+    /// The host's memory.
+    pub memory: HostMemory,
+    /// What the build is expected to need; null where nothing is known.
+    pub need: Option<Need>,
+    /// Whether it fits, as things are or with room made; null where the need is not known.
+    pub fits: Option<bool>,
+    /// How; null where the need is not known.
+    pub fit: Option<Fit>,
+    /// What all targets together would make available.
+    pub room_bytes: u64,
+    /// The free swap that a run would work with.
+    pub swap_to_have_bytes: u64,
+    /// What a run would make room with, the largest first.
+    pub targets: Vec<Planned>,
+    /// Every container that has processes, the largest first.
+    pub containers: Vec<Audited>,
+    /// What others would feel of it.
+    pub warnings: Vec<String>,
+}
+
+/// The host's memory, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct HostMemory {
+    /// `MemTotal`.
+    pub total_bytes: u64,
+    /// `MemAvailable`.
+    pub available_bytes: u64,
+    /// `SwapTotal`.
+    pub swap_total_bytes: u64,
+    /// `SwapFree`.
+    pub swap_free_bytes: u64,
+    /// What all containers hold, without the cache that is available anyway.
+    pub containers_bytes: u64,
+    /// That cache.
+    pub cache_bytes: u64,
+    /// The kernel and everything else.
+    pub other_bytes: u64,
+}
+
+/// A target of the run that was planned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Planned {
+    /// The container's name.
+    pub name: String,
+    /// Its full id.
+    pub id: String,
+    /// How it would make room.
+    pub method: Method,
+    /// What its cgroup holds; null where that cannot be read.
+    pub memory_bytes: Option<u64>,
+    /// What that method would make available.
+    pub gives_bytes: u64,
+    /// Whether the run would take it: not where others are enough.
+    pub needed: bool,
+}
+
+/// A container that has processes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Audited {
+    /// Its name.
+    pub name: String,
+    /// Its full id.
+    pub id: String,
+    /// What it is to a run.
+    pub role: Role,
+    /// What it is doing.
+    pub activity: Activity,
+    /// What its cgroup holds; null where that cannot be read.
+    pub memory_bytes: Option<u64>,
+    /// Of it, the cache of its files.
+    pub cache_bytes: Option<u64>,
+    /// What each method would make available.
+    #[serde(flatten)]
+    pub gives: Gives,
+}
+
+/// Makes the sums. `None` where the host's memory is not known.
+#[must_use]
+pub fn audit(facts: &Facts<'_>) -> Option<Audit> {
+    let memory = facts.measured.memory?;
+    let Means { swap_free_bytes, is_reclaimed } =
+        estimate::means(facts.swap, facts.no_reclaim, facts.has_root, &memory);
+    let listed: Vec<Listed> = facts.containers.iter().map(|(listed, _)| listed.clone()).collect();
+    let choice = choose(&listed, facts.pause, facts.keep);
+    let roles = roles(facts, &listed, &choice.chosen);
+    let mut containers: Vec<Audited> = (facts.containers.iter().zip(&roles))
+        .filter_map(|(one, role)| audited(facts.measured, one, *role, is_reclaimed))
+        .collect();
+    containers.sort_by(|one, other| {
+        other.memory_bytes.cmp(&one.memory_bytes).then_with(|| one.name.cmp(&other.name))
+    });
+    let targets = targets(facts, &memory, swap_free_bytes, &containers);
+    let room_bytes = targets.iter().map(|target| target.gives_bytes).sum();
+    let cache_bytes = containers.iter().filter_map(|container| container.cache_bytes).sum();
+    let containers_bytes = containers
+        .iter()
+        .filter_map(|container| container.memory_bytes)
+        .sum::<u64>()
+        .saturating_sub(cache_bytes);
+    let fit = facts.need.map(|need| Fit::of(need.bytes, memory.available_bytes, room_bytes));
+    let unmatched = choice
+        .unmatched
+        .iter()
+        .map(|selector| format!("no container matches `{}`", printable(selector)));
+    Some(Audit {
+        version: VERSION,
+        host: facts.host.map(str::to_owned),
+        memory: HostMemory {
+            total_bytes: memory.total_bytes,
+            available_bytes: memory.available_bytes,
+            swap_total_bytes: memory.swap_total_bytes,
+            swap_free_bytes: memory.swap_free_bytes,
+            containers_bytes,
+            cache_bytes,
+            other_bytes: memory
+                .total_bytes
+                .saturating_sub(memory.available_bytes)
+                .saturating_sub(containers_bytes),
+        },
+        need: facts.need,
+        fits: fit.map(Fit::is_enough),
+        fit,
+        room_bytes,
+        swap_to_have_bytes: swap_free_bytes,
+        warnings: unmatched.chain(warnings(facts, &roles, &targets)).collect(),
+        targets,
+        containers,
+    })
+}
+
+fn roles(facts: &Facts<'_>, listed: &[Listed], chosen: &[usize]) -> Vec<Role> {
+    let is_kept = |listed: &Listed| {
+        facts.keep.iter().any(|selector| selector.matches(&listed.names, &listed.labels))
+    };
+    let role = |(index, listed): (usize, &Listed)| {
+        if facts.own_container == Some(listed.id.as_str()) || is_kept(listed) {
+            Role::Kept
+        } else if chosen.contains(&index) {
+            Role::Target
+        } else {
+            Role::Other
+        }
+    };
+    listed.iter().enumerate().map(role).collect()
+}
+
+fn audited(
+    measured: &Measured,
+    (listed, now): &(Listed, Option<Inspected>),
+    role: Role,
+    is_reclaimed: bool,
+) -> Option<Audited> {
+    let now = now.as_ref().filter(|now| now.pid > 0)?;
+    let cgroup: Option<&Cgroup> = measured.targets.get(&listed.id);
+    let runs = now.activity == Activity::Running;
+    Some(Audited {
+        name: listed.name().to_owned(),
+        id: listed.id.clone(),
+        role,
+        activity: now.activity,
+        memory_bytes: cgroup.map(|cgroup| cgroup.used_bytes),
+        cache_bytes: cgroup.map(|cgroup| cgroup.cache_bytes.min(cgroup.used_bytes)),
+        // What somebody else has paused stays as it is.
+        gives: cgroup
+            .filter(|_| runs)
+            .map_or(Gives::default(), |cgroup| estimate::gives(cgroup, is_reclaimed)),
+    })
+}
+
+fn targets(
+    facts: &Facts<'_>,
+    memory: &Memory,
+    swap_free_bytes: u64,
+    containers: &[Audited],
+) -> Vec<Planned> {
+    let ours = |container: &&Audited| {
+        container.role == Role::Target && container.activity == Activity::Running
+    };
+    let targets: Vec<&Audited> = containers.iter().filter(ours).collect();
+    let method_facts = MethodFacts {
+        wish: facts.method,
+        no_reclaim: facts.no_reclaim,
+        swap_free_bytes,
+        targets_bytes: targets.iter().map(|target| target.memory_bytes).sum(),
+    };
+    let is_scalable = |service: &str| facts.scalable.iter().any(|id| id == service);
+    let method_of = |target: &Audited| {
+        let back = facts.containers.iter().find(|(listed, _)| listed.id == target.id);
+        let back = back.is_some_and(|(listed, now)| {
+            now.as_ref().is_some_and(|now| comes_back(listed, now, is_scalable))
+        });
+        method(method_facts, target.memory_bytes, back)
+    };
+    let mut planned: Vec<Planned> = (targets.into_iter())
+        .map(|target| {
+            let method = method_of(target);
+            let (name, id) = (target.name.clone(), target.id.clone());
+            Planned {
+                name,
+                id,
+                method,
+                memory_bytes: target.memory_bytes,
+                gives_bytes: target.gives.with(method),
+                needed: true,
+            }
+        })
+        .collect();
+    if let Some(need) = facts.need {
+        let gives: Vec<u64> = planned.iter().map(|target| target.gives_bytes).collect();
+        let enough = estimate::enough(&gives, need.bytes.saturating_sub(memory.available_bytes));
+        for (index, target) in planned.iter_mut().enumerate() {
+            target.needed = enough.contains(&index);
+        }
+    }
+    planned
+}
+
+/// What runs on depends on a target: compose says so in a label, and a log driver by its address.
+fn warnings(facts: &Facts<'_>, roles: &[Role], targets: &[Planned]) -> Vec<String> {
+    let label = |listed: &Listed, key: &str| listed.labels.get(key).cloned();
+    let taken =
+        |listed: &&Listed| targets.iter().any(|target| target.needed && target.id == listed.id);
+    let mut warnings = Vec::new();
+    for ((listed, now), role) in facts.containers.iter().zip(roles) {
+        let Some(now) =
+            now.as_ref().filter(|now| now.activity == Activity::Running && *role != Role::Target)
+        else {
+            continue;
+        };
+        let needs = label(listed, COMPOSE_DEPENDS_ON)
+            .map(|value| start_order::depends_on(&value))
+            .unwrap_or_default();
+        let (project, name) = (label(listed, COMPOSE_PROJECT), printable(listed.name()));
+        for target in facts.containers.iter().map(|(target, _)| target).filter(taken) {
+            let paused = printable(target.name());
+            let is_same = project.is_some() && label(target, COMPOSE_PROJECT) == project;
+            if is_same
+                && label(target, COMPOSE_SERVICE).is_some_and(|service| needs.contains(&service))
+            {
+                warnings.push(format!("`{name}` depends on `{paused}`, which would be paused"));
+            }
+            if now.log_port.is_some_and(|port| target.ports.contains(&port)) {
+                warnings.push(format!(
+                    "`{name}` sends its log to `{paused}`, which would be paused: it may block"
+                ));
+            }
+        }
+    }
+    warnings
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,218 @@
+use std::collections::HashMap;
+
+use super::*;
+use crate::core::plan::estimate::NeedSource;
+
+const MIB: u64 = 1 << 20;
+
+fn container(name: &str, labels: &[(&str, &str)]) -> (Listed, Option<Inspected>) {
+    let labels: HashMap<_, _> =
+        labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    let listed = Listed {
+        id: format!("id-{name}"),
+        names: vec![name.to_owned()],
+        labels,
+        activity: Activity::Running,
+        ports: vec![],
+    };
+    let now = Inspected {
+        activity: Activity::Running,
+        started_at: String::new(),
+        pid: 7,
+        auto_remove: false,
+        stop_patience: None,
+        log_port: None,
+        is_healthy: false,
+        probe: None,
+    };
+    (listed, Some(now))
+}
+
+fn measured(sizes_mib: &[(&str, u64)]) -> Measured {
+    let cgroup = |mebibytes| Cgroup {
+        used_bytes: mebibytes * MIB,
+        cache_bytes: 10 * MIB,
+        unevictable_bytes: 0,
+        swap_limit_bytes: None,
+        swappiness: None,
+    };
+    let memory =
+        Memory { total_bytes: 2000 * MIB, available_bytes: 1000 * MIB, ..Memory::default() };
+    let targets =
+        sizes_mib.iter().map(|(name, size)| (format!("id-{name}"), cgroup(*size))).collect();
+    Measured { memory: Some(memory), targets, ..Measured::default() }
+}
+
+fn selectors(texts: &[&str]) -> Vec<Selector> {
+    texts.iter().map(|text| text.parse().expect(text)).collect()
+}
+
+fn facts<'a>(
+    measured: &'a Measured,
+    containers: &'a [(Listed, Option<Inspected>)],
+    pause: &'a [Selector],
+) -> Facts<'a> {
+    Facts {
+        host: None,
+        measured,
+        containers,
+        pause,
+        keep: &[],
+        own_container: None,
+        scalable: &[],
+        method: MethodWish::Auto,
+        no_reclaim: false,
+        swap: SwapWish::default(),
+        has_root: true,
+        need: None,
+    }
+}
+
+fn need(mebibytes: u64) -> Need {
+    Need { bytes: mebibytes * MIB, source: NeedSource::Option }
+}
+
+#[test]
+fn the_sums_add_up_and_the_largest_comes_first() {
+    let (measured, pause) =
+        (measured(&[("web", 110), ("mon-a", 60), ("mon-b", 210)]), selectors(&["mon-*"]));
+    let containers = [
+        container("web", &[]),
+        container("mon-a", &[]),
+        container("mon-b", &[]),
+        container("unmeasured", &[]),
+    ];
+    let audit = audit(&facts(&measured, &containers, &pause)).expect("an audit");
+    let memory = audit.memory;
+    assert_eq!(
+        (memory.containers_bytes, memory.cache_bytes, memory.other_bytes),
+        (350 * MIB, 30 * MIB, 650 * MIB)
+    );
+    assert_eq!(
+        memory.other_bytes + memory.containers_bytes + memory.available_bytes,
+        memory.total_bytes
+    );
+    let names: Vec<_> = audit
+        .containers
+        .iter()
+        .map(|container| (container.name.as_str(), container.role))
+        .collect();
+    assert_eq!(
+        names,
+        [
+            ("mon-b", Role::Target),
+            ("web", Role::Other),
+            ("mon-a", Role::Target),
+            ("unmeasured", Role::Other)
+        ]
+    );
+    assert_eq!((audit.room_bytes, audit.fits, audit.fit), (250 * MIB, None, None));
+    assert!(audit.targets.iter().all(|target| target.needed && target.method == Method::Pause));
+}
+
+#[test]
+fn with_a_need_only_the_targets_that_cover_the_gap_are_taken() {
+    let (measured, pause) = (measured(&[("a", 60), ("b", 210), ("c", 110)]), selectors(&["*"]));
+    let containers = [container("a", &[]), container("b", &[]), container("c", &[])];
+    for (need_mib, taken, fits) in [
+        (900, vec![], true),
+        (1100, vec!["b"], true),
+        (1201, vec!["b", "c"], true),
+        (1350, vec!["b", "c", "a"], true),
+        (1351, vec!["b", "c", "a"], false),
+    ] {
+        let audit =
+            audit(&Facts { need: Some(need(need_mib)), ..facts(&measured, &containers, &pause) })
+                .expect("an audit");
+        let needed: Vec<_> = audit
+            .targets
+            .iter()
+            .filter(|target| target.needed)
+            .map(|target| target.name.as_str())
+            .collect();
+        assert_eq!((needed, audit.fits), (taken, Some(fits)), "{need_mib} MiB");
+    }
+}
+
+#[test]
+fn without_root_or_swap_pausing_gives_nothing_and_auto_stops() {
+    let (measured, pause) = (measured(&[("a", 60)]), selectors(&["a"]));
+    let containers = [container("a", &[])];
+    let base = facts(&measured, &containers, &pause);
+    for (facts, method, room_mib) in [
+        (Facts { has_root: false, ..base }, Method::Stop, 50),
+        (Facts { swap: SwapWish::Off, ..facts(&measured, &containers, &pause) }, Method::Stop, 50),
+        (Facts { no_reclaim: true, ..facts(&measured, &containers, &pause) }, Method::Pause, 0),
+        (
+            Facts {
+                has_root: false,
+                method: MethodWish::Pause,
+                ..facts(&measured, &containers, &pause)
+            },
+            Method::Pause,
+            0,
+        ),
+    ] {
+        let audit = audit(&facts).expect("an audit");
+        assert_eq!(
+            (audit.targets[0].method, audit.room_bytes),
+            (method, room_mib * MIB),
+            "{facts:?}"
+        );
+    }
+}
+
+#[test]
+fn what_is_kept_ours_paused_or_stopped_is_no_target() {
+    let (measured, pause, keep) = (
+        measured(&[("kept", 60), ("own", 60), ("paused", 60)]),
+        selectors(&["*"]),
+        selectors(&["kept"]),
+    );
+    let mut paused = container("paused", &[]);
+    paused.1.as_mut().expect("inspected").activity = Activity::Paused;
+    let stopped = (Listed { activity: Activity::Stopped, ..container("stopped", &[]).0 }, None);
+    let containers = [container("kept", &[]), container("own", &[]), paused, stopped];
+    let audit = audit(&Facts {
+        keep: &keep,
+        own_container: Some("id-own"),
+        ..facts(&measured, &containers, &pause)
+    })
+    .expect("an audit");
+    assert!(audit.targets.is_empty());
+    assert_eq!(audit.containers.len(), 3);
+}
+
+#[test]
+fn who_feels_a_pause_is_warned_of() {
+    let in_shop = |name, more: &[(&str, &str)]| {
+        container(name, &[&[(COMPOSE_PROJECT, "shop"), (COMPOSE_SERVICE, name)], more].concat())
+    };
+    let (measured, pause) = (measured(&[("db", 60), ("log", 60)]), selectors(&["db", "log"]));
+    let mut log = in_shop("log", &[]);
+    log.0.ports = vec![12201];
+    let mut sender = container("sender", &[]);
+    sender.1.as_mut().expect("inspected").log_port = Some(12201);
+    let other = container("other", &[(COMPOSE_PROJECT, "else"), (COMPOSE_DEPENDS_ON, "db")]);
+    let containers = [
+        in_shop("db", &[]),
+        log,
+        in_shop("web", &[(COMPOSE_DEPENDS_ON, "db:service_healthy:true")]),
+        sender,
+        other,
+    ];
+    let warnings = audit(&facts(&measured, &containers, &pause)).expect("an audit").warnings;
+    assert_eq!(
+        warnings,
+        [
+            "`web` depends on `db`, which would be paused",
+            "`sender` sends its log to `log`, which would be paused: it may block"
+        ]
+    );
+    let absent = selectors(&["absent-*"]);
+    let nobody = audit(&facts(&measured, &containers, &absent)).expect("an audit");
+    assert_eq!(nobody.warnings, ["no container matches `absent-*`"]);
+    let untouched = audit(&Facts { need: Some(need(10)), ..facts(&measured, &containers, &pause) })
+        .expect("an audit");
+    assert!(untouched.warnings.is_empty());
+}

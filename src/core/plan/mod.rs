@@ -1,0 +1,4 @@
+//! The sums before a build: what it needs, and what each target would give. Pure.
+
+pub mod audit;
+pub mod estimate;

@@ -1,0 +1,87 @@
+//! Owns reading a container's own health check: what is asked, and how long an answer may take. Pure.
+
+use std::time::Duration;
+
+/// The engine's own where the check names none (moby, `daemon/health.go`, `defaultProbeTimeout`).
+const DEFAULT_LIMIT: Duration = Duration::from_secs(30);
+
+/// A container's health check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// The program and its arguments, run in the container.
+    pub command: Vec<String>,
+    /// How long it may take.
+    pub limit: Duration,
+}
+
+/// What runs a script where the image names no `SHELL` (moby, `daemon/health.go`, `getShell`).
+const DEFAULT_SHELL: [&str; 2] = ["/bin/sh", "-c"];
+
+/// The check of a container whose configuration has this `Healthcheck.Test` and `.Timeout` (in nanoseconds, 0: the
+/// default) and this `Shell` (empty: the default); `None` where it has none (Docker API, "Inspect a container").
+#[must_use]
+pub fn probe(test: &[String], shell: &[String], timeout_nanoseconds: Option<i64>) -> Option<Probe> {
+    let (kind, words) = test.split_first()?;
+    let command = match (kind.as_str(), words) {
+        ("CMD", [_, ..]) => words.to_vec(),
+        ("CMD-SHELL", [script, ..]) if shell.is_empty() => {
+            DEFAULT_SHELL.iter().copied().chain([script.as_str()]).map(str::to_owned).collect()
+        }
+        ("CMD-SHELL", [script, ..]) => shell.iter().chain([script]).cloned().collect(),
+        _ => return None,
+    };
+    let limit = timeout_nanoseconds
+        .and_then(|nanoseconds| u64::try_from(nanoseconds).ok())
+        .filter(|nanoseconds| *nanoseconds > 0);
+    Some(Probe { command, limit: limit.map_or(DEFAULT_LIMIT, Duration::from_nanos) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_is_a_command_or_a_script_and_anything_else_is_none() {
+        let of = |test: &[&str]| {
+            probe(&test.iter().map(ToString::to_string).collect::<Vec<_>>(), &[], None)
+                .map(|probe| probe.command.join(" "))
+        };
+        for (test, expected) in [
+            (&["CMD", "pg_isready", "-q"][..], Some("pg_isready -q")),
+            (
+                &["CMD-SHELL", "curl -f localhost || exit 1"],
+                Some("/bin/sh -c curl -f localhost || exit 1"),
+            ),
+            (&["NONE"], None),
+            (&["CMD"], None),
+            (&["CMD-SHELL"], None),
+            (&[], None),
+        ] {
+            assert_eq!(of(test).as_deref(), expected, "{test:?}");
+        }
+    }
+
+    #[test]
+    fn a_script_is_run_by_the_images_shell() {
+        let words = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let of = |test: &[&str]| {
+            probe(&words(test), &words(&["/bin/bash", "-ec"]), None).map(|probe| probe.command)
+        };
+        assert_eq!(
+            of(&["CMD-SHELL", "[[ -e x ]]"]),
+            Some(words(&["/bin/bash", "-ec", "[[ -e x ]]"]))
+        );
+        assert_eq!(of(&["CMD", "x"]), Some(words(&["x"])));
+    }
+
+    #[test]
+    fn a_check_without_a_limit_has_the_engines() {
+        let of = |nanoseconds| {
+            probe(&["CMD".to_owned(), "x".to_owned()], &[], nanoseconds).map(|probe| probe.limit)
+        };
+        assert_eq!(of(Some(1_500_000_000)), Some(Duration::from_millis(1500)));
+        for none in [None, Some(0), Some(-1)] {
+            assert_eq!(of(none), Some(DEFAULT_LIMIT));
+        }
+    }
+}

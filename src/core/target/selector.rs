@@ -1,0 +1,202 @@
+//! Owns the selectors of `--pause` and `--keep`: how they are read and what they match. Pure.
+
+use std::{collections::HashMap, fmt, str::FromStr};
+
+use globset::{GlobBuilder, GlobMatcher};
+use regex::Regex;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Compose's label with the project a container belongs to.
+pub const COMPOSE_PROJECT: &str = "com.docker.compose.project";
+/// Compose's label with the service a container belongs to.
+pub const COMPOSE_SERVICE: &str = "com.docker.compose.service";
+
+const ALLOWED: &str =
+    "allowed: a name, a glob as `mon-*`, re:REGEX, label:KEY[=VALUE], compose:PROJECT[/SERVICE]";
+
+/// What a person typed to name containers, ready to match.
+#[derive(Clone, Debug)]
+pub struct Selector {
+    text: String,
+    rule: Rule,
+}
+
+#[derive(Clone, Debug)]
+enum Rule {
+    Name(GlobMatcher),
+    Pattern(Regex),
+    Label { key: String, value: Option<String> },
+    Compose { project: String, service: Option<String> },
+}
+
+impl Selector {
+    /// Whether a container with these names (without the engine's leading slash) and labels is meant.
+    #[must_use]
+    pub fn matches(&self, names: &[String], labels: &HashMap<String, String>) -> bool {
+        let label_is = |key: &str, value: &Option<String>| match (labels.get(key), value) {
+            (Some(_), None) => true,
+            (Some(found), Some(wanted)) => found == wanted,
+            (None, _) => false,
+        };
+        match &self.rule {
+            Rule::Name(glob) => names.iter().any(|name| glob.is_match(name)),
+            Rule::Pattern(regex) => names.iter().any(|name| regex.is_match(name)),
+            Rule::Label { key, value } => label_is(key, value),
+            Rule::Compose { project, service } => {
+                labels.get(COMPOSE_PROJECT) == Some(project)
+                    && (service.is_none() || label_is(COMPOSE_SERVICE, service))
+            }
+        }
+    }
+}
+
+impl FromStr for Selector {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let refused = |why: &str| format!("`{text}` is not a selector: {why}; {ALLOWED}");
+        let rule = if let Some(pattern) = text.strip_prefix("re:") {
+            let short = |error: regex::Error| {
+                error.to_string().lines().last().unwrap_or_default().trim().to_owned()
+            };
+            Rule::Pattern(Regex::new(pattern).map_err(|error| refused(&short(error)))?)
+        } else if let Some(label) = text.strip_prefix("label:") {
+            let (key, value) = match label.split_once('=') {
+                Some((key, value)) => (key, Some(value.to_owned())),
+                None => (label, None),
+            };
+            if key.is_empty() {
+                return Err(refused("the label has no key"));
+            }
+            Rule::Label { key: key.to_owned(), value }
+        } else if let Some(place) = text.strip_prefix("compose:") {
+            let (project, service) = match place.split_once('/') {
+                Some((project, service)) => (project, Some(service.to_owned())),
+                None => (place, None),
+            };
+            if project.is_empty() || service.as_deref() == Some("") {
+                return Err(refused("the project or the service is empty"));
+            }
+            Rule::Compose { project: project.to_owned(), service }
+        } else {
+            if text.is_empty() {
+                return Err(refused("it is empty"));
+            }
+            if let Some(prefix) = unknown_prefix(text) {
+                return Err(refused(&format!(
+                    "no container's name holds a colon, and `{prefix}:` is unknown"
+                )));
+            }
+            let glob = GlobBuilder::new(text)
+                .build()
+                .map_err(|error| refused(&error.kind().to_string()))?;
+            Rule::Name(glob.compile_matcher())
+        };
+        Ok(Self { text: text.to_owned(), rule })
+    }
+}
+
+fn unknown_prefix(text: &str) -> Option<&str> {
+    text.split_once(':').map(|(prefix, _)| prefix).filter(|prefix| !prefix.contains(['[', '{']))
+}
+
+/// Two are the same where they were typed alike.
+impl PartialEq for Selector {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Selector {}
+
+/// As it was typed: what reads it can match with it at once.
+impl Serialize for Selector {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&self.text)
+    }
+}
+
+impl<'de> Deserialize<'de> for Selector {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl fmt::Display for Selector {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(pairs: &[(&str, &str)]) -> HashMap<String, String> {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn each_kind_of_selector_matches_what_it_names_and_nothing_else() {
+        let compose = labels(&[
+            (COMPOSE_PROJECT, "shop"),
+            (COMPOSE_SERVICE, "web"),
+            ("tier", "mon"),
+            ("empty", ""),
+        ]);
+        for (selector, name, expected) in [
+            ("mana-mon-umami", "mana-mon-umami", true),
+            ("mana-mon", "mana-mon-umami", false),
+            ("umami", "mana-mon-umami", false),
+            ("mana-mon-*", "mana-mon-umami", true),
+            ("mana-mon-*", "my-mana-mon-umami", false),
+            ("mana-?on-{umami,loki}", "mana-mon-loki", true),
+            ("m[a-c]na*", "mana-mon-loki", true),
+            ("re:^mana-mon-", "mana-mon-loki", true),
+            ("re:mon", "mana-mon-loki", true),
+            ("re:^mon", "mana-mon-loki", false),
+            ("label:tier", "x", true),
+            ("label:tier=mon", "x", true),
+            ("label:tier=web", "x", false),
+            ("label:empty=", "x", true),
+            ("label:absent", "x", false),
+            ("compose:shop", "x", true),
+            ("compose:shop/web", "x", true),
+            ("compose:shop/db", "x", false),
+            ("compose:sho", "x", false),
+        ] {
+            let parsed: Selector = selector.parse().expect(selector);
+            assert_eq!(
+                parsed.matches(&[name.to_owned()], &compose),
+                expected,
+                "{selector} on {name}"
+            );
+        }
+    }
+
+    #[test]
+    fn any_of_a_containers_names_is_enough() {
+        let selector: Selector = "web".parse().expect("a name");
+        assert!(selector.matches(&["proxy/db".to_owned(), "web".to_owned()], &HashMap::new()));
+    }
+
+    #[test]
+    fn what_is_no_selector_is_refused_with_what_is_allowed() {
+        for text in [
+            "",
+            "re:(",
+            "re:[z-a]",
+            "label:",
+            "label:=x",
+            "compose:",
+            "compose:/web",
+            "compose:shop/",
+            "mon-[",
+            "name:web",
+            "x{a",
+        ] {
+            let refused = Selector::from_str(text).expect_err(text);
+            assert!(refused.contains("allowed: ") && !refused.contains('\n'), "{text}: {refused}");
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Owns what makeroom knows of Docker Swarm: which containers are tasks of which service, what a journal keeps of a
+//! service that is scaled to 0, and how such a service stands in a list of containers. Pure; `engine::swarm` makes
+//! the calls.
+//!
+//! A task that is stopped is replaced by Swarm; one that is paused is not. So a service makes room as a whole, by
+//! its number of replicas.
+
+use std::{collections::HashMap, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::core::target::choice::{Activity, Inspected, Listed};
+
+/// Swarm's label on each of its tasks.
+pub const TASK: &str = "com.docker.swarm.task.id";
+/// Swarm's label with the service that a task is of.
+pub const SERVICE: &str = "com.docker.swarm.service.id";
+
+/// What a service has where its spec does not say how long a task may take to end (swarmkit, `api/defaults/service.go`).
+const DEFAULT_GRACE: Duration = Duration::from_secs(10);
+
+/// What is kept of a service that is scaled to 0: enough to scale it back, and to know which selectors meant it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scaled {
+    /// The number that it had; never 0.
+    pub replicas: u64,
+    /// The names of the containers that its tasks were.
+    pub tasks: Vec<String>,
+}
+
+/// A service as the engine has it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Service {
+    /// Its id.
+    pub id: String,
+    /// The version that a change has to name, or else is refused.
+    pub version: u64,
+    /// Whatever the engine says, also what is not known here: an update replaces all of it.
+    spec: Value,
+}
+
+impl Service {
+    /// From the answer to "inspect a service"; `None` where it is something else.
+    #[must_use]
+    pub fn of(mut answer: Value) -> Option<Self> {
+        let id = answer["ID"].as_str()?.to_owned();
+        let version = answer["Version"]["Index"].as_u64()?;
+        let spec = answer.get_mut("Spec")?.take();
+        spec.is_object().then_some(Self { id, version, spec })
+    }
+
+    /// Its name; its id where it has none.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.spec["Name"].as_str().unwrap_or(&self.id)
+    }
+
+    /// How many tasks it shall have; `None` where it is global or a job, and has no such number.
+    #[must_use]
+    pub fn replicas(&self) -> Option<u64> {
+        self.spec.pointer("/Mode/Replicated/Replicas")?.as_u64()
+    }
+
+    /// Its spec with another number and nothing else changed; `None` where it has no such number.
+    #[must_use]
+    pub fn with_replicas(&self, replicas: u64) -> Option<Value> {
+        let mut spec = self.spec.clone();
+        *spec.pointer_mut("/Mode/Replicated/Replicas")? = replicas.into();
+        Some(spec)
+    }
+
+    /// How long a task may take to end.
+    #[must_use]
+    pub fn grace(&self) -> Duration {
+        let own = self
+            .spec
+            .pointer("/TaskTemplate/ContainerSpec/StopGracePeriod")
+            .and_then(Value::as_u64);
+        own.map_or(DEFAULT_GRACE, Duration::from_nanos)
+    }
+
+    /// A service at 0 has no containers that a selector could mean. This is one in their place, with their names and
+    /// their labels, so that another build that means them finds out that they make room already.
+    #[must_use]
+    pub fn in_place_of_its_tasks(&self, scaled: &Scaled) -> Listed {
+        let labels =
+            self.spec.pointer("/TaskTemplate/ContainerSpec/Labels").and_then(Value::as_object);
+        let mut labels: HashMap<String, String> = labels
+            .into_iter()
+            .flatten()
+            .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
+            .collect();
+        labels.insert(SERVICE.to_owned(), self.id.clone());
+        labels.insert("com.docker.swarm.service.name".to_owned(), self.name().to_owned());
+        Listed {
+            id: self.id.clone(),
+            names: scaled.tasks.clone(),
+            labels,
+            activity: Activity::Stopped,
+            ports: Vec::new(),
+        }
+    }
+}
+
+/// The service that a container is a task of. Anybody can write labels: what is no id of Swarm's never gets into a
+/// request's path.
+#[must_use]
+pub fn service_of(listed: &Listed) -> Option<&str> {
+    let id = listed.labels.get(TASK).and_then(|_| listed.labels.get(SERVICE))?;
+    id.bytes().all(|byte| byte.is_ascii_alphanumeric()).then_some(id)
+}
+
+/// What there is to inspect of a service in the place of its tasks: it was never started, and does not run.
+#[must_use]
+pub fn inspected(listed: &Listed) -> Option<Inspected> {
+    let is_service = listed.labels.get(SERVICE) == Some(&listed.id);
+    is_service.then(|| Inspected {
+        activity: Activity::Stopped,
+        started_at: String::new(),
+        pid: 0,
+        auto_remove: false,
+        stop_patience: None,
+        log_port: None,
+        is_healthy: false,
+        probe: None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn answer(mode: &Value) -> Value {
+        let task = json!({ "ContainerSpec": { "Image": "i", "Labels": { "tier": "x" }, "StopGracePeriod": 3_000_000_000_u64 }, "Later": [1.5] });
+        json!({ "ID": "s", "Version": { "Index": 7 }, "Spec": { "Name": "web", "TaskTemplate": task, "Mode": mode, "Unknown": { "a": null } } })
+    }
+
+    fn service(mode: &Value) -> Service {
+        Service::of(answer(mode)).expect("a service")
+    }
+
+    #[test]
+    fn only_a_replicated_service_has_a_number_and_nothing_but_it_is_changed() {
+        let replicated = service(&json!({ "Replicated": { "Replicas": 2 } }));
+        assert_eq!(
+            (replicated.name(), replicated.version, replicated.replicas()),
+            ("web", 7, Some(2))
+        );
+        let expected = answer(&json!({ "Replicated": { "Replicas": 0 } }))["Spec"].take();
+        assert_eq!(replicated.with_replicas(0), Some(expected));
+        for mode in [
+            json!({ "Global": {} }),
+            json!({ "ReplicatedJob": { "MaxConcurrent": 1 } }),
+            json!({ "GlobalJob": {} }),
+            json!(null),
+        ] {
+            assert_eq!(
+                (service(&mode).replicas(), service(&mode).with_replicas(0)),
+                (None, None),
+                "{mode}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_service_is_none() {
+        for other in [
+            json!({ "message": "x" }),
+            json!([]),
+            json!({ "ID": "s", "Version": { "Index": 7 } }),
+            json!(null),
+        ] {
+            assert_eq!(Service::of(other.clone()), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_task_may_take_as_long_to_end_as_its_service_says() {
+        assert_eq!(service(&json!({})).grace(), Duration::from_secs(3));
+        let silent = Service::of(json!({ "ID": "s", "Version": { "Index": 7 }, "Spec": {} }))
+            .expect("a service");
+        assert_eq!((silent.grace(), silent.name()), (DEFAULT_GRACE, "s"));
+    }
+
+    #[test]
+    fn a_scaled_service_is_meant_by_what_meant_its_tasks() {
+        let scaled = Scaled { replicas: 1, tasks: vec!["web.1.t".to_owned()] };
+        let listed =
+            service(&json!({ "Replicated": { "Replicas": 0 } })).in_place_of_its_tasks(&scaled);
+        for text in ["web.*", "label:tier=x", "label:com.docker.swarm.service.name=web"] {
+            let selector: crate::core::target::selector::Selector = text.parse().expect(text);
+            assert!(selector.matches(&listed.names, &listed.labels), "{text}");
+        }
+        assert!(inspected(&listed).is_some_and(|now| now.activity == Activity::Stopped));
+        let task = Listed {
+            id: "c".to_owned(),
+            labels: HashMap::from([TASK, SERVICE].map(|key| (key.to_owned(), "s".to_owned()))),
+            ..listed
+        };
+        assert_eq!((service_of(&task), inspected(&task)), (Some("s"), None));
+        let labels = HashMap::from([TASK, SERVICE].map(|key| (key.to_owned(), "../s".to_owned())));
+        assert_eq!(service_of(&Listed { labels, ..task }), None);
+    }
+}

@@ -1,0 +1,142 @@
+//! Owns watching the host's memory for the guard while the build runs: this machine by cheap looks
+//! of its own, another one by the samples that come from it anyway. Without a wish for a guard
+//! nothing is looked at. Runs in the keeper: the supervisor knows no engine.
+
+use std::{
+    future,
+    time::{Duration, Instant},
+};
+
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
+use crate::{
+    core::{
+        machine::{
+            pressure::{Guard, Move, Wish},
+            route::Route,
+            sample::HostSample,
+        },
+        run::wire::{FromKeeper, Level, Note},
+    },
+    host::sample,
+    room::Tell,
+};
+
+/// This machine is looked at four times a second.
+const OFTEN: Duration = Duration::from_millis(250);
+
+/// The watch for one build.
+pub(crate) struct PressureWatch<'a> {
+    /// `None`: nobody asked for it, or there is nothing to be seen.
+    guard: Option<Guard>,
+    wish: Option<&'a Wish>,
+    begun: Instant,
+    /// This machine is the host; another one is known by its samples.
+    is_here: bool,
+    clock: Option<Interval>,
+    has_seen: bool,
+    tell: Tell<'a>,
+}
+
+impl<'a> PressureWatch<'a> {
+    pub(crate) fn new(wish: Option<&'a Wish>, route: &Route, tell: Tell<'a>) -> Self {
+        let mut guarding = Self {
+            guard: wish.cloned().map(Guard::new),
+            wish,
+            begun: Instant::now(),
+            is_here: *route == Route::Here,
+            clock: None,
+            has_seen: false,
+            tell,
+        };
+        if matches!(route, Route::NoWay { .. }) {
+            guarding.give_up();
+        }
+        guarding
+    }
+
+    /// Takes in a sample of another machine.
+    pub(crate) fn hear(&mut self, sample: &HostSample, is_guarded: bool) -> Option<Move> {
+        if self.is_here || !is_guarded { None } else { self.see(sample) }
+    }
+
+    /// Looks at this machine until something is due; waits for ever where there is nothing to look
+    /// for. May be dropped and asked again.
+    pub(crate) async fn look(&mut self, is_guarded: bool) -> Move {
+        if !self.is_here || !is_guarded {
+            return future::pending().await;
+        }
+        while self.guard.is_some() {
+            self.clock.get_or_insert_with(clock).tick().await;
+            let Some(sample) = sample::here() else {
+                self.give_up();
+                break;
+            };
+            if let Some(due) = self.see(&sample) {
+                return due;
+            }
+        }
+        future::pending().await
+    }
+
+    /// A step is taken, and holds this much.
+    pub(crate) fn taken(&mut self, held_bytes: u64) {
+        if let Some(guard) = &mut self.guard {
+            guard.taken(held_bytes);
+        }
+    }
+
+    /// A step is undone.
+    pub(crate) fn undone(&mut self) {
+        if let Some(guard) = &mut self.guard {
+            guard.undone(self.begun.elapsed());
+        }
+    }
+
+    /// Everything was put back: no step is taken any more.
+    pub(crate) fn begin_anew(&mut self) {
+        self.guard = self.guard.as_ref().and(self.wish).cloned().map(Guard::new);
+    }
+
+    fn see(&mut self, sample: &HostSample) -> Option<Move> {
+        if !std::mem::replace(&mut self.has_seen, true) && sample.full_stall.is_none() {
+            self.tell_that_pressure_is_unknown();
+        }
+        match self.guard.as_mut()?.look(self.begun.elapsed(), sample)? {
+            Move::Abort { thrashing, figures } => {
+                (self.tell)(FromKeeper::Thrashing { time: thrashing, figures });
+                None
+            }
+            step => Some(step),
+        }
+    }
+
+    fn tell_that_pressure_is_unknown(&self) {
+        let no_pressure = "the host's kernel measures no pressure (/proc/pressure/memory)";
+        self.note(if self.wish.is_some_and(|wish| wish.abort_after.is_some()) {
+            Note::new(
+                Level::Warning,
+                format!("{no_pressure}: --abort-on-thrash has nothing to go by"),
+            )
+        } else {
+            Note::new(Level::Detail, format!("{no_pressure}: steps are taken by --floor alone"))
+        });
+    }
+
+    fn give_up(&mut self) {
+        if self.guard.take().is_some() {
+            let text = "the host's memory cannot be watched from here: no step of --then is taken, and nothing is aborted";
+            self.note(Note::new(Level::Warning, text));
+        }
+    }
+
+    fn note(&self, note: Note) {
+        (self.tell)(FromKeeper::Note(note));
+    }
+}
+
+fn clock() -> Interval {
+    let mut clock = interval(OFTEN);
+    clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    clock
+}

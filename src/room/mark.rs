@@ -1,0 +1,43 @@
+//! Owns when root's leases are marked as held for other users to see, and when not any more. Runs
+//! in the keeper, and in `recover` and `stop` for leases whose holder is dead.
+
+use std::time::Duration;
+
+use crate::{
+    core::run::wire::{Level, Note},
+    host::held_mark,
+    lease::{leases::ids, state_dir::StateDir},
+    room::make::Acquirer,
+};
+
+/// Whoever has the lock for longer takes something, or is the next to look.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+
+impl Acquirer<'_> {
+    /// Before anything is held, under the lock.
+    pub(crate) fn mark_held(&self) {
+        if let Err(error) = held_mark::set(self.state.path()) {
+            self.note(Note::new(
+                Level::Detail,
+                format!("other users cannot see that something is held: {error}"),
+            ));
+        }
+    }
+}
+
+/// Takes the mark away where no lease is left. Needs the lock, and has not got it yet.
+///
+/// # Errors
+/// Why it stays, in words.
+pub async fn unmark(state: &StateDir) -> Result<(), String> {
+    if !held_mark::is_marked_for(state.path()) || !held_mark::is_set() {
+        return Ok(());
+    }
+    let _lock = state.lock_later(LOCK_PATIENCE).await.map_err(|error| error.to_string())?;
+    let left = ids(state.leases()).map_err(|error| error.to_string())?;
+    if left.is_empty() {
+        held_mark::clear(state.path()).map_err(|error| error.to_string())
+    } else {
+        Ok(())
+    }
+}
