@@ -18,7 +18,10 @@ use crate::{
     cli::{ChildArgs, GuardArgs, StartArgs},
     config,
     core::{
-        run::wire::{FromKeeper, Level, Started, ToKeeper},
+        run::{
+            note::Level,
+            wire::{FromKeeper, Started, ToKeeper},
+        },
         text,
     },
     host::process::identify,

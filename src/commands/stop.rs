@@ -17,8 +17,9 @@ use crate::{
             record::{Kind, LeaseState, Opened},
         },
         run::{
+            results::Back,
             room_settings::Afterwards,
-            wire::{self, Back, FromKeeper, Inbox, ToKeeper},
+            wire::{self, FromKeeper, Inbox, ToKeeper},
         },
         text, values,
     },

@@ -14,7 +14,10 @@ use crate::{
             foreign_change::{ACTIONS, EngineEvent},
             record::Target,
         },
-        run::wire::{FromKeeper, Level, Note},
+        run::{
+            note::{Level, Note},
+            wire::FromKeeper,
+        },
     },
     engine::{client::EngineError, events::Events},
     room::{Tell, machine::Machine},

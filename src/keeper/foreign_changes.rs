@@ -8,7 +8,10 @@ use crate::{
             foreign_change::{ForeignChange, Reply, deed},
             record::{HeldTarget, Record, Restored, Target},
         },
-        run::wire::{FromKeeper, Level, Note},
+        run::{
+            note::{Level, Note},
+            wire::FromKeeper,
+        },
         text,
     },
     keeper::{

@@ -29,9 +29,10 @@ use crate::{
         run::{
             exit::Exit,
             hook::{Event, Facts, Whose},
+            note::{Level, Note},
             oom_log::Killed,
             verdict::Spare,
-            wire::{FromKeeper, Level, Note, Request, ToKeeper},
+            wire::{FromKeeper, Request, ToKeeper},
         },
     },
     engine::endpoint::Wish,

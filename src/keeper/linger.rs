@@ -8,7 +8,11 @@ use jiff::{Span, Timestamp};
 use crate::{
     core::{
         lease::record::{Kind, Opened, Record},
-        run::wire::{FromKeeper, Level, Lingering, Note, Started},
+        run::{
+            note::{Level, Note},
+            results::Lingering,
+            wire::{FromKeeper, Started},
+        },
         target::choice::Method,
     },
     keeper::{

@@ -82,7 +82,11 @@ mod tests {
 
     use super::*;
     use crate::core::{
-        run::wire::{Inbox, Phase, Room, RoomTarget},
+        run::{
+            note::Phase,
+            results::{Room, RoomTarget},
+            wire::Inbox,
+        },
         target::choice::Method,
     };
 

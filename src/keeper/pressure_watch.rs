@@ -16,7 +16,10 @@ use crate::{
             route::Route,
             sample::HostSample,
         },
-        run::wire::{FromKeeper, Level, Note},
+        run::{
+            note::{Level, Note},
+            wire::FromKeeper,
+        },
     },
     host::sample,
     room::Tell,

@@ -16,8 +16,8 @@ use owo_colors::OwoColorize as _;
 use crate::{
     core::{
         run::{
+            note::{Level, Note, Phase},
             unsaid::Rank,
-            wire::{Level, Note, Phase},
         },
         values::ColorWish,
     },

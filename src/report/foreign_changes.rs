@@ -2,7 +2,7 @@
 
 use crate::core::{
     lease::foreign_change::{ForeignChange, MOST_TIMES, Reply},
-    run::{report::TargetReport, wire::RoomTarget},
+    run::{report::TargetReport, results::RoomTarget},
     target::choice::Method,
     text::{printable, size},
 };

@@ -147,8 +147,8 @@ mod tests {
     use super::*;
     use crate::core::run::{
         report::{ExitReport, MemoryReport, SwapReport},
+        results::RoomTarget,
         verdict::Verdict,
-        wire::RoomTarget,
     };
 
     #[test]

@@ -11,7 +11,7 @@ use std::{
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 use terminal_size::terminal_size_of;
 
-use crate::core::{run::wire::Phase, text::count};
+use crate::core::{run::note::Phase, text::count};
 
 /// What is over sooner is not worth a line that appears and vanishes.
 const MOMENT: Duration = Duration::from_millis(300);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::core::{
     machine::pressure::{Cause, Figures},
-    run::{report::StepReport, wire::Step},
+    run::{report::StepReport, results::Step},
     target::choice::Method,
     text::{count, printable, size, span},
 };
@@ -78,7 +78,7 @@ fn now(figures: &Figures) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::run::wire::RoomTarget;
+    use crate::core::run::results::RoomTarget;
 
     const MIB: u64 = 1 << 20;
 

@@ -8,7 +8,7 @@ use crate::core::{
     run::{
         build_site::BuildSite,
         exit::Exit,
-        wire::{Back, Lingering, Room, SwapBack},
+        results::{Back, Lingering, Room, SwapBack},
     },
     text::{count, names, printable, size, span},
 };

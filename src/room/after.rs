@@ -9,7 +9,11 @@ use futures_util::{StreamExt as _, stream};
 use crate::{
     core::{
         lease::record::Target,
-        run::wire::{Answer, FromKeeper, Level, Note, Phase},
+        run::{
+            note::{Level, Note, Phase},
+            results::Answer,
+            wire::FromKeeper,
+        },
         text, values,
     },
     engine::client::EngineError,

@@ -7,7 +7,10 @@ use std::{fs::File, io, os::fd::AsFd as _, time::Duration};
 use tokio::runtime::Builder;
 
 use crate::{
-    core::run::wire::{FromKeeper, Level, Note, Request},
+    core::run::{
+        note::{Level, Note},
+        wire::{FromKeeper, Request},
+    },
     lease::journal::Journal,
     room::{Tell, machine::Machine, restore::Restorer},
 };

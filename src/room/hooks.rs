@@ -26,7 +26,9 @@ use crate::{
         lease::record::LeaseState,
         run::{
             hook::{Commands, Event, Facts, Whose},
-            wire::{Back, FromKeeper, Level, Note},
+            note::{Level, Note},
+            results::Back,
+            wire::FromKeeper,
         },
         text::{printable, size, span},
     },

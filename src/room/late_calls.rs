@@ -17,7 +17,7 @@ use crate::{
             late_call::{LateCall, Moment},
             record::{HeldTarget, Record, Restored, Stage},
         },
-        run::wire::Back,
+        run::results::Back,
         values,
     },
     engine::events::Events,

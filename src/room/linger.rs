@@ -6,7 +6,10 @@ use std::io::Write as _;
 use crate::{
     core::{
         lease::record::LeaseState,
-        run::wire::{self, Level, Note, ToKeeper},
+        run::{
+            note::{Level, Note},
+            wire::{self, ToKeeper},
+        },
     },
     lease::{control_socket, journal::Journal, leases::Leases},
     room::make::Acquirer,

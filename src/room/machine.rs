@@ -17,7 +17,7 @@ use crate::{
             route::{self, Homes, Route},
             way::{Prefix, Way},
         },
-        run::wire::{Level, Note},
+        run::note::{Level, Note},
         text,
     },
     engine::{

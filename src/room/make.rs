@@ -12,7 +12,11 @@ use crate::{
         few::Few,
         lease::record::{Opened, Record, Target, VERSION},
         machine::{cgroup::Measured, memory::meminfo, route::Route},
-        run::wire::{FromKeeper, Level, Note, Phase, Request, Room},
+        run::{
+            note::{Level, Note, Phase},
+            results::Room,
+            wire::{FromKeeper, Request},
+        },
         target::{
             choice::{Activity, Listed, choose},
             selector::Selector,

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::{
-    core::run::wire::{Level, Note},
+    core::run::note::{Level, Note},
     host::held_mark,
     lease::{leases::ids, state_dir::StateDir},
     room::make::Acquirer,

@@ -5,7 +5,10 @@ use crate::{
     core::{
         machine::cgroup::{Cgroup, Measured},
         plan::estimate::{self, Fit, Means},
-        run::wire::{Level, Note, Room},
+        run::{
+            note::{Level, Note},
+            results::Room,
+        },
         target::choice::{Activity, Listed, MethodFacts, method},
         text::size,
         values::MethodWish,

@@ -14,8 +14,10 @@ use crate::{
         },
         machine::{route::Route, way::Prefix},
         run::{
+            note::{Level, Note},
+            results::{Back, SwapBack},
             room_settings::Afterwards,
-            wire::{Back, FromKeeper, Level, Note, SwapBack},
+            wire::FromKeeper,
         },
         text, values,
     },

@@ -15,8 +15,10 @@ use crate::{
             start_order,
         },
         run::{
+            note::{Level, Note, Phase},
+            results::{Back, SwapBack},
             room_settings::Afterwards,
-            wire::{Back, FromKeeper, Level, Note, Phase, SwapBack},
+            wire::FromKeeper,
         },
         text, values,
     },

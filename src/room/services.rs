@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use crate::{
     core::{
         lease::record::{HeldTarget, LeaseState, Restored, Stage, Target},
-        run::wire::{Level, Note},
+        run::note::{Level, Note},
         target::{
             choice::{Listed, Method},
             swarm::{self, Scaled, Service},

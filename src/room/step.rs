@@ -10,7 +10,9 @@ use crate::{
         machine::pressure::{Cause, Figures},
         run::{
             hook::Facts,
-            wire::{FromKeeper, Level, Note, Room, RoomTarget, Step},
+            note::{Level, Note},
+            results::{Room, RoomTarget, Step},
+            wire::FromKeeper,
         },
         target::{
             choice::{Listed, Method},

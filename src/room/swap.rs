@@ -7,7 +7,10 @@ use crate::{
     core::{
         lease::record::{Area, AreaGone, LeaseState, Record},
         machine::{cgroup::Measured, swap as sums},
-        run::wire::{Level, Note, Room},
+        run::{
+            note::{Level, Note},
+            results::Room,
+        },
         text,
         values::{Size, SwapWish},
     },

@@ -15,7 +15,11 @@ use crate::{
             start_order,
         },
         machine::cgroup::Measured,
-        run::wire::{FromKeeper, Level, Note, Phase, Room, RoomTarget},
+        run::{
+            note::{Level, Note, Phase},
+            results::{Room, RoomTarget},
+            wire::FromKeeper,
+        },
         target::{
             choice::{
                 Activity, COMPOSE_DEPENDS_ON, Inspected, Listed, Method, MethodFacts,

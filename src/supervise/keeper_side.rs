@@ -9,9 +9,10 @@ use crate::{
     core::{
         run::{
             keeper_restarts::MOST,
+            note::{Level, Note},
             session::{Event, Stage, TERMINATING},
             verdict::Thrash,
-            wire::{FromKeeper, Level, Note, Request, ToKeeper},
+            wire::{FromKeeper, Request, ToKeeper},
         },
         text,
     },

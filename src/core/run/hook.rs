@@ -7,7 +7,7 @@ use crate::core::{
     lease::record::LeaseState,
     run::{
         exit::Exit,
-        wire::{Back, Room, Step},
+        results::{Back, Room, Step},
     },
     text::printable,
 };

@@ -11,9 +11,9 @@ use crate::core::{
     machine::pressure::Cause,
     run::{
         exit::Exit,
+        results::{Back, Room, RoomTarget, Step, SwapBack},
         timeline::Point,
         verdict::Verdict,
-        wire::{Back, Room, RoomTarget, Step, SwapBack},
     },
 };
 
@@ -283,7 +283,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::core::{machine::pressure::Figures, run::wire::Answer, target::choice::Method};
+    use crate::core::{machine::pressure::Figures, run::results::Answer, target::choice::Method};
 
     fn target(id: &str) -> RoomTarget {
         RoomTarget {

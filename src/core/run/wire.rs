@@ -10,18 +10,13 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 pub use request::{Request, Started};
 
 use crate::core::{
-    lease::{
-        foreign_change::{ForeignChange, Reply},
-        late_call::LateCall,
+    lease::foreign_change::{ForeignChange, Reply},
+    machine::{pressure::Figures, process::ProcessId, sample::HostSample},
+    run::{
+        exit::Exit,
+        note::{Note, Phase},
+        results::{Back, Lingering, Room, RoomTarget, Step},
     },
-    machine::{
-        memory::Memory,
-        pressure::{Cause, Figures},
-        process::ProcessId,
-        sample::HostSample,
-    },
-    run::{exit::Exit, oom_log::Killed, verdict::Spare},
-    target::choice::Method,
 };
 
 /// To the keeper.
@@ -91,219 +86,6 @@ pub enum FromKeeper {
     Released(Back),
 }
 
-/// How grave a note is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Level {
-    /// Details, with `-v`.
-    Detail,
-    /// News.
-    Info,
-    /// Worth knowing, and no reason to fail even with `--strict`.
-    Warning,
-    /// Room could not be made as asked: with `--strict` the build is not run.
-    Shortfall,
-}
-
-/// One line for a person, with the way out where there is one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Note {
-    /// How grave.
-    pub level: Level,
-    /// One line.
-    pub text: String,
-    /// What to type or to change.
-    pub hint: Option<String>,
-}
-
-impl Note {
-    /// A note without a hint.
-    #[must_use]
-    pub fn new(level: Level, text: impl Into<String>) -> Self {
-        Self { level, text: text.into(), hint: None }
-    }
-
-    /// The same with the way out.
-    #[must_use]
-    pub fn hint(self, hint: impl Into<String>) -> Self {
-        Self { hint: Some(hint.into()), ..self }
-    }
-}
-
-/// What the keeper is busy with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Phase {
-    /// Targets are paused or stopped.
-    Pausing,
-    /// Memory is pushed out to swap.
-    Reclaiming,
-    /// Targets are brought back.
-    Restoring,
-    /// Services that were healthy are waited for.
-    Answering,
-    /// Swap is taken away.
-    SwapOff,
-}
-
-/// What was made room with, measured.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Room {
-    /// What a person calls the host, where it is not this machine.
-    pub host: Option<String>,
-    /// Each target that is held.
-    pub targets: Vec<RoomTarget>,
-    /// MemAvailable before anything was changed, in bytes.
-    pub available_before_bytes: Option<u64>,
-    /// Targets that are paused.
-    pub paused: usize,
-    /// Targets that are stopped.
-    pub stopped: usize,
-    /// Of these, the ones that another live lease took before.
-    pub joined: usize,
-    /// What the build is said to need, in bytes.
-    pub need_bytes: Option<u64>,
-    /// The fall of the targets' own memory, less the growth of zram and zswap; `None` where nothing
-    /// was reclaimed.
-    pub given_back_bytes: Option<u64>,
-    /// The change of MemAvailable over the same time.
-    pub available_change_bytes: i64,
-    /// The host's memory afterwards.
-    pub memory: Option<Memory>,
-    /// Swap that this run made, in bytes.
-    pub swap_made_bytes: Option<u64>,
-    /// Where it made it.
-    pub swap_path: Option<String>,
-    /// How long it took.
-    pub took: Duration,
-}
-
-/// One target of a run. Its fields are keys of the report's JSON.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RoomTarget {
-    /// The container's name.
-    pub name: String,
-    /// Its full id.
-    pub id: String,
-    /// How it makes room.
-    pub method: Method,
-    /// What its cgroup held before; null where that cannot be read.
-    pub memory_bytes: Option<u64>,
-    /// What its cgroup fell by; null where nothing was pushed out.
-    pub given_back_bytes: Option<u64>,
-}
-
-/// A step that was taken while the build ran, measured.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Step {
-    /// Its selector.
-    pub selector: String,
-    /// Why it was due.
-    pub cause: Cause,
-    /// The host when it was.
-    pub figures: Figures,
-    /// Each target that was taken for it.
-    pub targets: Vec<RoomTarget>,
-    /// As in [`Room`].
-    pub given_back_bytes: Option<u64>,
-    /// How long it took.
-    pub took: Duration,
-}
-
-/// How bringing everything back went.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Back {
-    /// Targets that run again because of this.
-    pub restored: usize,
-    /// The ids of all that were seen to run: the restored ones, and what ran already.
-    pub running: Vec<String>,
-    /// How long those that were healthy before took to answer again, where that was waited for.
-    pub answers: Vec<Answer>,
-    /// The ids of targets that another live lease still needs.
-    pub handed_over: Vec<String>,
-    /// Targets that could not be restored: name and reason.
-    pub failed: Vec<(String, String)>,
-    /// Targets that run, and may still be paused or stopped by a call that was sent: they stay the
-    /// lease's.
-    pub late: Vec<LateCall>,
-    /// The engine did not answer at first, or went away meanwhile.
-    pub engine_lost: bool,
-    /// How long the targets took.
-    pub took: Duration,
-    /// What became of swap; `None` where this lease had none.
-    pub swap: Option<SwapBack>,
-    /// Who else could have made room, where that was asked for.
-    pub spare: Vec<Spare>,
-    /// What the host's kernel killed for memory while the build ran, the same.
-    pub killed: Vec<Killed>,
-}
-
-impl Back {
-    /// The same where another keeper had told `before`, and then died: what that one did was done
-    /// already for this one.
-    #[must_use]
-    pub fn taking_over(mut self, before: Option<Self>) -> Self {
-        let Some(before) = before else { return self };
-        self.restored = self.restored.max(before.restored);
-        self.took = self.took.max(before.took);
-        self.engine_lost |= before.engine_lost;
-        for (ids, before) in
-            [(&mut self.running, before.running), (&mut self.handed_over, before.handed_over)]
-        {
-            let missing: Vec<String> = before.into_iter().filter(|id| !ids.contains(id)).collect();
-            ids.extend(missing);
-        }
-        self
-    }
-
-    /// Adds what became of the `late` calls once they were waited for: none is awaited any more.
-    pub fn add_late(&mut self, late: Self) {
-        self.late.clear();
-        self.restored += late.restored;
-        self.running.extend(late.running);
-        self.failed.extend(late.failed);
-    }
-}
-
-/// The room that is kept after a build, and what was looked for at its end.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lingering {
-    /// Targets that stay paused.
-    pub paused: usize,
-    /// Targets that stay stopped.
-    pub stopped: usize,
-    /// For how long.
-    pub time: Duration,
-    /// As in [`Back`].
-    pub spare: Vec<Spare>,
-    /// As in [`Back`].
-    pub killed: Vec<Killed>,
-}
-
-/// What a service's own health check said after it ran again.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Answer {
-    /// The container's full id.
-    pub id: String,
-    /// Its name.
-    pub name: String,
-    /// From the moment that it ran again until its check was content; `None` where it was not in
-    /// time.
-    pub after: Option<Duration>,
-}
-
-/// What became of the lease's swap.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SwapBack {
-    /// Off, and the file deleted.
-    Removed,
-    /// Another live lease still needs it.
-    HandedOver,
-    /// Recorded for `recover`: where, and why.
-    Stays { path: String, reason: String },
-}
-
 /// A message as a line, newline included.
 #[must_use]
 pub fn line(message: &impl Serialize) -> String {
@@ -343,6 +125,7 @@ impl Inbox {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::run::note::Level;
 
     fn room() -> FromKeeper {
         FromKeeper::RoomMade(Room { paused: 3, took: Duration::from_millis(5), ..Room::default() })
@@ -367,28 +150,6 @@ mod tests {
             }
             assert_eq!(arrived, sent, "in pieces of {size}");
         }
-    }
-
-    #[test]
-    fn a_keeper_that_took_over_tells_what_the_one_before_it_had_done() {
-        let ids = |ids: [&str; 2]| ids.map(str::to_owned).to_vec();
-        let before = Back {
-            restored: 2,
-            running: ids(["a", "b"]),
-            handed_over: ids(["c", "d"]),
-            took: Duration::from_secs(1),
-            ..Back::default()
-        };
-        let (running, handed_over) = (vec!["b".to_owned()], vec!["d".to_owned()]);
-        let later = Back { running, handed_over, swap: Some(SwapBack::Removed), ..Back::default() };
-        let told = later.taking_over(Some(before.clone()));
-        assert_eq!(
-            (told.restored, told.took, told.swap),
-            (2, Duration::from_secs(1), Some(SwapBack::Removed))
-        );
-        assert_eq!(told.running, ["b", "a"]);
-        assert_eq!(told.handed_over, ["d", "c"]);
-        assert_eq!(before.clone().taking_over(Some(before.clone())), before);
     }
 
     #[test]
