@@ -11,3 +11,4 @@ pub mod lease;
 pub mod report;
 pub mod room;
 pub mod supervise;
+pub mod targets;

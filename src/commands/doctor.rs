@@ -85,7 +85,7 @@ async fn of_engine(machine: &Machine) -> Check {
         }
     };
     let begun = Instant::now();
-    let listed = async { machine.engine().await?.list().await };
+    let listed = async { machine.targets().await?.list(&[]).await };
     match listed.await {
         Ok(listed) => {
             if let Some(text) = listed.warning() {
@@ -94,7 +94,7 @@ async fn of_engine(machine: &Machine) -> Check {
             let (url, by, all) = (
                 endpoint.url(),
                 &endpoint.named_by,
-                text::count(listed.containers.len(), "container"),
+                text::count(listed.targets.len(), "container"),
             );
             Check::well(
                 "engine",

@@ -7,7 +7,6 @@ use crate::{
     core::{
         lease::record::{HeldTarget, LeaseState},
         machine::way::Prefix,
-        target::choice::Method,
         text,
     },
     host::swap,
@@ -82,13 +81,7 @@ fn shared(held: &LeaseState, others: &Leases) -> Option<String> {
 
 fn of_target(held: &HeldTarget, machine: &Machine) -> String {
     let HeldTarget { target, method, .. } = held;
-    let act = match (&target.swarm, method) {
-        (Some(scaled), _) => {
-            format!("service scale {}={}", text::shell_word(&target.id), scaled.replicas)
-        }
-        (None, Method::Pause) => format!("unpause {}", text::shell_word(&target.id)),
-        (None, Method::Stop) => format!("start {}", text::shell_word(&target.id)),
-    };
+    let act = target.undo_by_hand(*method);
     let engine = machine.endpoint().map_or_else(
         |_| String::new(),
         |endpoint| format!("--host {} ", text::shell_word(&endpoint.url())),

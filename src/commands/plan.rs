@@ -12,15 +12,17 @@ use crate::{
         machine::route::Route,
         plan::audit::{Audit, Facts, audit},
         target::{
-            choice::{self, Activity, Inspected, Listed},
-            swarm,
+            cgroup_of::CgroupOf,
+            choice,
+            seen::{Listed, Seen},
+            state::State,
         },
         text,
     },
-    engine::client::{Engine, EngineError},
     host::{container::own_container, reclaim},
     report::{console::Say, plan_table},
-    room::{machine::Machine, restore::at_once, services},
+    room::machine::Machine,
+    targets::{TargetError, Targets, at_once, wholes},
 };
 
 /// Shows it; 1 where the build does not fit.
@@ -62,20 +64,18 @@ async fn look(settings: &Settings, command: &[OsString], say: &mut Say) -> Resul
             vec![]
         }
     };
-    let pids: Vec<_> = containers
-        .iter()
-        .filter_map(|(listed, now)| Some((now.as_ref()?.pid, listed.id.clone())))
-        .filter(|(pid, _)| *pid > 0)
-        .collect();
+    let cgroups: Vec<CgroupOf> =
+        containers.iter().filter_map(|(_, seen)| seen.as_ref()?.cgroup.clone()).collect();
     if let Route::NoWay { engine } = machine.shell.route() {
         return Err(format!("no way into {engine} is known; name one with --vm-shell \"COMMAND\""));
     }
-    let measured = reclaim::look(&machine.shell, &pids).await.map_err(|error| error.to_string())?;
-    if let Some((why, hint)) = measured.why_unseen(pids.len()) {
+    let measured =
+        reclaim::look(&machine.shell, &cgroups).await.map_err(|error| error.to_string())?;
+    if let Some((why, hint)) = measured.why_unseen(cgroups.len()) {
         say.warning(format!("{why}: these figures are this machine's"), Some(hint));
     }
     let own = own_container();
-    let scalable = scalable(&machine, settings, &containers).await;
+    let stopped_as_wholes = stopped_as_wholes(&machine, settings, &containers).await;
     let facts = Facts {
         host: machine.shell.host_name(),
         measured: &measured,
@@ -83,7 +83,7 @@ async fn look(settings: &Settings, command: &[OsString], say: &mut Say) -> Resul
         pause: &settings.pause,
         keep: &settings.keep,
         own_container: own.as_deref(),
-        scalable: &scalable,
+        stopped_as_wholes: &stopped_as_wholes,
         method: settings.method,
         no_reclaim: settings.no_reclaim,
         swap: settings.swap,
@@ -97,51 +97,47 @@ async fn look(settings: &Settings, command: &[OsString], say: &mut Say) -> Resul
 async fn containers(
     machine: &Machine,
     say: &mut Say,
-) -> Result<Vec<(Listed, Option<Inspected>)>, (String, Option<String>)> {
+) -> Result<Vec<(Listed, Option<Seen>)>, (String, Option<String>)> {
     if let Err(error) = machine.endpoint() {
         return Err((
             error.to_string(),
             Some("`docker context ls` shows what there is".to_owned()),
         ));
     }
-    let said = |error: EngineError| (error.to_string(), error.hint());
-    let engine = machine.engine().await.map_err(said)?;
-    let listing = engine.list().await.map_err(said)?;
+    let said = |error: TargetError| (error.to_string(), error.hint());
+    let targets = machine.targets().await.map_err(said)?;
+    let listing = targets.list(&[]).await.map_err(said)?;
     if let Some(text) = listing.warning() {
         say.warning(text, None);
     }
-    let inspecting = listing.containers.into_iter().map(|listed| inspected(&engine, listed));
+    let inspecting = listing.targets.into_iter().map(|listed| looked_at(&targets, listed));
     Ok(stream::iter(inspecting).buffered(at_once()).collect().await)
 }
 
-/// The Swarm services that a run would scale to 0, were it to stop them.
-async fn scalable(
+/// What a run would stop in the place of its parts, were it to stop them.
+async fn stopped_as_wholes(
     machine: &Machine,
     settings: &Settings,
-    containers: &[(Listed, Option<Inspected>)],
+    containers: &[(Listed, Option<Seen>)],
 ) -> Vec<String> {
     let listed: Vec<Listed> = containers.iter().map(|(listed, _)| listed.clone()).collect();
     let chosen = choice::choose(&listed, &settings.pause, &settings.keep).chosen;
-    let is_meant = |task: &Listed| {
-        chosen.iter().any(|&index| listed[index].id == task.id)
-            && task.activity == Activity::Running
+    let is_meant = |part: &Listed| {
+        chosen.iter().any(|&index| listed[index].id == part.id) && part.state == State::Running
     };
-    let services: BTreeSet<&str> =
-        chosen.iter().filter_map(|&index| swarm::service_of(&listed[index])).collect();
+    let wholes: BTreeSet<&String> =
+        chosen.iter().filter_map(|&index| listed[index].part_of.as_ref()).collect();
     // What cannot be reached has no containers either, and that is said already.
-    let Ok(engine) = machine.engine().await else { return Vec::new() };
-    let looking =
-        services.into_iter().map(|id| {
-            let (engine, listed) = (&engine, &listed);
-            async move {
-                services::scalable(engine, id, listed, is_meant).await.ok().map(|_| id.to_owned())
-            }
-        });
+    let Ok(targets) = machine.targets().await else { return Vec::new() };
+    let looking = wholes.into_iter().map(|id| {
+        let (targets, listed) = (&targets, &listed);
+        async move { wholes::find(targets, id, listed, is_meant).await.ok().map(|_| id.clone()) }
+    });
     stream::iter(looking).buffered(at_once()).filter_map(future::ready).collect().await
 }
 
 /// One that vanishes between the list and this has no processes any more.
-async fn inspected(engine: &Engine, listed: Listed) -> (Listed, Option<Inspected>) {
-    let now = if listed.has_processes() { engine.inspect(&listed.id).await.ok() } else { None };
-    (listed, now)
+async fn looked_at(targets: &Targets, listed: Listed) -> (Listed, Option<Seen>) {
+    let seen = if listed.has_processes() { targets.look(listed.handle()).await.ok() } else { None };
+    (listed, seen)
 }

@@ -14,7 +14,7 @@ use crate::{
             record::{Kind, LeaseState},
         },
         machine::memory::{ActiveSwap, Memory},
-        target::choice::Method,
+        target::method::Method,
         text,
     },
     host::{kernel::moment, reclaim},
@@ -60,7 +60,7 @@ struct Target {
     name: String,
     id: String,
     method: Method,
-    /// What a Swarm service is scaled back to; null where it is a container.
+    /// What it is scaled back to; null where it has no such number.
     replicas: Option<u64>,
     /// It runs, and a call that was sent may still pause or stop it.
     awaited: bool,
@@ -173,7 +173,7 @@ fn of_state(lease: &str, state: &LeaseState, alive: bool) -> Lease {
                 name: held.target.name.clone(),
                 id: held.target.id.clone(),
                 method: held.method,
-                replicas: held.target.swarm.as_ref().map(|scaled| scaled.replicas),
+                replicas: held.target.undo.replicas(),
                 awaited: late_call(&held.target.id).is_some(),
                 awaited_until: late_call(&held.target.id)
                     .and_then(|call| Some(call.until?.to_string())),

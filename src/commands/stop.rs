@@ -18,8 +18,7 @@ use crate::{
         },
         run::{
             results::Back,
-            room_settings::Afterwards,
-            wire::{self, FromKeeper, Inbox, ToKeeper},
+            wire::{self, FromKeeper, Inbox, Request, ToKeeper},
         },
         text, values,
     },
@@ -32,10 +31,12 @@ use crate::{
     },
     report::{console::Say, summary},
     room::{
+        cancel::Cancel,
+        context::Context,
         hooks,
         machine::Machine,
-        recover::{came, recovered},
-        restore::Restorer,
+        recovered::{came, recovered},
+        release,
     },
     supervise::inherited::outlive_limits,
 };
@@ -322,17 +323,14 @@ async fn restore(state: &StateDir, journal: Journal, settings: &Settings, say: &
     if let Some(note) = machine.refusal(&abandoned) {
         say.note(&note);
     }
-    let restorer = Restorer {
-        state,
-        machine: &machine,
-        limit: settings.restore_timeout,
-        afterwards: Afterwards::default(),
-        tell: &|_| {},
-    };
-    let (mut back, waiting) = restorer.release(journal).await;
+    let request = Request::to_restore(&id_of(journal.path()), settings.restore_timeout);
+    let cancel = Cancel::default();
+    let context =
+        Context { request: &request, state, machine: &machine, cancel: &cancel, tell: &|_| {} };
+    let (mut back, waiting) = release::release(&context, journal).await;
     if let (Some(waiting), Some(late)) = (waiting, awaited(&back.late)) {
         say.warning(format!("{late}: waiting for that"), None);
-        let late = restorer.wait_for(waiting).await;
+        let late = release::wait_for(&context, waiting).await;
         say.note(&came(&late));
         back.add_late(late);
     }

@@ -11,7 +11,7 @@ use bollard::{
 use crate::{
     core::{
         machine::address::Address,
-        target::choice::{Inspected, Listing},
+        target::seen::{Listing, Seen},
         text,
     },
     engine::{
@@ -185,7 +185,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError`]; [`EngineError::is_not_found`] where there is none with this id, or none any
     /// more.
-    pub async fn inspect(&self, id: &str) -> Result<Inspected, EngineError> {
+    pub async fn inspect(&self, id: &str) -> Result<Seen, EngineError> {
         match read::inspection(&self.inspection(id).await?, id).map_err(EngineError::unclear)? {
             Inspection::Of(now) => Ok(now),
             Inspection::Removing => Err(EngineError::Removing),

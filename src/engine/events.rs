@@ -7,12 +7,22 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::{
-    core::lease::foreign_change::EngineEvent,
+    core::target::event::{Happened, TargetEvent},
     engine::{
         client::{Engine, EngineError, refusal},
         raw::{self, Lines},
     },
 };
+
+/// The engine's words for what may happen to a container; podman calls a removal `remove`.
+const ACTIONS: [(&str, Happened); 6] = [
+    ("pause", Happened::Paused),
+    ("unpause", Happened::Resumed),
+    ("start", Happened::Started),
+    ("die", Happened::Ended),
+    ("destroy", Happened::Removed),
+    ("remove", Happened::Removed),
+];
 
 /// What the engine tells as it happens.
 pub struct Events {
@@ -25,21 +35,16 @@ impl fmt::Debug for Events {
     }
 }
 
-impl Engine {
-    /// Follows what happens to containers from this time of the engine's clock on. An engine keeps
-    /// its last 256 events (moby, `daemon/events/events.go`). Only these actions are told. The call
-    /// itself is made when the first one is asked for.
-    #[must_use]
-    pub fn events(&self, since: Timestamp, actions: &[&str]) -> Events {
-        let filters = json!({ "type": ["container"], "event": actions }).to_string();
-        let since = format!("{}.{:09}", since.as_second(), since.subsec_nanosecond());
-        Events {
-            lines: Lines::new(
-                &self.docker,
-                format!("/events?since={since}&filters={}", raw::quoted(&filters)),
-            ),
-        }
-    }
+/// Follows what happens to containers from this time of the engine's clock on. An engine keeps its
+/// last 256 events (moby, `daemon/events/events.go`). The call itself is made when the first one is
+/// asked for.
+#[must_use]
+pub fn follow(engine: &Engine, since: Timestamp) -> Events {
+    let actions: Vec<&str> = ACTIONS.iter().map(|(action, _)| *action).collect();
+    let filters = json!({ "type": ["container"], "event": actions }).to_string();
+    let since = format!("{}.{:09}", since.as_second(), since.subsec_nanosecond());
+    let path = format!("/events?since={since}&filters={}", raw::quoted(&filters));
+    Events { lines: Lines::new(&engine.docker, path) }
 }
 
 impl Events {
@@ -48,12 +53,12 @@ impl Events {
     /// # Errors
     /// [`EngineError`] when there will be no other; [`EngineError::Refused`] where the engine tells
     /// none at all.
-    pub async fn next(&mut self) -> Result<EngineEvent, EngineError> {
+    pub async fn next(&mut self) -> Result<TargetEvent, EngineError> {
         loop {
             match self.lines.next().await {
                 Some(Ok(line)) => {
-                    if let Some(happening) = happening(&line) {
-                        return Ok(happening);
+                    if let Some(event) = event(&line) {
+                        return Ok(event);
                     }
                 }
                 Some(Err(error)) => return Err(refusal(error)),
@@ -68,12 +73,14 @@ impl Events {
 }
 
 /// One that cannot be read is only a look less.
-fn happening(line: &[u8]) -> Option<EngineEvent> {
+fn event(line: &[u8]) -> Option<TargetEvent> {
     let event: Value = serde_json::from_slice(line).ok()?;
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let actor = &event["Actor"];
-    Some(EngineEvent {
-        action: text(&event["Action"])?,
+    let action = event["Action"].as_str()?;
+    let (_, happened) = ACTIONS.into_iter().find(|(known, _)| *known == action)?;
+    Some(TargetEvent {
+        happened,
         id: text(&actor["ID"])?,
         name: text(&actor["Attributes"]["name"]),
     })

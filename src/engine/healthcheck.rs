@@ -13,34 +13,32 @@ use crate::{
 /// Between two looks whether a check has ended. Most take a few milliseconds.
 const LOOK: Duration = Duration::from_millis(10);
 
-impl Engine {
-    /// Runs the check once; whether it was content. One that takes longer than it may is not.
-    ///
-    /// # Errors
-    /// [`EngineError`], also where the container does not run.
-    pub async fn probe(&self, id: &str, probe: &Probe) -> Result<bool, EngineError> {
-        let command = probe.command.iter().map(String::as_str).collect();
-        let made = bounded(
-            QUESTION,
-            self.docker.create_exec(
-                id,
-                CreateExecOptions { cmd: Some(command), ..CreateExecOptions::default() },
-            ),
-        )
-        .await?;
-        // Nobody reads what it prints.
-        let detached = StartExecOptions { detach: true, ..StartExecOptions::default() };
-        bounded(QUESTION, self.docker.start_exec(&made.id, Some(detached))).await?;
-        let begun = Instant::now();
-        loop {
-            let now = bounded(QUESTION, self.docker.inspect_exec(&made.id)).await?;
-            if now.running != Some(true) {
-                return Ok(now.exit_code == Some(0));
-            }
-            if begun.elapsed() >= probe.limit {
-                return Ok(false);
-            }
-            tokio::time::sleep(LOOK).await;
+/// Runs the check once; whether it was content. One that takes longer than it may is not.
+///
+/// # Errors
+/// [`EngineError`], also where the container does not run.
+pub async fn ask(engine: &Engine, id: &str, probe: &Probe) -> Result<bool, EngineError> {
+    let command = probe.command.iter().map(String::as_str).collect();
+    let made = bounded(
+        QUESTION,
+        engine.docker.create_exec(
+            id,
+            CreateExecOptions { cmd: Some(command), ..CreateExecOptions::default() },
+        ),
+    )
+    .await?;
+    // Nobody reads what it prints.
+    let detached = StartExecOptions { detach: true, ..StartExecOptions::default() };
+    bounded(QUESTION, engine.docker.start_exec(&made.id, Some(detached))).await?;
+    let begun = Instant::now();
+    loop {
+        let now = bounded(QUESTION, engine.docker.inspect_exec(&made.id)).await?;
+        if now.running != Some(true) {
+            return Ok(now.exit_code == Some(0));
         }
+        if begun.elapsed() >= probe.limit {
+            return Ok(false);
+        }
+        tokio::time::sleep(LOOK).await;
     }
 }

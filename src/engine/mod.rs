@@ -4,9 +4,9 @@
 pub mod client;
 pub mod endpoint;
 pub mod events;
-mod healthcheck;
+pub mod healthcheck;
 pub mod ping;
 mod raw;
 mod read;
-mod swarm;
+pub mod swarm;
 mod transport;

@@ -10,8 +10,12 @@ use serde::{
 use serde_json::Value;
 
 use crate::core::target::{
-    choice::{Activity, Inspected, Listed, Listing, is_known_start},
-    healthcheck, log_driver,
+    cgroup_of::CgroupOf,
+    container, healthcheck, log_driver,
+    recorded::Undo,
+    seen::{Listed, Listing, Seen},
+    state::{Incarnation, State},
+    swarm_service,
 };
 
 /// The engine's own default for a container without a stop timeout (moby,
@@ -42,7 +46,7 @@ impl<'de> Visitor<'de> for Containers {
         let mut listing = Listing::default();
         while let Some(one) = all.next_element::<Value>()? {
             match listed(&one) {
-                Some(listed) => listing.containers.push(listed),
+                Some(listed) => listing.targets.push(listed),
                 None => listing.unreadable.push(names(&one).into_iter().next()),
             }
         }
@@ -59,16 +63,19 @@ fn names(one: &Value) -> Vec<String> {
 fn listed(one: &Value) -> Option<Listed> {
     // It becomes part of a request's path.
     let is_id = |id: &&str| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let labels = texts(&one["Labels"]);
     Some(Listed {
         id: one["Id"].as_str().filter(is_id)?.to_owned(),
         names: names(one),
-        labels: texts(&one["Labels"]),
-        activity: match one["State"].as_str().unwrap_or_default() {
-            "running" => Activity::Running,
-            "paused" => Activity::Paused,
-            "restarting" => Activity::Restarting,
+        part_of: swarm_service::service_of(&labels).map(str::to_owned),
+        labels,
+        undo: Undo::Container,
+        state: match one["State"].as_str().unwrap_or_default() {
+            "running" => State::Running,
+            "paused" => State::Paused,
+            "restarting" => State::Starting,
             // Of one in a state that is new nothing is believed until it is inspected.
-            _ => Activity::Stopped,
+            _ => State::Stopped,
         },
         ports: one["Ports"]
             .as_array()
@@ -90,7 +97,7 @@ fn texts(map: &Value) -> HashMap<String, String> {
 /// What the inspection of a container came to.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Inspection {
-    Of(Inspected),
+    Of(Seen),
     /// A removal that an engine died over is never finished, and what it leaves is `dead` for good:
     /// nobody can start it (moby, `daemon/start.go`: "marked for removal").
     Removing,
@@ -107,12 +114,11 @@ pub(super) fn inspection(answer: &[u8], asked: &str) -> Result<Inspection, Strin
     if is_whole_id(asked) && whole["Id"].as_str().is_some_and(|id| id != asked) {
         return Err("it is about another container".to_owned());
     }
+    let id = whole["Id"].as_str().unwrap_or(asked);
     let state = &whole["State"];
     let activity =
         activity(state).ok_or_else(|| "it does not say whether the container runs".to_owned())?;
-    if activity == Activity::Stopped
-        && matches!(state["Status"].as_str(), Some("removing" | "dead"))
-    {
+    if activity == State::Stopped && matches!(state["Status"].as_str(), Some("removing" | "dead")) {
         return Ok(Inspection::Removing);
     }
     let (config, host) = (&whole["Config"], &whole["HostConfig"]);
@@ -124,20 +130,19 @@ pub(super) fn inspection(answer: &[u8], asked: &str) -> Result<Inspection, Strin
     };
     let log = texts(&host["LogConfig"]["Config"]);
     let check = &config["Healthcheck"];
-    Ok(Inspection::Of(Inspected {
-        activity,
-        started_at: state["StartedAt"]
-            .as_str()
-            .filter(|at| is_known_start(at))
-            .unwrap_or_default()
-            .to_owned(),
-        pid: state["Pid"]
+    Ok(Inspection::Of(Seen {
+        state: activity,
+        incarnation: Incarnation::of_start(state["StartedAt"].as_str().unwrap_or_default()),
+        cgroup: state["Pid"]
             .as_i64()
             .and_then(|pid| i32::try_from(pid).ok())
             .filter(|pid| *pid > 0)
-            .unwrap_or(0),
+            .map(|pid| CgroupOf::Process { pid, id: id.to_owned() }),
         stop_patience: stop_patience(config["StopTimeout"].as_i64()),
-        auto_remove: host["AutoRemove"].as_bool().unwrap_or(false),
+        never_stopped: container::why_never_stopped(
+            &texts(&config["Labels"]),
+            host["AutoRemove"].as_bool().unwrap_or(false),
+        ),
         log_port: log_driver::port(
             host["LogConfig"]["Type"].as_str().unwrap_or_default(),
             log.iter().map(|(key, value)| (key.as_str(), value.as_str())),
@@ -154,19 +159,19 @@ pub(super) fn inspection(answer: &[u8], asked: &str) -> Result<Inspection, Strin
 /// The flags decide, which every engine has; the word beside them may be new, and is asked only
 /// where they are missing. While paused, `Running` is true as well; while restarting, it can be
 /// either.
-fn activity(state: &Value) -> Option<Activity> {
+fn activity(state: &Value) -> Option<State> {
     let is = |flag: &str| state[flag].as_bool();
     match (is("Paused"), is("Running")) {
-        (Some(true), _) => Some(Activity::Paused),
-        _ if is("Restarting") == Some(true) => Some(Activity::Restarting),
-        (Some(false), Some(true)) => Some(Activity::Running),
-        (Some(false), Some(false)) => Some(Activity::Stopped),
+        (Some(true), _) => Some(State::Paused),
+        _ if is("Restarting") == Some(true) => Some(State::Starting),
+        (Some(false), Some(true)) => Some(State::Running),
+        (Some(false), Some(false)) => Some(State::Stopped),
         _ => match state["Status"].as_str()? {
-            "running" => Some(Activity::Running),
-            "paused" => Some(Activity::Paused),
-            "restarting" => Some(Activity::Restarting),
+            "running" => Some(State::Running),
+            "paused" => Some(State::Paused),
+            "restarting" => Some(State::Starting),
             "created" | "exited" | "dead" | "removing" | "stopped" | "configured"
-            | "initialized" => Some(Activity::Stopped),
+            | "initialized" => Some(State::Stopped),
             _ => None,
         },
     }
@@ -200,6 +205,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::core::target::samples;
 
     fn read(list: &Value) -> Listing {
         crate::engine::read::list(list.to_string().as_bytes()).expect("a list")
@@ -208,40 +214,39 @@ mod tests {
     #[test]
     fn one_container_that_is_new_or_broken_costs_none_of_the_others() {
         let well = json!({ "Id": "b", "Names": ["/web"], "State": "running", "Labels": { "k": "v" }, "Ports": [{ "PublicPort": 80, "Type": "tcp" }] });
-        let plain = |id: &str, activity| Listed {
+        let plain = |id: &str, state| Listed {
             id: id.to_owned(),
             names: vec![],
-            labels: HashMap::new(),
-            activity,
-            ports: vec![],
+            state,
+            ..samples::listed(id)
         };
         for (odd, expected) in [
-            (json!({ "Id": "a", "State": "stopping" }), plain("a", Activity::Stopped)),
+            (json!({ "Id": "a", "State": "stopping" }), plain("a", State::Stopped)),
             (
                 json!({ "Id": "a", "State": 7, "Names": null, "Labels": null, "Ports": null }),
-                plain("a", Activity::Stopped),
+                plain("a", State::Stopped),
             ),
             (
                 json!({ "Id": "a", "State": "paused", "Names": "x", "Labels": [], "Ports": "y" }),
-                plain("a", Activity::Paused),
+                plain("a", State::Paused),
             ),
             (
                 json!({ "Id": "a", "State": "running", "Ports": [{ "Type": "quic", "PublicPort": 70_000 }], "Mounts": [{ "Type": "new" }], "Health": { "Status": "new" } }),
-                plain("a", Activity::Running),
+                plain("a", State::Running),
             ),
             (
                 json!({ "Id": "a", "State": "restarting", "Names": ["/n", 3], "Labels": { "k": 1, "l": "v" } }),
                 Listed {
                     names: vec!["n".to_owned()],
                     labels: HashMap::from([("l".to_owned(), "v".to_owned())]),
-                    ..plain("a", Activity::Restarting)
+                    ..plain("a", State::Starting)
                 },
             ),
         ] {
             let listing = read(&json!([odd, well]));
-            assert_eq!(listing.containers[0], expected, "{odd}");
+            assert_eq!(listing.targets[0], expected, "{odd}");
             assert_eq!(
-                (&listing.containers[1].names[..], &listing.containers[1].ports[..]),
+                (&listing.targets[1].names[..], &listing.targets[1].ports[..]),
                 (&["web".to_owned()][..], &[80][..])
             );
             assert!(listing.unreadable.is_empty(), "{odd}");
@@ -255,7 +260,7 @@ mod tests {
             json!([1]),
         ] {
             let listing = read(&json!([broken, well, { "Id": 1, "Names": ["/db"] }]));
-            assert_eq!(listing.containers.len(), 1, "{broken}");
+            assert_eq!(listing.targets.len(), 1, "{broken}");
             assert_eq!(listing.unreadable, [None, Some("db".to_owned())], "{broken}");
         }
         for no_list in ["", "{}", "[{}", "null", "[] x"] {
@@ -266,12 +271,12 @@ mod tests {
     #[test]
     fn the_flags_decide_what_a_container_does_and_the_word_beside_them_only_where_they_are_missing()
     {
-        use Activity::{Paused, Restarting, Running, Stopped};
+        use State::{Paused, Running, Starting, Stopped};
         for (state, expected) in [
             (json!({ "Running": true, "Paused": false, "Status": "stopping" }), Some(Running)),
             (json!({ "Running": true, "Paused": true, "Status": "new" }), Some(Paused)),
             (json!({ "Running": false, "Paused": true }), Some(Paused)),
-            (json!({ "Running": true, "Paused": false, "Restarting": true }), Some(Restarting)),
+            (json!({ "Running": true, "Paused": false, "Restarting": true }), Some(Starting)),
             (json!({ "Running": false, "Paused": false, "Status": "running" }), Some(Stopped)),
             (json!({ "Status": "running" }), Some(Running)),
             (json!({ "Running": null, "Paused": "yes", "Status": "paused" }), Some(Paused)),
@@ -297,30 +302,30 @@ mod tests {
                 .expect("an object")
                 .extend(more.as_object().expect("an object").clone());
             match of(state) {
-                Ok(Inspection::Of(now)) => (now.started_at, now.pid, now.is_healthy),
+                Ok(Inspection::Of(now)) => (now.incarnation, now.cgroup.is_some(), now.is_healthy),
                 other => panic!("{other:?}"),
             }
         };
-        assert_eq!(running(json!({})), ("t".to_owned(), 7, false));
+        assert_eq!(running(json!({})), (Incarnation::new("t"), true, false));
         for (more, expected) in [
-            (json!({ "StartedAt": "0001-01-01T00:00:00Z" }), ("", 7, false)),
-            (json!({ "StartedAt": null }), ("", 7, false)),
-            (json!({ "Pid": -1 }), ("t", 0, false)),
-            (json!({ "Pid": 1_u64 << 40 }), ("t", 0, false)),
-            (json!({ "Health": { "Status": "new" } }), ("t", 7, false)),
-            (json!({ "Health": { "Status": "healthy", "Log": 3 } }), ("t", 7, true)),
+            (json!({ "StartedAt": "0001-01-01T00:00:00Z" }), ("", true, false)),
+            (json!({ "StartedAt": null }), ("", true, false)),
+            (json!({ "Pid": -1 }), ("t", false, false)),
+            (json!({ "Pid": 1_u64 << 40 }), ("t", false, false)),
+            (json!({ "Health": { "Status": "new" } }), ("t", true, false)),
+            (json!({ "Health": { "Status": "healthy", "Log": 3 } }), ("t", true, true)),
             (
                 json!({ "Health": { "Status": "unhealthy", "FailingStreak": 0, "Log": [{ "ExitCode": 0 }] } }),
-                ("t", 7, true),
+                ("t", true, true),
             ),
             (
                 json!({ "Health": { "Status": "unhealthy", "FailingStreak": 1, "Log": [{ "ExitCode": 0 }] } }),
-                ("t", 7, false),
+                ("t", true, false),
             ),
         ] {
             assert_eq!(
                 running(more.clone()),
-                (expected.0.to_owned(), expected.1, expected.2),
+                (Incarnation::new(expected.0), expected.1, expected.2),
                 "{more}"
             );
         }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bollard::{Docker, models::ServiceSpec, query_parameters::UpdateServiceOptionsBuilder};
 
 use crate::{
-    core::target::swarm::{Scaled, Service},
+    core::target::{recorded::Scaled, swarm_service::Service},
     engine::{
         client::{Engine, EngineError, QUESTION, STOP_MARGIN, bounded},
         raw,
@@ -19,90 +19,86 @@ const LOOK: Duration = Duration::from_millis(50);
 /// Swarm itself changes a service while it works on it; each attempt reads it anew.
 const ATTEMPTS: usize = 5;
 
-impl Engine {
-    /// One service as it is now.
-    ///
-    /// # Errors
-    /// [`EngineError`]; [`EngineError::is_not_found`] where there is none, 503 where this engine
-    /// manages no swarm.
-    pub async fn service(&self, id: &str) -> Result<Service, EngineError> {
-        let answer = bounded(QUESTION, raw::get(&self.docker, format!("/services/{id}"))).await?;
-        // The engine finds one by its name as well, which is not asked for.
-        let read = serde_json::from_slice(&answer)
-            .ok()
-            .and_then(Service::of)
-            .filter(|service| service.id == id);
-        read.ok_or_else(|| EngineError::Lost {
-            cause: "it does not describe this service".to_owned(),
-        })
-    }
+/// One service as it is now.
+///
+/// # Errors
+/// [`EngineError`]; [`EngineError::is_not_found`] where there is none, 503 where this engine
+/// manages no swarm.
+pub async fn service(engine: &Engine, id: &str) -> Result<Service, EngineError> {
+    let answer = bounded(QUESTION, raw::get(&engine.docker, format!("/services/{id}"))).await?;
+    // The engine finds one by its name as well, which is not asked for.
+    let read = serde_json::from_slice(&answer)
+        .ok()
+        .and_then(Service::of)
+        .filter(|service| service.id == id);
+    read.ok_or_else(|| EngineError::Lost { cause: "it does not describe this service".to_owned() })
+}
 
-    /// Gives a service this number of replicas, and changes nothing else of it. A service that was
-    /// changed since it was looked at is not changed: [`EngineError::is_out_of_sequence`].
-    ///
-    /// # Errors
-    /// [`EngineError`].
-    pub async fn scale(&self, service: &Service, replicas: u64) -> Result<(), EngineError> {
-        let Some(spec) = service.with_replicas(replicas) else {
-            return Err(EngineError::NotReplicated);
-        };
-        let docker = with_body(&self.docker, spec.to_string());
-        // bollard's type for it; a cluster that has seen two thousand million changes refuses.
-        let version = i32::try_from(service.version).unwrap_or(i32::MAX);
-        let options = UpdateServiceOptionsBuilder::default().version(version).build();
-        // Without credentials the engine goes on with those that it has (moby,
-        // `daemon/cluster/services.go`).
-        bounded(QUESTION, docker.update_service(&service.id, ServiceSpec::default(), options, None))
-            .await
-            .map(drop)
-    }
+/// Gives a service this number of replicas, and changes nothing else of it. A service that was
+/// changed since it was looked at is not changed: [`EngineError::is_out_of_sequence`].
+///
+/// # Errors
+/// [`EngineError`].
+pub async fn scale(engine: &Engine, service: &Service, replicas: u64) -> Result<(), EngineError> {
+    let Some(spec) = service.with_replicas(replicas) else {
+        return Err(EngineError::NotReplicated);
+    };
+    let docker = with_body(&engine.docker, spec.to_string());
+    // bollard's type for it; a cluster that has seen two thousand million changes refuses.
+    let version = i32::try_from(service.version).unwrap_or(i32::MAX);
+    let options = UpdateServiceOptionsBuilder::default().version(version).build();
+    // Without credentials the engine goes on with those that it has (moby,
+    // `daemon/cluster/services.go`).
+    bounded(QUESTION, docker.update_service(&service.id, ServiceSpec::default(), options, None))
+        .await
+        .map(drop)
+}
 
-    /// Scales a service from its recorded number to 0, and waits until its tasks on this engine
-    /// have ended, as long as its spec lets them take, or `patience`.
-    ///
-    /// # Errors
-    /// [`EngineError`]; [`EngineError::Rescaled`] where it has another number than the recorded
-    /// one.
-    pub async fn scale_to_zero(
-        &self,
-        id: &str,
-        scaled: &Scaled,
-        patience: Option<Duration>,
-    ) -> Result<(), EngineError> {
-        let service = self.scale_from(id, scaled.replicas, 0).await?;
-        let limit = patience.unwrap_or_else(|| service.grace()).saturating_add(STOP_MARGIN);
-        let begun = Instant::now();
-        for task in &scaled.tasks {
-            while self.has_processes(task).await? {
-                if begun.elapsed() >= limit {
-                    return Err(EngineError::TasksStay { after: limit });
-                }
-                tokio::time::sleep(LOOK).await;
+/// Scales a service from its recorded number to 0, and waits until its tasks on this engine
+/// have ended, as long as its spec lets them take, or `patience`.
+///
+/// # Errors
+/// [`EngineError`]; [`EngineError::Rescaled`] where it has another number than the recorded
+/// one.
+pub async fn scale_to_zero(
+    engine: &Engine,
+    id: &str,
+    scaled: &Scaled,
+    patience: Option<Duration>,
+) -> Result<(), EngineError> {
+    let service = scale_from(engine, id, scaled.replicas, 0).await?;
+    let limit = patience.unwrap_or_else(|| service.grace()).saturating_add(STOP_MARGIN);
+    let begun = Instant::now();
+    for task in &scaled.tasks {
+        while has_processes(engine, task).await? {
+            if begun.elapsed() >= limit {
+                return Err(EngineError::TasksStay { after: limit });
             }
-        }
-        Ok(())
-    }
-
-    async fn scale_from(&self, id: &str, from: u64, to: u64) -> Result<Service, EngineError> {
-        let mut attempt = 1;
-        loop {
-            let service = self.service(id).await?;
-            if service.replicas() != Some(from) {
-                return Err(EngineError::Rescaled);
-            }
-            match self.scale(&service, to).await {
-                Err(error) if error.is_out_of_sequence() && attempt < ATTEMPTS => attempt += 1,
-                done => return done.map(|()| service),
-            }
+            tokio::time::sleep(LOOK).await;
         }
     }
+    Ok(())
+}
 
-    async fn has_processes(&self, container: &str) -> Result<bool, EngineError> {
-        match self.inspect(container).await {
-            Ok(now) => Ok(now.pid > 0),
-            Err(error) if error.is_not_found() => Ok(false),
-            Err(error) => Err(error),
+async fn scale_from(engine: &Engine, id: &str, from: u64, to: u64) -> Result<Service, EngineError> {
+    let mut attempt = 1;
+    loop {
+        let service = service(engine, id).await?;
+        if service.replicas() != Some(from) {
+            return Err(EngineError::Rescaled);
         }
+        match scale(engine, &service, to).await {
+            Err(error) if error.is_out_of_sequence() && attempt < ATTEMPTS => attempt += 1,
+            done => return done.map(|()| service),
+        }
+    }
+}
+
+async fn has_processes(engine: &Engine, container: &str) -> Result<bool, EngineError> {
+    match engine.inspect(container).await {
+        Ok(now) => Ok(now.cgroup.is_some()),
+        Err(error) if error.is_not_found() => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

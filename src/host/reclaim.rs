@@ -4,9 +4,12 @@
 use std::time::Duration;
 
 use crate::{
-    core::machine::{
-        cgroup::{self, GivenBack, Measured},
-        route::Route,
+    core::{
+        machine::{
+            cgroup::{self, GivenBack, Measured},
+            route::Route,
+        },
+        target::cgroup_of::CgroupOf,
     },
     host::{
         sample,
@@ -24,15 +27,12 @@ const MEASURE_LIMIT: Duration = Duration::from_secs(15);
 /// worth it.
 const RECLAIM_LIMIT: Duration = Duration::from_mins(5);
 
-/// A container's first process and its full id: what finds its cgroup.
-pub type PidAndId = (i32, String);
-
 /// Measures the host's memory and swap, and these targets; behind a prefix, finds out in the same
 /// step what the later ones need to know.
 ///
 /// # Errors
 /// [`ShellError`].
-pub async fn look(shell: &Shell, targets: &[PidAndId]) -> Result<Measured, ShellError> {
+pub async fn look(shell: &Shell, targets: &[CgroupOf]) -> Result<Measured, ShellError> {
     let more = if *shell.route() == Route::Here { "" } else { "disks\n" };
     let script = [shell.who(), &list(targets), MEASURE, "memory\ncgroups\n", more].concat();
     let answer = shell.run(&script, MEASURE_LIMIT).await?;
@@ -62,7 +62,7 @@ pub async fn measure(shell: &Shell) -> Result<Measured, ShellError> {
 /// [`ShellError`].
 pub async fn reclaim(
     shell: &Shell,
-    targets: &[PidAndId],
+    targets: &[CgroupOf],
 ) -> Result<(GivenBack, Measured), ShellError> {
     let script = [&list(targets), MEASURE, AGE, SHIMS, RECLAIM].concat();
     let output = shell.run_as_root_and_stay(sample::NAME, &script, RECLAIM_LIMIT).await?;
@@ -71,12 +71,14 @@ pub async fn reclaim(
     Ok((cgroup::given_back(&before, &after), after))
 }
 
-/// The step's variable for targets.
-pub(super) fn list(targets: &[PidAndId]) -> String {
-    // The id becomes part of a search in a path: only what an id is made of may be in it.
-    let whole = targets.iter().filter(|(pid, id)| {
-        *pid > 0 && id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit())
-    });
-    let lines: Vec<_> = whole.map(|(pid, id)| format!("{pid} {id}")).collect();
-    crate::host::shell::variable("targets", &lines.join("\n"))
+/// The script's variable for targets.
+pub(super) fn list(targets: &[CgroupOf]) -> String {
+    let lines: Vec<_> = targets.iter().filter_map(CgroupOf::line).collect();
+    crate::host::shell::variable(
+        "targets",
+        &lines.join(
+            "
+",
+        ),
+    )
 }

@@ -3,9 +3,12 @@
 
 use std::time::Duration;
 
-use crate::host::{
-    reclaim::{MEASURE, PidAndId, list},
-    shell::{Shell, ShellError, variable},
+use crate::{
+    core::target::cgroup_of::CgroupOf,
+    host::{
+        reclaim::{MEASURE, list},
+        shell::{Shell, ShellError, variable},
+    },
 };
 
 const WARM: &str = include_str!("scripts/warm.sh");
@@ -18,7 +21,7 @@ const MARGIN: Duration = Duration::from_secs(15);
 /// [`ShellError`].
 pub async fn read_back(
     shell: &Shell,
-    targets: &[PidAndId],
+    targets: &[CgroupOf],
     limit: Duration,
 ) -> Result<(), ShellError> {
     let seconds = limit.as_millis().div_ceil(1000).to_string();

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use crate::{
     core::{
         machine::pressure::Move,
-        run::{hook::Event, room_settings::Afterwards, wire::FromKeeper},
+        run::{hook::Event, wire::FromKeeper},
     },
     keeper::{
         events::{EventSources, Sensed},
@@ -15,8 +15,9 @@ use crate::{
     lease::journal::Journal,
     room::{
         cancel::Cancel,
-        make::{Acquired, Acquirer},
-        restore::Restorer,
+        context::Context,
+        make::{self, Made},
+        step,
     },
 };
 
@@ -38,9 +39,9 @@ impl Lifecycle<'_> {
         &mut self,
         journal: &mut Journal,
         senses: &mut EventSources<'_>,
-    ) -> Acquired {
+    ) -> Made {
         let cancel = Cancel::default();
-        let acquirer = Acquirer {
+        let context = Context {
             request: self.request,
             state: self.state,
             machine: self.machine,
@@ -48,7 +49,7 @@ impl Lifecycle<'_> {
             cancel: &cancel,
         };
         let since = Timestamp::now();
-        let made = self.listening(acquirer.acquire(journal), &cancel, senses).await;
+        let made = self.listening(make::make(&context, journal), &cancel, senses).await;
         if !journal.state().targets.is_empty() {
             senses.hands.follow(since);
         }
@@ -72,7 +73,7 @@ impl Lifecycle<'_> {
         };
         match due {
             Move::Take { step, cause, figures } => {
-                let acquirer = Acquirer { request, state, machine, tell: &lines, cancel: &cancel };
+                let context = Context { request, state, machine, tell: &lines, cancel: &cancel };
                 let Some(selector) =
                     request.settings.guard.iter().flat_map(|guard| &guard.then).nth(step)
                 else {
@@ -81,7 +82,7 @@ impl Lifecycle<'_> {
                 let since = Timestamp::now();
                 let taken = self
                     .listening(
-                        acquirer.take_step(journal, selector, cause, figures),
+                        step::take_step(&context, journal, selector, cause, figures),
                         &cancel,
                         senses,
                     )
@@ -96,18 +97,16 @@ impl Lifecycle<'_> {
                 self.steps.push(taken);
             }
             Move::Undo { .. } => {
-                let restorer = Restorer {
-                    state,
-                    machine,
-                    limit: request.settings.restore_timeout,
-                    afterwards: Afterwards::default(),
-                    tell: &lines,
-                };
+                let context = Context { request, state, machine, cancel: &cancel, tell: &lines };
                 let step = self.steps.pop().unwrap_or_default();
                 senses.hands.leave(&step.targets);
                 // What is not done in time is in the journal still, and given back with the rest.
-                self.listening(cancel.or(restorer.undo_step(journal, &step)), &cancel, senses)
-                    .await;
+                self.listening(
+                    cancel.or(step::undo_step(&context, journal, &step)),
+                    &cancel,
+                    senses,
+                )
+                .await;
                 senses.guarding.undone();
             }
             // The supervisor was told already.

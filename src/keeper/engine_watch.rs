@@ -10,17 +10,14 @@ use tokio::time::Instant;
 
 use crate::{
     core::{
-        lease::{
-            foreign_change::{ACTIONS, EngineEvent},
-            record::Target,
-        },
         run::{
             note::{Level, Note},
             wire::FromKeeper,
         },
+        target::{event::TargetEvent, recorded::Target},
     },
-    engine::{client::EngineError, events::Events},
-    room::{Tell, machine::Machine},
+    room::{context::Tell, machine::Machine},
+    targets::{Changes, TargetError},
 };
 
 /// Before a connection that broke is made again; twice as long each time, up to the longest.
@@ -41,7 +38,7 @@ const A_WHILE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) enum Sign {
     /// The engine tells something.
-    Happened(EngineEvent),
+    Happened(TargetEvent),
     /// Nobody knows what happened until now; perhaps the engine restarted.
     Missed { engine_was_away: bool },
     /// It is time to look whether this one still runs, by its id.
@@ -73,7 +70,7 @@ enum Following {
         at: Instant,
         engine_was_away: bool,
     },
-    Under(Events),
+    Under(Changes),
 }
 
 impl<'a> EngineWatch<'a> {
@@ -152,9 +149,9 @@ impl<'a> EngineWatch<'a> {
         loop {
             match &mut self.following {
                 Following::Not => return future::pending().await,
-                Following::From(since) => match Box::pin(self.machine.engine()).await {
-                    Ok(engine) => {
-                        let events = engine.events(*since, &ACTIONS);
+                Following::From(since) => match Box::pin(self.machine.targets()).await {
+                    Ok(targets) => {
+                        let events = targets.changes(*since);
                         self.begin(events);
                     }
                     Err(error) => self.broke(&error),
@@ -162,9 +159,9 @@ impl<'a> EngineWatch<'a> {
                 Following::Missed { at, engine_was_away } => {
                     let engine_was_away = *engine_was_away;
                     tokio::time::sleep_until(*at).await;
-                    match Box::pin(self.machine.engine()).await {
-                        Ok(engine) => {
-                            self.begin(engine.events(Timestamp::now(), &ACTIONS));
+                    match Box::pin(self.machine.targets()).await {
+                        Ok(targets) => {
+                            self.begin(targets.changes(Timestamp::now()));
                             return Sign::Missed { engine_was_away };
                         }
                         Err(error) => self.broke(&error),
@@ -178,18 +175,18 @@ impl<'a> EngineWatch<'a> {
         }
     }
 
-    fn begin(&mut self, events: Events) {
+    fn begin(&mut self, events: Changes) {
         self.connected = Instant::now();
         self.following = Following::Under(events);
     }
 
-    fn broke(&mut self, error: &EngineError) {
+    fn broke(&mut self, error: &TargetError) {
         let has_lasted =
             matches!(self.following, Following::Under(_)) && self.connected.elapsed() >= LASTED;
         self.connections = if has_lasted { 1 } else { self.connections + 1 };
         // What is between us and the engine can be unable for a while; an engine that has no events
         // says so each time.
-        let is_refused = matches!(error, EngineError::Refused { status: 400..=499 | 501, .. });
+        let is_refused = error.is_refused_for_good();
         if is_refused || self.connections >= MOST_CONNECTIONS {
             self.connections = MOST_CONNECTIONS;
             self.following = Following::Not;

@@ -10,7 +10,7 @@ use crate::{
         input::{Heard, Input},
         pressure_watch::PressureWatch,
     },
-    room::{Tell, hooks::Hooks},
+    room::{context::Tell, hooks::Hooks},
 };
 
 /// What was taken in.

@@ -5,13 +5,14 @@
 use crate::{
     core::{
         lease::{
-            foreign_change::{ForeignChange, Reply, deed},
-            record::{HeldTarget, Record, Restored, Target},
+            foreign_change::{ForeignChange, Reply, foreign_change, is_sign, replaced},
+            record::{HeldTarget, Record, Restored},
         },
         run::{
             note::{Level, Note},
             wire::FromKeeper,
         },
+        target::recorded::Target,
         text,
     },
     keeper::{
@@ -21,7 +22,7 @@ use crate::{
         lifecycle::{Lifecycle, Wanted},
     },
     lease::journal::Journal,
-    room::{bring_back::look, cancel::Cancel, make::Acquirer},
+    room::{cancel::Cancel, context::Context, step},
 };
 
 /// Which look at a target it is.
@@ -43,11 +44,11 @@ impl Lifecycle<'_> {
         senses: &mut EventSources<'_>,
     ) {
         match sign {
-            Sign::Happened(happening) if happening.is_sign(journal.state()) => {
+            Sign::Happened(happening) if is_sign(&happening, journal.state()) => {
                 self.look_at(&happening.id, Look::First, journal, senses).await;
             }
             Sign::Happened(happening) => {
-                if let Some(target) = happening.replaces(&self.removed).cloned() {
+                if let Some(target) = replaced(&happening, &self.removed).cloned() {
                     self.removed.retain(|removed| removed.id != target.id);
                     self.tell_of(&target, ForeignChange::Recreated, Reply::LeftAlone);
                 }
@@ -102,11 +103,15 @@ impl Lifecycle<'_> {
     ) {
         // A Swarm service is no container, and no event of one tells of its number: restoring looks
         // at that.
-        let held =
-            journal.state().targets.get(id).filter(|held| held.target.swarm.is_none()).cloned();
+        let held = journal
+            .state()
+            .targets
+            .get(id)
+            .filter(|held| held.target.kind().tells_changes())
+            .cloned();
         let Some(held) = held else { return };
         let (machine, cancel) = (self.machine, Cancel::default());
-        let looking = async { look(&machine.engine().await?, &held).await };
+        let looking = async { machine.targets().await?.look_twice(held.target.handle()).await };
         // Where that cannot be told, restoring looks again.
         let Some(Ok(now)) = self.listening(cancel.or(looking), &cancel, senses).await else {
             return;
@@ -114,7 +119,7 @@ impl Lifecycle<'_> {
         if self.wanted != Wanted::Room {
             return;
         }
-        match deed(&held, now.as_ref()) {
+        match foreign_change(&held, now.as_ref()) {
             Some(ForeignChange::Unpaused) if which != Look::Second => {
                 senses.hands.confirm(held.target.id)
             }
@@ -184,10 +189,10 @@ impl Lifecycle<'_> {
                 tell(message);
             }
         };
-        let acquirer = Acquirer { request, state, machine, tell: &lines, cancel: &cancel };
+        let context = Context { request, state, machine, tell: &lines, cancel: &cancel };
         let room = self
             .listening(
-                acquirer.room_of(journal, &selector, |listed| listed.id == target.id),
+                step::room_of(&context, journal, &selector, |listed| listed.id == target.id),
                 &cancel,
                 senses,
             )

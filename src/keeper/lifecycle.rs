@@ -21,10 +21,7 @@ use nix::sys::stat::{SFlag, fstat};
 
 use crate::{
     core::{
-        lease::{
-            foreign_change::RetakeBudget,
-            record::{LeaseState, Target},
-        },
+        lease::{foreign_change::RetakeBudget, record::LeaseState},
         machine::process::ProcessId,
         run::{
             exit::Exit,
@@ -34,6 +31,7 @@ use crate::{
             verdict::Spare,
             wire::{FromKeeper, Request, ToKeeper},
         },
+        target::recorded::Target,
     },
     engine::endpoint::Wish,
     host::kernel::{JOURNAL_FD, STATE_DIR_FD},
@@ -50,8 +48,15 @@ use crate::{
     },
     lease::{journal::Journal, state_dir::StateDir},
     room::{
-        Tell, hooks::Hooks, late_calls::Waiting, machine::Machine, make::Acquired, post_mortem,
-        restore::Restorer, step::Taken,
+        cancel::Cancel,
+        context::Context,
+        context::Tell,
+        hooks::Hooks,
+        late_calls::Waiting,
+        machine::Machine,
+        make::Made,
+        post_mortem, release,
+        step::{self, Taken},
     },
 };
 
@@ -193,13 +198,8 @@ impl<'a> Lifecycle<'a> {
 
     async fn keep(&mut self, mut journal: Journal, ears: &mut Input) {
         let Self { request, state, machine, tell, .. } = *self;
-        let restorer = Restorer {
-            state,
-            machine,
-            limit: request.settings.restore_timeout,
-            afterwards: request.settings.afterwards,
-            tell,
-        };
+        let cancel = Cancel::default();
+        let restorer = Context { request, state, machine, cancel: &cancel, tell };
         let watch = HostSamples::new(&machine.shell, request.builds_in_engine);
         if request.started.is_none() && !request.adopt {
             watch.expect_child();
@@ -228,7 +228,7 @@ impl<'a> Lifecycle<'a> {
                     match made {
                         // What was begun for nothing is put back by the next turn.
                         _ if self.wanted != Wanted::Room => {}
-                        Acquired::Room(room) => {
+                        Made::Room(room) => {
                             let facts = Facts::of_room(&room);
                             // The build starts first.
                             tell(FromKeeper::RoomMade(*room));
@@ -236,21 +236,21 @@ impl<'a> Lifecycle<'a> {
                                 senses.hooks.begin(Event::RoomMade, &facts);
                             }
                         }
-                        Acquired::Covered => {
+                        Made::Covered => {
                             tell(FromKeeper::Covered);
                             break;
                         }
-                        Acquired::HeldAlready(lease) => {
+                        Made::HeldAlready(lease) => {
                             tell(FromKeeper::HeldAlready { lease });
                             break;
                         }
                         // Whoever waits for the lease hears of no room.
-                        Acquired::NotRecorded => break,
+                        Made::NotRecorded => break,
                     }
                 }
                 Wanted::NoRoom if self.has_room => {
                     self.has_room = false;
-                    restorer.suspend(&mut journal).await;
+                    release::suspend(&restorer, &mut journal).await;
                     self.forget_steps(&mut senses);
                     tell(FromKeeper::Suspended);
                 }
@@ -260,7 +260,7 @@ impl<'a> Lifecycle<'a> {
                     }
                     // What memory pressure took, only this build needed.
                     for step in std::mem::take(&mut self.steps).iter().rev() {
-                        restorer.undo_step(&mut journal, step).await;
+                        step::undo_step(&restorer, &mut journal, step).await;
                     }
                     self.later.clear();
                     control = self.linger(&mut journal).await;
@@ -290,7 +290,7 @@ impl<'a> Lifecycle<'a> {
         let waiting = self.release(journal, control, &restorer, &mut senses, is_announced).await;
         if let Some(waiting) = waiting {
             // Told to end, it leaves that recorded, for `recover`.
-            tokio::select! { _ = restorer.wait_for(waiting) => {}, _ = senses.ears.signal() => {} }
+            tokio::select! { _ = release::wait_for(&restorer, waiting) => {}, _ = senses.ears.signal() => {} }
         }
     }
 
@@ -299,7 +299,7 @@ impl<'a> Lifecycle<'a> {
         &mut self,
         journal: Journal,
         control: Option<Control>,
-        restorer: &Restorer<'_>,
+        restorer: &Context<'_>,
         senses: &mut EventSources<'_>,
         is_announced: bool,
     ) -> Option<Waiting> {
@@ -311,10 +311,10 @@ impl<'a> Lifecycle<'a> {
             tell(message);
         };
         // The last figures are looked at while everything is put back, and cost it nothing.
-        let restoring = Restorer { tell: &also, ..*restorer };
+        let restoring = Context { tell: &also, ..*restorer };
         let held = journal.state().clone();
         let ((mut back, waiting), last) =
-            future::join(restoring.release(journal), senses.watch.last()).await;
+            future::join(release::release(&restoring, journal), senses.watch.last()).await;
         (back.spare, back.killed) = self.look_around(&held).await;
         if let Some(sample) = last {
             tell(FromKeeper::Sample(sample));

@@ -13,7 +13,7 @@ use crate::{
             results::Lingering,
             wire::{FromKeeper, Started},
         },
-        target::choice::Method,
+        target::method::Method,
     },
     keeper::{
         control::Control,

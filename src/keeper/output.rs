@@ -87,7 +87,7 @@ mod tests {
             results::{Room, RoomTarget},
             wire::Inbox,
         },
-        target::choice::Method,
+        target::method::Method,
     };
 
     fn large_room() -> FromKeeper {

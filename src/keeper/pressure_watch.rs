@@ -22,7 +22,7 @@ use crate::{
         },
     },
     host::sample,
-    room::Tell,
+    room::context::Tell,
 };
 
 /// This machine is looked at four times a second.

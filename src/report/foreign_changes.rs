@@ -3,7 +3,7 @@
 use crate::core::{
     lease::foreign_change::{ForeignChange, MOST_TIMES, Reply},
     run::{report::TargetReport, results::RoomTarget},
-    target::choice::Method,
+    target::method::Method,
     text::{printable, size},
 };
 

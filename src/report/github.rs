@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::{
     core::{
         run::report::RunReport,
-        target::choice::Method,
+        target::method::Method,
         text::{printable, size, span},
     },
     report::{foreign_changes::whether_it_runs, summary::ended},

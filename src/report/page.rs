@@ -9,7 +9,7 @@ use crate::{
             report::{RunReport, TargetReport},
             verdict::Kind,
         },
-        target::choice::Method,
+        target::method::Method,
         text::{printable, size, span},
     },
     report::{chart, foreign_changes::whether_it_runs, summary::ended},

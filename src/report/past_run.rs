@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     core::{
         run::report::{PeakSource, RunReport, TargetReport},
-        target::choice::Method,
+        target::method::Method,
         text::{count, names, printable, size, span},
     },
     report::{foreign_changes::by_somebody, steps, summary::ended},

@@ -6,7 +6,7 @@ use crate::core::{
         audit::{Audit, Audited},
         estimate::{Fit, NeedSource, Role},
     },
-    target::choice::{Activity, Method},
+    target::{method::Method, state::State},
     text::{count, printable, size_in_tenths as size},
 };
 
@@ -145,7 +145,7 @@ fn room(audit: &Audit, container: &Audited) -> String {
             }
         }
         (None, Role::Kept) => "kept".to_owned(),
-        (None, _) if container.activity == Activity::Paused => "paused already".to_owned(),
+        (None, _) if container.activity == State::Paused => "paused already".to_owned(),
         (None, _) => String::new(),
     }
 }
@@ -166,7 +166,7 @@ mod tests {
             name: name.to_owned(),
             id: name.to_owned(),
             role,
-            activity: Activity::Running,
+            activity: State::Running,
             memory_bytes: Some(memory_mib * MIB),
             cache_bytes: Some(12 * MIB),
             gives: Gives::default(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::core::{
     machine::pressure::{Cause, Figures},
     run::{report::StepReport, results::Step},
-    target::choice::Method,
+    target::method::Method,
     text::{count, printable, size, span},
 };
 

@@ -1,6 +1,6 @@
-//! Owns bringing back one target at the engine: what it is like now decides what is done, and what
-//! the engine calls done is looked at. Retries nothing and records nothing: that is `restore`'s.
-//! Runs in the keeper, and in `recover` and `stop` for leases whose holder is dead.
+//! Owns bringing back one target: what it is like now decides what is done, and what is called done
+//! is looked at. Retries nothing and records nothing: that is `restore`'s. Runs in the keeper, and in
+//! `recover` and `stop` for leases whose holder is dead.
 
 use std::time::{Duration, Instant};
 
@@ -10,16 +10,17 @@ use crate::{
     core::{
         lease::{
             late_call::{Call, Moment},
-            record::{HeldTarget, Restored},
+            record::{HeldTarget, Restored, Stage},
         },
-        target::choice::{Activity, Inspected, Method, is_same_start},
+        target::{
+            method::Method,
+            seen::Seen,
+            state::{Incarnation, State},
+        },
     },
-    engine::client::{Engine, EngineError},
     host::kernel::moment,
-    room::{
-        calls::{Calls, Sent},
-        services::scale_back,
-    },
+    room::context::Context,
+    targets::{Sent, TargetError, TargetKind as _, Targets},
 };
 
 /// So long a call that may still come is waited for at once: most come within moments, or not at
@@ -46,51 +47,77 @@ pub(crate) struct Late {
     pub(crate) until: Option<Timestamp>,
     /// How long from now on.
     pub(crate) left: Duration,
-    /// When it was started, where that was for this: it is the same target still.
-    pub(crate) started_at: Option<String>,
+    /// Its new incarnation, where it was started for this: it is the same target still.
+    pub(crate) incarnation: Option<Incarnation>,
 }
 
-/// Brings it back, as far as one attempt gets: looks, acts where that is needed, and looks again.
-/// `seen` is when the journal was read.
+/// Brings it back over the engine that the lease was made on, as far as one attempt gets. `seen` is
+/// when the journal was read.
 ///
 /// # Errors
-/// [`EngineError`] where another attempt may get further.
-pub(crate) async fn bring_back(
-    engine: &Engine,
-    calls: &Calls,
+/// [`TargetError`] where another attempt may get further.
+pub(crate) async fn attempt(
+    context: &Context<'_>,
     held: &HeldTarget,
     seen: Moment,
-) -> Result<Brought, EngineError> {
-    if let Some(scaled) = &held.target.swarm {
-        return scale_back(engine, held, scaled).await.map(Brought::Back);
+) -> Result<Brought, TargetError> {
+    let machine = context.machine;
+    match bring_back(&machine.targets().await?, held, seen).await {
+        Ok(Brought::Back(Restored::Removed)) if machine.is_guessed => {
+            Err(TargetError::Unknown { url: machine.url() })
+        }
+        Err(error) if error.is_engine_gone() => {
+            machine.forget_engine();
+            Err(error)
+        }
+        result => result,
     }
+}
+
+/// Looks, acts where that is needed, and looks again.
+async fn bring_back(
+    targets: &Targets,
+    held: &HeldTarget,
+    seen: Moment,
+) -> Result<Brought, TargetError> {
     let begun = Instant::now();
+    let HeldTarget { target, .. } = held;
+    let kind = targets.of(target.kind());
     loop {
-        let Some(now) = look(engine, held).await? else {
+        let Some(now) = targets.look_twice(target.handle()).await? else {
             return Ok(Brought::Back(Restored::Removed));
         };
-        if !is_same_start(&held.target.started_at, &now.started_at) {
+        if !target.incarnation.is_same(&now.incarnation) {
             return Ok(Brought::Back(Restored::Theirs));
         }
-        let (how, open, started_at) = match (held.method, now.activity) {
-            (Method::Pause, Activity::Paused) => {
-                thaw(engine, held).await?;
+        let (how, open, incarnation) = match (held.method, now.state) {
+            (Method::Pause, State::Paused) => {
+                kind.resume(target.handle()).await?;
+                check(targets, held, State::Paused).await?;
                 (Restored::Done, held.earlier, None)
             }
             // Paused containers are stopped when the engine restarts without live-restore: it ran
             // before, so it runs again.
-            (Method::Pause | Method::Stop, Activity::Stopped) => {
-                (Restored::Done, held.earlier, start(engine, held).await?)
+            (Method::Pause | Method::Stop, State::Stopped) => {
+                kind.start(target.handle()).await?;
+                let now = check(targets, held, State::Stopped).await?;
+                (Restored::Done, held.earlier, now.map(|now| now.incarnation))
             }
-            (_, Activity::Running) => {
-                (Restored::AlreadySo, open_call(held, &now, calls, seen), None)
+            (_, State::Running) => {
+                if target.kind().refuses_late_calls() && held.stage != Stage::Held {
+                    kind.start(target.handle()).await?;
+                }
+                (Restored::AlreadySo, open_call(targets, held, &now, seen), None)
             }
-            (_, Activity::Restarting) | (Method::Stop, Activity::Paused) => {
+            (_, State::Starting) | (Method::Stop, State::Paused) => {
                 return Ok(Brought::Back(Restored::Theirs));
             }
         };
+        if target.kind().refuses_late_calls() {
+            return Ok(Brought::Back(how));
+        }
         let is_under_way =
-            how == Restored::AlreadySo && calls.of(&held.target.id) == Some(Sent::UnderWay);
+            how == Restored::AlreadySo && targets.sent(&target.id) == Some(Sent::UnderWay);
         let left = if is_under_way {
             Duration::MAX
         } else {
@@ -103,70 +130,32 @@ pub(crate) async fn bring_back(
         // too busy for comes late, a stop takes its time, and a start in the meantime does nothing
         // (304: it still runs).
         if how == Restored::Done || begun.elapsed() >= AT_ONCE {
-            return Ok(Brought::Late(Late {
-                how,
-                until: open.and_then(|call| call.until()),
-                left,
-                started_at,
-            }));
+            let until = open.and_then(|call| call.until());
+            return Ok(Brought::Late(Late { how, until, left, incarnation }));
         }
         tokio::time::sleep(LOOK).await;
     }
 }
 
 /// What may still come to a target that runs.
-fn open_call(held: &HeldTarget, now: &Inspected, calls: &Calls, seen: Moment) -> Option<Call> {
-    match calls.of(&held.target.id) {
+fn open_call(targets: &Targets, held: &HeldTarget, now: &Seen, seen: Moment) -> Option<Call> {
+    match targets.sent(&held.target.id) {
         Some(Sent::Answered) => held.earlier,
         Some(Sent::UnderWay | Sent::Broken) | None => held.open_call(seen, now.stop_patience),
     }
 }
 
-/// The unpause of a container that somebody else thawed in between is answered with 500; the next
-/// attempt looks again and finds it running.
-async fn thaw(engine: &Engine, held: &HeldTarget) -> Result<(), EngineError> {
-    engine.unpause(&held.target.id).await?;
-    check(engine, held, Activity::Paused).await.map(drop)
-}
-
-/// Gives when it was started, where it is still there.
-async fn start(engine: &Engine, held: &HeldTarget) -> Result<Option<String>, EngineError> {
-    engine.start(&held.target.id).await?;
-    Ok(check(engine, held, Activity::Stopped).await?.map(|now| now.started_at))
-}
-
-/// What the engine calls done is looked at: it can have meant another call, or have died since.
+/// What is called done is looked at: that can have been meant for another call, or it can have died
+/// since.
 async fn check(
-    engine: &Engine,
+    targets: &Targets,
     held: &HeldTarget,
-    before: Activity,
-) -> Result<Option<Inspected>, EngineError> {
-    let now = look(engine, held).await?;
+    before: State,
+) -> Result<Option<Seen>, TargetError> {
+    let now = targets.look_twice(held.target.handle()).await?;
     let is_as_before = now.as_ref().is_some_and(|now| {
-        now.activity == before && is_same_start(&held.target.started_at, &now.started_at)
+        now.state == before && held.target.incarnation.is_same(&now.incarnation)
     });
     // One that is gone has run again; what became of it since is its own affair.
-    if is_as_before { Err(EngineError::NotSeen) } else { Ok(now) }
-}
-
-/// The target as it is; `None` where it was removed.
-pub(crate) async fn look(
-    engine: &Engine,
-    held: &HeldTarget,
-) -> Result<Option<Inspected>, EngineError> {
-    unless_removed(async || engine.inspect(&held.target.id).await).await
-}
-
-/// What this asks for; `None` where it was removed, which is believed only when it is said twice:
-/// what is taken for gone is never looked at again.
-pub(crate) async fn unless_removed<T>(
-    ask: impl AsyncFn() -> Result<T, EngineError>,
-) -> Result<Option<T>, EngineError> {
-    for _ in 0..2 {
-        match ask().await {
-            Err(error) if error.is_not_found() => {}
-            looked => return looked.map(Some),
-        }
-    }
-    Ok(None)
+    if is_as_before { Err(TargetError::NotSeen) } else { Ok(now) }
 }

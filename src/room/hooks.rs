@@ -33,7 +33,7 @@ use crate::{
         text::{printable, size, span},
     },
     host::{kernel::set_oom_score, limits::give_back_files, shell::Step},
-    room::Tell,
+    room::context::Tell,
 };
 
 /// Longer than any annotation takes, and no longer than a person waits for the end of a run.

@@ -20,19 +20,17 @@ use crate::{
         run::results::Back,
         values,
     },
-    engine::events::Events,
     lease::journal::{Journal, JournalError},
     room::{
-        bring_back::{Brought, Late},
-        restore::{Restorer, outcome},
+        bring_back::{Brought, Late, attempt},
+        context::Context,
     },
+    targets::Changes,
 };
 
 /// Between two looks where the engine tells what happens, and where it does not.
 const LOOK_FOLLOWED: Duration = Duration::from_secs(10);
 const LOOK_ALONE: Duration = Duration::from_secs(1);
-/// What the engine tells of containers that is worth a look.
-const ACTIONS: [&str; 6] = ["pause", "die", "unpause", "start", "destroy", "remove"];
 
 /// A target that runs, and for which a call may still come.
 pub(crate) struct LateTarget {
@@ -60,14 +58,14 @@ impl LateTarget {
     }
 
     fn take_in(&mut self, late: Late, journal: &mut Journal) -> Result<(), JournalError> {
-        let Late { how, until, left, started_at } = late;
+        let Late { how, until, left, incarnation } = late;
         if how == Restored::Done {
             self.how = how;
         }
         self.until = until;
         self.over = Instant::now().checked_add(left);
-        let Some(started_at) = started_at else { return Ok(()) };
-        self.held.target.started_at = started_at;
+        let Some(incarnation) = incarnation else { return Ok(()) };
+        self.held.target.incarnation = incarnation;
         let (target, method, call) =
             (self.held.target.clone(), self.held.method, self.held.earlier);
         let recorded = journal.announce(&Record::Taking { target, method, call });
@@ -110,90 +108,99 @@ impl Waiting {
     }
 }
 
-impl Restorer<'_> {
-    /// Waits for all of it, however long that takes, and brings back what comes; removes the
-    /// journal when nothing is left.
-    pub async fn wait_for(&self, mut waiting: Waiting) -> Back {
-        let mut back = Back::default();
-        self.wait_until(values::deadline(Instant::now(), Duration::MAX), &mut waiting, &mut back)
-            .await;
-        self.finish(waiting.journal).await;
-        back
+/// Waits for all of it until this time at most, and brings back what comes. What is left then is in
+/// `back`.
+pub(crate) async fn wait_until(
+    context: &Context<'_>,
+    deadline: Instant,
+    waiting: &mut Waiting,
+    back: &mut Back,
+) {
+    if waiting.late.is_empty() {
+        back.late.clear();
+        return;
     }
-
-    /// The same until this time at most. What is left then is in `back`.
-    pub(crate) async fn wait_until(
-        &self,
-        deadline: Instant,
-        waiting: &mut Waiting,
-        back: &mut Back,
-    ) {
-        let mut events = None;
-        let mut is_first = true;
-        while !waiting.late.is_empty() && Instant::now() < deadline {
-            if std::mem::take(&mut is_first) {
-                events = self.follow().await;
-            }
-            let pause = if events.is_some() { LOOK_FOLLOWED } else { LOOK_ALONE };
-            let next = waiting
-                .late
-                .iter()
-                .filter_map(|late| late.over)
-                .min()
-                .filter(|over| *over > Instant::now());
-            let due =
-                [Some(Instant::now() + pause), next, Some(deadline)].into_iter().flatten().min();
-            tokio::select! {
-                () = self.machine.calls.ended() => {}
-                is_told = told(&mut events) => if !is_told { events = None },
-                () = tokio::time::sleep_until(due.unwrap_or(deadline).into()) => {}
-            }
-            self.look(waiting, back).await;
+    let mut changes = follow(context).await;
+    while !waiting.late.is_empty() && Instant::now() < deadline {
+        let pause = if changes.is_some() { LOOK_FOLLOWED } else { LOOK_ALONE };
+        let next = waiting
+            .late
+            .iter()
+            .filter_map(|late| late.over)
+            .min()
+            .filter(|over| *over > Instant::now());
+        let due = [Some(Instant::now() + pause), next, Some(deadline)].into_iter().flatten().min();
+        tokio::select! {
+            () = context.machine.calls.ended() => {}
+            is_told = told(&mut changes) => if !is_told { changes = None },
+            () = tokio::time::sleep_until(due.unwrap_or(deadline).into()) => {}
         }
-        back.late = waiting.calls();
+        look(context, waiting, back).await;
     }
+    back.late = waiting.calls();
+}
 
-    async fn follow(&self) -> Option<Events> {
-        Some(self.machine.engine().await.ok()?.events(Timestamp::now(), &ACTIONS))
-    }
+async fn follow(context: &Context<'_>) -> Option<Changes> {
+    Some(context.machine.targets().await.ok()?.changes(Timestamp::now()))
+}
 
-    /// Looks at all of them once.
-    async fn look(&self, waiting: &mut Waiting, back: &mut Back) {
-        let Waiting { journal, late } = waiting;
-        let attempts = join_all(late.iter().map(|late| self.attempt(&late.held, late.seen))).await;
-        for (mut target, result) in std::mem::take(late).into_iter().zip(attempts) {
-            let result = match result {
-                Ok(Brought::Late(what)) => {
-                    self.check(target.take_in(what, journal));
-                    late.push(target);
-                    continue;
-                }
-                // It was brought back before, and nothing came after that.
-                Ok(Brought::Back(Restored::AlreadySo)) => Ok(target.how),
-                Ok(Brought::Back(how)) => Ok(how),
-                // The engine may come back; as long as the target is not seen to run, it is not
-                // known to.
-                Err(_)
-                    if target
-                        .over
-                        .is_none_or(|over| Instant::now() < values::deadline(over, self.limit)) =>
-                {
-                    late.push(target);
-                    continue;
-                }
-                Err(error) => Err(error.to_string()),
-            };
-            // What ran all the while is nothing that came.
-            let seen = HeldTarget { stage: Stage::Intended, ..target.held };
-            self.record(journal, &outcome(&seen, result, back));
-        }
+/// Looks at all of them once.
+async fn look(context: &Context<'_>, waiting: &mut Waiting, back: &mut Back) {
+    let Waiting { journal, late } = waiting;
+    let attempts = join_all(late.iter().map(|late| attempt(context, &late.held, late.seen))).await;
+    for (mut target, result) in std::mem::take(late).into_iter().zip(attempts) {
+        let result = match result {
+            Ok(Brought::Late(what)) => {
+                context.told(target.take_in(what, journal));
+                late.push(target);
+                continue;
+            }
+            // It was brought back before, and nothing came after that.
+            Ok(Brought::Back(Restored::AlreadySo)) => Ok(target.how),
+            Ok(Brought::Back(how)) => Ok(how),
+            // The engine may come back; as long as the target is not seen to run, it is not
+            // known to.
+            Err(_)
+                if target.over.is_none_or(|over| {
+                    Instant::now() < values::deadline(over, context.restore_timeout())
+                }) =>
+            {
+                late.push(target);
+                continue;
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        // What ran all the while is nothing that came.
+        let seen = HeldTarget { stage: Stage::Intended, ..target.held };
+        context.record_restored(journal, &outcome(&seen, result, back));
     }
 }
 
 /// Waits until the engine tells something; `false` where it will tell nothing more.
-async fn told(events: &mut Option<Events>) -> bool {
-    match events {
-        Some(events) => events.next().await.is_ok(),
+async fn told(changes: &mut Option<Changes>) -> bool {
+    match changes {
+        Some(changes) => changes.next().await.is_ok(),
         None => future::pending().await,
+    }
+}
+
+/// What is recorded of a target that was tried, and counted in `back`.
+pub(crate) fn outcome(
+    held: &HeldTarget,
+    result: Result<Restored, String>,
+    back: &mut Back,
+) -> Record {
+    let id = held.target.id.clone();
+    match result {
+        Ok(how) => {
+            back.restored += usize::from(how == Restored::Done);
+            let runs = matches!(how, Restored::Done | Restored::AlreadySo);
+            back.running.extend(runs.then(|| id.clone()));
+            Record::Restored { id, how }
+        }
+        Err(reason) => {
+            back.failed.push((held.target.name.clone(), reason.clone()));
+            Record::NotRestored { id, reason }
+        }
     }
 }

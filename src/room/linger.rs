@@ -12,30 +12,25 @@ use crate::{
         },
     },
     lease::{control_socket, journal::Journal, leases::Leases},
-    room::make::Acquirer,
+    room::context::Context,
 };
 
-impl Acquirer<'_> {
-    /// Ends the lingering leases of which this run has joined everything: it lingers itself
-    /// afterwards, so that of many builds in a row the last one's clock counts, and one lease is
-    /// there to be stopped. They hand over what they have.
-    pub(crate) fn carry_on(&self, journal: &Journal, leases: &Leases) {
-        if self.request.settings.linger.is_none() {
-            return;
-        }
-        let ours = leases
-            .holding()
-            .filter(|(_, state)| state.lingers() && has_all(journal.state(), state));
-        for (lease, _) in ours {
-            let told = control_socket::connect(self.state.leases(), lease)
-                .and_then(|mut stream| stream.write_all(wire::line(&ToKeeper::Release).as_bytes()));
-            if let Err(error) = told {
-                // It ends by its own clock then.
-                self.note(Note::new(
-                    Level::Detail,
-                    format!("the lease {lease} lingers on: {error}"),
-                ));
-            }
+/// Ends the lingering leases of which this run has joined everything: it lingers itself
+/// afterwards, so that of many builds in a row the last one's clock counts, and one lease is
+/// there to be stopped. They hand over what they have.
+pub(crate) fn carry_on(context: &Context<'_>, journal: &Journal, leases: &Leases) {
+    if context.request.settings.linger.is_none() {
+        return;
+    }
+    let ours =
+        leases.holding().filter(|(_, state)| state.lingers() && has_all(journal.state(), state));
+    for (lease, _) in ours {
+        let told = control_socket::connect(context.state.leases(), lease)
+            .and_then(|mut stream| stream.write_all(wire::line(&ToKeeper::Release).as_bytes()));
+        if let Err(error) = told {
+            // It ends by its own clock then.
+            context
+                .note(Note::new(Level::Detail, format!("the lease {lease} lingers on: {error}")));
         }
     }
 }

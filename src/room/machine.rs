@@ -26,7 +26,7 @@ use crate::{
     },
     host::{shell::Shell, tunnel::Tunnel},
     lease::trust,
-    room::calls::Calls,
+    targets::{Calls, TargetError, Targets},
 };
 
 /// The way to an engine and its host.
@@ -43,7 +43,7 @@ pub struct Machine {
     tunnel: Option<Tunnel>,
     /// The way to the host.
     pub shell: Shell,
-    engine: RefCell<Option<Engine>>,
+    targets: RefCell<Option<Targets>>,
     /// What was sent over it and may still be under way.
     pub(crate) calls: Calls,
 }
@@ -115,7 +115,7 @@ impl Machine {
             refused: None,
             tunnel,
             shell,
-            engine: RefCell::default(),
+            targets: RefCell::default(),
             calls: Calls::default(),
         }
     }
@@ -158,13 +158,13 @@ impl Machine {
         Some(Note::new(Level::Warning, text).hint(hint))
     }
 
-    /// The engine, connected.
+    /// The targets, over a connection to their engine that is made where there is none.
     ///
     /// # Errors
-    /// [`EngineError`].
-    pub async fn engine(&self) -> Result<Engine, EngineError> {
-        if let Some(engine) = &*self.engine.borrow() {
-            return Ok(engine.clone());
+    /// [`TargetError`].
+    pub async fn targets(&self) -> Result<Targets, TargetError> {
+        if let Some(targets) = &*self.targets.borrow() {
+            return Ok(targets.clone());
         }
         let endpoint =
             self.endpoint().map_err(|error| EngineError::Unnamed { reason: error.to_string() })?;
@@ -181,13 +181,14 @@ impl Machine {
             None => None,
         };
         let engine = Engine::connect(endpoint, socket.as_deref()).await?;
-        *self.engine.borrow_mut() = Some(engine.clone());
-        Ok(engine)
+        let targets = Targets::of_engine(engine, self.calls.clone());
+        *self.targets.borrow_mut() = Some(targets.clone());
+        Ok(targets)
     }
 
     /// Forgets a connection that broke.
     pub fn forget_engine(&self) {
-        self.engine.take();
+        self.targets.take();
     }
 }
 

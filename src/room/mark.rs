@@ -7,21 +7,19 @@ use crate::{
     core::run::note::{Level, Note},
     host::held_mark,
     lease::{leases::ids, state_dir::StateDir},
-    room::make::Acquirer,
+    room::context::Context,
 };
 
 /// Whoever has the lock for longer takes something, or is the next to look.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 
-impl Acquirer<'_> {
-    /// Before anything is held, under the lock.
-    pub(crate) fn mark_held(&self) {
-        if let Err(error) = held_mark::set(self.state.path()) {
-            self.note(Note::new(
-                Level::Detail,
-                format!("other users cannot see that something is held: {error}"),
-            ));
-        }
+/// Before anything is held, under the lock.
+pub(crate) fn mark_held(context: &Context<'_>) {
+    if let Err(error) = held_mark::set(context.state.path()) {
+        context.note(Note::new(
+            Level::Detail,
+            format!("other users cannot see that something is held: {error}"),
+        ));
     }
 }
 

@@ -1,25 +1,31 @@
-//! The operations on a lease: making room and giving it back. Run in the keeper, and in the short
-//! commands for leases whose holder is dead.
+//! The operations on a lease, as free functions over one [`context::Context`]: `make` and `release`
+//! own the order, each other file one thing. They run in the keeper, and in the short commands for
+//! leases whose holder is dead. Which kind a target is of is known in `targets` alone.
 
 pub mod after;
-pub mod alone;
-pub mod bring_back;
-pub mod calls;
+pub mod announce;
+mod areas;
+mod bring_back;
 pub mod cancel;
+mod claim;
+pub mod context;
 pub mod hooks;
 pub mod late_calls;
+pub mod leases;
 pub mod linger;
+mod look;
 pub mod machine;
 pub mod make;
 pub mod mark;
-pub mod need;
+mod need;
 pub mod post_mortem;
+mod push_out;
 pub mod recover;
-pub mod restore;
-pub mod services;
+pub mod recovered;
+pub mod release;
+mod restore;
+mod retry;
 pub mod step;
-pub mod swap;
-pub mod take;
-
-/// How a keeper's or a command's code says what happens.
-pub type Tell<'a> = &'a dyn Fn(crate::core::run::wire::FromKeeper);
+mod swap;
+mod take;
+pub mod without_keeper;

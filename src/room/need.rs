@@ -1,5 +1,5 @@
 //! Owns making no more room than `--need` asks for: nothing where that much is available, else the
-//! fewest targets that cover what is missing. Part of making room in `acquire`. Runs in the keeper.
+//! fewest targets that cover what is missing. Runs in the keeper.
 
 use crate::{
     core::{
@@ -9,98 +9,100 @@ use crate::{
             note::{Level, Note},
             results::Room,
         },
-        target::choice::{Activity, Listed, MethodFacts, method},
+        target::{
+            method::{MethodFacts, method},
+            seen::Listed,
+            state::State,
+        },
         text::size,
         values::MethodWish,
     },
     lease::leases::Leases,
-    room::make::{Acquirer, Found},
+    room::{context::Context, look::Found},
 };
 
-impl Acquirer<'_> {
-    /// What is missing for the need as things are; `None` where all room is wanted, or nothing is
-    /// known.
-    pub(crate) fn gap_bytes(&self, looked: Option<&Measured>) -> Option<u64> {
-        let memory = looked?.memory?;
-        Some(self.request.need_bytes?.saturating_sub(memory.available_bytes))
-    }
+/// What is missing for the need as things are; `None` where all room is wanted, or nothing is
+/// known.
+pub(crate) fn gap_bytes(context: &Context<'_>, looked: Option<&Measured>) -> Option<u64> {
+    let memory = looked?.memory?;
+    Some(context.request.need_bytes?.saturating_sub(memory.available_bytes))
+}
 
-    /// Leaves out the targets that are not needed. What another lease holds stays in: its memory is
-    /// among what is available, and would be gone with that lease.
-    pub(crate) async fn only_enough(
-        &self,
-        mut found: Found,
-        looked: &Measured,
-        gap_bytes: u64,
-        leases: &Leases,
-    ) -> Found {
-        let is_held = |listed: &Listed| leases.holder_of(&listed.id).is_some();
-        let (mut needed, free): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut found.chosen).into_iter().partition(is_held);
-        let gives = self.gives(&free, looked).await;
-        let mut enough = estimate::enough(&gives, gap_bytes);
-        if self.request.settings.method != MethodWish::Pause {
-            enough = estimate::with_whole_services(&free, &enough);
-        }
-        let running = free.iter().filter(|listed| listed.activity == Activity::Running).count();
-        if !enough.is_empty() && enough.len() < running {
-            let text = format!(
-                "{} are missing: {} of {running} targets are enough",
-                size(gap_bytes),
-                enough.len()
-            );
-            self.note(Note::new(Level::Info, text));
-        }
-        needed.extend(
-            free.into_iter()
-                .enumerate()
-                .filter(|(index, _)| enough.contains(index))
-                .map(|(_, listed)| listed),
+/// Leaves out the targets that are not needed. What another lease holds stays in: its memory is
+/// among what is available, and would be gone with that lease.
+pub(crate) async fn only_enough(
+    context: &Context<'_>,
+    mut found: Found,
+    looked: &Measured,
+    gap_bytes: u64,
+    leases: &Leases,
+) -> Found {
+    let is_held = |listed: &Listed| leases.holder_of(&listed.id).is_some();
+    let (mut needed, free): (Vec<_>, Vec<_>) =
+        std::mem::take(&mut found.chosen).into_iter().partition(is_held);
+    let gives = gives(context, &free, looked).await;
+    let mut enough = estimate::enough(&gives, gap_bytes);
+    if context.request.settings.method != MethodWish::Pause {
+        enough = estimate::with_whole_targets(&free, &enough);
+    }
+    let running = free.iter().filter(|listed| listed.state == State::Running).count();
+    if !enough.is_empty() && enough.len() < running {
+        let text = format!(
+            "{} are missing: {} of {running} targets are enough",
+            size(gap_bytes),
+            enough.len()
         );
-        found.chosen = needed;
-        found
+        context.note(Note::new(Level::Info, text));
     }
+    needed.extend(
+        free.into_iter()
+            .enumerate()
+            .filter(|(index, _)| enough.contains(index))
+            .map(|(_, listed)| listed),
+    );
+    found.chosen = needed;
+    found
+}
 
-    /// What each of these would give, by the method that it is likely to be taken with.
-    async fn gives(&self, listed: &[Listed], looked: &Measured) -> Vec<u64> {
-        let has_root = self.machine.shell.root().await.is_some();
-        let memory = looked.memory.unwrap_or_default();
-        let Means { swap_free_bytes, is_reclaimed } = estimate::means(
-            self.request.settings.swap,
-            self.request.settings.no_reclaim,
-            has_root,
-            &memory,
+/// What each of these would give, by the method that it is likely to be taken with.
+async fn gives(context: &Context<'_>, listed: &[Listed], looked: &Measured) -> Vec<u64> {
+    let has_root = context.machine.shell.root().await.is_some();
+    let memory = looked.memory.unwrap_or_default();
+    let Means { swap_free_bytes, is_reclaimed } = estimate::means(
+        context.request.settings.swap,
+        context.request.settings.no_reclaim,
+        has_root,
+        &memory,
+    );
+    let facts = MethodFacts {
+        wish: context.request.settings.method,
+        no_reclaim: context.request.settings.no_reclaim,
+        swap_free_bytes,
+        targets_bytes: looked.sum_bytes(listed.iter().map(|listed| listed.id.as_str())),
+    };
+    let of = |cgroup: &Cgroup| {
+        estimate::gives(cgroup, is_reclaimed).with(method(facts, Some(cgroup.used_bytes), true))
+    };
+    listed.iter().map(|listed| looked.targets.get(&listed.id).map_or(0, of)).collect()
+}
+
+/// Says what is still missing with room made.
+pub(crate) fn tell_if_short(context: &Context<'_>, room: &Room) {
+    let (Some(need_bytes), Some(memory)) = (context.request.need_bytes, room.memory) else {
+        return;
+    };
+    if let Fit::Short { short_by_bytes, .. } = Fit::of(need_bytes, memory.available_bytes, 0) {
+        let text = format!(
+            "the build needs {} and is short by {}",
+            size(need_bytes),
+            size(short_by_bytes)
         );
-        let facts = MethodFacts {
-            wish: self.request.settings.method,
-            no_reclaim: self.request.settings.no_reclaim,
-            swap_free_bytes,
-            targets_bytes: looked.sum_bytes(listed.iter().map(|listed| listed.id.as_str())),
-        };
-        let of = |cgroup: &Cgroup| {
-            estimate::gives(cgroup, is_reclaimed).with(method(facts, Some(cgroup.used_bytes), true))
-        };
-        listed.iter().map(|listed| looked.targets.get(&listed.id).map_or(0, of)).collect()
-    }
-
-    /// Says what is still missing with room made.
-    pub(crate) fn tell_if_short(&self, room: &Room) {
-        let (Some(need_bytes), Some(memory)) = (self.request.need_bytes, room.memory) else {
-            return;
-        };
-        if let Fit::Short { short_by_bytes, .. } = Fit::of(need_bytes, memory.available_bytes, 0) {
-            let text = format!(
-                "the build needs {} and is short by {}",
-                size(need_bytes),
-                size(short_by_bytes)
-            );
-            self.shortfall(
-                text,
-                Some(
-                    "name more targets with --pause; `makeroom plan` shows what each would give"
-                        .to_owned(),
-                ),
-            );
-        }
+        context.shortfall(
+            text,
+            Some(
+                "name more targets with --pause; `makeroom plan` shows what each would give"
+                    .to_owned(),
+            ),
+        );
     }
 }

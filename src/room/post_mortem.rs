@@ -8,10 +8,10 @@ use crate::{
     core::{
         plan::estimate,
         run::{oom_log::Killed, verdict::Spare, wire::Request},
-        target::choice::{Activity, Listed},
+        target::{seen::Listed, state::State},
     },
     host::{container::own_container, findings, reclaim},
-    room::{machine::Machine, make::pids},
+    room::machine::Machine,
 };
 
 /// A remedy is worth this much of somebody's time, who waits for the end of a run.
@@ -38,18 +38,19 @@ pub(crate) async fn spare(machine: &Machine, request: &Request, taken: &[String]
 }
 
 async fn look(machine: &Machine, request: &Request, taken: &[String]) -> Option<Vec<Spare>> {
-    let engine = machine.engine().await.ok()?;
+    let targets = machine.targets().await.ok()?;
     let keep = &request.settings.keep;
     let own = own_container();
     let is_spare = |listed: &&Listed| {
-        listed.activity == Activity::Running
+        listed.state == State::Running
             && !taken.contains(&listed.id)
             && own.as_ref() != Some(&listed.id)
             && !keep.iter().any(|selector| selector.matches(&listed.names, &listed.labels))
     };
-    let listed = engine.list().await.ok()?.containers;
+    let listed = targets.list(&[]).await.ok()?.targets;
     let others: Vec<&Listed> = listed.iter().filter(is_spare).collect();
-    let measured = reclaim::look(&machine.shell, &pids(&engine, &others).await).await.ok()?;
+    let cgroups = targets.cgroups(others.iter().map(|listed| listed.handle())).await;
+    let measured = reclaim::look(&machine.shell, &cgroups).await.ok()?;
     let of = |listed: &&Listed| {
         let bytes = estimate::gives(measured.targets.get(&listed.id)?, true).pause_bytes;
         Some(Spare { name: listed.name().to_owned(), bytes })

@@ -8,16 +8,12 @@ use futures_util::future::join_all;
 
 use crate::{
     core::{
-        lease::{
-            late_call::awaited,
-            record::{AreaGone, LeaseState, Opened, Record},
-        },
+        lease::record::{AreaGone, LeaseState, Record},
         machine::{route::Route, way::Prefix},
         run::{
             note::{Level, Note},
             results::{Back, SwapBack},
-            room_settings::Afterwards,
-            wire::FromKeeper,
+            wire::{FromKeeper, Request},
         },
         text, values,
     },
@@ -27,10 +23,14 @@ use crate::{
         state_dir::{StateDir, StateLock},
     },
     room::{
-        Tell,
+        announce,
+        cancel::Cancel,
+        context::{Context, Tell},
         late_calls::Waiting,
         machine::Machine,
-        restore::{Parting, RETRY, Restorer},
+        recovered::{came, recovered},
+        release::{self, Parting},
+        retry::Backoff,
     },
 };
 
@@ -78,20 +78,18 @@ pub async fn recover(
     let mut dead = std::mem::take(&mut leases.dead);
     // From here on nobody takes them for leases that hold something, or for nothing.
     for journal in dead.iter_mut().filter(|journal| !journal.state().is_empty()) {
-        if let Some(opened) = journal.state().opened.clone().filter(|opened| !opened.releasing) {
-            // What is not written is found out again by looking.
-            let _ = journal.announce(&Record::Opened(Opened { releasing: true, ..opened }));
-        }
+        // What is not written is found out again by looking.
+        let _ = announce::releasing(journal);
     }
     drop((leases, lock));
     let ids: Vec<String> = dead.iter().map(|journal| id_of(journal.path())).collect();
     let machine = |(journal, id): (&Journal, &String)| {
         Machine::recorded(journal.state().opened.as_ref(), vm_shell, id)
     };
-    let reaches: Vec<Machine> = dead.iter().zip(&ids).map(machine).collect();
+    let machines: Vec<Machine> = dead.iter().zip(&ids).map(machine).collect();
     let limit = effort.limit();
     let walls = join_all(
-        dead.iter().zip(&reaches).map(|(journal, machine)| walls(journal.state(), machine, limit)),
+        dead.iter().zip(&machines).map(|(journal, machine)| walls(journal.state(), machine, limit)),
     )
     .await;
     let note = |note| tell(FromKeeper::Note(note));
@@ -120,40 +118,37 @@ pub async fn recover(
     };
     // Ours are among them: we hold their locks.
     leases.live.retain(|(lease, _)| !ids.contains(lease));
-    let parting = dead.into_iter().zip(&reaches).zip(walls).map(|((journal, machine), walls)| {
-        let restorer = Restorer { state, machine, limit, afterwards: Afterwards::default(), tell };
+    let requests: Vec<Request> = ids.iter().map(|id| Request::to_restore(id, limit)).collect();
+    let cancel = Cancel::default();
+    let ways = machines.iter().zip(&requests);
+    let contexts: Vec<Context<'_>> = ways
+        .map(|(machine, request)| Context { request, state, machine, cancel: &cancel, tell })
+        .collect();
+    let parting = dead.into_iter().zip(&contexts).zip(walls).map(|((journal, context), walls)| {
         let before = journal.state().clone();
-        let leases = &leases;
-        async move {
-            (
-                before,
-                restorer,
-                tokio::time::timeout(longest(effort), part(restorer, journal, leases, walls))
-                    .await
-                    .ok(),
-            )
-        }
+        let parting = part(context, journal, &leases, walls);
+        async move { (before, tokio::time::timeout(longest(effort), parting).await.ok()) }
     });
     let partings = join_all(parting).await;
     drop((leases, lock));
     let (mut restored, mut waiting) = (Vec::new(), Vec::new());
-    for (id, (before, restorer, parting)) in ids.into_iter().zip(partings) {
+    for ((id, context), (before, parting)) in ids.iter().zip(&contexts).zip(partings) {
         let (back, late) = match parting {
-            Some(parting) => restorer.finish_recovery(parting).await,
+            Some(parting) => release::finish(context, parting).await,
             None => (
                 left(&before, &format!("the engine has not answered for {} s", limit.as_secs())),
                 None,
             ),
         };
         if !before.is_empty() || before.damaged_line.is_some() {
-            let line = recovered(&id, &before, &back);
+            let line = recovered(id, &before, &back);
             note(match effort {
                 Effort::Brief if !back.late.is_empty() && line.hint.is_none() => {
                     line.hint("`makeroom recover` waits for it")
                 }
                 _ => line,
             });
-            waiting.extend(late.map(|late| (restored.len(), restorer, late)));
+            waiting.extend(late.map(|late| (restored.len(), context, late)));
             restored.push((before, back));
         }
     }
@@ -165,7 +160,7 @@ pub async fn recover(
 
 async fn wait_for_late(
     restored: &mut [(LeaseState, Back)],
-    waiting: Vec<(usize, Restorer<'_>, Waiting)>,
+    waiting: Vec<(usize, &Context<'_>, Waiting)>,
     tell: Tell<'_>,
 ) {
     if waiting.is_empty() {
@@ -175,30 +170,14 @@ async fn wait_for_late(
         Level::Info,
         "waiting for that; ended now, it stays recorded",
     )));
-    let waited = join_all(
-        waiting
-            .into_iter()
-            .map(|(index, restorer, late)| async move { (index, restorer.wait_for(late).await) }),
-    )
+    let waited = join_all(waiting.into_iter().map(|(index, context, late)| async move {
+        (index, release::wait_for(context, late).await)
+    }))
     .await;
     for (index, late) in waited {
         let back = &mut restored[index].1;
         tell(FromKeeper::Note(came(&late)));
         back.add_late(late);
-    }
-}
-
-/// One line about what became of the calls that were waited for.
-#[must_use]
-pub fn came(late: &Back) -> Note {
-    match (late.restored, late.failed.is_empty()) {
-        (0, true) => Note::new(Level::Info, "nothing came any more"),
-        (restored, true) => Note::new(
-            Level::Info,
-            format!("it came: {} running again", text::count(restored, "service")),
-        ),
-        // The last line says which.
-        (_, false) => Note::new(Level::Info, "what came could not be put back"),
     }
 }
 
@@ -217,7 +196,7 @@ async fn walls(state: &LeaseState, machine: &Machine, limit: Duration) -> Walls 
         if state.targets.is_empty() {
             None
         } else {
-            wall(deadline, async || machine.engine().await.map(drop)).await
+            wall(deadline, async || machine.targets().await.map(drop)).await
         }
     };
     let host = async {
@@ -241,44 +220,42 @@ async fn wall<E: std::fmt::Display>(
     deadline: Instant,
     reach: impl AsyncFn() -> Result<(), E>,
 ) -> Option<String> {
-    let mut said = "no answer in time".to_owned();
-    for attempt in 0.. {
+    let (mut said, mut backoff) = ("no answer in time".to_owned(), Backoff::for_engine());
+    loop {
         match tokio::time::timeout_at(deadline.into(), reach()).await {
             Ok(Ok(())) => return None,
             Ok(Err(error)) => said = error.to_string(),
             // What it said before says more.
             Err(_) => break,
         }
-        let pause = RETRY[attempt.min(RETRY.len() - 1)];
-        if Instant::now() + pause >= deadline {
+        if !backoff.wait(Some(deadline)).await {
             break;
         }
-        tokio::time::sleep(pause).await;
     }
     Some(said)
 }
 
 async fn part(
-    restorer: Restorer<'_>,
+    context: &Context<'_>,
     mut journal: Journal,
     leases: &Leases,
     walls: Walls,
 ) -> Parting {
     let before = journal.state().clone();
-    if let Some(note) = restorer.machine.refusal(&before) {
-        restorer.note(note);
+    if let Some(note) = context.machine.refusal(&before) {
+        context.note(note);
     }
     if before.damaged_line.is_some() {
         // What it was about to do to them is not known: whoever can be read comes first.
         for path in before.areas.keys().filter(|path| leases.has_area(path, before.host())) {
-            restorer.record(
+            context.record_restored(
                 &mut journal,
                 &Record::AreaGone { path: path.clone(), how: AreaGone::HandedOver },
             );
         }
     }
     let (has_engine, has_host) = (walls.engine.is_none(), walls.host.is_none());
-    let mut parting = restorer.part(journal, leases, |_| has_engine, has_host).await;
+    let mut parting = release::part(context, journal, leases, |_| has_engine, has_host).await;
     if let Some(reason) = walls.engine {
         parting.back.failed.extend(left(&before, &reason).failed);
     }
@@ -298,63 +275,4 @@ fn left(state: &LeaseState, reason: &str) -> Back {
             .collect(),
         ..Back::default()
     }
-}
-
-/// One line about a lease that was found without its holder, and what became of it.
-#[must_use]
-pub fn recovered(lease: &str, state: &LeaseState, back: &Back) -> Note {
-    let opened = state.opened.as_ref();
-    let whose = opened.map_or_else(String::new, |opened| {
-        let program = opened
-            .program
-            .as_deref()
-            .map_or_else(String::new, |program| format!(" of `{}`", text::printable(program)));
-        format!("{program} begun {}", opened.at.strftime("%F %T UTC"))
-    });
-    let held = text::names(state.targets.values().map(|held| held.target.name.as_str()), 5);
-    let mut said = format!("a lease{whose} had lost its holder");
-    if !state.targets.is_empty() {
-        said += &format!(
-            " and still held {held}; {} running again",
-            text::count(back.restored, "service")
-        );
-    }
-    if let Some((_, reason)) = back.failed.first() {
-        said += &format!(", {} not: {}", back.failed.len(), text::printable(reason));
-    }
-    match &back.swap {
-        Some(SwapBack::Removed) => said += "; its swap removed",
-        Some(SwapBack::Stays { path, reason }) => {
-            said +=
-                &format!("; its swap {} stays: {}", text::printable(path), text::printable(reason));
-        }
-        Some(SwapBack::HandedOver) | None => {}
-    }
-    if let Some(late) = awaited(&back.late) {
-        said += &format!("; {late}");
-    }
-    let is_whole = back.failed.is_empty() && !matches!(back.swap, Some(SwapBack::Stays { .. }));
-    if let Some(line) = state.damaged_line {
-        let kept =
-            if is_whole { format!("set aside as {lease}.damaged") } else { "kept".to_owned() };
-        said += &format!(
-            "; line {line} of its journal is damaged and may have held more: it is {kept}"
-        );
-        if !state.lost.is_empty() {
-            let lost = text::names(state.lost.iter().map(String::as_str), 5);
-            said += &format!("; it names {lost}, and what is to be done for that is lost");
-        }
-    }
-    if !is_whole {
-        let hint = format!(
-            "`makeroom recover` tries for longer, `makeroom recover --forget {}` gives it up",
-            text::printable(lease)
-        );
-        return Note::new(Level::Warning, said).hint(hint);
-    }
-    if state.damaged_line.is_some() {
-        return Note::new(Level::Warning, said)
-            .hint("`docker ps --all --filter status=paused --filter status=exited` shows what may still be down");
-    }
-    Note::new(if back.late.is_empty() { Level::Info } else { Level::Warning }, said)
 }

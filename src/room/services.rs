@@ -7,11 +7,13 @@ use std::collections::BTreeMap;
 
 use crate::{
     core::{
-        lease::record::{HeldTarget, LeaseState, Restored, Stage, Target},
+        lease::record::{HeldTarget, LeaseState, Restored, Stage},
         run::note::{Level, Note},
         target::{
-            choice::{Listed, Method},
-            swarm::{self, Scaled, Service},
+            method::Method,
+            recorded::Target,
+            seen::Listed,
+            swarm_service::{self, Scaled, Service},
         },
         text,
     },
@@ -42,7 +44,7 @@ pub(crate) async fn with_scaled(
         if let (Some(scaled), Ok(service)) = (&target.swarm, engine.service(&target.id).await)
             && service.replicas() == Some(0)
         {
-            listed.retain(|listed| swarm::service_of(listed) != Some(&service.id));
+            listed.retain(|listed| swarm_service::service_of(listed) != Some(&service.id));
             listed.push(service.in_place_of_its_tasks(scaled));
         }
     }
@@ -62,7 +64,7 @@ pub async fn scalable(
 ) -> Result<(Service, u64), String> {
     let mut tasks = listed
         .iter()
-        .filter(|listed| listed.has_processes() && swarm::service_of(listed) == Some(id));
+        .filter(|listed| listed.has_processes() && swarm_service::service_of(listed) == Some(id));
     if let Some(other) = tasks.find(|task| !is_meant(task)) {
         return Err(format!("`{}` is one of its tasks and no target", other.name()));
     }

@@ -2,7 +2,7 @@
 //! each intent on disk before its act, and given back when the pressure is gone. When it is due,
 //! `core::machine::pressure` decides. Runs in the keeper.
 
-use std::time::Instant;
+use std::{slice, time::Instant};
 
 use crate::{
     core::{
@@ -14,14 +14,11 @@ use crate::{
             results::{Room, RoomTarget, Step},
             wire::FromKeeper,
         },
-        target::{
-            choice::{Listed, Method},
-            selector::Selector,
-        },
+        target::{method::Method, seen::Listed, selector::Selector},
         text,
     },
     lease::journal::Journal,
-    room::{make::Acquirer, restore::Restorer, services::scaled},
+    room::{announce, context::Context, leases, look, make::take_and_push_out, release::give_back},
 };
 
 /// What a step holds.
@@ -35,109 +32,108 @@ pub(crate) struct Taken {
     pub(crate) facts: Option<Facts>,
 }
 
-impl Acquirer<'_> {
-    /// Takes a step, and tells of it. What this lease has already stays as it is.
-    pub(crate) async fn take_step(
-        &self,
-        journal: &mut Journal,
-        selector: &Selector,
-        cause: Cause,
-        figures: Figures,
-    ) -> Taken {
-        let begun = Instant::now();
-        // What somebody else took from this lease stays theirs.
-        let theirs = journal.state().theirs.clone();
-        let room = self.room_of(journal, selector, |listed| !theirs.contains(&listed.id)).await;
-        let Some(room) = room else { return Taken::default() };
-        if room.targets.is_empty() {
-            self.note(Note::new(
-                Level::Detail,
-                format!("`{}` has nothing more to give", text::printable(&selector.to_string())),
-            ));
-            return Taken::default();
-        }
-        let Room { targets, given_back_bytes, .. } = room;
-        let step = Step {
-            selector: selector.to_string(),
-            cause,
-            figures,
-            targets,
-            given_back_bytes,
-            took: begun.elapsed(),
-        };
-        let taken = Taken {
-            targets: step.targets.iter().map(|target| target.id.clone()).collect(),
-            held_bytes: held_bytes(&step.targets),
-            facts: Some(Facts::of_step(&step)),
-        };
-        (self.tell)(FromKeeper::StepTaken(step));
-        taken
+/// Takes a step, and tells of it. What this lease has already stays as it is.
+pub(crate) async fn take_step(
+    context: &Context<'_>,
+    journal: &mut Journal,
+    selector: &Selector,
+    cause: Cause,
+    figures: Figures,
+) -> Taken {
+    let begun = Instant::now();
+    // What somebody else took from this lease stays theirs.
+    let theirs = journal.state().theirs.clone();
+    let room = room_of(context, journal, selector, |listed| !theirs.contains(&listed.id)).await;
+    let Some(room) = room else { return Taken::default() };
+    if room.targets.is_empty() {
+        context.note(Note::new(
+            Level::Detail,
+            format!("`{}` has nothing more to give", text::printable(&selector.to_string())),
+        ));
+        return Taken::default();
     }
-
-    /// Makes more room with what this selector names and `is_meant`; `None` where that could not be
-    /// tried.
-    pub(crate) async fn room_of(
-        &self,
-        journal: &mut Journal,
-        selector: &Selector,
-        is_meant: impl Fn(&Listed) -> bool,
-    ) -> Option<Room> {
-        let (leases, lock) = self.look_at_leases().await?;
-        let mut found = self
-            .look_at_engine(std::slice::from_ref(selector), &scaled(journal.state(), &leases))
-            .await?;
-        // What a keeper before this one has only announced is taken in earnest.
-        let is_held = |id: &String| {
-            journal.state().targets.get(id).is_some_and(|held| held.stage == Stage::Held)
-        };
-        found.chosen.retain(|listed| !is_held(&listed.id) && is_meant(listed));
-        let mut room = Room::default();
-        if found.chosen.is_empty() {
-            return Some(room);
-        }
-        let opened = self.open(journal, true);
-        opened
-            .map_err(|error| self.shortfall(format!("{error}; no container is paused"), None))
-            .ok()?;
-        let measured = self.look_at_host(Some(&found)).await;
-        self.take_and_push_out(
-            found,
-            journal,
-            (leases, lock),
-            measured.as_ref(),
-            measured.as_ref(),
-            &mut room,
-        )
-        .await;
-        Some(room)
-    }
+    let Room { targets, given_back_bytes, .. } = room;
+    let step = Step {
+        selector: selector.to_string(),
+        cause,
+        figures,
+        targets,
+        given_back_bytes,
+        took: begun.elapsed(),
+    };
+    let taken = Taken {
+        targets: step.targets.iter().map(|target| target.id.clone()).collect(),
+        held_bytes: held_bytes(&step.targets),
+        facts: Some(Facts::of_step(&step)),
+    };
+    (context.tell)(FromKeeper::StepTaken(step));
+    taken
 }
 
-impl Restorer<'_> {
-    /// Undoes a step, and tells of it; what cannot be given back now stays this lease's until its
-    /// end.
-    pub(crate) async fn undo_step(&self, journal: &mut Journal, step: &Taken) {
-        let back = self.give_back(journal, |held| step.targets.contains(&held.target.id)).await;
-        if let Some((name, reason)) = back.failed.first() {
-            let text = format!(
-                "`{}` cannot be given back yet: {}",
-                text::printable(name),
-                text::printable(reason)
-            );
-            (self.tell)(FromKeeper::Note(Note::new(Level::Warning, text)));
-        }
-        if let Some(late) = awaited(&back.late) {
-            (self.tell)(FromKeeper::Note(Note::new(
-                Level::Warning,
-                format!("{late}: that is waited for at the end"),
-            )));
-        }
-        (self.tell)(FromKeeper::StepUndone {
-            running: back.running,
-            restored: back.restored,
-            took: back.took,
-        });
+/// Makes more room with what this selector names and `is_meant`; `None` where that could not be
+/// tried.
+pub(crate) async fn room_of(
+    context: &Context<'_>,
+    journal: &mut Journal,
+    selector: &Selector,
+    is_meant: impl Fn(&Listed) -> bool,
+) -> Option<Room> {
+    let (leases, lock) = leases::look(context).await?;
+    let mut found = look::at_targets(
+        context,
+        slice::from_ref(selector),
+        &leases::recorded(journal.state(), &leases),
+    )
+    .await?;
+    // What a keeper before this one has only announced is taken in earnest.
+    let is_held =
+        |id: &String| journal.state().targets.get(id).is_some_and(|held| held.stage == Stage::Held);
+    found.chosen.retain(|listed| !is_held(&listed.id) && is_meant(listed));
+    let mut room = Room::default();
+    if found.chosen.is_empty() {
+        return Some(room);
     }
+    let opened = announce::open(context, journal, true);
+    opened
+        .map_err(|error| context.shortfall(format!("{error}; no container is paused"), None))
+        .ok()?;
+    let measured = look::at_host(context, Some(&found)).await;
+    take_and_push_out(
+        context,
+        found,
+        journal,
+        (leases, lock),
+        measured.as_ref(),
+        measured.as_ref(),
+        &mut room,
+    )
+    .await;
+    Some(room)
+}
+
+/// Undoes a step, and tells of it; what cannot be given back now stays this lease's until its
+/// end.
+pub(crate) async fn undo_step(context: &Context<'_>, journal: &mut Journal, step: &Taken) {
+    let back = give_back(context, journal, |held| step.targets.contains(&held.target.id)).await;
+    if let Some((name, reason)) = back.failed.first() {
+        let text = format!(
+            "`{}` cannot be given back yet: {}",
+            text::printable(name),
+            text::printable(reason)
+        );
+        (context.tell)(FromKeeper::Note(Note::new(Level::Warning, text)));
+    }
+    if let Some(late) = awaited(&back.late) {
+        (context.tell)(FromKeeper::Note(Note::new(
+            Level::Warning,
+            format!("{late}: that is waited for at the end"),
+        )));
+    }
+    (context.tell)(FromKeeper::StepUndone {
+        running: back.running,
+        restored: back.restored,
+        took: back.took,
+    });
 }
 
 fn held_bytes(targets: &[RoomTarget]) -> u64 {

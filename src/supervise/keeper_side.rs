@@ -17,7 +17,7 @@ use crate::{
         text,
     },
     report::{foreign_changes, steps, summary},
-    room::alone,
+    room::without_keeper,
     supervise::{
         event_loop::{EventLoop, HASTY_RETURN},
         keeper_link::KeeperLink,
@@ -297,8 +297,9 @@ impl EventLoop<'_> {
             }
             interrupts > 1 || deadline.is_some_and(|deadline| deadline <= Instant::now())
         };
-        let restored =
-            alone::restore(journal, request, is_enough, &|message| said.borrow_mut().push(message));
+        let restored = without_keeper::restore(journal, request, is_enough, &|message| {
+            said.borrow_mut().push(message)
+        });
         for message in said.into_inner() {
             self.hear(message);
         }

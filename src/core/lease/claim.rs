@@ -1,11 +1,11 @@
-//! Owns what becomes of a chosen container when room is made: taken, joined, or left alone. Pure.
+//! Owns what becomes of a chosen target when room is made: taken, joined, or left alone. Pure.
 
 use crate::core::{
     lease::record::HeldTarget,
-    target::choice::{Activity, Inspected, Method, is_same_start},
+    target::{method::Method, seen::Seen, state::State},
 };
 
-/// What to do with a chosen container.
+/// What to do with a chosen target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Claim {
     /// It runs: take it.
@@ -22,20 +22,20 @@ pub enum Claim {
     NotRunning,
 }
 
-/// Decides for one container, from what it does, what this lease's journal says of it, and what
+/// Decides for one target, from what it does, what this lease's journal says of it, and what
 /// a live lease's journal says of it.
 #[must_use]
 pub fn claim(
-    now: &Inspected,
+    now: &Seen,
     own: Option<&HeldTarget>,
     other: Option<&HeldTarget>,
     is_awaited: bool,
 ) -> Claim {
     let is_as_left = |held: &HeldTarget| {
-        is_same_start(&held.target.started_at, &now.started_at)
+        held.target.incarnation.is_same(&now.incarnation)
             && match held.method {
-                Method::Pause => now.activity == Activity::Paused,
-                Method::Stop => now.activity == Activity::Stopped,
+                Method::Pause => now.state == State::Paused,
+                Method::Stop => now.state == State::Stopped,
             }
     };
     if let Some(held) = own.filter(|held| is_as_left(held)) {
@@ -46,43 +46,34 @@ pub fn claim(
     if let Some(held) = other.filter(|held| is_as_left(held)) {
         return Claim::Join(held.method);
     }
-    match now.activity {
-        Activity::Running | Activity::Restarting if is_awaited && own.is_none() => Claim::Awaited,
+    match now.state {
+        State::Running | State::Starting if is_awaited && own.is_none() => Claim::Awaited,
         // The engine decides about one that is restarting, and says why not.
-        Activity::Running | Activity::Restarting => Claim::Take,
-        Activity::Paused => Claim::PausedByOther,
-        Activity::Stopped => Claim::NotRunning,
+        State::Running | State::Starting => Claim::Take,
+        State::Paused => Claim::PausedByOther,
+        State::Stopped => Claim::NotRunning,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::lease::record::Target;
+    use crate::core::target::{recorded::Target, samples, state::Incarnation};
 
     fn held(method: Method, started_at: &str) -> HeldTarget {
-        let target = Target {
-            id: "i".into(),
-            name: "n".into(),
-            started_at: started_at.into(),
-            project: None,
-            service: None,
-            depends_on: vec![],
-            was_healthy: false,
-            swarm: None,
-        };
-        HeldTarget::held(target, method)
+        let incarnation = Incarnation::new(started_at);
+        HeldTarget::held(Target { incarnation, ..samples::target("n") }, method)
     }
 
     #[test]
-    fn every_activity_with_every_holder_is_claimed_as_the_table_says() {
-        use Activity::{Paused, Restarting, Running, Stopped};
+    fn every_state_with_every_holder_is_claimed_as_the_table_says() {
         use Claim::{Join, NotRunning, Ours, PausedByOther, Take};
+        use State::{Paused, Running, Starting, Stopped};
         let (pause, stop, old) =
             (held(Method::Pause, "t1"), held(Method::Stop, "t1"), held(Method::Pause, "t0"));
-        for (activity, own, other, expected) in [
+        for (state, own, other, expected) in [
             (Running, None, None, Take),
-            (Restarting, None, None, Take),
+            (Starting, None, None, Take),
             (Paused, None, None, PausedByOther),
             (Stopped, None, None, NotRunning),
             (Paused, Some(&pause), None, Ours(Method::Pause)),
@@ -98,31 +89,22 @@ mod tests {
             (Paused, None, Some(&stop), PausedByOther),
             (Paused, Some(&pause), Some(&pause), Ours(Method::Pause)),
         ] {
-            let now = Inspected {
-                activity,
-                started_at: "t1".into(),
-                pid: 1,
-                auto_remove: false,
-                stop_patience: None,
-                log_port: None,
-                is_healthy: false,
-                probe: None,
-            };
+            let now = Seen { state, ..samples::seen() };
             assert_eq!(
                 claim(&now, own, other, false),
                 expected,
-                "{activity:?}, own {own:?}, other {other:?}"
+                "{state:?}, own {own:?}, other {other:?}"
             );
             let is_left = own.is_none() && expected == Take;
             assert_eq!(
                 claim(&now, own, other, true),
                 if is_left { Claim::Awaited } else { expected },
-                "{activity:?}, awaited"
+                "{state:?}, awaited"
             );
             // An engine that does not say when it was started: what is as it was left is held
             // still.
-            let silent = Inspected { started_at: String::new(), ..now };
-            let expected = match (activity, own, other) {
+            let silent = Seen { incarnation: Incarnation::default(), ..now };
+            let expected = match (state, own, other) {
                 (Paused, Some(held), _) if held.method == Method::Pause => Ours(held.method),
                 (Paused, None, Some(held)) if held.method == Method::Pause => Join(held.method),
                 _ => expected,
@@ -130,7 +112,7 @@ mod tests {
             assert_eq!(
                 claim(&silent, own, other, false),
                 expected,
-                "silent: {activity:?}, own {own:?}, other {other:?}"
+                "silent: {state:?}, own {own:?}, other {other:?}"
             );
         }
     }

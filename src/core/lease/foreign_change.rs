@@ -1,4 +1,4 @@
-//! Owns what it means that somebody else touched a target while it was held: which of the engine's
+//! Owns what it means that somebody else touched a target while it was held: which
 //! events are worth a look, what a look says, and how often `--insist` takes a target again. Pure.
 //!
 //! An event is only the reason for a look. What is as it was left is held still, whatever happened
@@ -10,8 +10,14 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::core::{
-    lease::record::{HeldTarget, LeaseState, Stage, Target},
-    target::choice::{Activity, Inspected, Method, is_same_start},
+    lease::record::{HeldTarget, LeaseState, Stage},
+    target::{
+        event::{Happened, TargetEvent},
+        method::Method,
+        recorded::Target,
+        seen::Seen,
+        state::State,
+    },
 };
 
 /// What somebody else did to a target. Its words are values of the report's JSON.
@@ -48,49 +54,33 @@ pub enum Reply {
     GivenUp,
 }
 
-/// An event of the engine about one container.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct EngineEvent {
-    /// The engine's word: `unpause`, `start`, `destroy`, …
-    pub action: String,
-    /// The container's full id.
-    pub id: String,
-    /// Its name.
-    pub name: Option<String>,
+/// Whether what it is about is to be looked at.
+#[must_use]
+pub fn is_sign(event: &TargetEvent, state: &LeaseState) -> bool {
+    matches!(event.happened, Happened::Resumed | Happened::Started | Happened::Removed)
+        && state.targets.contains_key(&event.id)
 }
 
-/// The actions that are worth a look; podman calls a removal `remove`.
-pub const ACTIONS: [&str; 4] = ["unpause", "start", "destroy", "remove"];
-
-impl EngineEvent {
-    /// Whether the container that it is about is to be looked at.
-    #[must_use]
-    pub fn is_sign(&self, state: &LeaseState) -> bool {
-        ACTIONS.contains(&self.action.as_str()) && state.targets.contains_key(&self.id)
-    }
-
-    /// The removed target in whose place this container was started: it has its name, as compose's
-    /// have. Another one of the same service can be a replica that was there all the time.
-    #[must_use]
-    pub fn replaces<'a>(&self, removed: &'a [Target]) -> Option<&'a Target> {
-        removed
-            .iter()
-            .filter(|_| self.action == "start")
-            .find(|target| self.name.as_ref() == Some(&target.name))
-    }
+/// The removed target in whose place this one was started: it has its name, as compose's have.
+/// Another one of the same service can be a replica that was there all the time.
+#[must_use]
+pub fn replaced<'a>(event: &TargetEvent, removed: &'a [Target]) -> Option<&'a Target> {
+    removed
+        .iter()
+        .filter(|_| event.happened == Happened::Started)
+        .find(|target| event.name.as_ref() == Some(&target.name))
 }
 
 /// What a look at a held target says that somebody did to it; `now` is `None` where it is gone.
 #[must_use]
-pub fn deed(held: &HeldTarget, now: Option<&Inspected>) -> Option<ForeignChange> {
+pub fn foreign_change(held: &HeldTarget, now: Option<&Seen>) -> Option<ForeignChange> {
     let Some(now) = now else { return Some(ForeignChange::Removed) };
-    if !is_same_start(&held.target.started_at, &now.started_at) {
+    if !held.target.incarnation.is_same(&now.incarnation) {
         return Some(ForeignChange::Started);
     }
     // One that runs may be about to be paused by a call of ours that comes late.
-    let is_unpaused = held.stage == Stage::Held
-        && held.method == Method::Pause
-        && now.activity == Activity::Running;
+    let is_unpaused =
+        held.stage == Stage::Held && held.method == Method::Pause && now.state == State::Running;
     is_unpaused.then_some(ForeignChange::Unpaused)
 }
 
@@ -115,43 +105,26 @@ impl RetakeBudget {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::target::{samples, state::Incarnation};
 
     fn target(id: &str) -> Target {
-        Target {
-            id: id.to_owned(),
-            name: format!("name-of-{id}"),
-            started_at: "t1".to_owned(),
-            project: Some("p".to_owned()),
-            service: Some(format!("service-of-{id}")),
-            depends_on: vec![],
-            was_healthy: false,
-            swarm: None,
-        }
+        Target { id: id.to_owned(), name: format!("name-of-{id}"), ..samples::target(id) }
     }
 
     fn held(method: Method, stage: Stage) -> HeldTarget {
         HeldTarget { stage, ..HeldTarget::held(target("a"), method) }
     }
 
-    fn now(activity: Activity, started_at: &str) -> Inspected {
-        Inspected {
-            activity,
-            started_at: started_at.to_owned(),
-            pid: 1,
-            auto_remove: false,
-            stop_patience: None,
-            log_port: None,
-            is_healthy: false,
-            probe: None,
-        }
+    fn now(state: State, incarnation: &str) -> Seen {
+        Seen { state, incarnation: Incarnation::of_start(incarnation), ..samples::seen() }
     }
 
     #[test]
     fn what_a_look_means_is_as_the_table_says() {
-        use Activity::{Paused, Restarting, Running, Stopped};
         use ForeignChange::{Started, Unpaused};
         use Stage::{Held, Intended, Unknown};
-        for (method, stage, activity, started_at, expected) in [
+        use State::{Paused, Running, Starting, Stopped};
+        for (method, stage, state, incarnation, expected) in [
             (Method::Pause, Held, Paused, "t1", None),
             (Method::Pause, Held, Running, "t1", Some(Unpaused)),
             // A restarting engine stops what is paused.
@@ -168,12 +141,16 @@ mod tests {
             (Method::Stop, Held, Stopped, "t1", None),
             (Method::Stop, Held, Running, "t2", Some(Started)),
             (Method::Stop, Intended, Running, "t1", None),
-            (Method::Stop, Held, Restarting, "t1", None),
+            (Method::Stop, Held, Starting, "t1", None),
         ] {
-            let found = deed(&held(method, stage), Some(&now(activity, started_at)));
-            assert_eq!(found, expected, "{method:?} {stage:?} {activity:?} {started_at}");
+            let found = foreign_change(&held(method, stage), Some(&now(state, incarnation)));
+            assert_eq!(found, expected, "{method:?} {stage:?} {state:?} {incarnation}");
         }
-        assert_eq!(deed(&held(Method::Stop, Held), None), Some(ForeignChange::Removed));
+        assert_eq!(foreign_change(&held(Method::Stop, Held), None), Some(ForeignChange::Removed));
+    }
+
+    fn event(happened: Happened, id: &str, name: Option<&str>) -> TargetEvent {
+        TargetEvent { happened, id: id.to_owned(), name: name.map(str::to_owned) }
     }
 
     #[test]
@@ -182,39 +159,32 @@ mod tests {
             targets: [("a".to_owned(), held(Method::Pause, Stage::Held))].into(),
             ..LeaseState::default()
         };
-        for (action, id, expected) in [
-            ("unpause", "a", true),
-            ("start", "a", true),
-            ("destroy", "a", true),
-            ("remove", "a", true),
-            ("pause", "a", false),
-            ("die", "a", false),
-            ("exec_start: sh", "a", false),
-            ("unpause", "b", false),
+        for (happened, id, expected) in [
+            (Happened::Resumed, "a", true),
+            (Happened::Started, "a", true),
+            (Happened::Removed, "a", true),
+            (Happened::Paused, "a", false),
+            (Happened::Ended, "a", false),
+            (Happened::Resumed, "b", false),
         ] {
-            let happening = EngineEvent {
-                action: action.to_owned(),
-                id: id.to_owned(),
-                ..EngineEvent::default()
-            };
-            assert_eq!(happening.is_sign(&state), expected, "{action} of {id}");
+            assert_eq!(
+                is_sign(&event(happened, id, None), &state),
+                expected,
+                "{happened:?} of {id}"
+            );
         }
     }
 
     #[test]
-    fn a_container_replaces_a_removed_one_by_its_name_once_it_is_started() {
+    fn a_target_replaces_a_removed_one_by_its_name_once_it_is_started() {
         let removed = [target("a"), target("b")];
-        let happening = |action: &str, name: Option<&str>| EngineEvent {
-            action: action.to_owned(),
-            id: "new".to_owned(),
-            name: name.map(str::to_owned),
+        let replaced = |happened, name| {
+            replaced(&event(happened, "new", name), &removed).map(|target| target.id.clone())
         };
-        let replaced =
-            |happening: EngineEvent| happening.replaces(&removed).map(|target| target.id.clone());
-        assert_eq!(replaced(happening("start", Some("name-of-b"))).as_deref(), Some("b"));
-        assert_eq!(replaced(happening("create", Some("name-of-b"))), None);
-        assert_eq!(replaced(happening("start", Some("other"))), None);
-        assert_eq!(replaced(happening("start", None)), None);
+        assert_eq!(replaced(Happened::Started, Some("name-of-b")).as_deref(), Some("b"));
+        assert_eq!(replaced(Happened::Ended, Some("name-of-b")), None);
+        assert_eq!(replaced(Happened::Started, Some("other")), None);
+        assert_eq!(replaced(Happened::Started, None), None);
     }
 
     #[test]

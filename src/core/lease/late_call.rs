@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::core::{target::choice::Method, text};
+use crate::core::{target::method::Method, text};
 
 /// How late a call may come, beyond what the engine may take for it.
 pub const MARGIN: Duration = Duration::from_secs(30);

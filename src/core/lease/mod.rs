@@ -5,4 +5,3 @@ pub mod claim;
 pub mod foreign_change;
 pub mod late_call;
 pub mod record;
-pub mod start_order;

@@ -20,11 +20,11 @@ use crate::core::{
         pressure,
         way::{self, Way},
     },
-    target::{choice::Method, swarm::Scaled},
+    target::{method::Method, recorded::Target},
 };
 
 /// The version of the records that this makeroom writes and understands.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 
 /// Whether a lease belongs to a run or outlives the command that made it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,32 +91,6 @@ impl Opened {
         timeout.is_none_or(|inside| self.timeout.is_some_and(|around| around <= inside))
             && (guard.is_none() || guard == self.guard.as_ref())
     }
-}
-
-/// A container as it was when it was taken, or a Swarm service in the place of its tasks: enough to
-/// know it again and to restore it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Target {
-    /// The full id, of the container or of the service.
-    pub id: String,
-    /// The name, for messages only.
-    pub name: String,
-    /// The engine's StartedAt: another one means that it was restarted since and is not ours.
-    /// A service has none.
-    pub started_at: String,
-    /// Compose's project.
-    pub project: Option<String>,
-    /// Compose's service.
-    pub service: Option<String>,
-    /// The services of the same project that it depends on.
-    pub depends_on: Vec<String>,
-    /// Its health check was content.
-    #[serde(default)]
-    pub was_healthy: bool,
-    /// It is a Swarm service, which is stopped by scaling it to 0. Since version 4: a makeroom that
-    /// does not know it would look for a container, find none, and take it for removed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub swarm: Option<Scaled>,
 }
 
 /// A swap area that makeroom made.

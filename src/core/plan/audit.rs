@@ -4,18 +4,18 @@
 use serde::Serialize;
 
 use crate::core::{
-    lease::start_order,
     machine::{
         cgroup::{Cgroup, Measured},
         memory::Memory,
     },
     plan::estimate::{self, Fit, Gives, Means, Need, Role},
     target::{
-        choice::{
-            Activity, COMPOSE_DEPENDS_ON, Inspected, Listed, Method, MethodFacts, choose,
-            comes_back, method,
-        },
+        choice::choose,
+        method::{Method, MethodFacts, method},
+        seen::{Listed, Seen},
         selector::{COMPOSE_PROJECT, COMPOSE_SERVICE, Selector},
+        start_order::{self, COMPOSE_DEPENDS_ON},
+        state::State,
     },
     text::printable,
     values::{MethodWish, SwapWish},
@@ -32,15 +32,15 @@ pub struct Facts<'a> {
     /// The host, with the cgroup of each container that has processes.
     pub measured: &'a Measured,
     /// All containers, with their inspection where they have processes.
-    pub containers: &'a [(Listed, Option<Inspected>)],
+    pub containers: &'a [(Listed, Option<Seen>)],
     /// `--pause`.
     pub pause: &'a [Selector],
     /// `--keep`.
     pub keep: &'a [Selector],
     /// The container that makeroom itself runs in.
     pub own_container: Option<&'a str>,
-    /// The ids of the Swarm services that can be scaled to 0.
-    pub scalable: &'a [String],
+    /// The ids of the targets that would be stopped in the place of their parts.
+    pub stopped_as_wholes: &'a [String],
     /// `--method`.
     pub method: MethodWish,
     /// `--no-reclaim`.
@@ -126,7 +126,7 @@ pub struct Audited {
     /// What it is to a run.
     pub role: Role,
     /// What it is doing.
-    pub activity: Activity,
+    pub activity: State,
     /// What its cgroup holds; null where that cannot be read.
     pub memory_bytes: Option<u64>,
     /// Of it, the cache of its files.
@@ -208,18 +208,18 @@ fn roles(facts: &Facts<'_>, listed: &[Listed], chosen: &[usize]) -> Vec<Role> {
 
 fn audited(
     measured: &Measured,
-    (listed, now): &(Listed, Option<Inspected>),
+    (listed, now): &(Listed, Option<Seen>),
     role: Role,
     is_reclaimed: bool,
 ) -> Option<Audited> {
-    let now = now.as_ref().filter(|now| now.pid > 0)?;
+    let now = now.as_ref().filter(|now| now.cgroup.is_some())?;
     let cgroup: Option<&Cgroup> = measured.targets.get(&listed.id);
-    let runs = now.activity == Activity::Running;
+    let runs = now.state == State::Running;
     Some(Audited {
         name: listed.name().to_owned(),
         id: listed.id.clone(),
         role,
-        activity: now.activity,
+        activity: now.state,
         memory_bytes: cgroup.map(|cgroup| cgroup.used_bytes),
         cache_bytes: cgroup.map(|cgroup| cgroup.cache_bytes.min(cgroup.used_bytes)),
         // What somebody else has paused stays as it is.
@@ -236,7 +236,7 @@ fn targets(
     containers: &[Audited],
 ) -> Vec<Planned> {
     let ours = |container: &&Audited| {
-        container.role == Role::Target && container.activity == Activity::Running
+        container.role == Role::Target && container.activity == State::Running
     };
     let targets: Vec<&Audited> = containers.iter().filter(ours).collect();
     let method_facts = MethodFacts {
@@ -245,12 +245,15 @@ fn targets(
         swap_free_bytes,
         targets_bytes: targets.iter().map(|target| target.memory_bytes).sum(),
     };
-    let is_scalable = |service: &str| facts.scalable.iter().any(|id| id == service);
+    let comes_back = |listed: &Listed, seen: &Seen| {
+        let whole = listed.part_of.as_ref();
+        seen.never_stopped.is_none()
+            && whole.is_none_or(|whole| facts.stopped_as_wholes.contains(whole))
+    };
     let method_of = |target: &Audited| {
         let back = facts.containers.iter().find(|(listed, _)| listed.id == target.id);
-        let back = back.is_some_and(|(listed, now)| {
-            now.as_ref().is_some_and(|now| comes_back(listed, now, is_scalable))
-        });
+        let back = back
+            .is_some_and(|(listed, now)| now.as_ref().is_some_and(|now| comes_back(listed, now)));
         method(method_facts, target.memory_bytes, back)
     };
     let mut planned: Vec<Planned> = (targets.into_iter())
@@ -285,7 +288,7 @@ fn warnings(facts: &Facts<'_>, roles: &[Role], targets: &[Planned]) -> Vec<Strin
     let mut warnings = Vec::new();
     for ((listed, now), role) in facts.containers.iter().zip(roles) {
         let Some(now) =
-            now.as_ref().filter(|now| now.activity == Activity::Running && *role != Role::Target)
+            now.as_ref().filter(|now| now.state == State::Running && *role != Role::Target)
         else {
             continue;
         };

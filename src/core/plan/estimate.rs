@@ -5,10 +5,7 @@ use serde::Serialize;
 
 use crate::core::{
     machine::{cgroup::Cgroup, memory::Memory},
-    target::{
-        choice::{Listed, Method},
-        swarm,
-    },
+    target::{method::Method, seen::Listed},
     values::{Size, SwapWish},
 };
 
@@ -137,15 +134,15 @@ pub fn enough(gives_bytes: &[u64], gap_bytes: u64) -> Vec<usize> {
     chosen
 }
 
-/// The same with all tasks of each Swarm service that has one among them: a service is scaled to 0
-/// as a whole.
+/// The same with all the other parts of each target that has one among them: it is stopped as a
+/// whole.
 #[must_use]
-pub fn with_whole_services(listed: &[Listed], enough: &[usize]) -> Vec<usize> {
-    let services: Vec<&str> =
-        enough.iter().filter_map(|&index| swarm::service_of(&listed[index])).collect();
+pub fn with_whole_targets(listed: &[Listed], enough: &[usize]) -> Vec<usize> {
+    let wholes: Vec<&String> =
+        enough.iter().filter_map(|&index| listed[index].part_of.as_ref()).collect();
     let is_needed = |&index: &usize| {
         enough.contains(&index)
-            || swarm::service_of(&listed[index]).is_some_and(|service| services.contains(&service))
+            || listed[index].part_of.as_ref().is_some_and(|whole| wholes.contains(&whole))
     };
     (0..listed.len()).filter(is_needed).collect()
 }
@@ -192,7 +189,7 @@ impl Fit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::target::choice::Activity;
+    use crate::core::target::samples;
 
     const MIB: u64 = 1 << 20;
 
@@ -256,22 +253,14 @@ mod tests {
     }
 
     #[test]
-    fn a_task_of_a_service_brings_the_others_of_it_along() {
-        let task = |service: &str| Listed {
-            id: String::new(),
-            names: vec![],
-            labels: [swarm::TASK, swarm::SERVICE]
-                .map(|key| (key.to_owned(), service.to_owned()))
-                .into(),
-            activity: Activity::Running,
-            ports: vec![],
-        };
-        let plain = || Listed { labels: <_>::default(), ..task("") };
+    fn a_part_of_a_target_brings_its_other_parts_along() {
+        let task = |whole: &str| Listed { part_of: Some(whole.to_owned()), ..samples::listed("t") };
+        let plain = || samples::listed("p");
         let listed = [task("a"), plain(), task("b"), task("a"), plain()];
         for (enough, expected) in
             [(vec![], vec![]), (vec![1], vec![1]), (vec![3, 4], vec![0, 3, 4]), (vec![2], vec![2])]
         {
-            assert_eq!(with_whole_services(&listed, &enough), expected);
+            assert_eq!(with_whole_targets(&listed, &enough), expected);
         }
     }
 

@@ -167,8 +167,8 @@ impl Facts {
 mod tests {
     use super::*;
     use crate::core::{
-        lease::record::{HeldTarget, Target},
-        target::choice::Method,
+        lease::record::HeldTarget,
+        target::{method::Method, recorded::Target, samples},
     };
 
     fn whose(program: Option<&str>) -> Whose {
@@ -183,12 +183,7 @@ mod tests {
         let target = |id: &&str| Target {
             id: (*id).to_owned(),
             name: format!("name-{id}"),
-            started_at: "t".to_owned(),
-            project: None,
-            service: None,
-            depends_on: vec![],
-            was_healthy: false,
-            swarm: None,
+            ..samples::target(id)
         };
         let targets =
             ids.iter().map(|id| ((*id).to_owned(), HeldTarget::held(target(id), Method::Pause)));

@@ -283,7 +283,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::core::{machine::pressure::Figures, run::results::Answer, target::choice::Method};
+    use crate::core::{machine::pressure::Figures, run::results::Answer, target::method::Method};
 
     fn target(id: &str) -> RoomTarget {
         RoomTarget {

@@ -12,7 +12,7 @@ use crate::core::{
         pressure::{Cause, Figures},
     },
     run::{oom_log::Killed, verdict::Spare},
-    target::choice::Method,
+    target::method::Method,
 };
 
 /// What was made room with, measured.

@@ -1,7 +1,7 @@
-# Needs: $targets, a line "PID ID" for each. Prints the host's memory and each target's cgroup.
+# Needs: $targets, a line "PID ID" or "PATH ID" for each. Prints the host's memory and each target's cgroup.
 # A target's line: target ID VERSION USED UNEVICTABLE CACHE SWAP_LIMIT SWAPPINESS DIRECTORY ("-": not known).
 # A cgroup counts only if its path holds the container's full id: behind a forwarded socket the
-# engine's pids belong to another kernel. Where /proc hides other users' processes (hidepid; proc(5)) the same
+# engine's pids belong to another kernel. A path, below the mount of the cgroups, is one that the target's kind vouches for. Where /proc hides other users' processes (hidepid; proc(5)) the same
 # is seen, so a line "hidden" says that it does: everybody may read the first process's cgroup otherwise.
 memory() {
     # One process for all: head names each file in a line of its own, "==> FILE <==". The third field of
@@ -33,18 +33,19 @@ cgroups() {
             }
         }
         {
-            pid = $1; id = $2; one = ""; two = ""; file = "/proc/" pid "/cgroup"
-            while ((getline line < file) > 0) {
+            pid = $1; id = $2; mark = id; one = ""; two = ""; file = "/proc/" pid "/cgroup"
+            if (pid ~ /^\//) { mark = two = pid; if (v1 != "") one = pid }
+            else while ((getline line < file) > 0) {
                 controllers = line; sub(/^[0-9]+:/, "", controllers)
                 path = controllers; sub(/:.*/, "", controllers); sub(/^[^:]*:/, "", path)
                 if (controllers == "") two = path
                 if (("," controllers ",") ~ /,memory,/) one = path
             }
             close(file)
-            if (one != "" && v1 != "" && index(one, id)) {
+            if (one != "" && v1 != "" && index(one, mark)) {
                 dir = v1 one
                 print "target", id, "1", first(dir "/memory.usage_in_bytes"), stat(dir "/memory.stat", "total_"), "-", first(dir "/memory.swappiness"), dir
-            } else if (one == "" && v2 != "" && index(two, id)) {
+            } else if (one == "" && v2 != "" && index(two, mark)) {
                 dir = v2 two
                 print "target", id, "2", first(dir "/memory.current"), stat(dir "/memory.stat", ""), first(dir "/memory.swap.max"), "-", dir
             } else print "target", id, "-", "-", "-", "-", "-", "-", "-"

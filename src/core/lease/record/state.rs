@@ -8,10 +8,10 @@ use std::{
 use crate::core::{
     lease::{
         late_call::{Call, LateCall, Moment},
-        record::{Area, Kind, Opened, Record, Restored, Target},
+        record::{Area, Kind, Opened, Record, Restored},
     },
     machine::way::Way,
-    target::choice::Method,
+    target::{method::Method, recorded::Target},
 };
 
 /// How far a target is.
@@ -80,7 +80,7 @@ pub struct HeldArea {
 pub struct LeaseState {
     /// The first record; `None` in a journal whose first line was never finished.
     pub opened: Option<Opened>,
-    /// By container id.
+    /// By target id.
     pub targets: BTreeMap<String, HeldTarget>,
     /// By path.
     pub areas: BTreeMap<String, HeldArea>,
@@ -130,9 +130,9 @@ impl LeaseState {
     #[must_use]
     pub fn late_calls(&self, now: Moment) -> Vec<LateCall> {
         let late = |held: &HeldTarget| {
-            let call = held
-                .open_call(now, None)
-                .filter(|call| !call.left(now).is_zero() && held.target.swarm.is_none())?;
+            let call = held.open_call(now, None).filter(|call| {
+                !call.left(now).is_zero() && !held.target.kind().refuses_late_calls()
+            })?;
             let HeldTarget { target, method, .. } = held;
             Some(LateCall {
                 id: target.id.clone(),

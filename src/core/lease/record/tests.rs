@@ -1,7 +1,13 @@
 //! Every prefix of every sequence of records, by record and by byte.
 
 use super::*;
-use crate::core::lease::late_call::{self, Moment};
+use crate::core::{
+    lease::late_call::{self, Moment},
+    target::{
+        recorded::{Scaled, Undo},
+        samples,
+    },
+};
 
 fn moment(second: u64) -> Moment {
     let at = Timestamp::from_second(second.cast_signed()).expect("a time");
@@ -9,16 +15,7 @@ fn moment(second: u64) -> Moment {
 }
 
 fn target(id: &str) -> Target {
-    Target {
-        id: id.to_owned(),
-        name: format!("name-{id}"),
-        started_at: "2026-01-01T00:00:00Z".to_owned(),
-        project: None,
-        service: None,
-        depends_on: vec![],
-        was_healthy: false,
-        swarm: None,
-    }
+    Target { id: id.to_owned(), ..samples::target(id) }
 }
 
 fn opened() -> Record {
@@ -187,11 +184,11 @@ fn a_changed_byte_anywhere_in_a_finished_line_is_noticed() {
 #[test]
 fn a_journal_of_a_newer_makeroom_is_refused_even_with_records_that_are_unknown() {
     for json in
-        [r#"{"record":"opened","version":6,"lease":"l"}"#, r#"{"record":"blessed","version":7}"#]
+        [r#"{"record":"opened","version":7,"lease":"l"}"#, r#"{"record":"blessed","version":8}"#]
     {
         let journal = format!("{:08x} {json}\n", crc32fast::hash(json.as_bytes()));
         assert!(
-            matches!(read(journal.as_bytes()), Err(Unreadable::Newer { version: 6 | 7 })),
+            matches!(read(journal.as_bytes()), Err(Unreadable::Newer { version: 7 | 8 })),
             "{json}"
         );
     }
@@ -255,13 +252,13 @@ fn a_target_of_the_version_before_services_were_scaled_is_a_container() {
     let json = r#"{"record":"taking","target":{"id":"c","name":"n","started_at":"t","project":null,"service":null,"depends_on":[]},"method":"stop"}"#;
     let journal = format!("{:08x} {json}\n", crc32fast::hash(json.as_bytes()));
     let state = read(journal.as_bytes()).expect("readable");
-    assert_eq!(state.targets["c"].target.swarm, None);
+    assert_eq!(state.targets["c"].target.undo, Undo::Container);
 }
 
 #[test]
 fn a_scaled_service_is_read_as_it_was_written() {
-    let swarm = Some(Scaled { replicas: 2, tasks: vec!["web.1.t".to_owned()] });
-    let service = Target { swarm, ..target("s") };
+    let undo = Undo::SwarmService(Scaled { replicas: 2, tasks: vec!["web.1.t".to_owned()] });
+    let service = Target { undo, incarnation: Scaled::incarnation(2), ..target("s") };
     let journal =
         line(&Record::Taking { target: service.clone(), method: Method::Stop, call: None });
     assert_eq!(read(journal.as_bytes()).expect("readable").targets["s"].target, service);

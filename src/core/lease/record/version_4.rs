@@ -29,11 +29,8 @@ fn summary(state: &LeaseState) -> String {
             Stage::Intended => "?",
             Stage::Unknown => "!",
         };
-        let scaled = held
-            .target
-            .swarm
-            .as_ref()
-            .map_or_else(String::new, |scaled| format!("*{}", scaled.replicas));
+        let scaled =
+            held.target.undo.replicas().map_or_else(String::new, |replicas| format!("*{replicas}"));
         // The test's own numbers are not what it is about.
         let name = held.target.name.rsplit_once('-').expect("a name").1;
         format!(
@@ -110,8 +107,8 @@ fn each_journal_of_version_4_is_read_whole() {
         assert_eq!(opened.version, 4, "{name}");
         for held in state.targets.values() {
             assert!(
-                held.target.swarm.is_some()
-                    || held.target.started_at.starts_with("2026-11-29T23:07:"),
+                held.target.undo.replicas().is_some()
+                    || format!("{:?}", held.target.incarnation).contains("2026-11-29T23:07:"),
                 "{name}"
             );
         }

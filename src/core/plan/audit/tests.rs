@@ -1,31 +1,25 @@
 use std::collections::HashMap;
 
 use super::*;
-use crate::core::plan::estimate::NeedSource;
+use crate::core::{
+    plan::estimate::NeedSource,
+    target::{cgroup_of::CgroupOf, samples, swarm_service},
+};
 
 const MIB: u64 = 1 << 20;
 
-fn container(name: &str, labels: &[(&str, &str)]) -> (Listed, Option<Inspected>) {
+fn container(name: &str, labels: &[(&str, &str)]) -> (Listed, Option<Seen>) {
     let labels: HashMap<_, _> =
         labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    let listed = Listed {
-        id: format!("id-{name}"),
-        names: vec![name.to_owned()],
-        labels,
-        activity: Activity::Running,
-        ports: vec![],
-    };
-    let now = Inspected {
-        activity: Activity::Running,
-        started_at: String::new(),
-        pid: 7,
-        auto_remove: false,
-        stop_patience: None,
-        log_port: None,
-        is_healthy: false,
-        probe: None,
-    };
-    (listed, Some(now))
+    let part_of = swarm_service::service_of(&labels).map(str::to_owned);
+    let listed = Listed { id: format!("id-{name}"), labels, part_of, ..samples::listed(name) };
+    (
+        listed,
+        Some(Seen {
+            cgroup: Some(CgroupOf::Process { pid: 7, id: format!("id-{name}") }),
+            ..samples::seen()
+        }),
+    )
 }
 
 fn measured(sizes_mib: &[(&str, u64)]) -> Measured {
@@ -49,7 +43,7 @@ fn selectors(texts: &[&str]) -> Vec<Selector> {
 
 fn facts<'a>(
     measured: &'a Measured,
-    containers: &'a [(Listed, Option<Inspected>)],
+    containers: &'a [(Listed, Option<Seen>)],
     pause: &'a [Selector],
 ) -> Facts<'a> {
     Facts {
@@ -59,7 +53,7 @@ fn facts<'a>(
         pause,
         keep: &[],
         own_container: None,
-        scalable: &[],
+        stopped_as_wholes: &[],
         method: MethodWish::Auto,
         no_reclaim: false,
         swap: SwapWish::default(),
@@ -170,8 +164,8 @@ fn what_is_kept_ours_paused_or_stopped_is_no_target() {
         selectors(&["kept"]),
     );
     let mut paused = container("paused", &[]);
-    paused.1.as_mut().expect("inspected").activity = Activity::Paused;
-    let stopped = (Listed { activity: Activity::Stopped, ..container("stopped", &[]).0 }, None);
+    paused.1.as_mut().expect("inspected").state = State::Paused;
+    let stopped = (Listed { state: State::Stopped, ..container("stopped", &[]).0 }, None);
     let containers = [container("kept", &[]), container("own", &[]), paused, stopped];
     let audit = audit(&Facts {
         keep: &keep,

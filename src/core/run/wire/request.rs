@@ -48,6 +48,13 @@ pub struct Started {
 }
 
 impl Request {
+    /// What restoring is asked for on behalf of a lease whose holder is dead: nothing but that.
+    #[must_use]
+    pub fn to_restore(lease: &str, restore_timeout: Duration) -> Self {
+        let settings = RoomSettings { restore_timeout, ..RoomSettings::default() };
+        Self { lease: lease.to_owned(), settings, ..Self::default() }
+    }
+
     /// The kind of lease that is asked for.
     #[must_use]
     pub fn kind(&self) -> Kind {

@@ -13,7 +13,7 @@ use crate::engine::client::EngineError;
 
 /// What is known of the last call about a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sent {
+pub enum Sent {
     /// The engine has not answered, and the connection is there.
     UnderWay,
     /// It has: nothing comes late.
@@ -23,8 +23,8 @@ pub(crate) enum Sent {
 }
 
 /// The calls of one keeper.
-#[derive(Debug, Default)]
-pub(crate) struct Calls {
+#[derive(Clone, Debug, Default)]
+pub struct Calls {
     shared: Arc<Shared>,
 }
 
@@ -52,7 +52,7 @@ impl Shared {
 impl Calls {
     /// Sends a call about this target; what it gives is its answer. It goes on though that is
     /// dropped.
-    pub(crate) fn send(
+    pub(super) fn send(
         &self,
         id: &str,
         call: impl Future<Output = Result<(), EngineError>> + Send + 'static,
@@ -75,7 +75,7 @@ impl Calls {
     }
 
     /// What became of the calls about this target; `None` where this keeper has sent none.
-    pub(crate) fn of(&self, id: &str) -> Option<Sent> {
+    pub(super) fn of(&self, id: &str) -> Option<Sent> {
         self.shared
             .by_id()
             .get(id)
@@ -83,7 +83,7 @@ impl Calls {
     }
 
     /// Waits until a call ends that is under way now.
-    pub(crate) async fn ended(&self) {
+    pub async fn ended(&self) {
         self.shared.ended.notified().await;
     }
 }

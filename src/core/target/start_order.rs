@@ -1,7 +1,10 @@
 //! Owns the order in which targets are restored: what compose's `depends_on` names comes first.
 //! Pure.
 
-use crate::core::lease::record::Target;
+use crate::core::target::recorded::Target;
+
+/// Compose's label with what a service depends on: `service:condition:restart,…`.
+pub const COMPOSE_DEPENDS_ON: &str = "com.docker.compose.depends_on";
 
 /// The services a compose label `depends_on` names; its fields are one to three, its order random.
 #[must_use]
@@ -44,17 +47,16 @@ pub fn levels(targets: &[&Target]) -> Vec<Vec<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::target::samples;
 
     fn target(project: &str, service: &str, depends: &str) -> Target {
         Target {
             id: format!("{project}{service}"),
             name: service.to_owned(),
-            started_at: String::new(),
             project: (!project.is_empty()).then(|| project.to_owned()),
             service: Some(service.to_owned()),
             depends_on: depends_on(depends),
-            was_healthy: false,
-            swarm: None,
+            ..samples::target(service)
         }
     }
 

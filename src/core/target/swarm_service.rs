@@ -7,27 +7,24 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::core::target::choice::{Activity, Inspected, Listed};
+use crate::core::target::{
+    recorded::{Scaled, Undo},
+    seen::Listed,
+    state::State,
+};
 
 /// Swarm's label on each of its tasks.
 pub const TASK: &str = "com.docker.swarm.task.id";
 /// Swarm's label with the service that a task is of.
 pub const SERVICE: &str = "com.docker.swarm.service.id";
 
+/// Why a task is never stopped on its own, in the words for a person who wanted it stopped.
+pub const WHY_NEVER_STOPPED: &str = "Swarm would start another one in its place";
+
 /// What a service has where its spec does not say how long a task may take to end (swarmkit, `api/defaults/service.go`).
 const DEFAULT_GRACE: Duration = Duration::from_secs(10);
-
-/// What is kept of a service that is scaled to 0: enough to scale it back, and to know which selectors meant it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Scaled {
-    /// The number that it had; never 0.
-    pub replicas: u64,
-    /// The names of the containers that its tasks were.
-    pub tasks: Vec<String>,
-}
 
 /// A service as the engine has it.
 #[derive(Clone, Debug, PartialEq)]
@@ -95,36 +92,22 @@ impl Service {
         labels.insert("com.docker.swarm.service.name".to_owned(), self.name().to_owned());
         Listed {
             id: self.id.clone(),
+            undo: Undo::SwarmService(scaled.clone()),
             names: scaled.tasks.clone(),
             labels,
-            activity: Activity::Stopped,
+            state: State::Stopped,
             ports: Vec::new(),
+            part_of: None,
         }
     }
 }
 
-/// The service that a container is a task of. Anybody can write labels: what is no id of Swarm's never gets into a
-/// request's path.
+/// The service that a container with these labels is a task of. Anybody can write labels: what is
+/// no id of Swarm's never gets into a request's path.
 #[must_use]
-pub fn service_of(listed: &Listed) -> Option<&str> {
-    let id = listed.labels.get(TASK).and_then(|_| listed.labels.get(SERVICE))?;
+pub fn service_of(labels: &HashMap<String, String>) -> Option<&str> {
+    let id = labels.get(TASK).and_then(|_| labels.get(SERVICE))?;
     id.bytes().all(|byte| byte.is_ascii_alphanumeric()).then_some(id)
-}
-
-/// What there is to inspect of a service in the place of its tasks: it was never started, and does not run.
-#[must_use]
-pub fn inspected(listed: &Listed) -> Option<Inspected> {
-    let is_service = listed.labels.get(SERVICE) == Some(&listed.id);
-    is_service.then(|| Inspected {
-        activity: Activity::Stopped,
-        started_at: String::new(),
-        pid: 0,
-        auto_remove: false,
-        stop_patience: None,
-        log_port: None,
-        is_healthy: false,
-        probe: None,
-    })
 }
 
 #[cfg(test)]
@@ -194,14 +177,11 @@ mod tests {
             let selector: crate::core::target::selector::Selector = text.parse().expect(text);
             assert!(selector.matches(&listed.names, &listed.labels), "{text}");
         }
-        assert!(inspected(&listed).is_some_and(|now| now.activity == Activity::Stopped));
-        let task = Listed {
-            id: "c".to_owned(),
-            labels: HashMap::from([TASK, SERVICE].map(|key| (key.to_owned(), "s".to_owned()))),
-            ..listed
-        };
-        assert_eq!((service_of(&task), inspected(&task)), (Some("s"), None));
-        let labels = HashMap::from([TASK, SERVICE].map(|key| (key.to_owned(), "../s".to_owned())));
-        assert_eq!(service_of(&Listed { labels, ..task }), None);
+        assert_eq!((listed.state, listed.part_of), (State::Stopped, None));
+        let of =
+            |id: &str| HashMap::from([TASK, SERVICE].map(|key| (key.to_owned(), id.to_owned())));
+        assert_eq!(service_of(&of("s")), Some("s"));
+        assert_eq!(service_of(&of("../s")), None);
+        assert_eq!(service_of(&listed.labels), None, "it is no task itself");
     }
 }

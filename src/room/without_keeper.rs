@@ -12,7 +12,12 @@ use crate::{
         wire::{FromKeeper, Request},
     },
     lease::journal::Journal,
-    room::{Tell, machine::Machine, restore::Restorer},
+    room::{
+        cancel::Cancel,
+        context::{Context, Tell},
+        machine::Machine,
+        release::release,
+    },
 };
 
 /// How often is asked whether to go on.
@@ -34,8 +39,8 @@ pub fn restore(
     let journal = Journal::inherited(file, &state, &request.lease).map_err(io::Error::other)?;
     Builder::new_current_thread().enable_all().build()?.block_on(async {
         let machine = Machine::recorded(journal.state().opened.as_ref(), None, &request.lease);
-        let (limit, afterwards) = (request.settings.restore_timeout, request.settings.afterwards);
-        let restorer = Restorer { state: &state, machine: &machine, limit, afterwards, tell };
+        let cancel = Cancel::default();
+        let context = Context { request, state: &state, machine: &machine, cancel: &cancel, tell };
         if request.settings.hooks.on_restored.is_some() && !journal.state().is_empty() {
             tell(FromKeeper::Note(Note::new(
                 Level::Warning,
@@ -44,7 +49,7 @@ pub fn restore(
         }
         tokio::select! {
             // What may still come stays recorded.
-            (back, _) = Box::pin(restorer.release(journal)) => tell(FromKeeper::Released(back)),
+            (back, _) = Box::pin(release(&context, journal)) => tell(FromKeeper::Released(back)),
             () = wait_until(is_enough) => {}
         }
     });

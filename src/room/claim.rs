@@ -1,0 +1,211 @@
+//! Owns which of the chosen targets are taken, which are shared with another lease, and by which
+//! method: nothing is changed yet but what is shared. Runs in the keeper.
+
+use std::collections::HashMap;
+
+use futures_util::{StreamExt as _, stream};
+
+use crate::{
+    core::{
+        few::Few,
+        lease::{
+            claim::{Claim, claim},
+            late_call::{Moment, awaited},
+            record::Record,
+        },
+        machine::cgroup::Measured,
+        run::{
+            note::{Level, Note},
+            results::RoomTarget,
+        },
+        target::{
+            candidate::Candidate,
+            cgroup_of::CgroupOf,
+            method::{Method, MethodFacts, method},
+            recorded::Target,
+            seen::{Listed, Seen},
+        },
+        text,
+        values::MethodWish,
+    },
+    host::kernel::moment,
+    lease::{journal::Journal, leases::Leases},
+    room::{context::Context, mark::mark_held},
+    targets::{TargetError, Targets, at_once, wholes},
+};
+
+/// What the chosen targets come to.
+#[derive(Default)]
+pub(crate) struct Claimed {
+    /// To be taken, by this method.
+    pub(crate) candidates: Vec<(Candidate, Method)>,
+    /// Taken already, by this lease or another one.
+    pub(crate) joined: Vec<RoomTarget>,
+    /// The cgroups of what is paused already.
+    pub(crate) paused: Vec<CgroupOf>,
+    /// The name of each, by its id.
+    pub(crate) names: HashMap<String, String>,
+}
+
+/// What claiming looks at.
+struct Holders<'a> {
+    leases: &'a Leases,
+    sizes: Option<&'a Measured>,
+    at: Moment,
+}
+
+/// Looks at each of the chosen ones and claims it. `sizes` is the host before swap was made, with the
+/// targets; `measured` after it.
+pub(crate) async fn claim_all(
+    context: &Context<'_>,
+    targets: &Targets,
+    journal: &mut Journal,
+    leases: &Leases,
+    chosen: Vec<Listed>,
+    sizes: Option<&Measured>,
+    measured: Option<&Measured>,
+) -> Claimed {
+    let looking =
+        chosen.into_iter().map(|listed| async { (targets.look(listed.handle()).await, listed) });
+    let looked: Vec<_> = stream::iter(looking).buffered(at_once()).collect().await;
+    let holders = Holders { leases, sizes, at: moment() };
+    let (mut claimed, mut few) = (Claimed::default(), Few::default());
+    let mut candidates = Vec::with_capacity(looked.len());
+    for (seen, listed) in looked {
+        match seen {
+            Ok(seen) => {
+                let taken =
+                    claim_one(context, journal, &holders, &listed, seen, &mut claimed, &mut few);
+                candidates.extend(taken);
+            }
+            // It went away since the list was made.
+            Err(error) if error.is_gone() => {}
+            Err(error) => tell_unseen(context, &listed, &error, &mut few),
+        }
+    }
+    context.note_rest(&few, Level::Warning);
+    let with_methods = methods(context, candidates, sizes, measured);
+    let own = journal.state();
+    claimed.candidates = wholes::in_place_of_parts(
+        targets,
+        with_methods,
+        |id| own.targets.contains_key(id),
+        |text| context.note(Note::new(Level::Warning, text)),
+    )
+    .await;
+    claimed
+}
+
+fn tell_unseen(context: &Context<'_>, listed: &Listed, error: &TargetError, few: &mut Few) {
+    let text = format!("cannot inspect `{}`: {error}", text::printable(listed.name()));
+    context.shortfall_few(few, text, None);
+}
+
+/// Claims one target; gives it where it is to be taken.
+fn claim_one(
+    context: &Context<'_>,
+    journal: &mut Journal,
+    holders: &Holders<'_>,
+    listed: &Listed,
+    seen: Seen,
+    claimed: &mut Claimed,
+    few: &mut Few,
+) -> Option<Candidate> {
+    let target = listed.target(&seen);
+    let name = text::printable(&target.name);
+    claimed.names.insert(target.id.clone(), target.name.clone());
+    let memory_bytes =
+        holders.sizes.and_then(|sizes| Some(sizes.targets.get(&target.id)?.used_bytes));
+    let own = journal.state().targets.get(&target.id);
+    let other = holders.leases.holder_of(&target.id).map(|(_, held)| held);
+    let original = own.or(other).map_or(&target, |held| &held.target).clone();
+    let late = holders.leases.late_call(&target.id, holders.at);
+    match claim(&seen, own, other, late.is_some()) {
+        Claim::Take if !seen.incarnation.is_known() => {
+            // A journal tells a target from its next incarnation by nothing else.
+            let text =
+                format!("`{name}` is left alone: the engine does not say when it was started");
+            context.shortfall_few(few, text, Some("leave it out with --keep".to_owned()));
+        }
+        Claim::Take => {
+            let announced = own.is_some();
+            let part_of = listed.part_of.clone();
+            return Some(Candidate { target, memory_bytes, seen, part_of, announced });
+        }
+        Claim::Ours(method) => {
+            claimed.joined.push(room_target(&original, memory_bytes, method));
+            claimed.paused.extend(seen.cgroup);
+            context.record(journal, &Record::Taken { id: target.id, unknown: None, call: None });
+        }
+        Claim::Join(method) => {
+            mark_held(context);
+            let joined = room_target(&original, memory_bytes, method);
+            // Not recorded, it is the other lease's alone, which brings it back when that ends.
+            match journal.announce(&Record::Joined { target: original, method }) {
+                Ok(()) => claimed.joined.push(joined),
+                Err(error) => {
+                    let text = format!("`{name}` is not shared: {error}");
+                    context.note(Note::new(Level::Warning, text));
+                }
+            }
+        }
+        Claim::Awaited => {
+            let why = awaited(late.as_slice()).unwrap_or_default();
+            let text = format!("{why}, by another run: it is left to that one");
+            context.note(Note::new(Level::Warning, text));
+        }
+        Claim::PausedByOther => {
+            let text = format!("`{name}` was paused by somebody else and stays so");
+            context.note(Note::new(Level::Info, text));
+        }
+        Claim::NotRunning => {
+            context.note(Note::new(Level::Detail, format!("`{name}` does not run")));
+        }
+    }
+    None
+}
+
+fn methods(
+    context: &Context<'_>,
+    candidates: Vec<Candidate>,
+    sizes: Option<&Measured>,
+    measured: Option<&Measured>,
+) -> Vec<(Candidate, Method)> {
+    let settings = &context.request.settings;
+    let memory = measured.and_then(|measured| measured.memory);
+    let ids = candidates.iter().map(|candidate| candidate.target.id.as_str());
+    let facts = MethodFacts {
+        wish: settings.method,
+        no_reclaim: settings.no_reclaim,
+        swap_free_bytes: memory.map_or(0, |memory| memory.swap_free_bytes),
+        targets_bytes: sizes.and_then(|sizes| sizes.sum_bytes(ids)),
+    };
+    let mut few = Few::default();
+    let mut with_method = |candidate: Candidate| {
+        let never_stopped = candidate.seen.never_stopped;
+        if let (MethodWish::Stop, Some(why)) = (settings.method, never_stopped) {
+            let name = text::printable(&candidate.target.name);
+            let text = format!("`{name}` is paused and not stopped: {why}");
+            context.note_few(&mut few, Note::new(Level::Warning, text));
+        }
+        let method = method(facts, candidate.memory_bytes, never_stopped.is_none());
+        (candidate, method)
+    };
+    let all = candidates.into_iter().map(&mut with_method).collect();
+    context.note_rest(&few, Level::Warning);
+    all
+}
+
+pub(crate) fn room_target(
+    target: &Target,
+    memory_bytes: Option<u64>,
+    method: Method,
+) -> RoomTarget {
+    RoomTarget {
+        name: target.name.clone(),
+        id: target.id.clone(),
+        method,
+        memory_bytes,
+        given_back_bytes: None,
+    }
+}

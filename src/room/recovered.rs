@@ -1,0 +1,83 @@
+//! Owns what is said of leases that were found without their holder, and of what became of them. Pure.
+
+use crate::core::{
+    lease::{late_call::awaited, record::LeaseState},
+    run::{
+        note::{Level, Note},
+        results::{Back, SwapBack},
+    },
+    text,
+};
+
+/// One line about a lease that was found without its holder, and what became of it.
+#[must_use]
+pub fn recovered(lease: &str, state: &LeaseState, back: &Back) -> Note {
+    let opened = state.opened.as_ref();
+    let whose = opened.map_or_else(String::new, |opened| {
+        let program = opened
+            .program
+            .as_deref()
+            .map_or_else(String::new, |program| format!(" of `{}`", text::printable(program)));
+        format!("{program} begun {}", opened.at.strftime("%F %T UTC"))
+    });
+    let held = text::names(state.targets.values().map(|held| held.target.name.as_str()), 5);
+    let mut said = format!("a lease{whose} had lost its holder");
+    if !state.targets.is_empty() {
+        said += &format!(
+            " and still held {held}; {} running again",
+            text::count(back.restored, "service")
+        );
+    }
+    if let Some((_, reason)) = back.failed.first() {
+        said += &format!(", {} not: {}", back.failed.len(), text::printable(reason));
+    }
+    match &back.swap {
+        Some(SwapBack::Removed) => said += "; its swap removed",
+        Some(SwapBack::Stays { path, reason }) => {
+            said +=
+                &format!("; its swap {} stays: {}", text::printable(path), text::printable(reason));
+        }
+        Some(SwapBack::HandedOver) | None => {}
+    }
+    if let Some(late) = awaited(&back.late) {
+        said += &format!("; {late}");
+    }
+    let is_whole = back.failed.is_empty() && !matches!(back.swap, Some(SwapBack::Stays { .. }));
+    if let Some(line) = state.damaged_line {
+        let kept =
+            if is_whole { format!("set aside as {lease}.damaged") } else { "kept".to_owned() };
+        said += &format!(
+            "; line {line} of its journal is damaged and may have held more: it is {kept}"
+        );
+        if !state.lost.is_empty() {
+            let lost = text::names(state.lost.iter().map(String::as_str), 5);
+            said += &format!("; it names {lost}, and what is to be done for that is lost");
+        }
+    }
+    if !is_whole {
+        let hint = format!(
+            "`makeroom recover` tries for longer, `makeroom recover --forget {}` gives it up",
+            text::printable(lease)
+        );
+        return Note::new(Level::Warning, said).hint(hint);
+    }
+    if state.damaged_line.is_some() {
+        return Note::new(Level::Warning, said)
+            .hint("`docker ps --all --filter status=paused --filter status=exited` shows what may still be down");
+    }
+    Note::new(if back.late.is_empty() { Level::Info } else { Level::Warning }, said)
+}
+
+/// One line about what became of the calls that were waited for.
+#[must_use]
+pub fn came(late: &Back) -> Note {
+    match (late.restored, late.failed.is_empty()) {
+        (0, true) => Note::new(Level::Info, "nothing came any more"),
+        (restored, true) => Note::new(
+            Level::Info,
+            format!("it came: {} running again", text::count(restored, "service")),
+        ),
+        // The last line says which.
+        (_, false) => Note::new(Level::Info, "what came could not be put back"),
+    }
+}

@@ -1,0 +1,209 @@
+//! Owns the order of a release, and nothing else of it: targets first, then what is done for them
+//! once they run, then swap, then what may still come. One code path for success, failure, signals,
+//! crashes and `recover`. Runs in the keeper, and in `recover` and `stop` for leases whose holder is
+//! dead.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future;
+
+use crate::{
+    core::{
+        lease::record::{Area, HeldTarget, Stage},
+        run::{
+            note::{Level, Note},
+            results::Back,
+            wire::FromKeeper,
+        },
+        text, values,
+    },
+    lease::{
+        control_socket,
+        journal::Journal,
+        leases::{Leases, id_of},
+        state_dir::StateLock,
+    },
+    room::{
+        after::{self, Again},
+        announce, areas,
+        context::Context,
+        late_calls::{self, LateTarget, Waiting},
+        mark::unmark,
+        restore::{self, BroughtBack},
+        retry::Backoff,
+    },
+};
+
+/// A call that may still come is waited for so long before a release counts as done; then its keeper
+/// goes on alone.
+const LATE: Duration = Duration::from_secs(6);
+/// Everybody who holds the state directory's lock longer than this is stuck; what is ours is given
+/// back all the same.
+const LOCK_PATIENCE: Duration = Duration::from_secs(20);
+/// Others wait for the lock meanwhile, and have less patience than [`LOCK_PATIENCE`].
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
+
+/// A lease that has given back its targets, and still has areas to remove.
+pub(crate) struct Parting {
+    journal: Journal,
+    areas: Vec<Area>,
+    pub(crate) back: Back,
+    again: Vec<Again>,
+    late: Vec<LateTarget>,
+}
+
+/// Gives back all that a lease has, and removes its journal when nothing is left. Where a call may
+/// still come that was sent, within the time limit it is waited for; what is left of that is the
+/// caller's to wait for, or to leave recorded.
+pub async fn release(context: &Context<'_>, mut journal: Journal) -> (Back, Option<Waiting>) {
+    let begun = Instant::now();
+    if journal.state().is_empty() {
+        close(context, journal).await;
+        return (Back::default(), None);
+    }
+    let lock = match context.state.lock_later(LOCK_PATIENCE).await {
+        Ok(lock) => Some(lock),
+        Err(error) => {
+            // What others hold is read all the same. Of two releases at once each sees the other's
+            // mark or is seen with its own: at worst both restore a target, which is idempotent.
+            context.note(Note::new(Level::Warning, error.to_string()).hint(error.hint()));
+            None
+        }
+    };
+    let begun_before = begun_before(&journal);
+    context.told(announce::releasing(&mut journal));
+    let leases = other_leases(context, lock.as_ref(), &id_of(journal.path())).await;
+    let Parting { mut journal, areas, mut back, again, late } =
+        part(context, journal, &leases, |_| true, true).await;
+    let again_before = back.running.iter().filter(|id| begun_before.contains(id)).count();
+    back.restored = back.restored.max(again_before);
+    drop((leases, lock));
+    (context.tell)(FromKeeper::TargetsBack(back.clone()));
+    let removing = async {
+        after::warm(context, &again).await;
+        areas::remove(context, &mut journal, &areas, &mut back).await;
+    };
+    let (answers, ()) = future::join(after::await_answers(context, &again), removing).await;
+    back.answers = answers;
+    let deadline = values::deadline(begun, context.restore_timeout().min(LATE));
+    end(context, journal, late, back, deadline).await
+}
+
+/// What a keeper before this one had begun to bring back, and died before it said so.
+fn begun_before(journal: &Journal) -> Vec<String> {
+    if !journal.state().is_releasing() {
+        return Vec::new();
+    }
+    let held = journal.state().targets.values().filter(|held| held.stage == Stage::Held);
+    held.map(|held| held.target.id.clone()).collect()
+}
+
+/// The end of a release, which waits until this time for calls that may still come.
+async fn end(
+    context: &Context<'_>,
+    journal: Journal,
+    late: Vec<LateTarget>,
+    mut back: Back,
+    deadline: Instant,
+) -> (Back, Option<Waiting>) {
+    let mut waiting = Waiting { journal, late };
+    late_calls::wait_until(context, deadline, &mut waiting, &mut back).await;
+    if waiting.late.is_empty() {
+        close(context, waiting.journal).await;
+        return (back, None);
+    }
+    for late in &mut waiting.late {
+        late.tell(&mut back);
+    }
+    (back, Some(waiting))
+}
+
+/// The part of a release that others have to wait for, under the lock: afterwards only areas are
+/// left, which count as absent. Only the targets that are meant, and areas where `has_host`.
+pub(crate) async fn part(
+    context: &Context<'_>,
+    mut journal: Journal,
+    leases: &Leases,
+    is_meant: impl Fn(&HeldTarget) -> bool,
+    has_host: bool,
+) -> Parting {
+    let BroughtBack { mut back, again, late } =
+        restore::targets(context, &mut journal, leases, is_meant).await;
+    let areas = if has_host {
+        areas::announce_removal(context, &mut journal, leases, &mut back)
+    } else {
+        Vec::new()
+    };
+    Parting { journal, areas, back, again, late }
+}
+
+/// The rest for the lease of a dead holder, without the lock.
+pub(crate) async fn finish(context: &Context<'_>, parting: Parting) -> (Back, Option<Waiting>) {
+    let Parting { mut journal, areas, mut back, late, .. } = parting;
+    areas::remove(context, &mut journal, &areas, &mut back).await;
+    end(context, journal, late, back, Instant::now()).await
+}
+
+/// Waits for all that may still come, however long that takes, and brings it back; removes the
+/// journal when nothing is left.
+pub async fn wait_for(context: &Context<'_>, mut waiting: Waiting) -> Back {
+    let mut back = Back::default();
+    let deadline = values::deadline(Instant::now(), Duration::MAX);
+    late_calls::wait_until(context, deadline, &mut waiting, &mut back).await;
+    close(context, waiting.journal).await;
+    back
+}
+
+/// Only the targets: while a build is stopped, swap stays.
+pub async fn suspend(context: &Context<'_>, journal: &mut Journal) -> Back {
+    give_back(context, journal, |_| true).await
+}
+
+/// Only these targets.
+pub async fn give_back(
+    context: &Context<'_>,
+    journal: &mut Journal,
+    is_meant: impl Fn(&HeldTarget) -> bool,
+) -> Back {
+    let lock = context.state.lock_later(LOCK_PATIENCE).await.ok();
+    let leases = other_leases(context, lock.as_ref(), &id_of(journal.path())).await;
+    restore::targets(context, journal, &leases, is_meant).await.back
+}
+
+/// The other leases, looked at again where some could not be seen for want of something that others
+/// give back.
+async fn other_leases(context: &Context<'_>, lock: Option<&StateLock>, own: &str) -> Leases {
+    let deadline = values::deadline(Instant::now(), context.restore_timeout().min(LOOK_AGAIN));
+    let mut backoff = Backoff::for_engine();
+    loop {
+        let looked = match lock {
+            Some(lock) => Leases::look(context.state, lock, Some(own)),
+            None => Leases::peek(context.state, own),
+        };
+        let leases = looked.unwrap_or_else(Leases::unseen);
+        let Some(error) = leases.why_unseen() else { return leases };
+        if !error.may_pass() || !backoff.wait(Some(deadline)).await {
+            let why = text::printable(&error.to_string());
+            let text = format!("{why}: swap that another lease may need stays");
+            context.note(Note::new(Level::Warning, text));
+            return leases;
+        }
+    }
+}
+
+/// Removes the journal of a lease that has nothing left.
+async fn close(context: &Context<'_>, journal: Journal) {
+    if !journal.state().is_empty() {
+        return;
+    }
+    // Without its journal a dead keeper's socket is never looked at again.
+    let socket = control_socket::remove(context.state.leases(), &id_of(journal.path()));
+    context.told(journal.remove());
+    if let Err(error) = socket {
+        context.note(Note::new(Level::Detail, format!("a socket is left behind: {error}")));
+    }
+    if let Err(error) = unmark(context.state).await {
+        let text = format!("the mark for other users stays: {error}");
+        context.note(Note::new(Level::Detail, text));
+    }
+}
