@@ -22,7 +22,7 @@ use crate::{
     host::{container::own_container, reclaim},
     report::{console::Say, plan_table},
     room::machine::Machine,
-    targets::{TargetError, Targets, at_once, wholes},
+    targets::{all::Targets, error::TargetError, pace::at_once, wholes},
 };
 
 /// Shows it; 1 where the build does not fit.

@@ -17,7 +17,7 @@ use crate::{
         target::{event::TargetEvent, recorded::Target},
     },
     room::{context::Tell, machine::Machine},
-    targets::{Changes, TargetError},
+    targets::{changes::Changes, error::TargetError},
 };
 
 /// Before a connection that broke is made again; twice as long each time, up to the longest.

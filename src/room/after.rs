@@ -18,7 +18,7 @@ use crate::{
     },
     host::{limits::calls_at_once, warm},
     room::{context::Context, retry::Backoff},
-    targets::{TargetError, TargetKind as _},
+    targets::{error::TargetError, kind::TargetKind as _},
 };
 
 /// Services that are waited for at once: one that hangs is no reason not to ask the others. A

@@ -20,7 +20,7 @@ use crate::{
     },
     host::kernel::moment,
     room::context::Context,
-    targets::{Sent, TargetError, TargetKind as _, Targets},
+    targets::{all::Targets, calls::Sent, error::TargetError, kind::TargetKind as _},
 };
 
 /// So long a call that may still come is waited for at once: most come within moments, or not at

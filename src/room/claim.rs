@@ -31,7 +31,7 @@ use crate::{
     host::kernel::moment,
     lease::{journal::Journal, leases::Leases},
     room::{context::Context, mark::mark_held},
-    targets::{TargetError, Targets, at_once, wholes},
+    targets::{all::Targets, error::TargetError, pace::at_once, wholes},
 };
 
 /// What the chosen targets come to.

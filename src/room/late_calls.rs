@@ -25,7 +25,7 @@ use crate::{
         bring_back::{Brought, Late, attempt},
         context::Context,
     },
-    targets::Changes,
+    targets::changes::Changes,
 };
 
 /// Between two looks where the engine tells what happens, and where it does not.

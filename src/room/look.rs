@@ -15,7 +15,7 @@ use crate::{
     },
     host::{container::own_container, reclaim},
     room::context::Context,
-    targets::{TargetError, Targets},
+    targets::{all::Targets, error::TargetError},
 };
 
 /// What was found.

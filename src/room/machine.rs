@@ -26,7 +26,7 @@ use crate::{
     },
     host::{shell::Shell, tunnel::Tunnel},
     lease::trust,
-    targets::{Calls, TargetError, Targets},
+    targets::{all::Targets, calls::Calls, error::TargetError},
 };
 
 /// The way to an engine and its host.

@@ -29,7 +29,7 @@ use crate::{
         late_calls::{LateTarget, outcome},
         retry::Backoff,
     },
-    targets::at_once,
+    targets::pace::at_once,
 };
 
 /// The first attempts at a lease's targets have at least this long, however short

@@ -24,7 +24,12 @@ use crate::{
         context::Context,
         mark::mark_held,
     },
-    targets::{PAUSE_LIMIT, TargetError, TargetKind as _, Targets, at_once, stop_limit},
+    targets::{
+        all::Targets,
+        error::TargetError,
+        kind::TargetKind as _,
+        pace::{PAUSE_LIMIT, at_once, stop_limit},
+    },
 };
 
 /// Between two attempts to freeze what the kernel could not freeze; the runtime itself has tried for

@@ -4,7 +4,9 @@ use std::future;
 
 use futures_util::future::select_all;
 
-use crate::{core::target::event::TargetEvent, engine::events::Events, targets::TargetError};
+use crate::{
+    core::target::event::TargetEvent, engine::events::Events, targets::error::TargetError,
+};
 
 /// What happens to targets from some time on.
 #[derive(Debug, Default)]

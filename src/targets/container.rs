@@ -15,7 +15,7 @@ use crate::{
         client::{Engine, EngineError, PAUSE},
         events, healthcheck,
     },
-    targets::{Calls, Changes, TargetError, TargetKind},
+    targets::{calls::Calls, changes::Changes, error::TargetError, kind::TargetKind},
 };
 
 /// The engine's containers.

@@ -14,7 +14,7 @@ use crate::{
         state::State,
     },
     engine::{client::Engine, swarm},
-    targets::{Changes, TargetError, TargetKind},
+    targets::{changes::Changes, error::TargetError, kind::TargetKind},
 };
 
 /// The engine's Swarm services.

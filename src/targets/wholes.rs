@@ -16,7 +16,7 @@ use crate::{
         text,
     },
     engine::swarm,
-    targets::{Source, Targets},
+    targets::all::{Source, Targets},
 };
 
 /// What stands in the place of its parts.
