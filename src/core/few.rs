@@ -1,7 +1,7 @@
-//! Owns saying no more lines of one kind than a person reads: the first ones, and how many there
-//! were beside. Pure.
+//! Owns the limit on lines of one kind: no more are said than a person reads, and then how many
+//! more there are. Pure.
 
-/// So many lines of one kind are said.
+/// How many lines of one kind are said.
 pub const MOST: usize = 20;
 
 /// A count of lines of one kind.
@@ -11,13 +11,13 @@ pub struct Few {
 }
 
 impl Few {
-    /// Counts one more; whether it is to be said.
+    /// Counts one more; tells whether to say it.
     pub fn may(&mut self) -> bool {
         self.all += 1;
         self.all <= MOST
     }
 
-    /// The line for those that were not said, where there are any: `… and 9,980 more of this kind`.
+    /// The line for those that were not said, if there are any: `… and 9,980 more of this kind`.
     #[must_use]
     pub fn rest(&self) -> Option<String> {
         let more = self.all.checked_sub(MOST).filter(|more| *more > 0)?;

@@ -1,5 +1,5 @@
-//! Owns the values a person types: sizes, durations, percentages and the words of `--method`,
-//! `--swap` and `--color`. One parser each, shared by flags, environment and files. Pure.
+//! Owns the values that a person types: sizes, durations, percentages and the words of `--method`,
+//! `--swap` and `--color`. Each has one parser, shared by flags, environment and files. Pure.
 
 use std::{
     fmt,
@@ -30,7 +30,8 @@ impl FromStr for Size {
         let refused = || {
             format!("`{text}` is not a size; allowed: a number and a unit, as 2G, 2GiB or 512MB")
         };
-        // bytesize saturates instead of refusing what does not fit into 64 bits, and reads a sign.
+        // bytesize saturates instead of refusing what does not fit into 64 bits, and accepts a
+        // sign.
         if trimmed.starts_with(['-', '+']) {
             return Err(refused());
         }
@@ -54,7 +55,7 @@ impl fmt::Display for Size {
 pub struct Span(pub Duration);
 
 impl Span {
-    /// Ten years: longer than any build, and short enough that any clock can add it to its now.
+    /// Ten years: longer than any build, and short enough to be added to any clock's time.
     pub const LONGEST: Self = Self(Duration::from_hours(10 * 365 * 24));
 }
 
@@ -70,8 +71,8 @@ impl FromStr for Span {
     }
 }
 
-/// The moment at which this much time has passed since `begun`, [`Span::LONGEST`] at most: it never
-/// overflows.
+/// The moment at which this much time has passed since `begun`, [`Span::LONGEST`] at most, so that
+/// it never overflows.
 #[must_use]
 pub fn deadline(begun: Instant, limit: Duration) -> Instant {
     begun + limit.min(Span::LONGEST.0)

@@ -1,6 +1,6 @@
 //! Owns finding the engine as `docker` finds it: flag, `DOCKER_HOST`, `DOCKER_CONTEXT`,
-//! `currentContext`, default sockets. Reads files, opens no socket. It never falls back from what
-//! was named to something else: that would pause somebody else's containers.
+//! `currentContext`, default sockets. Reads files, opens no socket. Never falls back from the
+//! engine that was named to another one: that would pause somebody else's containers.
 
 use std::{
     collections::HashMap,
@@ -23,7 +23,7 @@ pub const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
 pub struct Endpoint {
     /// Where it is.
     pub address: Address,
-    /// The directory of `ca.pem`, `cert.pem` and `key.pem`, where the connection is to be TLS.
+    /// The directory of `ca.pem`, `cert.pem` and `key.pem`; set when the connection uses TLS.
     pub certificates: Option<PathBuf>,
     /// The context that named it.
     pub context: Option<String>,
@@ -69,14 +69,14 @@ pub struct Surroundings {
     docker_host: Option<String>,
     docker_context: Option<String>,
     docker_config: Option<PathBuf>,
-    /// Set where `DOCKER_TLS_VERIFY` asks for TLS: `DOCKER_CERT_PATH`, or docker's own directory.
+    /// Set when `DOCKER_TLS_VERIFY` asks for TLS: `DOCKER_CERT_PATH`, or docker's own directory.
     certificates: Option<PathBuf>,
     /// Where the makers of VMs keep their sockets.
     pub homes: Homes,
 }
 
 impl Surroundings {
-    /// As this process has them. An empty variable is as good as none, as for `docker`.
+    /// Reads this process's variables. An empty one counts as unset, as it does for `docker`.
     #[must_use]
     pub fn of_this_process() -> Self {
         let read = |name| env::var(name).ok().filter(|value| !value.is_empty());
@@ -113,7 +113,7 @@ impl Surroundings {
 /// Finds the engine.
 ///
 /// # Errors
-/// [`EndpointError`] where what was named cannot be used; never another engine instead.
+/// [`EndpointError`] if the named engine cannot be used; never returns another one instead.
 pub fn find(wish: &Wish, surroundings: &Surroundings) -> Result<Endpoint, EndpointError> {
     if let Some(url) = &wish.engine {
         return of_url(url, "--engine", surroundings);
@@ -135,7 +135,7 @@ pub fn find(wish: &Wish, surroundings: &Surroundings) -> Result<Endpoint, Endpoi
     }
 }
 
-/// Where nothing names an engine: `docker`'s own socket, or the first usual one where it is
+/// Picks the socket when nothing names an engine: `docker`'s own, or the first usual one if that is
 /// missing.
 fn first_there(own: &Path, usual: Vec<PathBuf>) -> Endpoint {
     let other = if own.exists() { None } else { usual.into_iter().find(|path| path.exists()) };

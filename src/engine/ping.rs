@@ -8,7 +8,7 @@ use tokio::{
     net::UnixStream,
 };
 
-/// An engine that does not answer its ping within this does not answer anything.
+/// An engine that does not answer its ping within this time answers nothing else either.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// No answer to a ping is longer.
 const LONGEST_BYTES: u64 = 16 << 10;
@@ -16,16 +16,16 @@ const LONGEST_BYTES: u64 = 16 << 10;
 /// An API version, as `1.41`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ApiVersion {
-    /// Before the dot.
+    /// The part before the dot.
     pub major: usize,
-    /// After it.
+    /// The part after the dot.
     pub minor: usize,
 }
 
-/// The version that both sides speak: the engine's newest, but none that is unknown here.
+/// Finds the version that both sides speak: the engine's newest, capped at `newest_known`.
 ///
 /// # Errors
-/// The socket's own error, or `InvalidData` where what answers is no engine.
+/// The socket's own error, or `InvalidData` if whatever answers is not an engine.
 pub async fn api_version(socket: &Path, newest_known: ApiVersion) -> io::Result<ApiVersion> {
     let answer = tokio::time::timeout(PATIENCE, ask(socket)).await;
     let answer = answer.map_err(|_| {

@@ -1,6 +1,6 @@
-//! Owns questions whose answers are read by makeroom itself, because bollard's models refuse all of
-//! an answer in which one value is new to them: as bytes, whole or line by line, and no more of
-//! them than there may be. Runs in the keeper and in short commands.
+//! Owns the questions whose answers makeroom reads by itself, as bounded bytes, whole or line by
+//! line: bollard's models refuse a whole answer if one value in it is new to them. Runs in the
+//! keeper and in short commands.
 
 use std::pin::Pin;
 
@@ -9,13 +9,13 @@ use futures_util::{Stream, StreamExt as _};
 
 use crate::engine::transport::{LARGEST_ANSWER_BYTES, TooLarge};
 
-/// An event is a container's labels and a little; no line of them is longer.
+/// An event is little more than a container's labels, so no line is longer.
 const LONGEST_LINE_BYTES: usize = 1 << 20;
 
 type Pieces = Pin<Box<dyn Stream<Item = Result<Vec<u8>, Error>>>>;
 
-/// The answer in the pieces that it comes in. bollard has one call that does not read what it gets,
-/// a container's export; its request is turned into this one.
+/// Asks, and gives the answer in the pieces in which it arrives. Only one of bollard's calls hands
+/// out its answer unread, a container's export, so that request is turned into this one.
 fn pieces(docker: &Docker, path: String) -> Pieces {
     let docker = docker.clone().with_request_modifier(move |mut request| {
         let uri = request.uri().to_string().replace("/containers/_/export", &path);
@@ -27,7 +27,7 @@ fn pieces(docker: &Docker, path: String) -> Pieces {
     Box::pin(docker.export_container("_").map(|piece| piece.map(Vec::from)))
 }
 
-/// The answer as it came.
+/// Asks, and gives the whole answer as it came.
 ///
 /// # Errors
 /// The engine's refusal, a broken connection, or [`TooLarge`].
@@ -43,24 +43,25 @@ pub(super) async fn get(docker: &Docker, path: String) -> Result<Vec<u8>, Error>
     Ok(answer)
 }
 
-/// An answer that goes on, line by line.
+/// An answer that continues, read line by line.
 pub(super) struct Lines {
     pieces: Pieces,
     read: Vec<u8>,
-    /// Up to here there is no end of a line in it.
+    /// No line ends before this index.
     searched: usize,
 }
 
 impl Lines {
-    /// Nothing is asked before the first line is.
+    /// Prepares the question; it is sent when the first line is asked for.
     pub(super) fn new(docker: &Docker, path: String) -> Self {
         Self { pieces: pieces(docker, path), read: Vec::new(), searched: 0 }
     }
 
-    /// The next one, `None` at the end. Nothing is lost when this is dropped half-way.
+    /// Gives the next line, `None` at the end. Cancel-safe: nothing is lost when the future is
+    /// dropped.
     ///
     /// # Errors
-    /// As [`get`]; also where a line is longer than 1 MiB.
+    /// As for [`get`]; also if a line is longer than 1 MiB.
     pub(super) async fn next(&mut self) -> Option<Result<Vec<u8>, Error>> {
         loop {
             if let Some(end) = self.read[self.searched..].iter().position(|&byte| byte == b'\n') {
@@ -83,7 +84,7 @@ impl Lines {
     }
 }
 
-/// A value of a query, quoted (RFC 3986, section 2.1).
+/// Quotes a value of a query (RFC 3986, section 2.1).
 pub(super) fn quoted(value: &str) -> String {
     let quote = |byte: u8| match byte {
         b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {

@@ -1,6 +1,6 @@
-//! Owns the connections to an engine over sockets: one a request, and no more read of it than an
-//! answer may have. bollard reads an answer into memory whole, whatever its size. Runs in the
-//! keeper and in short commands.
+//! Owns the connections to an engine over sockets: one for each request, with a bound on how much
+//! is read, because bollard reads answers of any size into memory. Runs in the keeper and in short
+//! commands.
 
 use std::{
     fmt, io,
@@ -24,13 +24,13 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpStream, UnixStream};
 
-/// No answer is larger: a list of ten thousand containers with a hundred labels each has half of
-/// it.
+/// No valid answer is larger: a list of ten thousand containers with a hundred labels each takes
+/// half of this.
 pub(super) const LARGEST_ANSWER_BYTES: u64 = 64 << 20;
-/// The head of an answer, and what says where its pieces begin.
+/// Allowed on top, for an answer's headers and chunk sizes.
 const HEAD_BYTES: u64 = 1 << 20;
 
-/// An answer that is refused for its size, as the cause of an error.
+/// The cause of an error: the answer was refused for its size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TooLarge;
 
@@ -43,12 +43,12 @@ impl fmt::Display for TooLarge {
 impl std::error::Error for TooLarge {}
 
 impl TooLarge {
-    /// Whether this is why.
+    /// Tells whether this is the cause of an error.
     pub(super) fn is_cause_of(error: &(dyn std::error::Error + 'static)) -> bool {
         let mut cause = Some(error);
         while let Some(error) = cause {
-            // An io::Error gives the source of what it wraps as its own, and not what it wraps;
-            // bollard's does so with that.
+            // An io::Error's source is not the error that it wraps but that error's own source, and
+            // bollard's error passes that on. So look into what they wrap.
             let own = match error.downcast_ref::<Error>() {
                 Some(Error::IOError { err }) => Some(err),
                 _ => error.downcast_ref::<io::Error>(),
@@ -67,7 +67,7 @@ impl TooLarge {
     }
 }
 
-/// There was no connection: the engine has heard nothing.
+/// The cause of an error: no connection could be made, so the engine has heard nothing.
 #[derive(Debug)]
 pub(super) struct NotSent(io::Error);
 
@@ -80,7 +80,7 @@ impl fmt::Display for NotSent {
 impl std::error::Error for NotSent {}
 
 impl NotSent {
-    /// Whether this is why.
+    /// Tells whether this is the cause of an error.
     pub(super) fn is_cause_of(error: &Error) -> bool {
         matches!(error, Error::IOError { err } if err.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<Self>))
     }
@@ -103,8 +103,7 @@ pub(super) async fn ask(
     mut request: BollardRequest,
 ) -> Result<Response<Incoming>, Error> {
     let is_stream = request.uri().path().ends_with("/events");
-    // A request over a connection names what it is for, and not where that is (RFC 9112, section
-    // 3.2.1).
+    // A request on a connection has only the path, not the host (RFC 9112, section 3.2.1).
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
     *request.uri_mut() = path.parse::<Uri>().map_err(io::Error::other)?;
     let host = match &place {
@@ -123,7 +122,7 @@ pub(super) async fn ask(
             .await?
         }
         Place::Tcp { host, port } => {
-            // An IPv6 address stands in brackets in what a person writes.
+            // People write an IPv6 address in brackets.
             let stream = TcpStream::connect((host.trim_matches(['[', ']']), port))
                 .await
                 .map_err(NotSent::error)?;
@@ -131,7 +130,7 @@ pub(super) async fn ask(
         }
     };
     if is_stream && response.status().is_success() {
-        // It goes on as long as the lease; whoever reads it bounds each line.
+        // Events continue as long as the lease does; their reader bounds each line.
         left.store(u64::MAX, Ordering::Relaxed);
     }
     Ok(response)
@@ -143,13 +142,13 @@ async fn send(
     request: BollardRequest,
 ) -> Result<Response<Incoming>, Error> {
     let (mut sender, connection) = handshake(Limited { stream, left: Arc::clone(left) }).await?;
-    // It ends with the answer, or when nobody waits for it any more. How is said to whoever reads
-    // the answer.
+    // The task ends with the answer, or when nobody waits for it any more. An error reaches whoever
+    // reads the answer.
     tokio::spawn(async { drop(connection.await) });
     Ok(sender.send_request(request).await?)
 }
 
-/// A connection of which so much more is read and no more.
+/// A connection of which at most `left` more bytes are read.
 struct Limited<S> {
     stream: S,
     left: Arc<AtomicU64>,

@@ -1,6 +1,6 @@
-//! Owns finding out whether makeroom itself is inside a container, and whether a directory there
-//! outlives it. A cancelled CI job takes container, journal and keeper at once: what was changed
-//! from inside would stay changed. Used before anything is begun.
+//! Owns finding out whether makeroom itself runs in a container, and whether a directory there
+//! outlives the container. A cancelled CI job takes container, journal and keeper at once, so what
+//! was changed from inside would stay changed. Used before anything is begun.
 
 use std::{fs, path::Path};
 
@@ -9,27 +9,27 @@ use crate::{core::machine::memory::unescape, host::kernel};
 /// Every mount that this process sees (proc_pid_mountinfo(5)).
 const MOUNTS: &str = "/proc/self/mountinfo";
 
-/// What is known of the place that makeroom runs in.
+/// Where makeroom runs, as far as it matters for the state directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
     /// Not in a container, or the directory is on a volume.
     Lasting,
-    /// In a container, and the directory goes when it goes.
+    /// In a container, and the directory disappears with it.
     Fleeting,
 }
 
-/// Looks at this process's own place.
+/// Finds out where this process runs.
 #[must_use]
 pub fn place_of(state_dir: &Path) -> Place {
     let marked = ["/.dockerenv", "/run/.containerenv"].iter().any(|mark| Path::new(mark).exists());
     let mounts = kernel::proc_file(MOUNTS).unwrap_or_default();
-    // The nearest part that exists decides; `..` and links are resolved by then.
+    // The nearest existing part decides, after `..` and links are resolved.
     let real = state_dir.ancestors().find_map(|part| fs::canonicalize(part).ok());
     judge(marked, &mounts, real.as_deref().unwrap_or(state_dir))
 }
 
-/// The container that makeroom itself runs in: an engine mounts these three files into each.
-/// To pause it would freeze the keeper with everything else.
+/// Finds the id of the container that makeroom itself runs in, from the three files that an engine
+/// mounts into each. Pausing it would freeze the keeper too.
 #[must_use]
 pub fn own_container() -> Option<String> {
     own_id(&kernel::proc_file(MOUNTS).unwrap_or_default())
@@ -44,7 +44,7 @@ fn own_id(mountinfo: &str) -> Option<String> {
 }
 
 struct Mount {
-    /// The directory of its file system that is mounted.
+    /// The directory of the file system that is mounted here.
     root: String,
     point: String,
     kind: String,

@@ -1,5 +1,5 @@
-//! Owns what is found out about the host beside its figures: what its kernel and its tools can do,
-//! for `makeroom doctor`; and what its kernel killed for memory, for the keeper.
+//! Owns what is found out about the host beside its figures: what its kernel and tools can do, for
+//! `makeroom doctor`; and what its kernel killed for memory, for the keeper.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ const LIMIT: Duration = Duration::from_secs(15);
 /// Looks at the host. `swap_dir` is where a swap area would be made.
 ///
 /// # Errors
-/// [`ShellError`] where the host cannot be asked.
+/// [`ShellError`] if the host cannot be asked.
 pub async fn look(shell: &Shell, swap_dir: &str) -> Result<(Measured, HostFacts), ShellError> {
     let head = variable("swap_dir", swap_dir) + &variable("path", &format!("{swap_dir}/swapfile"));
     let script =
@@ -37,10 +37,10 @@ pub async fn look(shell: &Shell, swap_dir: &str) -> Result<(Measured, HostFacts)
     Ok((cgroup::read(figures), HostFacts::read(facts)))
 }
 
-/// What the host's kernel has killed for memory within this time, by its own log.
+/// Reads in the kernel's log what it has killed for memory within this time.
 ///
 /// # Errors
-/// [`ShellError`]; also where nobody there may read that log.
+/// [`ShellError`]; also if we may not read that log.
 pub async fn killed(shell: &Shell, within: Duration) -> Result<Vec<Killed>, ShellError> {
     Ok(oom_log::read(&shell.run_as_root(KILLED, None, LIMIT).await?, within))
 }

@@ -1,6 +1,6 @@
-//! Owns the mark beside root's own state directory: an empty file that everybody may see, there as
-//! long as something may be held that only root can list. Without it `makeroom stop` of somebody
-//! else would find nothing, and call that success. It fails nothing: where it cannot be made,
+//! Owns the mark beside root's own state directory: an empty file that everybody may see, present
+//! as long as root may hold something that only root can list. Without it, another user's `makeroom
+//! stop` would find nothing and call that success. It never fails a run: if it cannot be made,
 //! others only see less. Used by the keeper and by short commands.
 
 use std::{
@@ -14,14 +14,14 @@ use crate::host::swap::OWN_DIR;
 
 const MARK: &str = "/var/lib/makeroom.held";
 
-/// Whether leases in this directory are marked: only root's own has a place for it that is root's
-/// alone.
+/// Tells whether leases in this directory are marked. Only root's own directory has a place beside
+/// it to which only root can write.
 #[must_use]
 pub fn is_marked_for(state_dir: &Path) -> bool {
     nix::unistd::geteuid().is_root() && state_dir == Path::new(OWN_DIR)
 }
 
-/// Marks that something is held in this state directory, with its lock held.
+/// Sets the mark for this state directory. The caller holds its lock.
 ///
 /// # Errors
 /// The file's own error.
@@ -35,11 +35,11 @@ pub fn set(state_dir: &Path) -> io::Result<()> {
         .mode(0o444)
         .custom_flags(libc::O_NOFOLLOW)
         .open(MARK)?;
-    // Whatever the umask takes away.
+    // Whatever the umask is.
     file.set_permissions(Permissions::from_mode(0o444))
 }
 
-/// Takes the mark away again, with the lock held and no lease left.
+/// Removes the mark. The caller holds the lock, and no lease is left.
 ///
 /// # Errors
 /// The file's own error.
@@ -53,7 +53,7 @@ pub fn clear(state_dir: &Path) -> io::Result<()> {
     }
 }
 
-/// Whether root holds something, by the mark.
+/// Tells by the mark whether root holds something.
 #[must_use]
 pub fn is_set() -> bool {
     fs::symlink_metadata(MARK).is_ok_and(|found| found.is_file() && found.uid() == 0)
@@ -62,15 +62,15 @@ pub fn is_set() -> bool {
 /// What another user can tell of root's leases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OfRoot {
-    /// There is nothing to be seen, or it can be seen by this user.
+    /// Nothing is held, or this user may look at it anyway.
     Nothing,
-    /// There is a directory, which this user may not read, and no mark.
+    /// There is a directory that this user may not read, and no mark.
     Unseen,
     /// Something is held.
     Held,
 }
 
-/// Looks, as this user.
+/// Finds out as this user.
 #[must_use]
 pub fn of_root() -> OfRoot {
     if nix::unistd::geteuid().is_root() {
@@ -80,7 +80,7 @@ pub fn of_root() -> OfRoot {
         fs::read_dir(Path::new(OWN_DIR).join("leases"))
             .is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
     };
-    // Whoever took the directory away has left nothing in it.
+    // A mark without the directory means nothing: whoever removed that left nothing in it.
     if is_set() && Path::new(OWN_DIR).exists() {
         OfRoot::Held
     } else if is_closed() {

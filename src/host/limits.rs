@@ -1,6 +1,6 @@
-//! Owns how many files this process may have open: raised as far as it may be, because somebody
-//! else's shell set the limit for something else, and given back to whatever is started from here.
-//! Used by every process of makeroom.
+//! Owns how many files this process may have open. Raises the limit as far as it goes, because it
+//! was set for other programs, and gives it back to whatever is started from here. Used by every
+//! process of makeroom.
 
 use std::{
     fs,
@@ -9,16 +9,16 @@ use std::{
 
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 
-/// No limit was changed.
+/// Says that no limit was changed.
 const UNCHANGED: u64 = u64::MAX;
-/// The soft limit that this process was started with, where it has another one now.
+/// The soft limit that this process was started with, if it has another one now.
 static SOFT_BEFORE: AtomicU64 = AtomicU64::new(UNCHANGED);
 /// macOS takes no more than this, whatever the hard limit (setrlimit(2) there, OPEN_MAX).
 const MOST_ON_MACOS: rlim_t = 10_240;
-/// What else is opened while the engine is asked: a step with its streams, a hook, a journal, a
+/// Files that are opened while the engine is asked: a script's streams, a hook, a journal, a
 /// socket.
 const KEPT_FREE: u64 = 24;
-/// Where nobody tells how many there are: more than a keeper has.
+/// The assumed number of open files if the system does not tell: more than a keeper has.
 const OPEN_PERHAPS: u64 = 32;
 
 /// Raises the soft limit to the hard one.
@@ -32,7 +32,7 @@ pub fn raise_files() {
     }
 }
 
-/// Gives the limit back that this process was started with, between fork and exec.
+/// Gives back the limit that this process was started with, between fork and exec.
 /// Async-signal-safe.
 pub fn give_back_files() {
     let soft = SOFT_BEFORE.load(Ordering::Relaxed);
@@ -44,7 +44,7 @@ pub fn give_back_files() {
     }
 }
 
-/// Has the command start with the limit that this process was started with.
+/// Starts the command with the limit that this process was started with.
 pub(super) fn give_back_to(command: &mut tokio::process::Command) {
     if SOFT_BEFORE.load(Ordering::Relaxed) != UNCHANGED {
         // SAFETY: getrlimit and setrlimit are system calls and nothing else; nothing is allocated.
@@ -57,12 +57,12 @@ pub(super) fn give_back_to(command: &mut tokio::process::Command) {
     }
 }
 
-/// How many calls that take a file each may be under way at once: so many, or what the limit
-/// leaves; one at least.
+/// How many calls that take a file each may be under way at once: `most`, or what the limit leaves,
+/// but at least one.
 #[must_use]
 pub fn calls_at_once(most: usize) -> usize {
     let Ok((soft, _)) = getrlimit(Resource::RLIMIT_NOFILE) else { return most };
-    // Beyond any count of open files there is nothing to count.
+    // With so large a limit there is no need to count open files.
     if soft >= 1 << 16 {
         return most;
     }

@@ -1,6 +1,6 @@
-//! Owns the machine whose memory counts: its memory figures, its swap and its cgroups. Each step
-//! is one small `sh` script, so that the same step runs here and in a VM.
-//! Runs in the keeper and in short commands.
+//! Owns the machine whose memory counts: its memory figures, its swap and its cgroups. Everything
+//! that is done there is a small `sh` script, so that the same script runs here and in a VM
+//! (docs/decisions/0002). Runs in the keeper and in short commands.
 
 pub mod container;
 pub mod findings;

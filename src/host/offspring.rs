@@ -1,10 +1,10 @@
-//! Owns finding what descends from a build that is being ended, also what left its process group:
-//! setsid(2), setpgid(2), a double fork. Each process is known by pid and start time. Never found:
-//! a keeper, nor anything that it started, because it restores. Used by the supervisor, which has
-//! all of it below itself, and by a keeper whose supervisor is gone.
+//! Owns finding everything that descends from a build that is being ended, also what left its
+//! process group by setsid(2), setpgid(2) or a double fork. Each process is known by pid and start
+//! time. Never finds a keeper or anything that it started, because keepers restore. Used by the
+//! supervisor, which is above all of it, and by a keeper whose supervisor is gone.
 //!
-//! On the portable path nothing reaps what was left behind: found are the group, and what descends
-//! from the child or from what was found before.
+//! On the portable path makeroom is no subreaper. There it finds the group, and what descends from
+//! the child or from what was found before.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,14 +19,14 @@ use crate::{
     },
 };
 
-/// So often a look for what was forked meanwhile is repeated before SIGKILL, with all that is known
+/// How often to look again, before SIGKILL, for what was forked while everything known was being
 /// stopped.
 const STOPS: u32 = 16;
 
-/// How far a look goes below the makerooms that run inside of the build.
+/// How far to look below the makerooms that run inside the build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
-    /// Not: they pass on what they are told.
+    /// Not below them: they pass signals on.
     Shallow,
     /// To the bottom.
     Deep,
@@ -36,29 +36,30 @@ pub enum Depth {
 #[derive(Debug, Default)]
 pub struct Offspring {
     known: BTreeMap<i32, u64>,
-    /// Sessions that are no part of it: each keeper leads one, and what it started is in it.
+    /// Sessions that are not part of it: each keeper leads one, and whatever it started is in it.
     apart: BTreeSet<i32>,
     is_below_us: bool,
 }
 
 impl Offspring {
-    /// All of it is below this process, which is a subreaper.
+    /// The offspring of a build that runs below this process, a subreaper.
     #[must_use]
     pub fn below_us() -> Self {
         Self { is_below_us: true, ..Self::default() }
     }
 
-    /// Takes note of a process that is part of it.
+    /// Notes a process that is part of it.
     pub fn note(&mut self, process: ProcessId) {
         self.known.insert(process.pid, process.start_ticks);
     }
 
-    /// Takes note of a session that is no part of it.
+    /// Notes a session that is not part of it.
     pub fn leave_out(&mut self, session: i32) {
         self.apart.insert(session);
     }
 
-    /// Takes note of whoever has this in their environment, but no variable of the name `without`.
+    /// Notes the processes that have this entry in their environment but no variable named
+    /// `without`.
     pub fn note_environment(&mut self, entry: &str, without: &str) {
         let found = kernel::with_environment(entry, without)
             .into_iter()
@@ -66,14 +67,14 @@ impl Offspring {
         found.for_each(|process| self.note(process));
     }
 
-    /// Who of it runs now.
+    /// Finds who of it runs now.
     ///
     /// # Errors
     /// Where processes cannot be listed.
     pub fn look(&mut self, depth: Depth) -> io::Result<Vec<Process>> {
         let table = kernel::all()?;
         let own = std::process::id().cast_signed();
-        // What is known may be gone, and its pid somebody else's.
+        // A known process may be gone, and its pid somebody else's.
         self.known.retain(|pid, start| {
             table
                 .iter()
@@ -86,7 +87,7 @@ impl Offspring {
         let is_apart =
             |process: &Process| process.pid == own || self.apart.contains(&session(process.pid));
         let found = descendants(&table, roots.iter().copied(), is_apart);
-        // A keeper leads its session, and with that its group; a supervisor can be anybody.
+        // A keeper leads its session and group; a supervisor can be anywhere.
         let roles = kernel::roles(&found.iter().map(|process| process.pid).collect::<Vec<_>>())?;
         let keepers: BTreeSet<i32> =
             roles.iter().filter(|(_, role)| **role == Role::Keeper).map(|(pid, _)| *pid).collect();
@@ -106,8 +107,8 @@ impl Offspring {
         Ok(found)
     }
 
-    /// Whether nobody is left, now that a look has found nobody: what was forked while it looked
-    /// has come to us by then.
+    /// Tells whether nobody is left, after a look that found nobody: what was forked during that
+    /// look has become our child by now.
     #[must_use]
     pub fn is_gone(&self, child: ProcessId) -> bool {
         let Some(children) = kernel::own_children().filter(|_| self.is_below_us) else {
@@ -121,8 +122,8 @@ impl Offspring {
         !left.iter().any(|pid| roles.get(pid) != Some(&Role::Keeper) && is_there(pid))
     }
 
-    /// Sends SIGKILL to all of it. First all is stopped, so that nothing is forked between the look
-    /// and the signal.
+    /// Sends SIGKILL to all of it. Stops all of it first, so that nothing is forked between the
+    /// look and the signal.
     ///
     /// # Errors
     /// Where processes cannot be listed.
@@ -149,13 +150,13 @@ impl Offspring {
     }
 }
 
-/// Sends a signal to this very process. It may be gone by now, or another user's: neither is ours
-/// to mend, and who is left is looked for again.
+/// Sends a signal to this very process. If it is gone by now, or is another user's, nothing can be
+/// done about it, and the next look finds who is left.
 pub fn send(process: ProcessId, signal: i32) {
     let _ = kernel::send(process, signal);
 }
 
 fn session(pid: i32) -> i32 {
-    // SAFETY: only asks; -1 for nobody is no session of anybody's.
+    // SAFETY: only asks; -1 for a missing process is nobody's session.
     unsafe { libc::getsid(pid) }
 }

@@ -19,20 +19,21 @@ use crate::{
 };
 
 const FSTAB: &str = include_str!("scripts/fstab.sh");
-/// What tells it from a run's areas and from anybody else's; mkswap(8) takes fifteen bytes.
+/// The label that tells it from a run's areas and from anybody else's; mkswap(8) takes fifteen
+/// bytes.
 pub const LABEL: &str = "makeroom-kept";
-/// systemd makes its units anew for a changed fstab, which takes a moment.
+/// systemd regenerates its units for a changed fstab, which takes a moment.
 const FSTAB_LIMIT: Duration = Duration::from_mins(1);
 const LOOK_LIMIT: Duration = Duration::from_secs(15);
 
-/// Where it is, unless somebody says otherwise. Not on a disk for data: those are mounted after
-/// fstab's swap is activated.
+/// Where it lies unless the user says otherwise. Not on a data disk: those are mounted after
+/// fstab's swap has been activated.
 #[must_use]
 pub fn default_path() -> String {
     format!("{OWN_DIR}/swap")
 }
 
-/// What is there.
+/// What a look at the host found.
 #[derive(Debug)]
 pub struct Found {
     /// The host's memory and active swap.
@@ -57,28 +58,28 @@ pub async fn look(shell: &Shell, path: &str) -> Result<Found, SwapError> {
     })
 }
 
-/// Makes it and activates it. One of ours that is not active, as after a boot, is made anew.
+/// Makes and activates the area. One of ours that is not active, as after a boot, is made anew.
 ///
 /// # Errors
-/// [`SwapError`] where nothing was made.
+/// [`SwapError`] if nothing was made.
 pub async fn turn_on(shell: &Shell, path: &str, size_bytes: u64) -> Result<Measured, SwapError> {
     let area = area(path, size_bytes);
     remove(shell, &area).await?;
     make(shell, &area, OWN_DIR).await
 }
 
-/// Deactivates and deletes it.
+/// Deactivates and deletes the area.
 ///
 /// # Errors
-/// [`SwapError`] where it stays.
+/// [`SwapError`] if it stays.
 pub async fn turn_off(shell: &Shell, path: &str, size_bytes: u64) -> Result<Removal, SwapError> {
     remove(shell, &area(path, size_bytes)).await
 }
 
-/// Adds the line to fstab, or takes it out; tells whether that changed anything.
+/// Adds the line to fstab or removes it; tells whether that changed anything.
 ///
 /// # Errors
-/// [`SwapError`] where fstab is as it was.
+/// [`SwapError`] if fstab is unchanged.
 pub async fn persist(shell: &Shell, path: &str, is_wanted: bool) -> Result<bool, SwapError> {
     let undo = variable("undo", if is_wanted { "" } else { "yes" });
     let head = [variable("line", &line(path)), head(&area(path, 0)), undo].concat();
@@ -90,7 +91,8 @@ fn area(path: &str, size_bytes: u64) -> Area {
     Area { path: path.to_owned(), size_bytes, label: LABEL.to_owned() }
 }
 
-/// `x-` options are everybody's own (mount(8)); `nofail`: a boot does not wait for it.
+/// Options that begin with `x-` are free for anybody's use (mount(8)); with `nofail` a boot does
+/// not wait for it.
 fn line(path: &str) -> String {
     format!("{} none swap sw,nofail,x-makeroom 0 0", escape(path))
 }

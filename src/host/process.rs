@@ -1,28 +1,30 @@
-//! Owns looking at processes of this machine: who is who, by pid and start time, and who is left
-//! in a group. Never a bare pid: it may belong to somebody else by now.
+//! Owns looking at processes of this machine: who is who, by pid and start time, and who is left in
+//! a group. Never goes by the bare pid, which may belong to another process by now.
 
 use crate::{core::machine::process::ProcessId, host::kernel};
 
-/// Tells a process from any other that gets its pid later.
+/// Identifies a process, so that it is not mistaken for one that gets its pid later.
 #[must_use]
 pub fn identify(pid: i32) -> Option<ProcessId> {
     kernel::process(pid).ok().flatten().map(|process| ProcessId { pid, start_ticks: process.start })
 }
 
-/// Whether this very process still runs; a zombie does not. One that cannot be looked at does.
+/// Tells whether this very process still runs. A zombie does not; one that cannot be looked at
+/// does.
 #[must_use]
 pub fn is_alive(process: ProcessId) -> bool {
     let Ok(seen) = kernel::process(process.pid) else { return true };
     seen.is_some_and(|seen| seen.start == process.start_ticks && seen.runs)
 }
 
-/// Whether anybody in the group that this process leads, or led, still runs. `kill(-pgid, 0)` would
-/// count zombies, which nobody may ever reap. A group that cannot be looked at is not empty.
+/// Tells whether anybody in the group that this process leads, or led, still runs. `kill(-pgid, 0)`
+/// would count zombies that nobody may ever reap. A group that cannot be looked at counts as not
+/// empty.
 #[must_use]
 pub fn group_is_alive(leader: ProcessId) -> bool {
     let Ok(mut members) = kernel::group(leader.pid) else { return true };
-    // A later group with the same number has only members that are younger than a leader of its
-    // own; as long as one of ours lives, the kernel does not give the number away.
+    // The kernel does not reuse the number as long as a member of our group lives, so all members
+    // of a later group are younger than our leader.
     members.any(|member| member.start >= leader.start_ticks && member.runs)
 }
 

@@ -1,6 +1,7 @@
 //! Owns sampling a host: this machine by reading its /proc, another one over one connection that
-//! stays. A line there is answered with the figures of that moment, so that the clock is here and
-//! nothing is started there. Runs in the keeper; the supervisor looks at this machine as well.
+//! stays open. Each line that is sent is answered with the figures of that moment, so the clock is
+//! here and nothing is started there. Runs in the keeper; the supervisor samples this machine as
+//! well.
 
 use std::time::Duration;
 
@@ -21,14 +22,14 @@ use crate::{
     },
 };
 
-/// What a sampling step is called in a list of processes.
+/// The name of the sampling script in a list of processes.
 pub(super) const NAME: &str = "makeroom-sample";
 const SAMPLE: &str = include_str!("scripts/sample.sh");
 /// Once a second.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// This machine's memory and stalls now; `None` where its kernel does not say. What it killed is
-/// not looked up: that costs as much as all the rest.
+/// Reads this machine's memory and stalls; `None` if its kernel does not tell. Does not look up OOM
+/// kills, which would cost as much as all the rest.
 #[must_use]
 pub fn here() -> Option<HostSample> {
     let memory = memory::meminfo(&proc_file("/proc/meminfo")?)?;
@@ -44,20 +45,20 @@ pub fn here() -> Option<HostSample> {
     })
 }
 
-/// A step that samples until this is dropped.
+/// A script that samples until this is dropped.
 #[derive(Debug)]
 pub struct Sampler {
-    /// Ends with this.
+    /// The script's process, which ends with this.
     _step: Step,
     input: ChildStdin,
     lines: Lines<BufReader<ChildStdout>>,
     clock: Interval,
-    /// A sample is on its way: a host that is slow is not asked again before it has answered.
+    /// A sample is on its way. A slow host is not asked again before it has answered.
     is_asked: bool,
 }
 
 impl Sampler {
-    /// Begins. `builds_in_engine`: the builder's steps are looked for as well.
+    /// Begins sampling; with `builds_in_engine`, the builder's steps as well.
     ///
     /// # Errors
     /// [`ShellError`].
@@ -69,7 +70,7 @@ impl Sampler {
         };
         let mut clock = interval(EVERY);
         clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        // The first sample comes unasked.
+        // The script sends the first sample unasked.
         Ok(Self {
             _step: step,
             input,
@@ -79,7 +80,7 @@ impl Sampler {
         })
     }
 
-    /// The next sample; `None` when the step has ended. May be dropped and asked again.
+    /// Waits for the next sample; `None` when the script has ended. Cancel-safe.
     pub async fn next(&mut self) -> Option<HostSample> {
         if !self.is_asked {
             self.clock.tick().await;
@@ -88,7 +89,7 @@ impl Sampler {
         self.answer().await
     }
 
-    /// The host as it is now.
+    /// Samples the host now, out of turn.
     pub async fn now(&mut self) -> Option<HostSample> {
         if self.is_asked {
             self.answer().await?;
@@ -98,7 +99,7 @@ impl Sampler {
     }
 
     async fn ask(&mut self) -> Option<()> {
-        // One byte: written or not, never in part.
+        // One byte is written whole or not at all.
         self.input.write_all(b"\n").await.ok()?;
         self.is_asked = true;
         Some(())

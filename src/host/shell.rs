@@ -1,6 +1,6 @@
-//! Owns running a step on the host: a script that travels on standard input to `sh -s`, here or
-//! behind the command prefix that leads to a VM, as ourselves or as root. No terminal, cwd `/`, a
-//! time limit, and a marker before the output, because shells may print greetings.
+//! Owns running a script on the host: it travels on standard input to `sh -s`, here or behind the
+//! command prefix that leads to a VM, as ourselves or as root. It has no terminal, cwd `/`, a time
+//! limit, and a marker before its output, because shells may print greetings (docs/decisions/0002).
 
 use std::{
     io,
@@ -27,19 +27,20 @@ use crate::{
 };
 
 const MARKER: &str = "makeroom-step-output";
-/// The sudo check does nothing; an answer that takes longer waits for a password or a directory
+/// The sudo check does nothing, so an answer that takes longer waits for a password or a directory
 /// service.
 const SUDO_CHECK: Duration = Duration::from_secs(5);
-/// The same behind a prefix, where a connection may have to be made first.
+/// The limit of that check behind a prefix, where a connection may have to be made first.
 const ROOT_CHECK: Duration = Duration::from_secs(15);
-/// Where POSIX systems have it: no search for each step.
+/// By its path, so that it is not searched for each time.
 const SH: &str = "/bin/sh";
-/// Where swapon and its like are, also for users whose PATH has no sbin.
+/// Where swapon and the like are, also for users whose PATH has no sbin.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// `-k` beside a command ignores a cached ticket: it may have expired when things are put back.
+/// `-k` before a command ignores a cached ticket, which may have expired by the time things are put
+/// back.
 const WHO: &str = include_str!("scripts/who.sh");
 
-/// The way to the host, and what it lets us do there.
+/// The way to the host, and what we may do there.
 #[derive(Debug)]
 pub struct Shell {
     route: Route,
@@ -47,16 +48,16 @@ pub struct Shell {
     stay: Mutex<Stay>,
 }
 
-/// How a step becomes root.
+/// How a script becomes root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Root {
     /// We are it.
     Already,
-    /// `sudo` lets us without a password, even without a cached ticket.
+    /// `sudo` asks for no password, even without a cached ticket.
     Sudo,
 }
 
-/// Why a step did not run.
+/// Why a script did not run.
 #[derive(Debug, thiserror::Error)]
 pub enum ShellError {
     #[error("this needs root{place}, or sudo that asks for no password")]
@@ -74,7 +75,8 @@ pub enum ShellError {
 }
 
 impl ShellError {
-    /// Whether the step may still be at it, or may have done all without being able to say so.
+    /// Tells whether the script may still be running, or may have done everything without being
+    /// able to say so.
     #[must_use]
     pub fn is_outcome_unknown(&self) -> bool {
         matches!(self, Self::Silent { .. } | Self::Failed(_))
@@ -103,13 +105,13 @@ impl ShellError {
 }
 
 impl Shell {
-    /// A shell at the end of this route.
+    /// Makes a shell at the end of this route.
     #[must_use]
     pub fn new(route: Route) -> Self {
         Self { route, root: OnceCell::new(), stay: Mutex::new(Stay::Unwanted) }
     }
 
-    /// A shell of this machine.
+    /// Makes a shell on this machine.
     #[must_use]
     pub fn here() -> Self {
         Self::new(Route::Here)
@@ -131,13 +133,13 @@ impl Shell {
         }
     }
 
-    /// ` in NAME` where the host is not this machine, for the end of a sentence.
+    /// The end of a sentence: ` in NAME` if the host is not this machine.
     #[must_use]
     pub fn place(&self) -> String {
         self.host_name().map_or_else(String::new, |name| format!(" in {}", text::printable(name)))
     }
 
-    /// Whether steps can be run as root, found out once.
+    /// Finds out, once, whether scripts can be run as root.
     pub async fn root(&self) -> Option<Root> {
         let find = || async {
             match &self.route {
@@ -151,8 +153,8 @@ impl Shell {
         *self.root.get_or_init(find).await
     }
 
-    /// The head of a step that also tells who it runs as; [`Self::learn`] takes the answer out.
-    /// Saves the question a way of its own.
+    /// The head of a script that also tells who it runs as, which saves a round trip;
+    /// [`Self::learn`] takes the answer.
     #[must_use]
     pub fn who(&self) -> &'static str {
         if matches!(self.route, Route::Behind(_)) { WHO } else { "" }
@@ -161,12 +163,12 @@ impl Shell {
     /// Keeps the answer to [`Self::who`].
     pub fn learn(&self, answer: &str) {
         if matches!(self.route, Route::Behind(_)) {
-            // What is known already stays: it was the same question.
+            // What is known already stays, because the question was the same.
             let _ = self.root.set(read_who(answer));
         }
     }
 
-    /// Runs a step as ourselves.
+    /// Runs a script as ourselves.
     ///
     /// # Errors
     /// [`ShellError`].
@@ -174,11 +176,11 @@ impl Shell {
         self.step(&["-s"], None, script, limit).await
     }
 
-    /// Runs a step as root. What it works on is named to the kernel as an argument of the shell, so
-    /// that others can see that it is at it.
+    /// Runs a script as root. `subject`, what it works on, is an argument of the shell, so that
+    /// others can see in the list of processes that it is under way.
     ///
     /// # Errors
-    /// [`ShellError::NoRoot`] where we cannot be.
+    /// [`ShellError::NoRoot`] if we cannot become root.
     pub async fn run_as_root(
         &self,
         script: &str,
@@ -192,8 +194,8 @@ impl Shell {
         self.step(&words, Some(root), script, limit).await
     }
 
-    /// Starts a step that goes on until it is dropped, in the shell that stayed where there is one;
-    /// its streams are the caller's. `name` shows in lists of processes.
+    /// Starts a script that runs until it is dropped, in the shell that stayed if there is one. Its
+    /// streams are the caller's; `name` shows in lists of processes.
     ///
     /// # Errors
     /// [`ShellError`].
@@ -257,7 +259,7 @@ impl Shell {
         let whole = whole(script);
         let write = async {
             if let Some(input) = input.as_mut() {
-                // A step that ends before it has read all of itself says why on its own stderr.
+                // A script that ends before it has read all of itself says why on its stderr.
                 let _ = input.write_all(whole.as_bytes()).await;
             }
             drop(input);
@@ -278,7 +280,7 @@ impl Shell {
         self.command(root, arguments)?.spawn().map(Step).map_err(|source| self.failed(source))
     }
 
-    /// Until this is there, or the output ends; whether it is there.
+    /// Reads until this mark appears or the output ends; tells whether it appeared.
     async fn read_until(
         &self,
         mark: Option<&str>,
@@ -295,7 +297,7 @@ impl Shell {
             if stdout.read_buf(answer).await.map_err(|source| self.failed(source))? == 0 {
                 return Ok(false);
             }
-            // Nothing that comes through one is what was printed, and the rest may never come.
+            // A terminal changes what was printed, and the rest may never come.
             if is_from_terminal(answer) {
                 return Err(ShellError::Terminal { program: self.program() });
             }
@@ -321,37 +323,38 @@ impl Shell {
     }
 }
 
-/// A step's process on this machine. One that has not ended when this is dropped is killed with all
-/// that it started: `colima` does not become the ssh that it runs.
+/// A script's process on this machine. If it has not ended when this is dropped, it is killed with
+/// everything that it started: `colima` starts ssh as a child of its own.
 #[derive(Debug)]
 pub struct Step(pub Child);
 
 impl Drop for Step {
     fn drop(&mut self) {
-        // Waited for, it has no pid any more, and its number may be somebody else's.
+        // A child that was waited for has no pid any more; its number may be another process's.
         if let Some(group) = self.0.id().and_then(|pid| i32::try_from(pid).ok()) {
-            // ESRCH: it ended by itself in between.
+            // ESRCH: it ended by itself meanwhile.
             let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
         }
     }
 }
 
-/// Whether the marker's line ends as a terminal ends lines.
+/// Tells whether the marker's line ends as a terminal ends lines.
 fn is_from_terminal(output: &[u8]) -> bool {
     let marked = [MARKER.as_bytes(), b"\r"].concat();
     output.windows(marked.len()).any(|window| window == marked)
 }
 
-/// A script with its head. The braces make the shell read all of it before it does any of it: a
-/// connection that is cut in the middle of the script leaves nothing half done. The quotes in the
-/// marker tell its output from an echo of the script itself.
+/// Puts the head before a script. The braces make the shell read all of it before it runs any of
+/// it, so a connection that breaks in the middle leaves nothing half done. The quotes in the marker
+/// tell its output from an echo of the script itself.
 fn whole(script: &str) -> String {
     // `exit`: a shell at a terminal would ask for more.
     format!("{{\n{}{script}\nexit\n}}\n", head())
 }
 
 fn head() -> String {
-    // A step that was begun tidies up after itself, also where nobody reads what it says any more.
+    // A script that was begun has to clean up after itself even if nobody reads its output any
+    // more.
     format!(
         "trap '' PIPE; PATH={PATH}; export PATH; LC_ALL=C; export LC_ALL; set -u; {}",
         echo(MARKER)
@@ -411,7 +414,8 @@ fn read(output: &Output, program: &str) -> Result<String, ShellError> {
     }
 }
 
-/// An assignment for the head of a script, quoted: nothing in the value is interpreted.
+/// Writes an assignment for the head of a script, quoted so that nothing in the value is
+/// interpreted.
 #[must_use]
 pub fn variable(name: &str, value: &str) -> String {
     format!("{name}='{}'\n", value.replace('\'', r"'\''"))

@@ -1,5 +1,5 @@
-//! Owns making and removing a swap area on the host. What is ours is known by its label, which
-//! holds the lease's id; nothing else is ever touched. Runs in the keeper and in `recover`.
+//! Owns making and removing a swap area on the host. An area of ours is known by its label, which
+//! holds the lease's id; no other is ever touched. Runs in the keeper and in `recover`.
 
 use std::time::Duration;
 
@@ -25,11 +25,11 @@ const MAKE: &str = include_str!("scripts/swap_make.sh");
 const NEEDED: &str = include_str!("scripts/swap_needed.sh");
 const NEEDED_LIMIT: Duration = Duration::from_secs(15);
 const REMOVE: &str = include_str!("scripts/swap_remove.sh");
-/// The default directory: made where it is missing, for root alone.
+/// The default directory; made if it is missing, for root alone.
 pub const OWN_DIR: &str = "/var/lib/makeroom";
-/// Filling a file with zeroes on a slow disk; fallocate takes milliseconds.
+/// For filling a file with zeroes on a slow disk; fallocate takes milliseconds.
 const MAKE_LIMIT: Duration = Duration::from_mins(5);
-/// swapoff reads every page back, one by one where the disk is slow.
+/// For swapoff, which reads every page back, one by one.
 const REMOVE_LIMIT: Duration = Duration::from_mins(30);
 
 /// Why an area was not made or not removed.
@@ -44,9 +44,9 @@ pub enum SwapError {
 /// How a removal ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Removal {
-    /// It is off and its file is deleted.
+    /// The area is off and its file is deleted.
     Removed,
-    /// There was none of ours.
+    /// There was no area of ours.
     Gone,
 }
 
@@ -56,18 +56,17 @@ pub fn label_of(lease: &str) -> String {
     format!("mr-{lease}").chars().take(15).collect()
 }
 
-/// Where areas are made unless somebody says otherwise: on the disk for data, where the host has
-/// one, because the system's own is small there.
+/// Where areas are made unless the user says otherwise: on the data disk if the host has one,
+/// because the system's own disk is small there.
 #[must_use]
 pub fn own_dir(measured: &Measured) -> String {
     measured.disks.first().map_or_else(|| OWN_DIR.to_owned(), |disk| format!("{disk}/makeroom"))
 }
 
-/// Makes and activates an area; gives the host as it is then. `own_dir` is made where it is
-/// missing.
+/// Makes and activates an area; gives the host as it is then. Makes `own_dir` if it is missing.
 ///
 /// # Errors
-/// [`SwapError::Refused`] with the reason, where nothing was made.
+/// [`SwapError::Refused`] with the reason, if nothing was made.
 pub async fn make(shell: &Shell, area: &Area, own_dir: &str) -> Result<Measured, SwapError> {
     let head =
         [variable("size", &area.size_bytes.to_string()), variable("own_dir", own_dir), head(area)]
@@ -81,10 +80,10 @@ pub async fn make(shell: &Shell, area: &Area, own_dir: &str) -> Result<Measured,
     }
 }
 
-/// Deactivates and deletes an area, where it is ours and its pages fit back.
+/// Deactivates and deletes an area, if it is ours and its pages fit back into memory.
 ///
 /// # Errors
-/// [`SwapError`] where it stays.
+/// [`SwapError`] if it stays.
 pub async fn remove(shell: &Shell, area: &Area) -> Result<Removal, SwapError> {
     let now = crate::host::reclaim::measure(shell).await?;
     if let (Some(ActiveSwap { used_bytes, .. }), Some(memory)) =
@@ -104,7 +103,7 @@ pub async fn remove(shell: &Shell, area: &Area) -> Result<Removal, SwapError> {
             return Err(SwapError::Refused(why));
         }
     }
-    // The disk of a VM is a file that grows: what was swap is given back to the machine around it.
+    // A VM's disk is a file that grows, so the space is given back to the machine around it.
     let trim = if *shell.route() == Route::Here { "" } else { "yes" };
     let typed = variable("typed", &text::shell_word(&area.path));
     let script = [&head(area), &typed, &variable("trim", trim), PLACE, REMOVE].concat();
@@ -114,8 +113,8 @@ pub async fn remove(shell: &Shell, area: &Area) -> Result<Removal, SwapError> {
     }
 }
 
-/// Why the host still needs an area's file, as the end of a sentence; `None` where it does not, and
-/// where the host does not answer.
+/// Tells why the host still needs an area's file, as the end of a sentence; `None` if it does not,
+/// or does not answer.
 pub async fn why_needed(shell: &Shell, path: &str) -> Option<&'static str> {
     let script = variable("listed", &listed(path)) + NEEDED;
     match shell.run(&script, NEEDED_LIMIT).await.ok()?.trim() {
@@ -134,7 +133,7 @@ pub(super) fn head(area: &Area) -> String {
     .concat()
 }
 
-/// Protected from awk's own reading of `\`.
+/// Doubles each `\`, which awk would interpret.
 fn listed(path: &str) -> String {
     escape(path).replace('\\', r"\\")
 }
@@ -142,7 +141,7 @@ fn listed(path: &str) -> String {
 pub(super) fn answer(output: &str) -> Result<&str, SwapError> {
     let verdict = output.lines().next().unwrap_or_default();
     match verdict.strip_prefix("no ") {
-        // It can name a directory that somebody else called so.
+        // It may contain a directory's name that somebody else chose.
         Some(reason) => Err(SwapError::Refused(text::printable(reason))),
         None => Ok(verdict),
     }

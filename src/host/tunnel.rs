@@ -1,7 +1,7 @@
 //! Owns the connection to an engine behind ssh: one ssh process that carries the engine's socket
-//! and all steps, so that each of them needs no connection of its own. It ends with this process,
-//! however that ends: its far side reads until our end of the pipe is gone. Runs in the keeper and
-//! in short commands.
+//! and all scripts, so that none of them needs a connection of its own. It ends with this process,
+//! however that ends, because its far side reads until our end of the pipe is gone. Runs in the
+//! keeper and in short commands.
 
 use std::{
     cell::RefCell,
@@ -23,7 +23,7 @@ use crate::{
     host::limits,
 };
 
-/// A connection that is not made within this is not going to be.
+/// A connection that is not made within this time is not going to be made.
 const PATIENCE: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(10);
 
@@ -40,7 +40,7 @@ pub enum TunnelError {
     Silent { after: Duration },
 }
 
-/// A connection that is made when it is needed, and again when it broke.
+/// A connection that is made when it is needed, and again when it has broken.
 #[derive(Debug)]
 pub struct Tunnel {
     /// The command that reaches the machine without the tunnel.
@@ -52,10 +52,10 @@ pub struct Tunnel {
 }
 
 impl Tunnel {
-    /// A tunnel; `name` is no other's on this machine. Nothing is connected yet.
+    /// Makes a tunnel without connecting it. `name` is unique on this machine.
     #[must_use]
     pub fn new(plain: Prefix, remote: &str, name: &str) -> Self {
-        // A short path: a socket's has 104 bytes on macOS, and ssh adds 17 to its own.
+        // A short path, because a socket's path has 104 bytes on macOS, and ssh adds 17 to its own.
         Self {
             plain,
             remote: remote.to_owned(),
@@ -70,7 +70,7 @@ impl Tunnel {
         self.dir.join("engine")
     }
 
-    /// The command that runs steps through the tunnel, or past it where it broke.
+    /// The command that runs scripts through the tunnel, or without it if it broke.
     #[must_use]
     pub fn prefix(&self) -> Prefix {
         self.with_options(&[
@@ -98,7 +98,7 @@ impl Tunnel {
         Prefix { name: self.plain.name.clone(), words: words.map(str::to_owned).collect() }
     }
 
-    /// Makes sure of the connection.
+    /// Connects, unless it is connected already.
     ///
     /// # Errors
     /// [`TunnelError`] with ssh's own last words.
@@ -111,7 +111,7 @@ impl Tunnel {
         if is_there && UnixStream::connect(self.socket()).await.is_ok() {
             return Ok(());
         }
-        // Dropping the old one ends it.
+        // Dropping the old process ends it.
         self.child.take();
         self.own_directory()
             .map_err(|source| TunnelError::Directory { path: self.dir.clone(), source })?;
@@ -150,7 +150,7 @@ impl Tunnel {
             if let Ok(Some(status)) = child.try_wait() {
                 let mut said = String::new();
                 if let Some(mut stderr) = child.stderr.take() {
-                    // What cannot be read is left out; the status is known.
+                    // If it cannot be read, the status alone has to do.
                     let _ = stderr.read_to_string(&mut said).await;
                 }
                 let last = said
@@ -165,8 +165,8 @@ impl Tunnel {
         Err(TunnelError::Silent { after: PATIENCE })
     }
 
-    /// A directory of ours alone. One that a killed keeper left is ours to replace; anybody else's
-    /// is not.
+    /// Makes a directory that is ours alone. Replaces one that a killed keeper left, but nobody
+    /// else's.
     fn own_directory(&self) -> io::Result<()> {
         if self.has_own_directory() {
             fs::remove_dir_all(&self.dir)?;
@@ -182,7 +182,8 @@ impl Tunnel {
 
 impl Drop for Tunnel {
     fn drop(&mut self) {
-        // Also where this one was never opened: a killed keeper of the same lease has left its own.
+        // Even if this tunnel was never opened: a killed keeper of the same lease may have left its
+        // directory.
         if self.has_own_directory() {
             let _ = fs::remove_dir_all(&self.dir);
         }

@@ -1,5 +1,5 @@
-//! Owns writing to what does not block, for a limited time: whoever does not read is not waited for
-//! without end.
+//! Owns writing to a non-blocking descriptor for a limited time, so that nobody waits for ever for
+//! a reader that does not read.
 
 use std::{
     io::{self, Write},
@@ -9,10 +9,11 @@ use std::{
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-/// Writes all of it to a pipe or a socket that does not block, waiting for whoever reads it.
+/// Writes all of it to a non-blocking pipe or socket, waiting for its reader.
 ///
 /// # Errors
-/// What write(2) says, and `TimedOut` where it is not taken in time; a part of it is written then.
+/// What write(2) says, or `TimedOut` if it is not all taken in time; then a part may have been
+/// written.
 pub fn write_within(
     patience: Duration,
     to: &mut (impl Write + AsFd),
@@ -29,7 +30,7 @@ pub fn write_within(
                     return Err(io::Error::new(io::ErrorKind::TimedOut, "nobody reads it"));
                 }
                 let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
-                // EINTR is answered by the next turn.
+                // After EINTR the loop tries again.
                 let _ = poll(&mut [PollFd::new(to.as_fd(), PollFlags::POLLOUT)], timeout);
             }
             Err(error) => return Err(error),

@@ -1,6 +1,6 @@
-//! Owns the control socket of a started lease, beside its journal: its name, and how it is reached
-//! and removed. What is said over it is `core::run::wire`'s; who listens is `keeper::control`. Runs
-//! wherever a lease is looked at.
+//! Owns the control socket beside a started lease's journal: its name, and how it is reached and
+//! removed. `core::run::wire` owns what is said over it, `keeper::control` listens. Runs wherever a
+//! lease is looked at.
 
 use std::{
     io,
@@ -14,7 +14,7 @@ use crate::lease::dir::Dir;
 /// # Errors
 /// The socket's own error.
 pub fn listen(leases: &Dir, lease: &str) -> io::Result<UnixListener> {
-    // Only a keeper of this very lease, which died, can have left one.
+    // Only a dead keeper of this very lease can have left one.
     remove(leases, lease)?;
     leases.listen(&socket_name(lease))
 }
@@ -22,15 +22,15 @@ pub fn listen(leases: &Dir, lease: &str) -> io::Result<UnixListener> {
 /// Connects to a started lease's keeper, from `stop`.
 ///
 /// # Errors
-/// The socket's own error where nobody answers.
+/// The socket's own error if nobody answers.
 pub fn connect(leases: &Dir, lease: &str) -> io::Result<UnixStream> {
     leases.connect(&socket_name(lease))
 }
 
-/// Removes the socket that a keeper which died may have left.
+/// Removes the socket that a dead keeper may have left.
 ///
 /// # Errors
-/// Where it is there and cannot be removed.
+/// If it exists and cannot be removed.
 pub fn remove(leases: &Dir, lease: &str) -> io::Result<()> {
     leases.remove(&socket_name(lease))
 }

@@ -1,5 +1,5 @@
-//! Owns a directory that is ours alone, by its descriptor: whatever its path leads to by now, what
-//! is in it is opened, listed, renamed and removed there. Each file is checked on its own
+//! Owns a directory that is ours alone, by its descriptor: its entries are opened, listed, renamed
+//! and removed relative to that, whatever its path leads to by now. Each file is checked on its own
 //! descriptor before anybody reads it.
 
 use std::{
@@ -33,7 +33,7 @@ pub struct Dir {
     path: PathBuf,
 }
 
-/// Why something in the place of a file or directory of ours is none.
+/// Why something in the place of a file or directory of ours is not ours.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Misfit {
     #[error("it is not a {wanted}")]
@@ -52,8 +52,8 @@ impl From<Misfit> for io::Error {
     }
 }
 
-/// Whether this error says that what is there is no file of ours: it can be left alone. Any other
-/// says that what is there is not known.
+/// Tells whether this error means that what is there is not a file of ours, and can be left alone.
+/// After any other error it is not known what is there.
 #[must_use]
 pub fn is_misfit(error: &io::Error) -> bool {
     // A link, a directory, a socket (open(2)).
@@ -65,8 +65,8 @@ pub fn is_misfit(error: &io::Error) -> bool {
 }
 
 impl Dir {
-    /// The directory of this name below `above`, which is ours alone or checked (`trust`). A link
-    /// is not followed.
+    /// Opens the directory of this name below `above`, which is ours alone or has been checked
+    /// (`trust`). Does not follow a link.
     ///
     /// # Errors
     /// [`Misfit`], or the directory's own error.
@@ -81,7 +81,7 @@ impl Dir {
         Self::of(fd, path)
     }
 
-    /// The directory that this descriptor is.
+    /// Wraps the descriptor of a directory.
     ///
     /// # Errors
     /// [`Misfit`], or the descriptor's own error.
@@ -90,7 +90,7 @@ impl Dir {
         Ok(Self { fd: Arc::new(fd), path })
     }
 
-    /// Makes a directory of mode 0700 in it, unless there is something of this name.
+    /// Makes a directory of mode 0700 in it, unless something has this name already.
     ///
     /// # Errors
     /// The system's own.
@@ -101,7 +101,7 @@ impl Dir {
         }
     }
 
-    /// A directory in it.
+    /// Opens a directory in it.
     ///
     /// # Errors
     /// [`Misfit`], or the directory's own error.
@@ -109,20 +109,20 @@ impl Dir {
         Self::open_in(self.as_fd(), OsStr::new(name), self.path_of(name))
     }
 
-    /// Its path as it was named, for messages: what it leads to by now may be something else.
+    /// Its path as it was named, for messages only: by now the path may lead elsewhere.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The path of what has this name in it, for messages.
+    /// The path of the entry with this name, for messages.
     #[must_use]
     pub fn path_of(&self, name: impl AsRef<Path>) -> PathBuf {
         self.path.join(name)
     }
 
-    /// Opens a file in it, made with mode 0600 where the flags say so. No link is followed and no
-    /// FIFO waited for.
+    /// Opens a file in it, creating it with mode 0600 if the flags say so. Follows no link and
+    /// waits for no FIFO.
     ///
     /// # Errors
     /// [`Misfit`], or the file's own error.
@@ -133,7 +133,7 @@ impl Dir {
         Ok(File::from(fd))
     }
 
-    /// What there is of this name; a link is not followed.
+    /// Looks at the entry with this name; does not follow a link.
     ///
     /// # Errors
     /// The system's own.
@@ -141,13 +141,13 @@ impl Dir {
         Ok(fstatat(&*self.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW)?)
     }
 
-    /// The names in it.
+    /// Lists the names in it.
     ///
     /// # Errors
-    /// Where it cannot be listed to its end.
+    /// If it cannot be listed to its end.
     pub(super) fn names(&self) -> io::Result<Vec<OsString>> {
-        // A description of its own: where one stands in a listing is shared with all that share the
-        // description.
+        // With an open file description of its own: the position in a listing is shared by everyone
+        // who shares the description.
         let mut listed = nix::dir::Dir::openat(
             &*self.fd,
             ".",
@@ -162,7 +162,7 @@ impl Dir {
         Ok(names)
     }
 
-    /// Gives a file in it another name.
+    /// Renames a file in it.
     ///
     /// # Errors
     /// The system's own.
@@ -170,7 +170,7 @@ impl Dir {
         Ok(renameat(&*self.fd, from, &*self.fd, to)?)
     }
 
-    /// Removes a file, or whatever else is no directory; none there is well, too.
+    /// Removes a file, or anything else that is not a directory; a missing one is fine.
     ///
     /// # Errors
     /// The system's own.
@@ -181,7 +181,7 @@ impl Dir {
         }
     }
 
-    /// Has its names on disk.
+    /// Syncs its names to disk.
     ///
     /// # Errors
     /// The system's own.
@@ -200,10 +200,10 @@ impl Dir {
     /// Connects to a socket of ours in it.
     ///
     /// # Errors
-    /// [`Misfit`], or the socket's own error where nobody answers.
+    /// [`Misfit`], or the socket's own error if nobody answers.
     pub fn connect(&self, name: &str) -> io::Result<UnixStream> {
         let found = self.stat(name)?;
-        // A socket's mode lets nobody in whom the directory keeps out.
+        // The directory keeps others out, so the socket's own mode does not matter.
         if kind(&found) != SFlag::S_IFSOCK {
             return Err(Misfit::Kind { wanted: "socket" }.into());
         }
@@ -211,14 +211,15 @@ impl Dir {
         self.within(|| UnixStream::connect(name))
     }
 
-    /// A socket's address holds 104 bytes on macOS, 108 on Linux, and a path can be longer: so it
-    /// is named from inside.
+    /// Acts with this directory as the working directory. A socket's address holds 104 bytes on
+    /// macOS and 108 on Linux, and a path can be longer, so sockets are named from inside.
     fn within<T>(&self, act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-        // A descriptor leads back also where the directory was renamed or deleted meanwhile.
+        // A descriptor leads back even if the directory was renamed or deleted meanwhile.
         let before = File::open(".");
         fchdir(&*self.fd)?;
         let done = act();
-        // What is done is done, and no relative path means anything where there is no way back.
+        // The act is done. Without a way back no relative path means anything any more, so go to
+        // the root.
         if before.and_then(|before| fchdir(before).map_err(io::Error::from)).is_err() {
             env::set_current_dir("/")?;
         }
@@ -232,7 +233,7 @@ impl AsFd for Dir {
     }
 }
 
-/// Whether this descriptor is of a file that is ours alone, by one name, or by none any more.
+/// Checks that this descriptor's file is ours alone and has one name, or none any more.
 ///
 /// # Errors
 /// [`Misfit`], or the descriptor's own error.
@@ -244,7 +245,7 @@ pub(super) fn check_file(fd: impl AsFd) -> io::Result<()> {
     if links > 1 { Err(Misfit::Linked { links }.into()) } else { Ok(()) }
 }
 
-/// Its mode, file type and all.
+/// Its mode, with the file type.
 #[allow(clippy::useless_conversion, reason = "of another width on other systems")]
 pub(super) fn mode(found: &FileStat) -> u32 {
     found.st_mode.into()
@@ -264,7 +265,7 @@ fn belongs(found: &FileStat) -> Result<(), Misfit> {
     if found.st_uid == ours { Ok(()) } else { Err(Misfit::Foreign { owner: found.st_uid, ours }) }
 }
 
-/// What kind of file it is.
+/// Its file type.
 pub(super) fn kind(found: &FileStat) -> SFlag {
     SFlag::from_bits_truncate(found.st_mode) & SFlag::S_IFMT
 }

@@ -1,5 +1,5 @@
-//! Owns the history's file in the state directory: read when a need is asked for, added to after a
-//! run. A history that cannot be used costs nothing but itself.
+//! Owns the history's file in the state directory: it is read when a need is asked for, and
+//! appended to after a run. A history that cannot be used costs nothing else.
 
 use std::{
     fs::File,
@@ -24,16 +24,16 @@ pub struct History {
 }
 
 impl History {
-    /// That of this state directory.
+    /// The history of this state directory.
     #[must_use]
     pub fn of(state: &StateDir) -> Self {
         Self { dir: state.dir().clone() }
     }
 
-    /// All of it; empty where there is none.
+    /// Reads all of it; empty if there is none.
     ///
     /// # Errors
-    /// Where it is there and cannot be read.
+    /// If it exists and cannot be read.
     pub fn read(&self) -> io::Result<String> {
         let file = match self.open(OFlag::O_RDONLY) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(String::new()),
@@ -41,22 +41,22 @@ impl History {
         };
         let mut bytes = Vec::new();
         file.take(LARGEST_BYTES).read_to_end(&mut bytes)?;
-        // A byte that is no text spoils its line and no other.
+        // A byte that is not UTF-8 spoils only its own line.
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    /// Adds a run. Two that end at once both get in: a line is one write at the end.
+    /// Adds a run. Two runs that end at once are both added: a line is one write at the end.
     ///
     /// # Errors
-    /// Where it cannot be written.
+    /// If it cannot be written.
     pub fn add(&self, past: &Past) -> io::Result<()> {
-        // A line that a crash cut off must not swallow this one: empty lines are passed over.
+        // A line that a crash cut off must not swallow this one. Empty lines are skipped.
         let line = format!("\n{}", past.line());
         self.open(OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_CREAT)?
             .write_all(line.as_bytes())?;
         let text = self.read()?;
         if let Some(short) = history::shortened(&text) {
-            // Another one's file would be replaced by two that shorten at once, each with the same.
+            // Two processes that shorten at once must not write to the same new file.
             let anew = format!("{NAME}.{}", std::process::id());
             let mut file =
                 self.dir.open_file(&anew, OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL)?;

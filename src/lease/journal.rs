@@ -33,7 +33,7 @@ pub struct Journal {
     file: File,
     state: LeaseState,
     end: u64,
-    /// Its name outlives a power cut.
+    /// Its name is on disk and survives a power cut.
     is_named: bool,
 }
 
@@ -42,8 +42,8 @@ pub struct Journal {
 pub enum JournalError {
     #[error("cannot write the journal {}: {source}", path.display())]
     Io { path: PathBuf, source: io::Error },
-    /// Whose lease it is, and whether that lives, is not known: nothing may be done that another
-    /// lease could forbid.
+    /// It is not known whose lease it is or whether its holder lives, so nothing may be done that
+    /// another lease could forbid.
     #[error("cannot look at the journal {}: {source}", path.display())]
     Unseen { path: PathBuf, source: io::Error },
     #[error("the journal {} is not used: {source}", path.display())]
@@ -53,13 +53,13 @@ pub enum JournalError {
 }
 
 impl JournalError {
-    /// Whether there may be a lease that lives behind it, of which nothing is known.
+    /// Tells whether a live lease of which nothing is known may be behind it.
     #[must_use]
     pub fn is_unseen(&self) -> bool {
         matches!(self, Self::Unseen { .. })
     }
 
-    /// Whether it may be otherwise in a moment.
+    /// Tells whether it may succeed in a moment.
     #[must_use]
     pub fn may_pass(&self) -> bool {
         matches!(self, Self::Unseen { source, .. } if may_pass(source))
@@ -74,7 +74,7 @@ impl JournalError {
     }
 }
 
-/// Whether this is a want of something that others give back: descriptors or memory (open(2)).
+/// Tells whether this is a shortage that others can end: of descriptors or memory (open(2)).
 #[must_use]
 pub fn may_pass(error: &io::Error) -> bool {
     matches!(
@@ -86,7 +86,7 @@ pub fn may_pass(error: &io::Error) -> bool {
 /// What a look at a journal found.
 #[derive(Debug)]
 pub enum Looked {
-    /// Nobody holds it: it is locked by us now.
+    /// Nobody held it; it is locked by us now.
     Dead(Box<Journal>),
     /// Its holder lives.
     Live(Box<LeaseState>),
@@ -108,7 +108,7 @@ impl Journal {
                 .open_file(&name, flags() | OFlag::O_CREAT | OFlag::O_EXCL)
                 .map_err(failed)?;
             file.lock().map_err(failed)?;
-            // Between the two, a `recover` can have found it unlocked and empty, and removed it.
+            // A `recover` between the two can have found it unlocked and empty, and removed it.
             if is_still_at(&file, leases, &name).map_err(failed)? {
                 let state_dir = state_dir.clone();
                 return Ok(Self {
@@ -124,7 +124,7 @@ impl Journal {
         }
     }
 
-    /// Takes over the journal that was inherited with its lock, in the keeper.
+    /// Takes over the journal that the keeper inherited with its lock.
     ///
     /// # Errors
     /// [`JournalError`] where it cannot be read.
@@ -135,8 +135,8 @@ impl Journal {
         Self::read_in(file, state_dir, name)
     }
 
-    /// Looks at a lease's journal: locks it where nobody holds it, reads it otherwise. The caller
-    /// holds the lock of the state directory, so that no two look at once.
+    /// Looks at a lease's journal: locks it if nobody holds it, else only reads it. The caller
+    /// holds the lock of the state directory, so that no two processes look at once.
     ///
     /// # Errors
     /// [`JournalError`] where it cannot be read.
@@ -157,8 +157,8 @@ impl Journal {
         }
     }
 
-    /// What a live holder's journal says, without the lock of the state directory: changes nothing
-    /// and keeps no lock. `None` where its holder is dead, or it was released while we looked.
+    /// Reads a live holder's journal without the lock of the state directory; changes nothing and
+    /// keeps no lock. `None` if its holder is dead, or it was released while we looked.
     ///
     /// # Errors
     /// [`JournalError`] where it cannot be read.
@@ -169,8 +169,8 @@ impl Journal {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             opened => opened.map_err(failed)?,
         };
-        // Shared, and let go at once: whoever looks with the lock at this very moment takes a dead
-        // one for live, and leaves it to the next who looks.
+        // The lock is shared and released at once. Whoever looks under the state lock at this very
+        // moment takes a dead holder for a live one, and leaves it to the next look.
         match file.try_lock_shared() {
             Ok(()) => Ok(None),
             Err(TryLockError::WouldBlock) => Ok(Some(read_all(&file, &leases.path_of(&name))?.0)),
@@ -178,7 +178,7 @@ impl Journal {
         }
     }
 
-    /// What it says by now, where another process that shares it has written to it; `None` where it
+    /// Reads it again, because another process that shares it may have written to it; `None` if it
     /// was removed.
     ///
     /// # Errors
@@ -194,12 +194,12 @@ impl Journal {
         let path = state_dir.leases().path_of(&name);
         let failed = |source| JournalError::Io { path: path.clone(), source };
         let (mut state, mut end) = read_all(&file, &path)?;
-        // Whoever listens at a socket had recorded more than nothing.
+        // A lease with a socket had recorded something, so an empty journal is damaged.
         if state.opened.is_none() && state_dir.leases().stat(&socket_of(&name)).is_ok() {
             state.damaged_line.get_or_insert(1);
             end = file.metadata().map_err(failed)?.len();
         }
-        // A line that was never finished would swallow the next one.
+        // An unfinished line would swallow the next one.
         let mut whole = &file;
         let settled = file.set_len(end).and_then(|()| {
             if is_open(&file, end)? { whole.write_all(b"\n").map(|()| end + 1) } else { Ok(end) }
@@ -208,7 +208,7 @@ impl Journal {
         Ok(Self { state_dir: state_dir.clone(), name, path, file, state, end, is_named: false })
     }
 
-    /// What the lease has.
+    /// What the lease still has.
     #[must_use]
     pub fn state(&self) -> &LeaseState {
         &self.state
@@ -226,15 +226,16 @@ impl Journal {
         &self.path
     }
 
-    /// Writes intents, all with one write and one sync: they are on disk before the acts.
+    /// Writes intents with one write and one sync, so that they are on disk before the acts.
     ///
     /// # Errors
-    /// The file's own error; the acts must not be done then, and nothing of them counts.
+    /// The file's own error. Then the acts must not be done, and none of the intents counts.
     pub fn intend(&mut self, records: &[Record]) -> Result<(), JournalError> {
         let before = self.end;
         self.append(records)?;
         if let Err(source) = self.sync() {
-            // What is announced and not done would be undone, whoever did it.
+            // Take the intents out again: an act that was announced is undone later, no matter who
+            // did it.
             self.end = before;
             self.file.set_len(before).map_err(|source| self.failed(source))?;
             return Err(self.failed(source));
@@ -243,11 +244,11 @@ impl Journal {
         Ok(())
     }
 
-    /// Writes what other processes are to know, and what no act rests on: it need not outlive a
-    /// power cut.
+    /// Writes what other processes should know and no act depends on: it need not survive a power
+    /// cut.
     ///
     /// # Errors
-    /// The file's own error; it does not count then.
+    /// The file's own error. Then the record does not count.
     pub fn announce(&mut self, record: &Record) -> Result<(), JournalError> {
         let records = std::slice::from_ref(record);
         self.append(records)?;
@@ -258,7 +259,7 @@ impl Journal {
     /// Writes an outcome. It need not be on disk: restoring looks at what is.
     ///
     /// # Errors
-    /// The file's own error. What was done counts as done all the same.
+    /// The file's own error. The act still counts as done.
     pub fn note(&mut self, record: &Record) -> Result<(), JournalError> {
         let records = std::slice::from_ref(record);
         self.apply(records);
@@ -277,7 +278,7 @@ impl Journal {
             return Err(self.failed(io::ErrorKind::FileTooLarge.into()));
         }
         if let Err(source) = self.file.write_all(lines.as_bytes()) {
-            // Half a line in the middle would make the whole journal unreadable.
+            // Half a line must not stay in the middle of the journal.
             self.file.set_len(self.end).map_err(|source| self.failed(source))?;
             return Err(self.failed(source));
         }
@@ -298,7 +299,7 @@ impl Journal {
         JournalError::Io { path: self.path.clone(), source }
     }
 
-    /// Removes a journal that has nothing left to say; a damaged one is set aside, because nobody
+    /// Removes a journal that has nothing left in it. A damaged one is set aside, because nobody
     /// knows what it said.
     ///
     /// # Errors
@@ -319,7 +320,7 @@ impl AsFd for Journal {
     }
 }
 
-/// Whether what ends here does so in the middle of a line.
+/// Tells whether the file ends in the middle of a line here.
 fn is_open(file: &File, end: u64) -> io::Result<bool> {
     let Some(last) = end.checked_sub(1) else { return Ok(false) };
     let mut byte = [0];
@@ -327,12 +328,12 @@ fn is_open(file: &File, end: u64) -> io::Result<bool> {
     Ok(byte != *b"\n")
 }
 
-/// The name of the socket beside it (`keeper::control`).
+/// The name of the control socket beside it (`keeper::control`).
 fn socket_of(name: &str) -> String {
     format!("{}.sock", name.trim_end_matches(".journal"))
 }
 
-/// What becomes of a damaged journal when all that could be read of it is done.
+/// The name that a damaged journal gets once everything that could be read of it has been restored.
 fn set_aside_as(name: &str) -> String {
     format!("{}.damaged", name.trim_end_matches(".journal"))
 }
@@ -359,7 +360,7 @@ fn is_still_at(file: &File, leases: &Dir, name: &str) -> io::Result<bool> {
     }
 }
 
-/// What the journal says, and where its last whole line ends.
+/// Reads what the journal says and where its last whole line ends.
 fn read_all(file: &File, path: &Path) -> Result<(LeaseState, u64), JournalError> {
     let failed = |source| JournalError::looking(path.to_owned(), source);
     let unreadable = |source| JournalError::Unreadable { path: path.to_owned(), source };
@@ -367,12 +368,12 @@ fn read_all(file: &File, path: &Path) -> Result<(LeaseState, u64), JournalError>
     if length > LARGEST_BYTES {
         return Err(unreadable(Unreadable::Large { bytes: length, most: LARGEST_BYTES }));
     }
-    // The offset is shared with the other holder, so it is not used.
+    // The file offset is shared with the other holder, so it must not be used.
     let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
     file.read_exact_at(&mut bytes, 0).map_err(failed)?;
     let state = record::read(&bytes).map_err(unreadable)?;
     let end = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |last| last + 1);
-    // What was being written is cut off; what is damaged is kept as it is.
+    // An unfinished line is cut off; a damaged one is kept as it is.
     let is_torn = !record::is_damaged_end(&bytes[end..]);
     Ok((state, if is_torn { end } else { bytes.len() } as u64))
 }

@@ -24,16 +24,16 @@ use crate::{
 /// Everything that is recorded in a state directory.
 #[derive(Debug, Default)]
 pub struct Leases {
-    /// Leases whose holder lives, other than the one that asks.
+    /// Leases whose holder lives, except the caller's own.
     pub live: Vec<(String, LeaseState)>,
     /// Leases whose holder is dead, locked by us now.
     pub dead: Vec<Journal>,
-    /// Journals that cannot be used at all: kept, said loudly, left alone.
+    /// Journals that cannot be used at all: they are kept, reported loudly, and left alone.
     pub unreadable: Vec<JournalError>,
 }
 
 impl Leases {
-    /// Looks at all leases except `own`. Needs the lock, so that no two look at once.
+    /// Looks at all leases except `own`. Needs the lock, so that no two processes look at once.
     ///
     /// # Errors
     /// Where the directory cannot be listed.
@@ -54,7 +54,7 @@ impl Leases {
         Ok(found)
     }
 
-    /// Looks at the live leases except `own` without the lock, which somebody else does not let go.
+    /// Looks at the live leases except `own` without the lock, because somebody else keeps that.
     ///
     /// # Errors
     /// Where the directory cannot be listed.
@@ -69,26 +69,26 @@ impl Leases {
         Ok(found)
     }
 
-    /// Where nothing could be looked at.
+    /// The result when nothing could be looked at.
     #[must_use]
     pub fn unseen(why: JournalError) -> Self {
         Self { unreadable: vec![why], ..Self::default() }
     }
 
-    /// Why there may be leases that were not seen: what these hold is not known, so that it is
-    /// nobody's to take, to hand over or to remove.
+    /// Why there may be leases that were not seen. Nobody knows what those hold, so nothing may be
+    /// taken, handed over or removed.
     #[must_use]
     pub fn why_unseen(&self) -> Option<&JournalError> {
         self.unreadable.iter().find(|error| error.is_unseen())
     }
 
-    /// The live leases that keep what they have. One whose release has begun is giving it back:
-    /// nothing of it can be shared, and nothing be left to it.
+    /// The live leases that keep what they have. One whose release has begun is giving it back, so
+    /// nothing can be shared with it or left to it.
     pub fn holding(&self) -> impl Iterator<Item = &(String, LeaseState)> {
         self.live.iter().filter(|(_, state)| !state.is_releasing())
     }
 
-    /// The live lease that holds this container, with what it knows of it.
+    /// The live lease that holds this container, and what it recorded of it.
     #[must_use]
     pub fn holder_of(
         &self,
@@ -98,7 +98,7 @@ impl Leases {
             .find_map(|(lease, state)| Some((lease.as_str(), state.targets.get(container)?)))
     }
 
-    /// Whether any other lease, whatever becomes of it, has this target.
+    /// Tells whether any other lease, live or dead, has this target.
     #[must_use]
     pub fn has_target(&self, id: &str) -> bool {
         self.states().any(|state| state.targets.contains_key(id))
@@ -108,26 +108,26 @@ impl Leases {
         self.live.iter().map(|(_, state)| state).chain(self.dead.iter().map(Journal::state))
     }
 
-    /// Whether any other lease, whatever becomes of it, has this area of this host.
+    /// Tells whether any other lease, live or dead, has this area on this host.
     #[must_use]
     pub fn has_area(&self, path: &str, host: Option<&Way>) -> bool {
         self.states().any(|state| state.host() == host && state.areas.contains_key(path))
     }
 
-    /// The call of any other lease, whatever becomes of it, that may still pause or stop this
-    /// container after this moment.
+    /// The call of any other lease, live or dead, that may still pause or stop this container after
+    /// this moment.
     #[must_use]
     pub fn late_call(&self, container: &str, now: Moment) -> Option<LateCall> {
         self.states().flat_map(|state| state.late_calls(now)).find(|call| call.id == container)
     }
 
-    /// The leases that keep what they have on this host; `None` is this machine. The same path is
-    /// another area elsewhere.
+    /// The leases that keep what they have on this host; `None` is this machine. On another host
+    /// the same path is another area.
     pub fn on_host(&self, host: Option<&Way>) -> impl Iterator<Item = &(String, LeaseState)> {
         self.holding().filter(move |(_, state)| state.host() == host)
     }
 
-    /// The live lease that needs this area of this host.
+    /// The live lease that needs this area on this host.
     #[must_use]
     pub fn holder_of_area(&self, path: &str, host: Option<&Way>) -> Option<&str> {
         let needs = |state: &LeaseState| state.areas.get(path).is_some_and(|held| !held.removing);
@@ -135,11 +135,11 @@ impl Leases {
     }
 }
 
-/// A new lease's id: twelve hexadecimal digits, random, so that two machines' logs can be told
-/// apart.
+/// Makes a new lease's id: twelve random hexadecimal digits, so that the logs of two machines can
+/// be told apart.
 ///
 /// # Errors
-/// Where the kernel gives no random numbers.
+/// If the kernel gives no random numbers.
 pub fn new_id() -> io::Result<String> {
     let mut bytes = [0_u8; 8];
     fs::File::open("/dev/urandom")?.read_exact(&mut bytes[2..])?;
@@ -152,7 +152,7 @@ pub fn id_of(journal: &Path) -> String {
     journal.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-/// The leases that have a journal in this directory, whoever holds them.
+/// Lists the leases that have a journal in this directory, whoever holds them.
 ///
 /// # Errors
 /// Where the directory cannot be listed.
@@ -167,7 +167,7 @@ pub fn ids(leases: &Dir) -> Result<Vec<String>, JournalError> {
     Ok(ids)
 }
 
-/// Where the damaged journals of this directory are kept, of which all that could be read is done.
+/// Lists the damaged journals that were set aside in this directory.
 ///
 /// # Errors
 /// Where the directory cannot be listed.

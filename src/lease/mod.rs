@@ -1,6 +1,6 @@
-//! Owns what is on disk: the state directory, its lock, and the journals. The only writer there.
-//! Used by the supervisor (which creates and locks a journal), the keeper (which writes it) and
-//! the short commands.
+//! Owns what is on disk: the state directory, its lock, and the journals. Nothing else writes
+//! there. Used by the supervisor (which creates and locks a journal), the keeper (which writes it)
+//! and the short commands.
 
 pub mod control_socket;
 pub mod dir;

@@ -1,5 +1,5 @@
-//! Owns the reports of past runs in the state directory: one file a run, the newest few kept.
-//! Files 0600, created anew, no link followed.
+//! Owns the reports of past runs in the state directory: one file for each run, of which the newest
+//! few are kept. Files are created anew with mode 0600; no link is followed.
 
 use std::{
     io::{self, Read as _, Write as _},
@@ -10,7 +10,7 @@ use nix::fcntl::OFlag;
 
 use crate::lease::{dir::Dir, state_dir::StateDir};
 
-/// More are looked at by nobody, and a report can have half a thousand moments.
+/// Nobody looks at more, and a report can hold 512 moments.
 const MOST: usize = 32;
 /// No report is larger.
 const LARGEST_BYTES: u64 = 1 << 20;
@@ -23,16 +23,16 @@ pub struct Reports {
 }
 
 impl Reports {
-    /// Those of this state directory.
+    /// The reports of this state directory.
     #[must_use]
     pub fn of(state: &StateDir) -> Self {
         Self { dir: state.dir().clone() }
     }
 
-    /// Keeps a run's report, and as many before it as are worth keeping.
+    /// Keeps a run's report, and removes the oldest ones beyond the limit.
     ///
     /// # Errors
-    /// Where it cannot be written, or would be larger than one that is read.
+    /// If it cannot be written, or is larger than what [`Self::find`] reads.
     pub fn keep(&self, lease: &str, json: &str) -> io::Result<()> {
         if json.len() as u64 > LARGEST_BYTES {
             return Err(io::ErrorKind::FileTooLarge.into());
@@ -50,10 +50,10 @@ impl Reports {
         Ok(())
     }
 
-    /// The report of this run, or of the last one; `None` where there is none.
+    /// Finds the report of this run, or of the last one; `None` if there is none.
     ///
     /// # Errors
-    /// Where it cannot be read.
+    /// If it cannot be read.
     pub fn find(&self, lease: Option<&str>) -> io::Result<Option<String>> {
         let reports = match self.dir.open_dir(NAME) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

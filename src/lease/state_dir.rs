@@ -1,6 +1,6 @@
-//! Owns the state directory: that it exists, is ours alone, and its lock, which orders every
-//! acquire and every release. It is opened once; all that is in it is named below its descriptor.
-//! Knows nothing of what the journals say.
+//! Owns the state directory: makes sure that it exists and is ours alone, and holds its lock, which
+//! orders all making and releasing of room. It is opened once; everything in it is named relative
+//! to its descriptor. Knows nothing of what the journals say.
 
 use std::{
     fs::{File, TryLockError},
@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// How often a taken lock is asked for again.
+/// How often to try again for a lock that is taken.
 const LOCK_POLL: Duration = Duration::from_millis(5);
 
 /// A state directory that was checked.
@@ -48,13 +48,13 @@ pub enum StateDirError {
 }
 
 impl StateDirError {
-    /// This user may not look at it.
+    /// Tells whether this user may not look at it.
     #[must_use]
     pub fn is_denied(&self) -> bool {
         matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
     }
 
-    /// The command that mends it, where there is one.
+    /// The command that fixes it, or what else to do.
     #[must_use]
     pub fn hint(&self) -> String {
         const ANOTHER: &str = "name another one with --state-dir DIR";
@@ -102,7 +102,7 @@ impl StateDir {
         Self::complete(Dir::open_in(place.as_fd(), &name, path.to_owned()).map_err(failed)?)
     }
 
-    /// The same, but without making anything: `None` where there is none yet.
+    /// Opens a state directory without making anything; `None` if there is none yet.
     ///
     /// # Errors
     /// [`StateDirError`] where it is not ours alone, or somebody else could put another one in its
@@ -127,7 +127,7 @@ impl StateDir {
         }
     }
 
-    /// The one that this descriptor is, in the keeper; `path` is what it is called in messages.
+    /// Takes over the descriptor that the keeper inherited; `path` is its name in messages.
     ///
     /// # Errors
     /// [`StateDirError`] where it is not ours alone.
@@ -143,18 +143,18 @@ impl StateDir {
         dir.make_dir("leases").map_err(failed)?;
         let leases = dir.open_dir("leases").map_err(failed)?;
         let made = Self { dir, leases };
-        // A lease that cannot be recorded must not be begun: find out now, not in the middle of it.
+        // A lease that cannot be recorded must not be begun, so find out now.
         made.lock_file().map_err(|source| made.failed(source))?;
         Ok(made)
     }
 
-    /// Its path as it was named, for messages and for the processes that are told of it.
+    /// Its path as it was named, for messages and for the processes that are given it.
     #[must_use]
     pub fn path(&self) -> &Path {
         self.dir.path()
     }
 
-    /// Itself.
+    /// The directory itself.
     #[must_use]
     pub fn dir(&self) -> &Dir {
         &self.dir
@@ -166,7 +166,7 @@ impl StateDir {
         &self.leases
     }
 
-    /// Takes the lock, waiting for at most `patience`. Blocks: for the short commands.
+    /// Takes the lock, waiting for at most `patience`. Blocks, so it is for the short commands.
     ///
     /// # Errors
     /// [`StateDirError::Busy`], or the file's own error.
@@ -181,7 +181,7 @@ impl StateDir {
         }
     }
 
-    /// The same without blocking the keeper's other work.
+    /// Takes the lock without blocking the keeper's other work.
     ///
     /// # Errors
     /// [`StateDirError::Busy`], or the file's own error.
@@ -226,14 +226,14 @@ impl AsFd for StateDir {
 
 fn find(path: &Path, makes: bool) -> Result<(OwnedFd, std::ffi::OsString), StateDirError> {
     let place = trust::find(path, makes).map_err(|distrust| match distrust {
-        // What cannot be looked at is not said to be somebody else's.
+        // If it could not be looked at, do not claim that it is somebody else's.
         Distrust::Io { path: at, source } => {
             let source = io::Error::new(source.kind(), format!("{}: {source}", at.display()));
             StateDirError::Io { path: path.to_owned(), source }
         }
         source => StateDirError::Unsafe { path: path.to_owned(), source },
     })?;
-    // The root of a file system, or what a `..` leads to, is no directory of ours alone.
+    // The root of a file system, or wherever a `..` leads, is not a directory of ours alone.
     let name = place.name.ok_or_else(|| StateDirError::NotADirectory { path: path.to_owned() })?;
     Ok((place.above, name))
 }

@@ -1,7 +1,7 @@
-//! Owns whether a path leads to what only root and we can have put there: each directory on the way
-//! is opened from the one above it, by descriptor, and each link on the way is followed here, never
-//! by the kernel. As ssh's StrictModes (sshd_config(5)). Reads, makes directories where that is
-//! asked for, changes nothing else.
+//! Owns the check that only root and we can have put there what a path leads to, like ssh's
+//! StrictModes (sshd_config(5)). Each directory on the way is opened from the one above it, by
+//! descriptor, and each link is followed here, never by the kernel. Makes missing directories when
+//! asked to; changes nothing else.
 
 use std::{
     collections::VecDeque,
@@ -22,14 +22,14 @@ use crate::{
     lease::dir::{kind, mode},
 };
 
-/// As many as the kernel follows (path_resolution(7)).
+/// As many links as the kernel follows (path_resolution(7)).
 const MOST_LINKS: usize = 40;
-/// What lets somebody else change what is in a directory, or a file.
+/// The mode bits that let somebody else change a file or the entries of a directory.
 const BY_OTHERS: u32 = 0o022;
-/// inode(7): in a directory with it, only an entry's owner renames or removes it.
+/// In a directory with this bit, only an entry's owner can rename or remove it (inode(7)).
 const STICKY: u32 = 0o1000;
 
-/// A directory that is only gone through: it need not be readable.
+/// The flag for a directory that is only passed through and need not be readable.
 #[cfg(target_os = "linux")]
 const THROUGH: OFlag = OFlag::O_PATH;
 #[cfg(not(target_os = "linux"))]
@@ -49,7 +49,7 @@ pub enum Distrust {
 }
 
 impl Distrust {
-    /// The command that mends it, where there is one.
+    /// The command that fixes it, if there is one.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         let Self::Wide { path, .. } = self else { return None };
@@ -57,15 +57,16 @@ impl Distrust {
     }
 }
 
-/// The directory above what a path names, and its name there; no name where the path is a root.
+/// The directory above the thing that a path names, and the thing's name in it; no name if the path
+/// is a root.
 #[derive(Debug)]
 pub(super) struct Place {
     pub above: OwnedFd,
     pub name: Option<OsString>,
 }
 
-/// Goes to the directory above what this path names. What is named itself is not looked at.
-/// `makes`: directories that are missing on the way.
+/// Goes to the directory above the thing that this path names, without looking at the thing itself.
+/// With `makes`, makes directories that are missing on the way.
 ///
 /// # Errors
 /// [`Distrust`].
@@ -86,8 +87,8 @@ pub(super) fn find(path: &Path, makes: bool) -> Result<Place, Distrust> {
     Ok(Place { above, name })
 }
 
-/// Whether only root and we can have put there what this path names, links followed: a file or a
-/// directory.
+/// Checks that only root and we can have put there the file or directory that this path names, with
+/// links followed.
 ///
 /// # Errors
 /// [`Distrust`]: why not.
@@ -96,8 +97,8 @@ pub fn check(path: &Path) -> Result<(), Distrust> {
     while !walk.ahead.is_empty() {
         walk.step(false)?;
     }
-    // What is to be found in a directory can be put there by whoever may write to it: sticky is not
-    // enough.
+    // Whoever may write to a directory can put something into it, so a sticky one is not enough
+    // here.
     let (here, at) = walk.here();
     let mode = mode(&stat(here, at)?);
     if !walk.ends_at_file && mode & BY_OTHERS != 0 {
@@ -113,7 +114,7 @@ enum Step {
 
 struct Walk {
     root: OwnedFd,
-    /// The directories below the root that were gone into, each with its physical path.
+    /// The directories below the root that were entered, each with its physical path.
     way: Vec<(OwnedFd, PathBuf)>,
     ahead: VecDeque<Step>,
     links: usize,
@@ -178,7 +179,7 @@ impl Walk {
                 self.way.push((fd, path));
                 Ok(())
             }
-            // With O_NOFOLLOW a link is one or the other (openat(2)).
+            // With O_NOFOLLOW a link gives one or the other (openat(2)).
             Err(Errno::ENOTDIR | Errno::ELOOP) => {
                 let found = fstatat(here, name.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW)
                     .map_err(failed)?;
@@ -235,7 +236,7 @@ fn owned(found: &FileStat, path: &Path) -> Result<(), Distrust> {
     }
 }
 
-/// Whether nobody else can change it, or, where it is a sticky directory, what is ours in it.
+/// Checks that nobody else can change it, or, in a sticky directory, our entries in it.
 fn judge(found: &FileStat, path: &Path) -> Result<(), Distrust> {
     owned(found, path)?;
     let mode = mode(found);
@@ -314,7 +315,7 @@ mod tests {
         ] {
             assert_eq!(check(&path(name)).is_ok(), is_trusted, "{name}");
             assert_eq!(find(&path(name).join("x"), false).is_ok(), is_trusted, "{name}");
-            // The last one is not looked at: whoever opens it does not follow it.
+            // The last component is not looked at: whoever opens it does not follow it.
             assert!(find(&path(name), false).is_ok(), "{name}");
         }
     }

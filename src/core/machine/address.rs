@@ -1,4 +1,4 @@
-//! Owns the forms of an engine's address: a socket of this machine, TCP, or a socket behind ssh.
+//! Owns the forms of an engine's address: a socket on this machine, TCP, or a socket behind ssh.
 //! Pure.
 
 use std::{fmt, path::PathBuf, str::FromStr};
@@ -62,8 +62,8 @@ impl fmt::Display for Address {
     }
 }
 
-/// Splits `HOST[:PORT]`; an IPv6 address stands in brackets. What begins with `-` would be read as
-/// an option by ssh, and what holds blanks or control characters is no host.
+/// Splits `HOST[:PORT]`; an IPv6 address is written in brackets. Refuses what begins with `-`,
+/// which ssh would take for an option, and what contains blanks or control characters.
 fn split_port(place: &str) -> Option<(&str, Option<u16>)> {
     let colon = place.rfind(':').filter(|at| !place[*at..].contains(']'));
     let (host, port) = match colon {

@@ -1,5 +1,5 @@
-//! Owns the reading of the host's measuring step: memory, swap, and each target's cgroup; and
-//! what a reclaim gave back. Pure.
+//! Owns the reading of what the measuring script prints (memory, swap, each target's cgroup), and
+//! of what a reclaim gave back. Pure.
 
 use std::collections::HashMap;
 
@@ -10,11 +10,11 @@ use crate::core::machine::memory::{self, ActiveSwap, Memory};
 pub struct Cgroup {
     /// All memory charged to it.
     pub used_bytes: u64,
-    /// What the kernel may not take: mlocked.
+    /// What the kernel cannot reclaim, because it is mlocked.
     pub unevictable_bytes: u64,
     /// The cache of its files, which the host counts as available.
     pub cache_bytes: u64,
-    /// How much of it may be swapped; `None` where there is no limit.
+    /// How much of it may be swapped; `None` if there is no limit.
     pub swap_limit_bytes: Option<u64>,
     /// cgroup v1's own swappiness.
     pub swappiness: Option<u64>,
@@ -33,10 +33,10 @@ pub struct Measured {
     pub targets: HashMap<String, Cgroup>,
     /// How many containers were asked for that have no cgroup on this kernel.
     pub elsewhere: usize,
-    /// Whether /proc hides other users' processes from who measured: what is missing may be here
-    /// all the same.
+    /// Whether /proc hides other users' processes from us, so that what is missing may be here
+    /// after all.
     pub is_hidden: bool,
-    /// Disks for data beside the system's own.
+    /// Data disks beside the system's own.
     pub disks: Vec<String>,
 }
 
@@ -47,8 +47,8 @@ impl Measured {
         self.swaps.iter().find(|swap| swap.path == path)
     }
 
-    /// Why none of these containers has a cgroup here, where it is so, with the way out: for a
-    /// person.
+    /// Explains to a person why none of these containers has a cgroup here, if that is so, and what
+    /// to do.
     #[must_use]
     pub fn why_unseen(&self, asked: usize) -> Option<(&'static str, &'static str)> {
         (asked > 0 && self.elsewhere == asked).then_some(if self.is_hidden {
@@ -64,7 +64,7 @@ impl Measured {
         })
     }
 
-    /// The memory of all these targets; `None` where one is not known.
+    /// Sums up the memory of these targets; `None` if one is not known.
     #[must_use]
     pub fn sum_bytes<'id>(&self, ids: impl IntoIterator<Item = &'id str>) -> Option<u64> {
         ids.into_iter().map(|id| Some(self.targets.get(id)?.used_bytes)).sum()
@@ -127,7 +127,7 @@ fn target(line: &str) -> Option<(String, Cgroup)> {
 /// What a reclaim gave back.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GivenBack {
-    /// The fall of the targets' memory, less what zram and zswap grew by.
+    /// The fall of the targets' memory, less the growth of zram and zswap.
     pub bytes: u64,
     /// The fall of each target's memory.
     pub by_target: HashMap<String, u64>,
@@ -146,7 +146,7 @@ pub fn given_back(before: &Measured, after: &Measured) -> GivenBack {
         let fall_bytes = was.used_bytes.saturating_sub(is.used_bytes);
         given.by_target.insert(id.clone(), fall_bytes);
         given.bytes += fall_bytes;
-        // A service of a few hundred KiB is mostly kernel structures: nothing to say about it.
+        // A service of a few hundred KiB is mostly kernel structures and not worth a word.
         if was.used_bytes >= 4 << 20 && is.used_bytes > was.used_bytes / 2 {
             given.reluctant.push((id.clone(), reason(is, after)));
         }

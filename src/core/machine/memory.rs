@@ -20,10 +20,11 @@ pub struct Memory {
     pub zswap_bytes: u64,
 }
 
-/// No machine has more: what is beyond it is no figure of a kernel.
+/// No machine has more, so a larger figure is not a kernel's.
 const MOST_KIB: u64 = 1 << 50;
 
-/// Reads `/proc/meminfo`; `None` where it is not one, or lacks `MemAvailable` (before Linux 3.14).
+/// Reads `/proc/meminfo`; `None` if the text is something else, or lacks `MemAvailable` (before
+/// Linux 3.14).
 #[must_use]
 pub fn meminfo(text: &str) -> Option<Memory> {
     let figures: Vec<&str> = text.lines().filter(|line| is_figure(line)).collect();
@@ -37,9 +38,9 @@ pub fn meminfo(text: &str) -> Option<Memory> {
     })
 }
 
-/// Whether the kernel can have printed this: `Name: NUMBER` or `Name: NUMBER kB` (proc_meminfo(5)).
-/// What comes from a VM's shell can hold anything, and procfs-core multiplies and cuts without
-/// looking.
+/// Tells whether the kernel can have printed this: `Name: NUMBER` or `Name: NUMBER kB`
+/// (proc_meminfo(5)). A VM's shell can print anything, and procfs-core multiplies and slices
+/// without checking.
 fn is_figure(line: &str) -> bool {
     let fields: Vec<&str> = line.split_ascii_whitespace().collect();
     let (number, unit) = match fields[..] {
@@ -50,14 +51,14 @@ fn is_figure(line: &str) -> bool {
     line.is_ascii() && unit == "kB" && number.parse::<u64>().is_ok_and(|number| number < MOST_KIB)
 }
 
-/// The time for which some task was stalled on memory since boot: `total` of the `some` line of
-/// `/proc/pressure/memory` (Documentation/accounting/psi.rst). `None` where there is no PSI.
+/// Reads for how long some task was stalled on memory since boot: `total` in the `some` line of
+/// `/proc/pressure/memory` (Documentation/accounting/psi.rst). `None` without PSI.
 #[must_use]
 pub fn some_stall(text: &str) -> Option<Duration> {
     stall(text, "some ")
 }
 
-/// The same for all tasks: the `full` line.
+/// Reads for how long all tasks were: the `full` line.
 #[must_use]
 pub fn full_stall(text: &str) -> Option<Duration> {
     stall(text, "full ")
@@ -69,8 +70,8 @@ fn stall(text: &str, line: &str) -> Option<Duration> {
     total.parse().ok().map(Duration::from_micros)
 }
 
-/// How many processes the kernel has killed for memory since boot: `oom_kill` of `/proc/vmstat`,
-/// since Linux 4.13.
+/// Reads how many processes the kernel has killed for memory since boot: `oom_kill` in
+/// `/proc/vmstat`, since Linux 4.13.
 #[must_use]
 pub fn oom_kills(text: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix("oom_kill "))?.trim().parse().ok()
@@ -87,7 +88,7 @@ pub struct ActiveSwap {
     pub used_bytes: u64,
 }
 
-/// Reads `/proc/swaps`; what is no line of it is passed over.
+/// Reads `/proc/swaps`; skips anything else.
 #[must_use]
 pub fn swaps(text: &str) -> Vec<ActiveSwap> {
     let read = |line: &str| {
@@ -104,7 +105,7 @@ pub fn swaps(text: &str) -> Vec<ActiveSwap> {
     text.lines().skip(1).filter_map(read).collect()
 }
 
-/// A path as `/proc/swaps` and fstab(5) write it (fs/seq_file.c, `mangle_path`).
+/// Writes a path as `/proc/swaps` and fstab(5) do (fs/seq_file.c, `mangle_path`).
 #[must_use]
 pub fn escape(path: &str) -> String {
     let letter = |letter: char| match letter {
@@ -117,7 +118,7 @@ pub fn escape(path: &str) -> String {
     path.chars().map(letter).collect()
 }
 
-/// Undoes the kernel's `\040` for blanks and its like (fs/seq_file.c, `mangle_path`).
+/// Undoes the kernel's `\040` for a blank and the like (fs/seq_file.c, `mangle_path`).
 #[must_use]
 pub fn unescape(field: &str) -> String {
     let mut bytes = Vec::with_capacity(field.len());

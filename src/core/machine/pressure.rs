@@ -1,6 +1,6 @@
 //! Owns when a step against memory pressure is due while a build runs, when one can be undone, and
-//! when the build is to be ended: a state machine that is fed with the host's figures. Pure; the
-//! keeper looks and acts.
+//! when to end the build: a state machine that is fed with the host's figures. Pure; the keeper
+//! looks and acts.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -8,30 +8,30 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::{machine::sample::HostSample, target::selector::Selector, values::Percent};
 
-/// `--pressure` where nothing is said.
+/// The default of `--pressure`.
 pub const PRESSURE: Percent = Percent(10);
-/// `--floor` where nothing is said: this part of the host's memory, but not less than
-/// [`FLOOR_LEAST_BYTES`]: the files that an engine and a shell work with count as available, and
-/// where only they are left everything stalls already.
+/// The default of `--floor`, as a part of the host's memory, but not less than
+/// [`FLOOR_LEAST_BYTES`]. The files that an engine and a shell work with count as available, and
+/// when only they are left everything stalls already.
 const FLOOR_PART: Percent = Percent(3);
 const FLOOR_LEAST_BYTES: u64 = 192 << 20;
-/// What a small host can spare: no more than this part of it is the floor.
+/// The most that the default floor takes of a small host.
 const FLOOR_MOST: Percent = Percent(10);
 
-/// The kernel's avg10 is over so many seconds.
+/// The time over which the kernel's avg10 is taken.
 const PRESSURE_OVER: Duration = Duration::from_secs(10);
-/// Where things are going is told by the last seconds.
+/// The last seconds, which show the trend.
 const RECENT: Duration = Duration::from_secs(3);
-/// There is no trend before there are so many looks, so far apart.
+/// How many looks, and how far apart, make a trend.
 const TREND_LOOKS: usize = 3;
 const TREND_LEAST: Duration = Duration::from_millis(750);
-/// A step takes a second or two: it is begun so long before the floor would be reached.
+/// How long before the floor would be reached a step is begun: it takes a second or two.
 const AHEAD: Duration = Duration::from_secs(3);
-/// A step is undone when nothing has spoken for it for so long.
+/// How long there must have been no reason for a step before it is undone.
 const CALM: Duration = Duration::from_secs(10);
-/// One that was undone and taken again is not undone once more before this.
+/// How long a step that was undone and taken again stays, so that it does not go back and forth.
 const TO_AND_FRO: Duration = Duration::from_mins(1);
-/// What has to be left above the floor when a step's memory is back, at least.
+/// The least that must be left above the floor once a step's memory is back.
 const MARGIN_LEAST_BYTES: u64 = 64 << 20;
 
 /// What the guard is asked for.
@@ -41,7 +41,7 @@ pub struct Wish {
     pub then: Vec<Selector>,
     /// `--pressure`: the full avg10 that is too much.
     pub pressure: Percent,
-    /// `--floor`: the MemAvailable that is too little, in bytes; `None`: as the host's size has it.
+    /// `--floor`: the MemAvailable that is too little, in bytes; `None` means by the host's size.
     pub floor_bytes: Option<u64>,
     /// `--abort-on-thrash`.
     pub abort_after: Option<Duration>,
@@ -71,23 +71,23 @@ pub struct Figures {
     pub falling_bytes: u64,
 }
 
-/// What is to be done.
+/// What to do.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Move {
-    /// Take this step; [`Guard::taken`] is to follow.
+    /// Take this step, then call [`Guard::taken`].
     Take { step: usize, cause: Cause, figures: Figures },
-    /// Undo this step; [`Guard::undone`] is to follow.
+    /// Undo this step, then call [`Guard::undone`].
     Undo { step: usize },
-    /// End the build: memory has been thrashing for so long, and no step is left.
+    /// End the build: memory has been thrashing for this long, and no step is left.
     Abort { thrashing: Duration, figures: Figures },
 }
 
-/// The guard's state.
+/// The guard, as far as it has come.
 #[derive(Clone, Debug)]
 pub struct Guard {
     wish: Wish,
     steps: Vec<Step>,
-    /// So many of them, from the first, are taken or being taken.
+    /// How many of them, from the first on, are taken or being taken.
     taken: usize,
     /// A step is being taken or undone.
     is_acting: bool,
@@ -107,13 +107,13 @@ struct Look {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Step {
-    /// What comes back into memory when it is undone.
+    /// What comes back into memory when the step is undone.
     held_bytes: u64,
     undone_at: Option<Duration>,
 }
 
 impl Guard {
-    /// A guard that has taken no step.
+    /// Makes a guard that has taken no step.
     #[must_use]
     pub fn new(wish: Wish) -> Self {
         Self {
@@ -129,15 +129,15 @@ impl Guard {
         }
     }
 
-    /// Takes in the host at one moment, not before the last one, and says what is due. While a step
-    /// is under way that can only be the build's end.
+    /// Takes in the host at one moment, not before the last one, and tells what is due. While a
+    /// step is under way that can only be the end of the build.
     pub fn look(&mut self, at: Duration, sample: &HostSample) -> Option<Move> {
         let figures = self.figures(at, sample);
         let floor_bytes = self.floor_bytes(sample);
         let cause = self.cause(&figures, floor_bytes);
         let limit = f64::from(self.wish.pressure.0);
-        // What is between the limit and its half neither begins anything nor ends it. The average
-        // of ten seconds is still up when a stall is over, and not up yet when an act is.
+        // Between half the limit and the limit nothing begins and nothing ends: the average over
+        // ten seconds is still high when a stall is over, and not yet high when an act is.
         let is_going_on =
             stalled_percent(&self.recent).is_none_or(|percent| percent >= limit / 2.0);
         let is_relieved =
@@ -167,7 +167,7 @@ impl Guard {
         Some(step)
     }
 
-    /// The step is taken, as well as it could be, and holds this much.
+    /// Notes that the step is taken, as well as it could be, and holds this much.
     pub fn taken(&mut self, held_bytes: u64) {
         if let Some(step) = self.taken.checked_sub(1).and_then(|last| self.steps.get_mut(last)) {
             step.held_bytes = held_bytes;
@@ -175,7 +175,7 @@ impl Guard {
         self.begin_anew();
     }
 
-    /// The step is undone, as well as it could be.
+    /// Notes that the step is undone, as well as it could be.
     pub fn undone(&mut self, at: Duration) {
         self.taken = self.taken.saturating_sub(1);
         if let Some(step) = self.steps.get_mut(self.taken) {
@@ -184,7 +184,7 @@ impl Guard {
         self.begin_anew();
     }
 
-    /// What was before an act says nothing about whether it was enough.
+    /// Starts the looks anew: what was seen before an act does not tell whether the act was enough.
     fn begin_anew(&mut self) {
         self.is_acting = false;
         self.pressure.average = 0.0;
@@ -230,8 +230,8 @@ impl Guard {
         }
     }
 
-    /// For how long memory has been thrashing with nothing left to do about it. A step that does
-    /// not end is nothing that can be done either.
+    /// Tells for how long memory has been thrashing with nothing left to do about it. A step that
+    /// does not end counts as nothing left.
     fn thrashing(&mut self, at: Duration, is_over: bool, is_going_on: bool) -> Option<Duration> {
         let is_helpless = self.taken == self.steps.len() || self.is_acting;
         if !is_going_on || !is_helpless {
@@ -255,8 +255,9 @@ impl Guard {
     }
 }
 
-/// The full avg10 by the kernel's own sum (kernel/sched/psi.c, `calc_avgs`), from the stalled time
-/// since boot: the kernel's figure is up to two seconds old, and knows nothing of our acts.
+/// The full avg10 by the kernel's own formula (kernel/sched/psi.c, `calc_avgs`), from the stalled
+/// time since boot. The kernel's own figure is up to two seconds old, and does not know of our
+/// acts.
 #[derive(Clone, Copy, Debug, Default)]
 struct Pressure {
     average: f64,
@@ -264,7 +265,7 @@ struct Pressure {
 }
 
 impl Pressure {
-    /// Takes in the stalled time at one moment; gives percent.
+    /// Takes in the stalled time at one moment; gives the average in percent.
     fn add(&mut self, at: Duration, stall: Option<Duration>) -> Option<f64> {
         let stall = stall?;
         if let Some((then, before)) = self.last.replace((at, stall)) {
@@ -280,15 +281,15 @@ impl Pressure {
 }
 
 /// The part of the time between the first look and the last in which everything was stalled; `None`
-/// where that is not known.
+/// if that is not known.
 fn stalled_percent(looks: &VecDeque<Look>) -> Option<f64> {
     let (first, last) = (looks.front()?, looks.back()?);
     let span = last.at.saturating_sub(first.at).as_secs_f64();
     (span > 0.0).then_some(last.stall?.saturating_sub(first.stall?).as_secs_f64() / span * 100.0)
 }
 
-/// What available memory falls by in a second: the slope of the straight line through the looks, by
-/// least squares. 0 where it does not fall, or there are too few.
+/// How much available memory falls in a second: the slope of the straight line through the looks,
+/// by least squares. 0 if it does not fall, or there are too few looks.
 fn falling_bytes(looks: &VecDeque<Look>) -> u64 {
     let (Some(first), Some(last)) = (looks.front(), looks.back()) else { return 0 };
     if looks.len() < TREND_LOOKS || last.at.saturating_sub(first.at) < TREND_LEAST {

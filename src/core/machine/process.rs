@@ -1,6 +1,6 @@
-//! Owns what is known of a process at one moment, who descends from whom, and the reading of it
-//! from `ps`: the columns that macOS and Linux both have. Pure; `host::kernel` looks, by `ps` only
-//! where it has nothing better.
+//! Owns what is known of a process at one moment, who descends from whom, and the reading of `ps`,
+//! in the columns that macOS and Linux both have. Pure; `host::kernel` does the looking, with `ps`
+//! only if it has nothing better.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,8 +14,8 @@ pub struct ProcessId {
     /// The pid.
     pub pid: i32,
     /// Its start in clock ticks since boot: field 22 of `/proc/PID/stat`, proc_pid_stat(5). On the
-    /// portable path (`host::kernel`) in seconds since 1970. Only ever compared with what the same
-    /// path says.
+    /// portable path (`host::kernel`), in seconds since 1970. Only compared with values of the same
+    /// path.
     pub start_ticks: u64,
 }
 
@@ -30,22 +30,22 @@ pub struct Process {
     pub group: i32,
     /// Its start, in the unit of [`ProcessId`].
     pub start: u64,
-    /// Whether it is anything but a zombie.
+    /// Whether it runs, that is, is not a zombie.
     pub runs: bool,
     /// Whether a signal has stopped it.
     pub is_stopped: bool,
 }
 
 impl Process {
-    /// What it is known by later.
+    /// The identity by which it is known later.
     #[must_use]
     pub fn id(&self) -> ProcessId {
         ProcessId { pid: self.pid, start_ticks: self.start }
     }
 }
 
-/// All in the table that run and descend from one of `roots`, and the roots themselves. Whoever is
-/// apart is left out, and all below it.
+/// Finds everyone in the table who runs and descends from one of `roots`, the roots included.
+/// Leaves out whoever is apart, and all below it.
 pub fn descendants(
     table: &[Process],
     roots: impl IntoIterator<Item = i32>,
@@ -70,16 +70,15 @@ pub fn descendants(
     found
 }
 
-/// What [`read`] reads. Each column is asked for apart: in one list, POSIX and macOS take all that
-/// follows the first `=` for a header.
+/// The columns that [`read`] reads. Each is asked for separately: in one list, POSIX and macOS take
+/// everything after the first `=` for a header.
 pub const COLUMNS: [&str; 10] =
     ["-o", "pid=", "-o", "ppid=", "-o", "pgid=", "-o", "stat=", "-o", "lstart="];
 
 /// The form of `lstart` in the C locale: ctime(3) on Linux, strftime(3)'s `%c` on macOS.
 const START: &str = "%a %b %e %H:%M:%S %Y";
 
-/// Reads what `ps` with [`COLUMNS`] prints in the C locale and UTC; what is no line of it is passed
-/// over.
+/// Reads what `ps` with [`COLUMNS`] prints in the C locale and UTC; skips anything else.
 #[must_use]
 pub fn read(table: &str) -> Vec<Process> {
     table.lines().filter_map(line).collect()
@@ -129,7 +128,7 @@ mod tests {
 
     #[test]
     fn nobody_is_found_twice_or_for_ever_however_odd_the_table_is() {
-        // A look takes a while: a pid can be given away again meanwhile, even to what is below.
+        // A look takes a while, and a pid can be reused meanwhile, even by a descendant.
         let table = [(10, 12), (11, 10), (12, 11), (12, 10)]
             .map(|(pid, parent)| process(pid, parent, pid, 7, true));
         assert_eq!(descendants(&table, [10, 12], |_| false).len(), 3);

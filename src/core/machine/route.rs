@@ -1,5 +1,6 @@
-//! Owns which machine is the host and how a command gets there, told from the engine's address,
-//! its context and the places where the makers of VMs put their sockets. Pure: paths, no files.
+//! Owns which machine is the host and how a command gets there, derived from the engine's address,
+//! its context and the places where the makers of VMs put their sockets. Pure: looks at paths, not
+//! at files.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +9,7 @@ use crate::core::machine::{
     way::{Prefix, Way},
 };
 
-/// The way to the host: as it is kept, or as the command that it is.
+/// The way to the host, in the form that is kept or as the command that it comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route<To = Prefix> {
     /// The host is this machine.
@@ -20,7 +21,7 @@ pub enum Route<To = Prefix> {
 }
 
 impl Route<Way> {
-    /// With the command in place of the way that it is.
+    /// The same route, with the command in place of the way.
     #[must_use]
     pub fn command(&self) -> Route {
         match self {
@@ -31,7 +32,7 @@ impl Route<Way> {
     }
 }
 
-/// Where the makers of VMs keep what is theirs, as this user has it.
+/// Where the makers of VMs keep their files, for this user.
 #[derive(Clone, Debug, Default)]
 pub struct Homes {
     /// `HOME`
@@ -53,7 +54,7 @@ impl Homes {
         Some(self.home.as_ref()?.join(path))
     }
 
-    /// Colima's possible directories (colima, `config/config.go`): its own variable, the classic
+    /// Colima's possible directories (colima, `config/config.go`): its own variable's, the classic
     /// one, XDG's.
     fn of_colima(&self) -> Vec<PathBuf> {
         let of_config = self.config.as_ref().map(|config| config.join("colima"));
@@ -76,7 +77,7 @@ impl Homes {
         self.colima_profile.as_deref().unwrap_or("default")
     }
 
-    /// Sockets that are used where nothing names an engine and `docker`'s own does not exist:
+    /// The sockets that are tried when nothing names an engine and `docker`'s own does not exist:
     /// Colima's, those of engines without root (docs.docker.com, "Rootless mode";
     /// podman-system-service(1)), and Podman's with root.
     #[must_use]
@@ -102,7 +103,7 @@ pub fn find(
 ) -> Route<Way> {
     match address {
         Address::Ssh { destination, port, .. } => Route::Behind(Way::ssh(destination, *port)),
-        // This machine's own engine can listen there; whether it does is seen from its containers.
+        // This machine's own engine may listen there; its containers show whether it does.
         Address::Tcp { host, .. }
             if matches!(host.as_str(), "localhost" | "127.0.0.1" | "[::1]") =>
         {
@@ -117,9 +118,9 @@ pub fn find(
     }
 }
 
-/// A socket that belongs to no maker of VMs that is known.
+/// The route of a socket that belongs to no known maker of VMs.
 fn unknown() -> Route<Way> {
-    // The other systems have no containers of their own.
+    // Other systems have no containers of their own.
     if cfg!(target_os = "linux") {
         Route::Here
     } else {
@@ -182,7 +183,7 @@ fn text(home: Option<&PathBuf>) -> Option<String> {
     home.map(|home| home.to_string_lossy().into_owned())
 }
 
-/// `…/podman/machine/NAME/podman.sock`, or the API's own `…/podman/NAME-api.sock`.
+/// Finds NAME in `…/podman/machine/NAME/podman.sock` or the API's own `…/podman/NAME-api.sock`.
 fn podman_machine(socket: &Path) -> Option<String> {
     let parts: Vec<&str> = socket.iter().filter_map(|part| part.to_str()).collect();
     match parts.as_slice() {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// What the sampling step prints before each line of figures.
+/// What the sampling script prints at the start of each line of figures.
 const MARK: &str = "makeroom-sample ";
 
 /// One look at the host.
@@ -12,9 +12,9 @@ const MARK: &str = "makeroom-sample ";
 pub struct HostSample {
     /// MemAvailable.
     pub available_bytes: u64,
-    /// MemTotal; `None` where it was not asked for.
+    /// MemTotal; `None` if it was not asked for.
     pub total_bytes: Option<u64>,
-    /// What is in swap.
+    /// How much is in swap.
     pub swap_used_bytes: u64,
     /// The time for which some task was stalled on memory since boot; `None` where there is no PSI.
     pub some_stall: Option<Duration>,
@@ -22,13 +22,13 @@ pub struct HostSample {
     pub full_stall: Option<Duration>,
     /// What the kernel has killed for memory since boot.
     pub oom_kills: Option<u64>,
-    /// What the steps of the engine's builder hold; `None` where they are not looked for.
+    /// What the engine's builder steps hold; `None` if they are not looked for.
     pub build_bytes: Option<u64>,
 }
 
-/// Reads a line of the sampling step: MemAvailable and used swap in KiB, some and full stall in
-/// microseconds, kills, the build's bytes, and MemTotal in KiB; `-` where one is not known. What
-/// else a shell prints is no sample.
+/// Reads a line of the sampling script: MemAvailable and used swap in KiB, some and full stall in
+/// microseconds, kills, the build's bytes, and MemTotal in KiB; `-` for what is not known. Anything
+/// else that a shell prints is no sample.
 #[must_use]
 pub fn read(line: &str) -> Option<HostSample> {
     let mut fields =

@@ -2,14 +2,14 @@
 
 /// mkswap's header: the first page of an area holds no swapped page.
 const HEADER_BYTES: u64 = 4096;
-/// What is smaller than this part of the wish is not missing: an area that was made for the wish
-/// a moment ago, or one with a few pages in use, counts as enough.
+/// A shortage below this part of the wish does not count, so that an area that was just made for
+/// the wish, or one with a few pages in use, is enough.
 const TOLERATED_PART: u64 = 20;
-/// Left available after an area's pages came back, for whatever else is going on.
+/// What must stay available after an area's pages have come back, for everything else.
 const MARGIN_BYTES: u64 = 64 << 20;
 
-/// The size in bytes of the area to make, so that `wish_bytes` of swap are free; `None` where they
-/// are.
+/// The size in bytes of the area to make so that `wish_bytes` of swap are free; `None` if they are
+/// already.
 #[must_use]
 pub fn missing(wish_bytes: u64, free_bytes: u64) -> Option<u64> {
     let missing = wish_bytes.saturating_sub(free_bytes);
@@ -17,7 +17,7 @@ pub fn missing(wish_bytes: u64, free_bytes: u64) -> Option<u64> {
         .then(|| (missing + HEADER_BYTES).next_multiple_of(1 << 20))
 }
 
-/// Whether swapoff can bring `used_bytes` back without an OOM kill.
+/// Tells whether swapoff can bring `used_bytes` back without an OOM kill.
 #[must_use]
 pub fn fits_back(used_bytes: u64, available_bytes: u64, other_swap_free_bytes: u64) -> bool {
     used_bytes == 0

@@ -1,11 +1,12 @@
 //! Owns the ways to a host that is another machine: as a journal keeps them, by name and checked
-//! parts, and as the words that are run, which are always made here and never read. Pure.
+//! parts, and as the command that is run, which is always made here and never read from a file.
+//! Pure.
 
 use std::{path::Path, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// A command that runs the command behind it on the host.
+/// A command that runs the command after it on the host.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Prefix {
     /// What a person calls the host.
@@ -47,9 +48,9 @@ impl FromStr for Prefix {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "way", rename_all = "snake_case")]
 pub enum Way {
-    /// `home` is COLIMA_HOME: whoever recovers later may not have it.
+    /// Colima. `home` is COLIMA_HOME, which whoever recovers later may not have set.
     Colima { profile: String, home: Option<String> },
-    /// `home` is LIMA_HOME.
+    /// Lima. `home` is LIMA_HOME.
     Lima { instance: String, home: Option<String> },
     /// Rancher Desktop.
     RancherDesktop,
@@ -57,30 +58,30 @@ pub enum Way {
     PodmanMachine { name: String },
     /// `ssh [USER@]HOST`.
     Ssh { destination: String, port: Option<u16> },
-    /// A `--vm-shell` of one's own, or a known way with a part that is out of the ordinary.
+    /// A `--vm-shell` of the user's own, or a known way with an unusual part.
     Own { words: Vec<String> },
 }
 
 impl Way {
-    /// The way of these words: a known one where it is exactly that.
+    /// Tells the way from these words: a known one if they are exactly that.
     #[must_use]
     pub fn of_words(words: &[String]) -> Self {
         let known = known(words).filter(|way| way.is_sound() && way.prefix().words == words);
         known.unwrap_or_else(|| Self::Own { words: words.to_vec() })
     }
 
-    /// The same way where all its parts are sound, else its words as one's own.
+    /// The same way if all its parts are sound, else its words as the user's own.
     pub(crate) fn sound(self) -> Self {
         if self.is_sound() { self } else { Self::Own { words: self.prefix().words } }
     }
 
-    /// Over ssh.
+    /// The way over ssh.
     #[must_use]
     pub fn ssh(destination: &str, port: Option<u16>) -> Self {
         Self::Ssh { destination: destination.to_owned(), port }.sound()
     }
 
-    /// The command.
+    /// The command that this way comes to.
     #[must_use]
     pub fn prefix(&self) -> Prefix {
         match self {
@@ -97,7 +98,7 @@ impl Way {
                 )
             }
             Self::Lima { instance, home } => {
-                // Without a directory of its own, it would look for ours in the VM, and complain.
+                // Without a working directory it would look for ours in the VM, and complain.
                 let prefix = Prefix::new(
                     format!("lima {instance}"),
                     &["limactl", "shell", "--workdir", "/", instance],
@@ -109,7 +110,7 @@ impl Way {
                 Prefix::new(format!("podman machine {name}"), &["podman", "machine", "ssh", name])
             }
             Self::Ssh { destination, port } => {
-                // It asks nothing: there is nobody to answer.
+                // BatchMode: ssh must not ask, because nobody is there to answer.
                 let port = port.map(|port| port.to_string());
                 let mut words = vec!["ssh", "-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10"];
                 words.extend(port.iter().flat_map(|port| ["-p", port]));
@@ -120,14 +121,14 @@ impl Way {
         }
     }
 
-    /// The directory that a variable of the maker's names.
+    /// The directory that the maker's variable names.
     #[must_use]
     pub fn home(&self) -> Option<&Path> {
         let (Self::Colima { home, .. } | Self::Lima { home, .. }) = self else { return None };
         home.as_deref().map(Path::new)
     }
 
-    /// Whether each part is one that its maker's program takes for nothing else.
+    /// Tells whether the maker's program can take each part for nothing but what it is.
     fn is_sound(&self) -> bool {
         let is_home = |home: &Option<String>| {
             home.as_ref().is_none_or(|home| home.starts_with('/') && !home.contains('\0'))
@@ -144,11 +145,11 @@ impl Way {
     }
 }
 
-/// Reads a way from a journal: by its parts, which are checked, or, as it was until version 4, by
-/// its words.
+/// Reads a way from a journal, by its parts, which are checked, or, as up to version 4, by its
+/// words.
 ///
 /// # Errors
-/// Where a part is none that was written.
+/// If a part cannot have been written by makeroom.
 pub(crate) fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Way>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -198,7 +199,7 @@ fn is_name(name: &str) -> bool {
     !name.starts_with('-') && name.contains(|letter| letter != '.') && name.chars().all(is_plain)
 }
 
-/// `[USER@]HOST`, the host perhaps an IPv6 address in brackets, with a zone.
+/// Tells whether this is `[USER@]HOST`; the host may be an IPv6 address in brackets, with a zone.
 fn is_destination(destination: &str) -> bool {
     let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "._-@[]:%".contains(letter);
     !destination.is_empty() && !destination.starts_with('-') && destination.chars().all(is_plain)

@@ -1,5 +1,5 @@
-//! Owns where a build runs: here, or in the engine with the child as its client. Pure: told from
-//! the command's words, as far as words tell.
+//! Owns where a build runs: here, or in the engine with the child as its client. Pure: it goes by
+//! the command's words, as far as they tell.
 
 use std::ffi::OsString;
 
@@ -10,14 +10,14 @@ pub enum BuildSite {
     Child,
     /// In steps of the engine's builder, which end with their client.
     Builder,
-    /// In a container, which goes on when its client ends.
+    /// In a container, which continues when its client ends.
     Container,
     /// On whatever machine the command goes to.
     Elsewhere,
 }
 
 impl BuildSite {
-    /// Whether the memory is where the engine is.
+    /// Tells whether the memory is where the engine is.
     #[must_use]
     pub fn is_in_engine(self) -> bool {
         matches!(self, Self::Builder | Self::Container)
@@ -71,13 +71,13 @@ pub fn of_command(command: &[OsString]) -> BuildSite {
 fn of_compose(word: &str) -> BuildSite {
     match word {
         "build" => BuildSite::Builder,
-        // `up --build` and `run --build` build first; their containers are what stays.
+        // `up --build` and `run --build` build first, but what runs on is their containers.
         "up" | "run" | "exec" | "create" => BuildSite::Container,
         _ => BuildSite::Child,
     }
 }
 
-/// The words that are no options, nor values of options.
+/// The words that are neither options nor values of options.
 fn subcommands<'a>(words: &'a [std::borrow::Cow<'_, str>]) -> Vec<&'a str> {
     let mut found = Vec::new();
     let mut words = words.iter();

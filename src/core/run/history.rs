@@ -1,5 +1,5 @@
-//! Owns what is remembered of past runs, a line each: what a command needed, how long it took, how
-//! it ended. What cannot be read, or is of a newer version, costs nothing but itself. Pure.
+//! Owns what is remembered of past runs, one line each: what a command needed, how long it took,
+//! how it ended. A line that cannot be read, or is of a newer version, costs nothing else. Pure.
 
 use std::{ffi::OsStr, fmt::Write as _, os::unix::ffi::OsStrExt as _, path::Path};
 
@@ -12,19 +12,19 @@ use crate::core::{
     run::verdict::Kind,
 };
 
-/// Of a line. Lines of another version are passed over, and kept.
+/// The version of a line. Lines of other versions are skipped, and kept.
 const VERSION: u32 = 1;
-/// More than this many bytes are too many, and half of them are dropped, the oldest.
+/// Beyond this many bytes the older half is dropped.
 const MOST_BYTES: usize = 128 << 10;
-/// As many of a command's last runs tell what it needs.
+/// How many of a command's last runs tell what it needs.
 const TELLING_RUNS: usize = 5;
 
 /// One run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Past {
-    /// Of the line.
+    /// The line's version.
     pub version: u32,
-    /// Which command of which project: see [`key`].
+    /// Which command of which project it was; see [`key`].
     pub key: String,
     /// The program's name.
     pub program: String,
@@ -39,7 +39,7 @@ pub struct Past {
 }
 
 impl Past {
-    /// A run of the command with this key.
+    /// Makes the line of a run of the command with this key.
     #[must_use]
     pub fn new(
         key: String,
@@ -52,16 +52,16 @@ impl Past {
         Self { version: VERSION, key, program, at, elapsed_s, peak_bytes, verdict }
     }
 
-    /// It as a line, newline included.
+    /// Writes it as a line, newline included.
     #[must_use]
     pub fn line(&self) -> String {
-        // Only strings and numbers: serde_json takes them all.
+        // It holds only strings and numbers, all of which serde_json accepts.
         serde_json::to_string(self).unwrap_or_default() + "\n"
     }
 }
 
-/// What tells one command of one project from all others without telling its words: they may hold
-/// secrets, and a sum cannot be read back.
+/// Makes a key that tells one command of one project from all others. It is a checksum, because the
+/// words themselves may hold secrets.
 #[must_use]
 pub fn key<'a>(project: &Path, words: impl IntoIterator<Item = &'a OsStr>) -> String {
     let mut sum = Sha256::new();
@@ -78,7 +78,7 @@ pub fn key<'a>(project: &Path, words: impl IntoIterator<Item = &'a OsStr>) -> St
     })
 }
 
-/// The runs in a history, the oldest first; what is no run of this version is passed over.
+/// Reads the runs in a history, the oldest first; skips what is not a run of this version.
 #[must_use]
 pub fn read(text: &str) -> impl DoubleEndedIterator<Item = Past> {
     text.lines()
@@ -86,8 +86,8 @@ pub fn read(text: &str) -> impl DoubleEndedIterator<Item = Past> {
         .filter(|past| past.version == VERSION)
 }
 
-/// What a command is expected to need: the highest peak of its last runs. One that was killed for
-/// memory needed at least as much.
+/// What a command is expected to need: the highest peak of its last runs. A run that was killed for
+/// memory needed at least that much.
 #[must_use]
 pub fn need(text: &str, key: &str) -> Option<Need> {
     let told =
@@ -95,7 +95,7 @@ pub fn need(text: &str, key: &str) -> Option<Need> {
     told.map(|past| past.peak_bytes).max().map(|bytes| Need { bytes, source: NeedSource::History })
 }
 
-/// A history that has grown too long without its older half; `None` where it has not.
+/// A history that has grown too long, without its older half; `None` if it has not.
 #[must_use]
 pub fn shortened(text: &str) -> Option<&str> {
     if text.len() <= MOST_BYTES {

@@ -1,19 +1,18 @@
-//! Owns the policy of starting another keeper: when the next one may be started, and when nobody
-//! waits for room any more. It never gives up; whether anything is held, the supervisor knows.
-//! Pure.
+//! Owns the policy of starting another keeper: when the next one may be started, and when to stop
+//! waiting for room. It never gives up; only the supervisor knows whether anything is held. Pure.
 
 use std::time::{Duration, Instant};
 
-/// So many are started at once, one for the other, however they die; so many attempts are made to
-/// make room.
+/// How many keepers in a row are started without a pause, however they die, and how many attempts
+/// are made to make room.
 pub const MOST: u32 = 5;
-/// A keeper that lived for so long did not die of what the next one meets as well.
+/// A keeper that lived this long did not die of something that the next one meets as well.
 const LONG: Duration = Duration::from_secs(10);
-/// After the first that cannot be started, doubled with each further one.
+/// The pause after the first keeper that cannot be started; doubled with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
-/// After the first that died too soon, the same.
+/// The pause after the first one too many that died too soon; doubled likewise.
 const FIRST_REST: Duration = Duration::from_secs(1);
-/// The longest wait.
+/// The longest pause.
 const LONGEST: Duration = Duration::from_secs(15);
 
 /// What became of the attempts so far.
@@ -25,24 +24,24 @@ pub struct Attempts {
     deaths: u32,
     /// How many in a row could not be started.
     failures: u32,
-    /// How many keepers are gone that were to make this room.
+    /// How many keepers died that should have made this room.
     rooms: u32,
 }
 
 impl Attempts {
-    /// One was started.
+    /// Notes that one was started.
     pub fn begin(&mut self, now: Instant) {
         (self.started, self.failures) = (Some(now), 0);
     }
 
-    /// None could be started: when to try again.
+    /// Notes that none could be started; gives the time to try again.
     #[must_use]
     pub fn fail(&mut self, now: Instant) -> Instant {
         self.failures = self.failures.saturating_add(1);
         now + doubled(FIRST_PAUSE, self.failures - 1)
     }
 
-    /// The last one died: when to start another.
+    /// Notes that the last one died; gives the time to start another.
     #[must_use]
     pub fn die(&mut self, now: Instant) -> Instant {
         let lived_long =
@@ -51,14 +50,15 @@ impl Attempts {
         if self.deaths < MOST { now } else { now + doubled(FIRST_REST, self.deaths - MOST) }
     }
 
-    /// Whether the one that is gone was to make room, and so were all that are worth waiting for.
+    /// Counts a keeper that died while making room; tells whether so many did that waiting for room
+    /// is pointless.
     #[must_use]
     pub fn is_no_room_to_be_had(&mut self) -> bool {
         self.rooms = self.rooms.saturating_add(1);
         self.rooms >= MOST
     }
 
-    /// Room was made, or is no longer waited for.
+    /// Notes that room was made, or is no longer waited for.
     pub fn forget_room(&mut self) {
         self.rooms = 0;
     }
@@ -69,7 +69,7 @@ impl Attempts {
         self.deaths
     }
 
-    /// Whether there is no process to be had, and waiting for one has been tried.
+    /// Tells whether no process can be started, and waiting did not help.
     #[must_use]
     pub fn is_out_of_processes(&self) -> bool {
         self.failures >= MOST
@@ -84,7 +84,7 @@ fn doubled(first: Duration, times: u32) -> Duration {
 mod tests {
     use super::*;
 
-    /// After how long the next may be started, with keepers that each live for so long.
+    /// The pauses before each next start, for keepers that each live this long.
     fn rests(lives: Duration, count: usize) -> Vec<Duration> {
         let (mut attempts, mut now) = (Attempts::default(), Instant::now());
         let rest = |_| {

@@ -1,5 +1,5 @@
-//! Owns the reading of what the kernel wrote down of processes that it killed for memory, and which
-//! of them were steps of the engine's builder. Pure.
+//! Owns the reading of the kernel's log about processes that it killed for memory, and which of
+//! them were the engine's builder steps. Pure.
 
 use std::time::Duration;
 
@@ -19,7 +19,8 @@ pub struct Killed {
 }
 
 /// Reads the output of `killed.sh`: "uptime SECONDS", and lines of the kernel's log (mm/oom_kill.c,
-/// `dump_oom_victim` and `__oom_kill_process`). What is older than this counts as somebody else's.
+/// `dump_oom_victim` and `__oom_kill_process`). Leaves out what is older than `within`, which was
+/// somebody else's.
 #[must_use]
 pub fn read(output: &str, within: Duration) -> Vec<Killed> {
     let uptime_s =
@@ -29,7 +30,7 @@ pub fn read(output: &str, within: Duration) -> Vec<Killed> {
     };
     let mut killed: Vec<Killed> = Vec::new();
     for line in output.lines() {
-        // The log's clock may be late by as much as a tick.
+        // The log's clock may lag by up to a tick.
         if at_s(line).is_none_or(|at_s| at_s + 0.02 < since_s) {
             continue;
         }
@@ -44,14 +45,14 @@ pub fn read(output: &str, within: Duration) -> Vec<Killed> {
     killed
 }
 
-/// `[  123.456789] …`, with busybox's `<6>` before it.
+/// Reads the time in `[  123.456789] …`, with busybox's `<6>` before it.
 fn at_s(line: &str) -> Option<f64> {
     let (_, rest) = line.split_once('[')?;
     rest.split_once(']')?.0.trim().parse().ok()
 }
 
-/// `oom-kill:constraint=…,task_memcg=/PATH,task=NAME,pid=1,uid=0`; the name can hold commas as
-/// well.
+/// Reads `oom-kill:constraint=…,task_memcg=/PATH,task=NAME,pid=1,uid=0`; the name may contain
+/// commas.
 fn victim(line: &str) -> Option<Killed> {
     let (_, facts) = line.split_once("oom-kill:constraint=")?;
     let (cgroup, rest) = facts.split_once(",task_memcg=")?.1.split_once(",task=")?;
@@ -60,7 +61,7 @@ fn victim(line: &str) -> Option<Killed> {
     Some(Killed { name: name.to_owned(), pid, held_bytes: None, is_step: is_step(cgroup) })
 }
 
-/// `… Killed process 1 (NAME) total-vm:1kB, anon-rss:1kB, …`.
+/// Reads `… Killed process 1 (NAME) total-vm:1kB, anon-rss:1kB, …`.
 fn held(line: &str) -> Option<(i32, u64)> {
     let (_, facts) = line.split_once("Killed process ")?;
     let pid = facts.split(' ').next()?.parse().ok()?;
@@ -68,7 +69,7 @@ fn held(line: &str) -> Option<(i32, u64)> {
     Some((pid, kib.split("kB").next()?.parse::<u64>().ok()?.checked_mul(1024)?))
 }
 
-/// As `sample.sh` tells steps from containers: by the place and the length of the name.
+/// Tells builder steps from containers as `sample.sh` does: by place and length of the name.
 fn is_step(cgroup: &str) -> bool {
     let Some((parent, name)) = cgroup.rsplit_once('/') else { return false };
     name.contains(":docker:")

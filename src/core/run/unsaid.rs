@@ -1,23 +1,23 @@
-//! What is said and not written yet, because whoever reads takes nothing more: in order, up to a
-//! bound. What is beyond it is left out, and counted until that can be said.
+//! Owns what was said but not written yet, because the reader takes nothing more: kept in order, up
+//! to a bound. What goes beyond is left out, and counted until that can be said.
 
 use std::collections::VecDeque;
 
-/// How much waits, in bytes. Who reads again after a while wants to know what happened, not all of
-/// it.
+/// How many bytes may wait. Somebody who reads again after a while wants to know what happened, not
+/// every line of it.
 pub const MOST_BYTES: usize = 64 << 10;
 
-/// What becomes of a piece where much waits already.
+/// What becomes of a piece when much is waiting already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rank {
-    /// A picture of this moment: nothing where anything waits.
+    /// A picture of this moment: dropped if anything waits.
     Moment,
     /// A line.
     News,
-    /// A line that nobody should miss: it has as much room again.
+    /// A line that nobody should miss: it gets as much space again.
     Warning,
-    /// What makes other lines readable, as the end of a fold: the same, and it is no line of its
-    /// own.
+    /// What makes other lines readable, as the end of a fold: it gets the same space, and does not
+    /// count as a line.
     Mark,
 }
 
@@ -25,18 +25,18 @@ pub enum Rank {
 #[derive(Debug, Default)]
 pub struct Unsaid {
     pieces: VecDeque<Vec<u8>>,
-    /// Of all of them.
+    /// The size of all of them.
     bytes: usize,
     /// How much of the first one is written.
     written: usize,
-    /// The lines that were left out since the last time that this was said.
+    /// How many lines were left out since that was last said.
     left_out: usize,
 }
 
 impl Unsaid {
-    /// Takes a piece in, or leaves it out. From the first line that is left out on, all news are,
-    /// until the rest is written and [`Self::take_left_out`] was asked: no gap is hidden between
-    /// two lines.
+    /// Takes a piece in or leaves it out. After the first line that is left out, all news is left
+    /// out until the rest is written and [`Self::take_left_out`] was called, so that no gap is
+    /// hidden between two lines.
     pub fn push(&mut self, piece: Vec<u8>, rank: Rank) {
         let most_bytes = match rank {
             Rank::Moment => 0,
@@ -54,13 +54,13 @@ impl Unsaid {
         }
     }
 
-    /// What is to be written next.
+    /// The bytes to write next.
     #[must_use]
     pub fn next(&self) -> Option<&[u8]> {
         self.pieces.front().map(|piece| &piece[self.written..])
     }
 
-    /// So much of that is written.
+    /// Notes that this much of them is written.
     pub fn wrote(&mut self, bytes: usize) {
         self.written += bytes;
         if self.pieces.front().is_some_and(|piece| piece.len() <= self.written) {
@@ -69,18 +69,18 @@ impl Unsaid {
         }
     }
 
-    /// Whether all is written.
+    /// Tells whether everything is written.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.pieces.is_empty()
     }
 
-    /// How many lines were left out, once everything before them is written; each is told once.
+    /// Takes the number of lines that were left out, once everything before them is written.
     pub fn take_left_out(&mut self) -> usize {
         if self.is_empty() { std::mem::take(&mut self.left_out) } else { 0 }
     }
 
-    /// Nobody is there to read it.
+    /// Drops everything, because nobody is there to read it.
     pub fn forget(&mut self) {
         *self = Self::default();
     }
@@ -164,7 +164,7 @@ mod tests {
         }
         assert_eq!(unsaid.bytes, MOST_BYTES + 18);
         assert!(written(&mut unsaid, usize::MAX).ends_with(b"wwwwwwwwwmmmmmmmmm"));
-        // A mark is no line.
+        // A mark does not count as a line.
         assert_eq!(unsaid.take_left_out(), 4);
     }
 

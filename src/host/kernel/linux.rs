@@ -27,29 +27,29 @@ use crate::{
 
 /// Whether memory and processes can be watched at next to no cost.
 pub const IS_SAMPLED: bool = true;
-/// How often a group may be asked for.
+/// How often a group may be looked at.
 pub const GROUP_POLL: Duration = Duration::from_millis(20);
-/// More processes than a build has; a fork bomb must not take the supervisor with it.
+/// More processes than any build has, so that a fork bomb does not take the supervisor with it.
 const MOST_PROCESSES: usize = 4096;
 
-/// A file of the kernel's, where there is such a file.
+/// Reads a file of the kernel's, if it exists.
 #[must_use]
 pub fn proc_file(path: &str) -> Option<String> {
     fs::read_to_string(path).ok()
 }
 
-/// Opens what a descriptor refers to once more, to write to it without waiting: as a description of
-/// our own, whose flags nobody shares (open(2), proc_pid_fd(5)).
+/// Opens what a descriptor refers to again, for writing without waiting, as a description of our
+/// own whose flags nobody shares (open(2), proc_pid_fd(5)).
 ///
 /// # Errors
-/// What open(2) says: ENXIO of a FIFO that nobody reads and of a socket, EACCES of what is somebody
-/// else's.
+/// What open(2) says: ENXIO for a socket or a FIFO that nobody reads, EACCES for somebody else's
+/// file.
 pub fn reopen_to_write(fd: BorrowedFd<'_>) -> io::Result<File> {
     let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
     File::options().write(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)
 }
 
-/// A process, where there is such a process.
+/// Looks at a process, if it exists.
 ///
 /// # Errors
 /// None on this path.
@@ -57,7 +57,7 @@ pub fn process(pid: i32) -> io::Result<Option<Process>> {
     Ok(stat(pid))
 }
 
-/// The members of a process group, zombies included.
+/// Lists the members of a process group, zombies included.
 ///
 /// # Errors
 /// None on this path.
@@ -65,7 +65,7 @@ pub fn group(group: i32) -> io::Result<impl Iterator<Item = Process>> {
     Ok(pids().filter_map(stat).filter(move |process| process.group == group))
 }
 
-/// All processes, zombies included.
+/// Lists all processes, zombies included.
 ///
 /// # Errors
 /// None on this path.
@@ -78,16 +78,16 @@ fn pids() -> impl Iterator<Item = i32> {
     entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
 }
 
-/// This process's own children, zombies included; `None` where that is not known. No other process
-/// can make one vanish from the list, so one that is missing in it is gone.
+/// Lists this process's own children, zombies included; `None` if that is not known. Nobody else
+/// can remove a child from this list, so one that is missing is gone.
 #[must_use]
 pub fn own_children() -> Option<Vec<i32>> {
     Some(children_of("self"))
 }
 
-/// The processes whose environment held this entry when they were started, and no variable of the
-/// name `without`: those that may be looked at, which are this user's, and all for root; and of
-/// those only the ones with our pids, not a container's.
+/// Lists the processes that were started with this entry in their environment and without a
+/// variable named `without`. Sees only this user's processes, or all as root, and only those of our
+/// own pid namespace.
 #[must_use]
 pub fn with_environment(entry: &str, without: &str) -> Vec<i32> {
     let namespace = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
@@ -105,8 +105,8 @@ pub fn with_environment(entry: &str, without: &str) -> Vec<i32> {
     pids().filter(has).collect()
 }
 
-/// Which of these are makeroom's own processes, and what they are: by the program itself, or by the
-/// words and the journal of a keeper, which can be another version's.
+/// Tells which of these are makeroom's own processes, and of which role: by the program file, or,
+/// for a keeper of another version, by its arguments and its journal.
 ///
 /// # Errors
 /// None on this path.
@@ -129,16 +129,16 @@ pub fn roles(pids: &[i32]) -> io::Result<BTreeMap<i32, Role>> {
 
 fn holds_journal(pid: i32) -> bool {
     let journal = fs::read_link(format!("/proc/{pid}/fd/{JOURNAL_FD}")).unwrap_or_default();
-    // Its name is gone when its lease is, and the link says so after it.
+    // The journal is deleted with its lease, and the link then says so at its end.
     journal.to_string_lossy().trim_end_matches(" (deleted)").ends_with(".journal")
 }
 
-/// Sends a signal to this very process: what has its pid later is never met.
+/// Sends a signal to this very process, never to one that got its pid later.
 ///
 /// # Errors
-/// ESRCH where it is gone; EPERM.
+/// ESRCH if it is gone; EPERM.
 pub fn send(process: ProcessId, signal: i32) -> nix::Result<()> {
-    // SAFETY: no memory is passed; the descriptor that comes back is nobody else's (pidfd_open(2),
+    // SAFETY: no memory is passed; nobody else owns the descriptor that comes back (pidfd_open(2),
     // Linux 5.3).
     let opened = Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_open, process.pid, 0) });
     let pidfd = opened.ok().and_then(|fd| i32::try_from(fd).ok()).map(|fd| {
@@ -165,11 +165,10 @@ pub fn send(process: ProcessId, signal: i32) -> nix::Result<()> {
     Errno::result(sent).map(drop)
 }
 
-/// A descriptor that is readable when this child has ended; `None` where the kernel has none
-/// (before 5.3).
+/// Opens a descriptor that becomes readable when this child ends; `None` before Linux 5.3.
 #[must_use]
 pub fn end_of(child: i32) -> Option<OwnedFd> {
-    // SAFETY: as in `send`; a child that was not waited for is still itself.
+    // SAFETY: as in `send`. A child that was not waited for keeps its pid.
     let fd = Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_open, child, 0) }).ok()?;
     // SAFETY: as in `send`.
     Some(unsafe { OwnedFd::from_raw_fd(i32::try_from(fd).ok()?) })
@@ -188,8 +187,8 @@ fn stat(pid: i32) -> Option<Process> {
     })
 }
 
-/// The RSS of everything below this process, in bytes: as the subreaper it has all that the build
-/// left behind as well. `except` is a child that is no part of it; `see` is told of each pid.
+/// Sums up the RSS of everything below this process, in bytes. As the subreaper it also has what
+/// the build left behind. `except` is a child that is not part of the build; `see` gets each pid.
 #[must_use]
 pub fn resident_below(except: Option<i32>, mut see: impl FnMut(i32)) -> u64 {
     let page_bytes =
@@ -210,12 +209,12 @@ pub fn resident_below(except: Option<i32>, mut see: impl FnMut(i32)) -> u64 {
 }
 
 fn resident_pages(pid: i32) -> u64 {
-    // The second field, in pages (proc_pid_statm(5)). A process that is gone has none.
+    // The second field, in pages (proc_pid_statm(5)); a process that is gone has none.
     let statm = fs::read_to_string(format!("/proc/{pid}/statm")).unwrap_or_default();
     statm.split(' ').nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0)
 }
 
-/// A process's children are listed with the thread that forked them.
+/// Lists a process's children; the kernel lists them by the thread that forked them.
 fn children_of(process: &str) -> Vec<i32> {
     let tasks = Path::new("/proc").join(process).join("task");
     let files = fs::read_dir(tasks)
@@ -229,32 +228,32 @@ fn children_of(process: &str) -> Vec<i32> {
         .collect()
 }
 
-/// Sets how willing a victim of the OOM killer this process is (proc_pid_oom_score_adj(5)). Raising
-/// is allowed to everyone, lowering needs CAP_SYS_RESOURCE; without it all stays as it is.
+/// Sets how likely the OOM killer is to choose this process (proc_pid_oom_score_adj(5)). Everyone
+/// may raise the value; lowering it needs CAP_SYS_RESOURCE, without which it stays as it is.
 pub fn set_oom_score(adjustment: &str) {
     if let Ok(mut file) = File::options().write(true).open("/proc/self/oom_score_adj") {
         let _ = file.write_all(adjustment.as_bytes());
     }
 }
 
-/// Processes that the build leaves behind become ours, so that they can be seen and reaped.
+/// Makes processes that the build leaves behind our children, so that they can be seen and reaped.
 pub fn become_subreaper(is_one: bool) {
     // Since Linux 3.4.
     let _ = set_child_subreaper(is_one);
 }
 
-/// This process leaves no core, even to a program that the kernel pipes cores to: the limit on
-/// their size does not hold for it (core(5)).
+/// Makes this process leave no core dump, even to a program that the kernel pipes cores to, for
+/// which the size limit does not count (core(5)).
 pub fn leave_no_core() {
     let _ = set_dumpable(false);
 }
 
-/// This program, to be started again.
+/// The path for starting this program again.
 ///
 /// # Errors
 /// None on this path.
 pub fn own_program() -> io::Result<PathBuf> {
-    // Names the running program itself, even where its file was replaced by an upgrade since.
+    // Names the running program itself, even if an upgrade has replaced its file since.
     Ok("/proc/self/exe".into())
 }
 

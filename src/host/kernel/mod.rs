@@ -1,9 +1,8 @@
-//! Owns what is asked of the kernel that makeroom itself runs on, beyond what every library has. It
-//! is not always the host's: on a Mac the host is a VM. Used by every process of makeroom.
+//! Owns what is asked of the kernel that makeroom itself runs on, beyond what libraries offer. That
+//! kernel is not always the host's: on a Mac the host is a VM. Used by every process of makeroom.
 //!
-//! There are two paths with the same functions: `linux`, and `portable` for macOS. The second one
-//! is also what `--cfg makeroom_portable` makes of a build on Linux, so that all tests can be run
-//! on it.
+//! There are two paths with the same functions: `linux`, and `portable` for macOS. A build on Linux
+//! with `--cfg makeroom_portable` takes the second one, so that all tests can be run on it.
 
 #[cfg(all(target_os = "linux", not(makeroom_portable)))]
 mod linux;
@@ -25,24 +24,24 @@ pub use path::{
     time_since_boot, with_environment,
 };
 
-/// This moment.
+/// The time now, by both clocks.
 #[must_use]
 pub fn moment() -> Moment {
     Moment { at: Timestamp::now(), since_boot: time_since_boot() }
 }
 
-/// A keeper's descriptor of its journal: after standard input, output and error.
+/// A keeper's descriptor of its journal, after standard input, output and error.
 pub const JOURNAL_FD: i32 = 3;
-/// Its descriptor of the state directory: the very one that was checked, whatever its path leads to
-/// by now.
+/// A keeper's descriptor of the state directory: the very one that was checked, wherever its path
+/// leads by now.
 pub const STATE_DIR_FD: i32 = 4;
 
-/// What a process of makeroom's is.
+/// The role of a process of makeroom's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// It restores, and ends when it has.
+    /// It restores, and ends when that is done.
     Keeper,
-    /// A run, which sees to its own build; or a short command.
+    /// A run, which takes care of its own build, or a short command.
     Supervisor,
 }
 
@@ -97,7 +96,7 @@ mod tests {
 
     #[test]
     fn who_is_not_there_is_not_seen() {
-        // Above the most that a kernel gives out: PID_MAX_LIMIT (proc_sys_kernel(5)).
+        // Above the highest pid that a kernel gives out, PID_MAX_LIMIT (proc_sys_kernel(5)).
         let nobody = (1 << 22) + 1;
         assert_eq!(process(nobody).expect("a look"), None);
         assert_eq!(group(nobody).expect("a look").count(), 0);

@@ -1,5 +1,5 @@
-//! Owns the portable path, macOS's: `ps`, and no /proc, no pidfd, nothing that only one system has.
-//! What cannot be had that way is not had: each function says what follows.
+//! Owns the portable path, for macOS: `ps`, but no /proc, no pidfd, nothing that only one system
+//! has. Where something cannot be done this way, the function says what follows from that.
 
 use std::{
     collections::BTreeMap,
@@ -27,34 +27,34 @@ use crate::{
     host::kernel::Role,
 };
 
-/// Memory of this machine is not watched here: on a Mac it is not the host's. A build's peak is
-/// then its largest process's, from getrusage(2).
+/// This machine's memory is not watched: on a Mac it is not the host's. A build's peak is that of
+/// its largest process, from getrusage(2).
 pub const IS_SAMPLED: bool = false;
-/// How often a group may be asked for: `ps` takes some 10 ms.
+/// How often a group may be looked at: `ps` takes some 10 ms.
 pub const GROUP_POLL: Duration = Duration::from_millis(100);
-/// By its path: another `ps` that is first in PATH may print something else.
+/// By its path, because another `ps` in PATH may print something else.
 const PS: &str = "/bin/ps";
 
-/// No file is the kernel's here.
+/// Gives `None`: the kernel has no such files here.
 #[must_use]
 pub fn proc_file(_path: &str) -> Option<String> {
     None
 }
 
-/// Opens what a descriptor refers to once more, to write to it without waiting: as a description of
-/// our own, whose flags nobody shares. On macOS `/dev/fd` gives the same description again, so only
-/// a terminal can be, by its name.
+/// Opens what a descriptor refers to again, for writing without waiting, as a description of our
+/// own whose flags nobody shares. On macOS `/dev/fd` gives the same description again, so this
+/// works only for a terminal, by its name.
 ///
 /// # Errors
-/// ENOTTY of all that is no terminal, and what ttyname(3) and open(2) say.
+/// ENOTTY for anything that is not a terminal, and what ttyname(3) and open(2) say.
 pub fn reopen_to_write(fd: BorrowedFd<'_>) -> io::Result<File> {
     File::options().write(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(ttyname(fd)?)
 }
 
-/// A process, where there is such a process.
+/// Looks at a process, if it exists.
 ///
 /// # Errors
-/// Where `ps` does not answer: nothing is known then.
+/// If `ps` does not answer; then nothing is known.
 pub fn process(pid: i32) -> io::Result<Option<Process>> {
     if nobody_is(pid) {
         return Ok(None);
@@ -63,17 +63,17 @@ pub fn process(pid: i32) -> io::Result<Option<Process>> {
     Ok(listed.into_iter().find(|process| process.pid == pid))
 }
 
-/// The members of a process group, zombies included.
+/// Lists the members of a process group, zombies included.
 ///
 /// # Errors
 /// As [`process`].
 pub fn group(group: i32) -> io::Result<impl Iterator<Item = Process>> {
-    // `ps` is only to tell zombies, which nearly always somebody reaps before they are asked for.
+    // `ps` is needed only to tell zombies, and those have nearly always been reaped by now.
     let listed = if nobody_is(-group) { vec![] } else { ps(&["-A"])? };
     Ok(listed.into_iter().filter(move |process| process.group == group))
 }
 
-/// All processes, zombies included.
+/// Lists all processes, zombies included.
 ///
 /// # Errors
 /// As [`process`].
@@ -81,20 +81,20 @@ pub fn all() -> io::Result<Vec<Process>> {
     ps(&["-A"])
 }
 
-/// Not known: who is left is what `ps` has below the child, as long as the parents in between live,
-/// and in its group.
+/// Gives `None`: not known. Whoever is left is found by `ps`, in the child's group and below the
+/// child as long as the parents in between live.
 #[must_use]
 pub fn own_children() -> Option<Vec<i32>> {
     None
 }
 
-/// None: no other process's environment can be read here.
+/// Gives none: other processes' environments cannot be read here.
 #[must_use]
 pub fn with_environment(_entry: &str, _without: &str) -> Vec<i32> {
     vec![]
 }
 
-/// Which of these are makeroom's own processes, by the words that `ps` has of them: there is
+/// Tells which of these are makeroom's own processes, by the arguments that `ps` shows; there is
 /// nothing better.
 ///
 /// # Errors
@@ -116,11 +116,11 @@ pub fn roles(pids: &[i32]) -> io::Result<BTreeMap<i32, Role>> {
     Ok(printed(&["-p", &pids], &["-o", "pid=", "-o", "args="])?.lines().filter_map(role).collect())
 }
 
-/// Sends a signal to this process, if it still is the one: between the look and the signal another
-/// one can get its pid.
+/// Sends a signal to this process if it is still the same one. Between the look and the signal
+/// another one can get its pid.
 ///
 /// # Errors
-/// ESRCH where it is gone or cannot be looked at; EPERM.
+/// ESRCH if it is gone or cannot be looked at; EPERM.
 pub fn send(process: ProcessId, signal: i32) -> nix::Result<()> {
     let seen = self::process(process.pid).ok().flatten().ok_or(Errno::ESRCH)?;
     if seen.start != process.start_ticks {
@@ -130,19 +130,19 @@ pub fn send(process: ProcessId, signal: i32) -> nix::Result<()> {
     Errno::result(unsafe { libc::kill(process.pid, signal) }).map(drop)
 }
 
-/// None: that a child has ended is told by SIGCHLD alone.
+/// Gives `None`: only SIGCHLD tells that a child has ended.
 #[must_use]
 pub fn end_of(_child: i32) -> Option<OwnedFd> {
     None
 }
 
-/// Whether the kernel knows nobody by this pid, or in this group where it is negative. Anything but
-/// ESRCH can be somebody; macOS says EPERM for a group of zombies.
+/// Tells whether nobody has this pid, or, if it is negative, nobody is in this group. Anything but
+/// ESRCH may be somebody; macOS says EPERM for a group of zombies.
 fn nobody_is(target: i32) -> bool {
     kill(Pid::from_raw(target), None) == Err(Errno::ESRCH)
 }
 
-/// Runs `ps`. Its answer has to hold this process: one that was cut short must not pass for a
+/// Runs `ps`. Its answer must contain this process: one that was cut short must not pass for a
 /// machine on which nobody is left.
 fn ps(which: &[&str]) -> io::Result<Vec<Process>> {
     let listed = process::read(&printed(which, &process::COLUMNS)?);
@@ -158,36 +158,35 @@ fn printed(which: &[&str], columns: &[&str]) -> io::Result<String> {
     let mut command = Command::new(PS);
     command.args(which).args(columns).env_clear().envs([("LC_ALL", "C"), ("TZ", "UTC0")]);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    // Ctrl-C and Ctrl-Z are for the build, not for this.
+    // Ctrl-C and Ctrl-Z are meant for the build, not for `ps`.
     let mut ps = command.process_group(0).spawn()?;
     let mut table = String::new();
     let printed = ps.stdout.take().map_or(Ok(0), |mut out| out.read_to_string(&mut table));
-    // Where SIGCHLD is ignored there is nothing to wait for; the answer is whole all the same.
+    // If SIGCHLD is ignored there is nothing to wait for, and the answer is complete all the same.
     let _ = ps.wait();
     printed.map(|_| table)
 }
 
-/// Nothing: there is no cheap way, see [`IS_SAMPLED`].
+/// Gives 0: there is no cheap way, see [`IS_SAMPLED`].
 #[must_use]
 pub fn resident_below(_except: Option<i32>, _see: impl FnMut(i32)) -> u64 {
     0
 }
 
-/// Nothing: build and keeper are as likely victims as any process.
+/// Does nothing: build and keeper are as likely victims as any process.
 pub fn set_oom_score(_adjustment: &str) {}
 
-/// Nothing: what the build leaves behind goes to the first process, which reaps it. It is still
-/// seen by its group.
+/// Does nothing: what the build leaves behind goes to the first process, which reaps it. It is
+/// still seen by its group.
 pub fn become_subreaper(_is_one: bool) {}
 
-/// Nothing: the limit on a core's size is all that is needed.
+/// Does nothing: the limit on a core's size is all that is needed.
 pub fn leave_no_core() {}
 
-/// This program, to be started again. Where its file was replaced by an upgrade since, it is the
-/// new one.
+/// The path for starting this program again. After an upgrade it leads to the new file.
 ///
 /// # Errors
-/// Where the system does not say.
+/// If the system does not tell.
 pub fn own_program() -> io::Result<PathBuf> {
     env::current_exe()
 }

@@ -1,5 +1,5 @@
-//! Owns the shell of a step that stays when the step is done, so that what comes next needs no way
-//! of its own. Runs in the keeper, as the steps do.
+//! Owns the shell that stays when its script is done, so that the next script needs no connection
+//! of its own. Runs in the keeper.
 
 use std::{process::Output, sync::PoisonError, time::Duration};
 
@@ -7,13 +7,13 @@ use tokio::io::AsyncWriteExt as _;
 
 use crate::host::shell::{MARKER, Root, Shell, ShellError, Step, echo, head, read};
 
-/// After the output of a step whose shell stays.
+/// The line after the output of a script whose shell stays.
 const END: &str = "makeroom-step-end";
-/// A way that has not brought the marker by then may hold back what goes through it for as long as
-/// its input is open.
+/// How long to wait for the marker. A prefix that has not brought it by then may hold everything
+/// back for as long as its input is open.
 const OPEN_FOR: Duration = Duration::from_secs(2);
 
-/// Whether a step's shell stays when the step is done, for [`Shell::stream`] to go on in.
+/// Whether a script's shell stays when the script is done, for [`Shell::stream`] to continue in.
 #[derive(Debug)]
 pub(super) enum Stay {
     Unwanted,
@@ -22,17 +22,17 @@ pub(super) enum Stay {
 }
 
 impl Shell {
-    /// Has the shell of the next [`Self::run_as_root_and_stay`] stay for [`Self::stream`], which
-    /// then needs no way of its own.
+    /// Makes the shell of the next [`Self::run_as_root_and_stay`] stay for [`Self::stream`], which
+    /// then needs no connection of its own.
     pub fn stay(&self) {
         self.swap_stay(Stay::Wanted);
     }
 
-    /// As [`Self::run_as_root`]; where a shell is wanted that stays, it is this one. `name`: as in
-    /// [`Self::stream`].
+    /// Runs a script as root, as [`Self::run_as_root`] does; its shell stays if one was asked for.
+    /// `name` is as in [`Self::stream`].
     ///
     /// # Errors
-    /// [`ShellError::NoRoot`] where we cannot be.
+    /// [`ShellError::NoRoot`] if we cannot become root.
     pub async fn run_as_root_and_stay(
         &self,
         name: &str,
@@ -50,7 +50,7 @@ impl Shell {
         Ok(output)
     }
 
-    /// The shell that stayed, which goes on with this script; none stays now.
+    /// Continues with this script in the shell that stayed, if there is one; none stays after that.
     pub(super) async fn go_on(&self, script: &str) -> Option<Step> {
         let Stay::Here(mut step) = self.swap_stay(Stay::Unwanted) else { return None };
         step.0.stdin.as_mut()?.write_all(script.as_bytes()).await.ok()?;
@@ -61,8 +61,8 @@ impl Shell {
         std::mem::replace(&mut *self.stay.lock().unwrap_or_else(PoisonError::into_inner), stay)
     }
 
-    /// What a step printed, and its shell, which reads on; none where the way lets nothing through
-    /// while its input is open.
+    /// Runs a script; gives what it printed and its shell, which reads on, or no shell if the
+    /// prefix lets nothing through while its input is open.
     async fn staying_step(
         &self,
         arguments: &[&str],
@@ -76,7 +76,7 @@ impl Shell {
         let (mut answer, mut said) = (Vec::new(), Vec::new());
         let talk = async {
             if let Some(input) = input.as_mut() {
-                // As in any step: what keeps it from reading, it says itself.
+                // As with any script: if something keeps it from reading, it says so itself.
                 let _ = input.write_all(staying(script).as_bytes()).await;
             }
             let begins = self.read_until(Some(MARKER), &mut stdout, &mut answer);
@@ -100,8 +100,8 @@ impl Shell {
     }
 }
 
-/// As [`crate::host::shell::whole`], of a step whose shell reads on once it has succeeded. Nobody
-/// listens to its stderr then.
+/// Puts the head before a script, as [`crate::host::shell::whole`] does, so that its shell reads on
+/// once it has succeeded. Nobody listens to its stderr after that.
 fn staying(script: &str) -> String {
     format!("{{\n{}{{\n{script}\n}} || exit\n{}exec 2> /dev/null\n}}\n", head(), echo(END))
 }
