@@ -19,6 +19,8 @@ use tokio::{
     sync::OnceCell,
 };
 
+#[cfg(test)]
+pub(crate) mod fake;
 mod reuse;
 
 use crate::{
@@ -46,6 +48,8 @@ pub struct Shell {
     route: Route,
     root: OnceCell<Option<Root>>,
     stay: Mutex<Stay>,
+    #[cfg(test)]
+    fake: Option<fake::Fake>,
 }
 
 /// How a script becomes root.
@@ -108,13 +112,26 @@ impl Shell {
     /// Makes a shell at the end of this route.
     #[must_use]
     pub fn new(route: Route) -> Self {
-        Self { route, root: OnceCell::new(), stay: Mutex::new(Stay::Unwanted) }
+        Self {
+            route,
+            root: OnceCell::new(),
+            stay: Mutex::new(Stay::Unwanted),
+            #[cfg(test)]
+            fake: None,
+        }
     }
 
     /// Makes a shell on this machine.
     #[must_use]
     pub fn here() -> Self {
         Self::new(Route::Here)
+    }
+
+    /// A shell of no machine, as root; this answers its scripts.
+    #[cfg(test)]
+    pub(crate) fn of_fake(fake: fake::Fake) -> Self {
+        let root = OnceCell::new_with(Some(Some(Root::Already)));
+        Self { root, fake: Some(fake), ..Self::here() }
     }
 
     /// Where it leads.
@@ -253,6 +270,10 @@ impl Shell {
         script: &str,
         limit: Duration,
     ) -> Result<String, ShellError> {
+        #[cfg(test)]
+        if let Some(fake) = &self.fake {
+            return fake.answer(script);
+        }
         let mut step = self.spawn(root, arguments)?;
         let (mut input, mut stdout, mut stderr) =
             (step.0.stdin.take(), step.0.stdout.take(), step.0.stderr.take());

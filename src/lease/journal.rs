@@ -35,6 +35,9 @@ pub struct Journal {
     end: u64,
     /// Its name is on disk and survives a power cut.
     is_named: bool,
+    /// The name of the records whose writing fails.
+    #[cfg(test)]
+    fails_on: Option<String>,
 }
 
 /// What went wrong with a journal.
@@ -119,6 +122,8 @@ impl Journal {
                     state: LeaseState::default(),
                     end: 0,
                     is_named: false,
+                    #[cfg(test)]
+                    fails_on: None,
                 });
             }
         }
@@ -205,7 +210,17 @@ impl Journal {
             if is_open(&file, end)? { whole.write_all(b"\n").map(|()| end + 1) } else { Ok(end) }
         });
         let end = settled.map_err(failed)?;
-        Ok(Self { state_dir: state_dir.clone(), name, path, file, state, end, is_named: false })
+        Ok(Self {
+            state_dir: state_dir.clone(),
+            name,
+            path,
+            file,
+            state,
+            end,
+            is_named: false,
+            #[cfg(test)]
+            fails_on: None,
+        })
     }
 
     /// What the lease still has.
@@ -272,7 +287,19 @@ impl Journal {
         }
     }
 
+    /// Has writes of records of this name fail from now on, in tests.
+    #[cfg(test)]
+    pub(crate) fn fail_on(&mut self, name: &'static str) {
+        self.fails_on = Some(format!("\"record\":\"{name}\""));
+    }
+
     fn append(&mut self, records: &[Record]) -> Result<(), JournalError> {
+        #[cfg(test)]
+        if let Some(name) = &self.fails_on
+            && records.iter().any(|record| record::line(record).contains(name))
+        {
+            return Err(self.failed(io::ErrorKind::StorageFull.into()));
+        }
         let lines: String = records.iter().map(record::line).collect();
         if self.end + lines.len() as u64 > LARGEST_BYTES {
             return Err(self.failed(io::ErrorKind::FileTooLarge.into()));

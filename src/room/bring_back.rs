@@ -25,7 +25,7 @@ use crate::{
 
 /// So long a call that may still come is waited for at once: most come within moments, or not at
 /// all.
-const AT_ONCE: Duration = Duration::from_secs(1);
+const AT_ONCE: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 1000 });
 /// Between two looks meanwhile.
 const LOOK: Duration = Duration::from_millis(50);
 

@@ -28,4 +28,6 @@ mod retry;
 pub mod step;
 mod swap;
 mod take;
+#[cfg(test)]
+mod tests;
 pub mod without_keeper;

@@ -36,7 +36,7 @@ use crate::{
 
 /// A call that may still come is waited for so long before a release counts as done; then its keeper
 /// goes on alone.
-const LATE: Duration = Duration::from_secs(6);
+const LATE: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 6000 });
 /// Everybody who holds the state directory's lock longer than this is stuck; what is ours is given
 /// back all the same.
 const LOCK_PATIENCE: Duration = Duration::from_secs(20);

@@ -32,13 +32,20 @@ pub struct Targets {
 
 #[derive(Clone, Debug)]
 pub(super) enum Source {
-    Engine { engine: Engine, calls: Calls },
+    Engine {
+        engine: Engine,
+        calls: Calls,
+    },
+    #[cfg(test)]
+    Fake(crate::targets::fake::Fake),
 }
 
 /// The kinds, each behind what all of them can do.
 pub(crate) enum AnyKind {
     Container(Containers),
     SwarmService(SwarmServices),
+    #[cfg(test)]
+    Fake(crate::targets::fake::FakeKind),
 }
 
 impl Targets {
@@ -48,6 +55,17 @@ impl Targets {
         Self { source: Source::Engine { engine, calls } }
     }
 
+    /// Those of no engine at all.
+    #[cfg(test)]
+    pub fn of_fake(fake: crate::targets::fake::Fake) -> Self {
+        Self { source: Source::Fake(fake) }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_fake(&self) -> bool {
+        matches!(self.source, Source::Fake(_))
+    }
+
     /// The ones of this kind.
     pub(crate) fn of(&self, kind: Kind) -> AnyKind {
         match &self.source {
@@ -55,6 +73,8 @@ impl Targets {
                 Kind::Container => AnyKind::Container(Containers::new(engine, calls)),
                 Kind::SwarmService => AnyKind::SwarmService(SwarmServices::new(engine)),
             },
+            #[cfg(test)]
+            Source::Fake(fake) => AnyKind::Fake(fake.of(kind)),
         }
     }
 
@@ -119,6 +139,8 @@ impl Targets {
     pub fn sent(&self, id: &str) -> Option<Sent> {
         match &self.source {
             Source::Engine { calls, .. } => calls.of(id),
+            #[cfg(test)]
+            Source::Fake(_) => None,
         }
     }
 }
@@ -129,6 +151,8 @@ macro_rules! of_kind {
         match $any {
             AnyKind::Container($kind) => $call,
             AnyKind::SwarmService($kind) => $call,
+            #[cfg(test)]
+            AnyKind::Fake($kind) => $call,
         }
     };
 }

@@ -11,6 +11,8 @@ pub mod calls;
 pub mod changes;
 mod container;
 pub mod error;
+#[cfg(test)]
+pub mod fake;
 pub mod kind;
 pub mod pace;
 mod swarm_service;

@@ -42,7 +42,11 @@ pub async fn find(
     if let Some(other) = listed.iter().filter(is_part).find(|part| !is_meant(part)) {
         return Err(format!("`{}` is one of its tasks and no target", other.name()));
     }
-    let Source::Engine { engine, .. } = &targets.source;
+    let engine = match &targets.source {
+        Source::Engine { engine, .. } => engine,
+        #[cfg(test)]
+        Source::Fake(_) => return Err("it has no parts".to_owned()),
+    };
     let service = swarm::service(engine, id).await.map_err(|error| error.to_string())?;
     match service.replicas() {
         None => Err("it has no number of replicas: it is global, or a job".to_owned()),

@@ -1,0 +1,26 @@
+//! Owns a host that is no machine, for tests of what is done on one: each script is answered by the
+//! test.
+
+use std::rc::Rc;
+
+use crate::host::shell::ShellError;
+
+/// What answers scripts.
+#[derive(Clone)]
+pub(crate) struct Fake(Rc<dyn Fn(&str) -> Result<String, ShellError>>);
+
+impl std::fmt::Debug for Fake {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Fake").finish_non_exhaustive()
+    }
+}
+
+impl Fake {
+    pub(crate) fn new(answer: impl Fn(&str) -> Result<String, ShellError> + 'static) -> Self {
+        Self(Rc::new(answer))
+    }
+
+    pub(crate) fn answer(&self, script: &str) -> Result<String, ShellError> {
+        (self.0)(script)
+    }
+}
