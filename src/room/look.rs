@@ -36,9 +36,8 @@ pub(crate) async fn at_targets_first(context: &Context<'_>, recorded: &[Target])
         return None;
     }
     let mut found = at_targets(context, &[&settings.pause[..], then].concat(), recorded).await?;
-    let is_paused = |listed: &Listed| {
-        settings.pause.iter().any(|selector| selector.matches(&listed.names, &listed.labels))
-    };
+    let is_paused =
+        |listed: &Listed| settings.pause.iter().any(|selector| selector.matches(listed));
     found.chosen.retain(is_paused);
     Some(found)
 }

@@ -45,7 +45,7 @@ async fn look(machine: &Machine, request: &Request, taken: &[String]) -> Option<
         listed.state == State::Running
             && !taken.contains(&listed.id)
             && own.as_ref() != Some(&listed.id)
-            && !keep.iter().any(|selector| selector.matches(&listed.names, &listed.labels))
+            && !keep.iter().any(|selector| selector.matches(listed))
     };
     let listed = targets.list(&[]).await.ok()?.targets;
     let others: Vec<&Listed> = listed.iter().filter(is_spare).collect();

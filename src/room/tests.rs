@@ -20,8 +20,7 @@ use crate::{
         target::{
             samples,
             seen::Listed,
-            selector::{COMPOSE_PROJECT, COMPOSE_SERVICE},
-            start_order::COMPOSE_DEPENDS_ON,
+            start_order::{COMPOSE_DEPENDS_ON, COMPOSE_PROJECT, COMPOSE_SERVICE},
             state::State,
         },
         values::{MethodWish, Size, SwapWish},

@@ -13,8 +13,8 @@ use crate::core::{
         choice::choose,
         method::{Method, MethodFacts, method},
         seen::{Listed, Seen},
-        selector::{COMPOSE_PROJECT, COMPOSE_SERVICE, Selector},
-        start_order::{self, COMPOSE_DEPENDS_ON},
+        selector::Selector,
+        start_order::{self, COMPOSE_DEPENDS_ON, COMPOSE_PROJECT, COMPOSE_SERVICE},
         state::State,
     },
     text::printable,
@@ -191,9 +191,7 @@ pub fn audit(facts: &Facts<'_>) -> Option<Audit> {
 }
 
 fn roles(facts: &Facts<'_>, listed: &[Listed], chosen: &[usize]) -> Vec<Role> {
-    let is_kept = |listed: &Listed| {
-        facts.keep.iter().any(|selector| selector.matches(&listed.names, &listed.labels))
-    };
+    let is_kept = |listed: &Listed| facts.keep.iter().any(|selector| selector.matches(listed));
     let role = |(index, listed): (usize, &Listed)| {
         if facts.own_container == Some(listed.id.as_str()) || is_kept(listed) {
             Role::Kept

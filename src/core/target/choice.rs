@@ -16,8 +16,7 @@ pub struct Choice {
 /// Applies `--pause` and `--keep` to a list; what is kept wins.
 #[must_use]
 pub fn choose(listed: &[Listed], pause: &[Selector], keep: &[Selector]) -> Choice {
-    let matches =
-        |selector: &Selector, target: &Listed| selector.matches(&target.names, &target.labels);
+    let matches = |selector: &Selector, target: &Listed| selector.matches(target);
     let any = |selectors: &[Selector], target: &Listed| {
         selectors.iter().any(|selector| matches(selector, target))
     };

@@ -1,9 +1,9 @@
 //! Owns the targets that tests are made of: each the plainest of its sort, to be changed by `..`.
 
-use std::{collections::HashMap, time::Duration};
+use std::time::Duration;
 
 use crate::core::target::{
-    recorded::{Target, Undo},
+    recorded::Target,
     seen::{Listed, Seen},
     state::{Incarnation, State},
 };
@@ -12,12 +12,9 @@ use crate::core::target::{
 pub fn listed(name: &str) -> Listed {
     Listed {
         id: format!("id-of-{name}"),
-        undo: Undo::Container,
         names: vec![name.to_owned()],
-        labels: HashMap::new(),
         state: State::Running,
-        ports: Vec::new(),
-        part_of: None,
+        ..Listed::default()
     }
 }
 

@@ -8,15 +8,14 @@ use crate::core::{
         healthcheck::Probe,
         kind::Kind,
         recorded::{Handle, Target, Undo},
-        selector::{COMPOSE_PROJECT, COMPOSE_SERVICE},
-        start_order::{COMPOSE_DEPENDS_ON, depends_on},
+        start_order::{COMPOSE_DEPENDS_ON, COMPOSE_PROJECT, COMPOSE_SERVICE, depends_on},
         state::{Incarnation, State},
     },
     text,
 };
 
 /// A target as its kind lists it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listed {
     /// Its id: opaque, and no other target's of any kind.
     pub id: String,

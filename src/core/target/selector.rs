@@ -1,15 +1,15 @@
 //! Owns the selectors of `--pause` and `--keep`: how they are read and what they match. Pure.
 
-use std::{collections::HashMap, fmt, str::FromStr};
+use std::{fmt, str::FromStr};
 
 use globset::{GlobBuilder, GlobMatcher};
 use regex::Regex;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Compose's label with the project a container belongs to.
-pub const COMPOSE_PROJECT: &str = "com.docker.compose.project";
-/// Compose's label with the service a container belongs to.
-pub const COMPOSE_SERVICE: &str = "com.docker.compose.service";
+use crate::core::target::{
+    seen::Listed,
+    start_order::{COMPOSE_PROJECT, COMPOSE_SERVICE},
+};
 
 const ALLOWED: &str =
     "allowed: a name, a glob as `mon-*`, re:REGEX, label:KEY[=VALUE], compose:PROJECT[/SERVICE]";
@@ -30,9 +30,10 @@ enum Rule {
 }
 
 impl Selector {
-    /// Whether a container with these names (without the engine's leading slash) and labels is meant.
+    /// Whether this one is meant.
     #[must_use]
-    pub fn matches(&self, names: &[String], labels: &HashMap<String, String>) -> bool {
+    pub fn matches(&self, listed: &Listed) -> bool {
+        let Listed { names, labels, .. } = listed;
         let label_is = |key: &str, value: &Option<String>| match (labels.get(key), value) {
             (Some(_), None) => true,
             (Some(found), Some(wanted)) => found == wanted,
@@ -130,7 +131,10 @@ impl fmt::Display for Selector {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::*;
+    use crate::core::target::samples;
 
     fn labels(pairs: &[(&str, &str)]) -> HashMap<String, String> {
         pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
@@ -167,7 +171,7 @@ mod tests {
         ] {
             let parsed: Selector = selector.parse().expect(selector);
             assert_eq!(
-                parsed.matches(&[name.to_owned()], &compose),
+                parsed.matches(&Listed { labels: compose.clone(), ..samples::listed(name) }),
                 expected,
                 "{selector} on {name}"
             );
@@ -177,7 +181,9 @@ mod tests {
     #[test]
     fn any_of_a_containers_names_is_enough() {
         let selector: Selector = "web".parse().expect("a name");
-        assert!(selector.matches(&["proxy/db".to_owned(), "web".to_owned()], &HashMap::new()));
+        let names = vec!["proxy/db".to_owned(), "web".to_owned()];
+        let linked = Listed { names, ..samples::listed("db") };
+        assert!(selector.matches(&linked));
     }
 
     #[test]

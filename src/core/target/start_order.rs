@@ -3,6 +3,11 @@
 
 use crate::core::target::recorded::Target;
 
+/// Compose's label with the project a container belongs to.
+pub const COMPOSE_PROJECT: &str = "com.docker.compose.project";
+/// Compose's label with the service a container belongs to.
+pub const COMPOSE_SERVICE: &str = "com.docker.compose.service";
+
 /// Compose's label with what a service depends on: `service:condition:restart,…`.
 pub const COMPOSE_DEPENDS_ON: &str = "com.docker.compose.depends_on";
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// What a target is doing, as far as makeroom has to tell apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// Its processes run.
@@ -14,6 +14,7 @@ pub enum State {
     #[serde(rename = "restarting")]
     Starting,
     /// It has no processes.
+    #[default]
     Stopped,
 }
 

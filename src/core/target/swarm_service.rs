@@ -96,8 +96,7 @@ impl Service {
             names: scaled.tasks.clone(),
             labels,
             state: State::Stopped,
-            ports: Vec::new(),
-            part_of: None,
+            ..Listed::default()
         }
     }
 }
@@ -175,7 +174,7 @@ mod tests {
             service(&json!({ "Replicated": { "Replicas": 0 } })).in_place_of_its_tasks(&scaled);
         for text in ["web.*", "label:tier=x", "label:com.docker.swarm.service.name=web"] {
             let selector: crate::core::target::selector::Selector = text.parse().expect(text);
-            assert!(selector.matches(&listed.names, &listed.labels), "{text}");
+            assert!(selector.matches(&listed), "{text}");
         }
         assert_eq!((listed.state, listed.part_of), (State::Stopped, None));
         let of =
