@@ -13,7 +13,7 @@ use crate::support::{
     makeroom::Done,
     process,
     proxy::{Moment, Proxy},
-    services::{Recipe, Services, State},
+    services::{Recipe, Services},
     site::{Site, UNTIL_GO},
     swap, wait_until,
 };
