@@ -20,7 +20,6 @@ use crate::{
 /// The measuring step's functions: `memory`, `cgroups`, `disks`.
 pub(super) const MEASURE: &str = include_str!("scripts/measure.sh");
 const AGE: &str = include_str!("scripts/age.sh");
-const SHIMS: &str = include_str!("scripts/shims.sh");
 const RECLAIM: &str = include_str!("scripts/reclaim.sh");
 const MEASURE_LIMIT: Duration = Duration::from_secs(15);
 /// At 700 MiB/s the largest machines need seconds; a slow disk needs minutes, and then room is
@@ -54,9 +53,9 @@ pub async fn measure(shell: &Shell) -> Result<Measured, ShellError> {
     Ok(cgroup::read(&shell.run(&script, MEASURE_LIMIT).await?))
 }
 
-/// Pushes these targets' memory out, and their shims', and measures what that gave back. Has the
-/// kernel learn meanwhile what else on the host is idle, so that a build which needs still more
-/// finds that first.
+/// Pushes these targets' memory out, and measures what that gave back. Has the kernel learn
+/// meanwhile what else on the host is idle, so that a build which needs still more finds that
+/// first.
 ///
 /// # Errors
 /// [`ShellError`].
@@ -64,7 +63,7 @@ pub async fn reclaim(
     shell: &Shell,
     targets: &[CgroupOf],
 ) -> Result<(GivenBack, Measured), ShellError> {
-    let script = [&list(targets), MEASURE, AGE, SHIMS, RECLAIM].concat();
+    let script = [&list(targets), MEASURE, AGE, RECLAIM].concat();
     let output = shell.run_as_root_and_stay(sample::NAME, &script, RECLAIM_LIMIT).await?;
     let (before, after) = output.split_once("==> after <==\n").unwrap_or((&output, ""));
     let (before, after) = (cgroup::read(before), cgroup::read(after));

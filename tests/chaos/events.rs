@@ -12,11 +12,11 @@ use std::{
 use nix::sys::signal::Signal;
 
 use crate::{
-    builds,
     clock::ClockTurn,
     faults,
-    plan::{Command, Fault, Round, Victim, When},
-    rounds::{PATIENCE, spawn, spawn_with},
+    plan::{Fault, Round, Victim, When},
+    rounds::{PATIENCE, spawn},
+    schedule::{self, Event},
     support::{
         dockerd::engine,
         makeroom::Running,
@@ -30,25 +30,6 @@ const NO_FILES: u64 = 3;
 /// Between two looks for a keeper that is to come, and how many there are.
 const LOOK_MS: u64 = 40;
 const LOOKS: usize = 50;
-
-/// What comes at a time in a round.
-enum Event {
-    Command(usize),
-    /// `stop` for a started lease.
-    Stop(usize),
-    Fault(Fault),
-    Thaw(Vec<i32>),
-    DiskFreed,
-    FilesBack(Vec<(i32, u64)>),
-    /// Another keeper of this command's is killed.
-    KillKeeper {
-        command: usize,
-        done: usize,
-        left: usize,
-        gap_ms: u64,
-        looks: usize,
-    },
-}
 
 /// A call at which a fault comes; it goes on when it is told for how long it is held still.
 struct Met {
@@ -105,7 +86,7 @@ pub fn play(
             stops: Vec::new(),
             is_engine_away: false,
         };
-        let (begun, events) = (Instant::now(), events(round));
+        let (begun, events) = (Instant::now(), schedule::of(round));
         let mut stage =
             Stage { round, world, clock, played, begun, events, acts: Vec::new(), commands };
         loop {
@@ -177,7 +158,7 @@ impl<'a, 'scope> Stage<'a, 'scope> {
                 }
             }
             Event::KillKeeper { command, done, left, gap_ms, looks } => {
-                self.kill_keeper(command, (done, left), gap_ms, looks)
+                self.kill_keeper(command, (done, left), gap_ms, looks);
             }
             Event::Fault(fault) => {
                 self.fault(&fault, None, scope);
@@ -197,7 +178,7 @@ impl<'a, 'scope> Stage<'a, 'scope> {
             self.played.insert("two `start` with one name".to_owned());
         }
         self.played.extend(command.features());
-        self.commands.running[index] = Some(start(self.world, round, index));
+        self.commands.running[index] = Some(schedule::start(self.world, round, index));
     }
 
     /// Whom this reaches of the command.
@@ -236,6 +217,16 @@ impl<'a, 'scope> Stage<'a, 'scope> {
         }
     }
 
+    /// None of these can open a file for a while.
+    fn take_files(&mut self, pids: &[i32], whom: &str, for_ms: u64) {
+        let limited = |&pid: &i32| Some((pid, faults::limit_files(pid, NO_FILES)?));
+        let limits: Vec<_> = pids.iter().filter_map(limited).collect();
+        if !limits.is_empty() {
+            self.played.insert(format!("no file can be opened by {whom}"));
+            self.later(for_ms, Event::FilesBack(limits));
+        }
+    }
+
     /// Does it; gives for how long the call that it came at is held still.
     fn fault<'env>(
         &mut self,
@@ -265,18 +256,11 @@ impl<'a, 'scope> Stage<'a, 'scope> {
                 }
             }
             Fault::KeepersInARow { command, count, gap_ms } => {
-                self.kill_keeper(command, (0, count), gap_ms, LOOKS)
+                self.kill_keeper(command, (0, count), gap_ms, LOOKS);
             }
             Fault::NoFiles { command, victim, for_ms } => {
                 let Some((pids, whom)) = self.hit(command, victim) else { return Duration::ZERO };
-                let limits: Vec<_> = pids
-                    .iter()
-                    .filter_map(|&pid| Some((pid, faults::limit_files(pid, NO_FILES)?)))
-                    .collect();
-                if !limits.is_empty() {
-                    self.played.insert(format!("no file can be opened by {whom}{when}"));
-                    self.later(for_ms, Event::FilesBack(limits));
-                }
+                self.take_files(&pids, &format!("{whom}{when}"), for_ms);
             }
             Fault::Late { held_ms } => {
                 let Some(When::AtCall { call, moment, .. }) = at else { return Duration::ZERO };
@@ -347,57 +331,6 @@ impl<'a, 'scope> Stage<'a, 'scope> {
             }
         }
         Duration::ZERO
-    }
-}
-
-fn events(round: &Round) -> Vec<(u64, Event)> {
-    let commands =
-        round.commands.iter().enumerate().map(|(index, (at, _))| (*at, Event::Command(index)));
-    let stops =
-        round.commands.iter().enumerate().filter_map(|(index, (at, command))| match command {
-            Command::Start { held_ms, .. } => Some((at + held_ms, Event::Stop(index))),
-            Command::Run { .. } | Command::Recover => None,
-        });
-    let faults = round.faults.iter().filter_map(|(when, fault)| match when {
-        When::At(at) => Some((*at, Event::Fault(fault.clone()))),
-        When::AtCall { .. } => None,
-    });
-    commands.chain(stops).chain(faults).collect()
-}
-
-fn start(world: &World, round: &Round, index: usize) -> Running {
-    let (all, first) = (world.selector(), world.selector_of_first());
-    let area = world.area().display().to_string();
-    let room = ["--pause", &all, "--swap-file", &area, "--grace", "1s"];
-    let guarded = [
-        "--pause",
-        &first,
-        "--then",
-        &all,
-        "--floor",
-        "1TiB",
-        "--swap-file",
-        &area,
-        "--grace",
-        "1s",
-    ];
-    let command = &round.commands[index].1;
-    let (surroundings, stalled) = (command.surroundings(), world.stalled[index].as_ref());
-    match command {
-        Command::Run { options, is_guarded, build, .. } => {
-            let script = builds::script(world, index, build);
-            let timeout = build.timeout_ms.map(|timeout| format!("{timeout}ms"));
-            let timeout =
-                timeout.as_deref().map_or(Vec::new(), |timeout| vec!["--timeout", timeout]);
-            let room = if *is_guarded { &guarded[..] } else { &room };
-            let words = [room, options, &timeout, &["--", "sh", "-c", &script]].concat();
-            spawn_with(world, round, &words, &surroundings, stalled)
-        }
-        Command::Start { options, name, .. } => {
-            let words = [&["start", "--name", name], &room[..4], options].concat();
-            spawn_with(world, round, &words, &surroundings, stalled)
-        }
-        Command::Recover => spawn(world, round, &["recover"]),
     }
 }
 

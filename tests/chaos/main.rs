@@ -18,6 +18,7 @@ mod invariants;
 mod plan;
 mod random;
 mod rounds;
+mod schedule;
 mod sitting;
 mod stranger;
 #[path = "../it/support/mod.rs"]

@@ -4,11 +4,11 @@
 use std::{
     collections::BTreeSet,
     fmt::Write as _,
-    io, thread,
+    thread,
     time::{Duration, Instant},
 };
 
-use nix::unistd::{Pid, setpgid};
+use nix::sys::resource::Resource;
 use serde_json::Value;
 
 use crate::{
@@ -188,18 +188,9 @@ pub fn spawn_with(
         run.env("MAKEROOM_RESTORE_TIMEOUT", SHORT);
     }
     // A signal to its group must not reach the tests.
-    run.before_exec(|| setpgid(Pid::from_raw(0), Pid::from_raw(0)).map_err(Into::into));
+    run.in_own_group();
     if let Some(files) = surroundings.files {
-        run.before_exec(move || {
-            let limit = libc::rlimit { rlim_cur: files, rlim_max: files };
-            // SAFETY: reads the struct that is there, and changes a limit of the process that is
-            // about to be makeroom.
-            if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) } == 0 {
-                Ok(())
-            } else {
-                Err(io::Error::last_os_error())
-            }
-        });
+        run.limit_resource(Resource::RLIMIT_NOFILE, files, files);
     }
     if let Some(stalled) = stalled {
         stalled.give_to(&mut run, 2);

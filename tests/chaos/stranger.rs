@@ -60,7 +60,7 @@ impl Ground {
     #[must_use]
     pub fn prepare(plan: Stranger, site: &Site, swap_dir: &Path) -> Self {
         let mode = |path: &Path, mode| {
-            fs::set_permissions(path, Permissions::from_mode(mode)).expect("a mode")
+            fs::set_permissions(path, Permissions::from_mode(mode)).expect("a mode");
         };
         let folder = |name: &str| {
             let path = swap_dir.join(name);

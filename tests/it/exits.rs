@@ -2,6 +2,8 @@
 
 use std::{fs, os::unix::process::ExitStatusExt as _, path::PathBuf, thread, time::Duration};
 
+use nix::sys::resource::{RLIM_INFINITY, Resource};
+
 use crate::support::{
     process,
     site::{STUBBORN, Site},
@@ -53,18 +55,7 @@ fn of_every_signal_that_ends_the_child_makeroom_dies_too_and_leaves_no_core() {
         // Without a limit of its own the child would leave a core as well.
         let mut run =
             site.makeroom(["sh", "-c", &format!("ulimit -c 0; kill -{signal} $$; sleep 10")]);
-        let done = run
-            .before_exec(|| {
-                let limit =
-                    libc::rlimit { rlim_cur: libc::RLIM_INFINITY, rlim_max: libc::RLIM_INFINITY };
-                // SAFETY: the limit is ours and whole.
-                if unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const limit) } == 0 {
-                    Ok(())
-                } else {
-                    Err(std::io::Error::last_os_error())
-                }
-            })
-            .run();
+        let done = run.limit_resource(Resource::RLIMIT_CORE, RLIM_INFINITY, RLIM_INFINITY).run();
         assert_eq!(done.signal(), Some(signal), "{}", done.status);
         assert!(!done.status.core_dumped(), "signal {signal}: a core");
         let cores: Vec<_> = fs::read_dir(site.work())

@@ -106,14 +106,14 @@ fn another_users_fifo_device_directory_or_link_is_not_touched_and_stops_nobody()
     mode(&secret, 0o600);
     let puts: [(&str, Put); 4] = [
         ("belongs to user 1234 and is not read", |path| {
-            mkfifo(path, Mode::S_IRWXU).expect("a FIFO")
+            mkfifo(path, Mode::S_IRWXU).expect("a FIFO");
         }),
         ("belongs to user 1234 and is not read", |path| fs::create_dir(path).expect("a directory")),
         ("is a link of user 1234's and is not read", |path| {
-            symlink("/dev/zero", path).expect("a link")
+            symlink("/dev/zero", path).expect("a link");
         }),
         ("is a link of user 1234's and is not read", |path| {
-            symlink("../secret", path).expect("a link")
+            symlink("../secret", path).expect("a link");
         }),
     ];
     for (reason, put) in puts {

@@ -3,6 +3,8 @@
 
 use std::{io, path::PathBuf};
 
+use nix::sys::resource::Resource;
+
 use crate::support::{
     makeroom::{Done, Run},
     site::Site,
@@ -136,12 +138,10 @@ fn the_childs_directory_mask_limits_and_priority_are_those_of_a_direct_run() {
     let site = site();
     let script = "pwd; umask; ulimit -S -a; ulimit -H -a; nice; cat /proc/self/timerslack_ns; grep -E '^(Uid|Gid|Groups|Cap|NoNewPrivs|Seccomp)' /proc/self/status";
     let (direct, wrapped) = both(&site, &["bash", "-c", script], |run| {
-        run.before_exec(|| {
-            let limit = libc::rlimit { rlim_cur: 100, rlim_max: 200 };
+        run.limit_resource(Resource::RLIMIT_NOFILE, 100, 200).before_exec(|| {
             // SAFETY: single system calls on what is ours.
             unsafe {
                 libc::umask(0o137);
-                libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit);
                 libc::setpriority(libc::PRIO_PROCESS, 0, 3);
             }
             Ok(())

@@ -1,9 +1,11 @@
 //! The limit on open files that somebody's shell set for something else: makeroom raises it for
 //! itself, does with what it leaves, and gives it back to everything that it starts.
 
-use std::{fs, io, time::Duration};
+use std::{fs, time::Duration};
 
 use serde_json::json;
+
+use nix::sys::resource::Resource;
 
 use crate::support::{
     makeroom::Run,
@@ -13,16 +15,7 @@ use crate::support::{
 
 /// With these limits on open files, soft and hard.
 fn with_files(run: &mut Run, soft: u64, hard: u64) -> &mut Run {
-    run.before_exec(move || {
-        let limit = libc::rlimit { rlim_cur: soft, rlim_max: hard };
-        // SAFETY: reads the struct that is there, and changes a limit of the process that is about
-        // to be makeroom.
-        if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) } == 0 {
-            Ok(())
-        } else {
-            Err(io::Error::last_os_error())
-        }
-    })
+    run.limit_resource(Resource::RLIMIT_NOFILE, soft, hard)
 }
 
 fn leaked(value: &serde_json::Value) -> &'static str {

@@ -11,7 +11,7 @@
 #[allow(dead_code, reason = "shared with the tests in which the engine dies, which use the rest")]
 mod support;
 
-mod afterwards;
+mod after;
 mod answers;
 mod bad_input;
 mod busy_lock;
@@ -23,17 +23,18 @@ mod descent;
 mod doctor;
 mod engine_hangs;
 mod exits;
+mod foreign_changes;
 mod found_files;
 mod full_disk;
 mod full_stderr;
 mod guard;
-mod hands;
 mod hooks;
 mod inherit;
 mod journal;
 mod kills;
 mod late_calls;
 mod leases;
+mod leases_across_steps;
 mod lies;
 mod limits;
 mod linger;
@@ -50,7 +51,6 @@ mod rootless;
 mod route;
 mod runners;
 mod signals;
-mod steps;
 mod strangers;
 mod swap;
 mod swap_faults;

@@ -106,7 +106,7 @@ impl Scene {
         let site = Site::new();
         let services = site.services(2);
         let open = |path: &Path, mode| {
-            fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("a mode")
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("a mode");
         };
         open(site.engine(), 0o666);
         open(site.engine().parent().expect("a directory"), 0o755);

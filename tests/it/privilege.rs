@@ -31,7 +31,7 @@ struct Nobody {
 impl Nobody {
     fn at(site: &Site) -> Self {
         let open = |path: &Path| {
-            fs::set_permissions(path, fs::Permissions::from_mode(0o1777)).expect("a mode")
+            fs::set_permissions(path, fs::Permissions::from_mode(0o1777)).expect("a mode");
         };
         open(&site.path(""));
         open(&site.work());

@@ -13,7 +13,7 @@ use crate::support::{
     makeroom::Done,
     process,
     proxy::{Moment, Proxy},
-    services::{Recipe, Services, State},
+    services::{Recipe, Services},
     site::{Site, UNTIL_GO},
     swap, wait_until,
 };
@@ -22,23 +22,6 @@ const MIB: u64 = 1 << 20;
 
 fn all_held_bytes(services: &Services) -> u64 {
     services.states().into_iter().map(|state| held_bytes(&state.expect("there"))).sum()
-}
-
-/// What the process that holds a service's container has of its own: in memory, and in swap, in
-/// KiB.
-fn shims_kibibytes(services: &Services) -> Vec<[u64; 2]> {
-    let of = |state: Option<State>| {
-        let pid = state.expect("there").pid.try_into().expect("a pid");
-        let shim = process::stat(pid).expect("it runs").parent;
-        let arguments =
-            std::fs::read_to_string(format!("/proc/{shim}/cmdline")).expect("its arguments");
-        assert!(arguments.contains("containerd-shim"), "{arguments:?}");
-        ["RssAnon", "VmSwap"].map(|field| {
-            let value = process::status(shim, field).expect(field);
-            value.trim_end_matches(" kB").parse().expect("a number")
-        })
-    };
-    services.states().into_iter().map(of).collect()
 }
 
 /// Each service's sums so far; another one is asked for first.
@@ -104,27 +87,6 @@ fn half_a_gibibyte_of_services_goes_to_swap_and_comes_back_whole() {
         assert!(now.len() > before.len() && now.iter().all(|sum| *sum == before[0]), "{now:?}");
     }
     assert!(disk.areas().is_empty() && !path.exists());
-}
-
-#[test]
-fn the_shims_of_what_is_paused_give_their_memory_back_as_well_and_no_others_do() {
-    let _turn = swap::turn();
-    let (disk, site) = (Disk::new("ext4", 512), Site::new());
-    let (paused, others) = (site.hogs(&Recipe::hog(50), 2), site.services(2));
-    let before = shims_kibibytes(&paused);
-    let mut run = site.makeroom(["--pause", &paused.all(), "--swap", "200MiB", "--swap-file"]);
-    let run = run.args([disk.folder("swap").join("area")]).args(["sh", "-c", UNTIL_GO]).spawn();
-    site.child();
-    let (during, kept) = (shims_kibibytes(&paused), shims_kibibytes(&others));
-    site.go();
-    run.wait().expect_code(7).expect_said("2 services running again");
-    for ([held, _], [left, swapped]) in before.iter().zip(&during) {
-        assert!(
-            *held > 1024 && *left < held / 10 && *swapped > 0,
-            "KiB in memory and in swap: {before:?} before, {during:?} during the build"
-        );
-    }
-    assert!(kept.iter().all(|[held, swapped]| *held > 1024 && *swapped == 0), "{kept:?}");
 }
 
 #[test]

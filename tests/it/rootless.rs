@@ -5,9 +5,9 @@
 use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf};
 
 use crate::support::{
+    dockerd::{USER, rootless},
     makeroom::Run,
     process, programs,
-    rootless::{USER, engine},
     services::{Recipe, Services},
     site::{Site, UNTIL_GO},
 };
@@ -20,7 +20,7 @@ struct Scene {
 }
 
 fn scene() -> Scene {
-    let socket = engine().socket();
+    let socket = rootless().socket();
     let site = Site::at(socket.clone());
     for dir in [site.path(""), site.work()] {
         fs::set_permissions(dir, fs::Permissions::from_mode(0o1777)).expect("a mode");
@@ -77,7 +77,7 @@ fn an_engine_without_root_is_found_by_its_usual_socket_and_its_containers_are_st
     ]);
     run.args(["sh", "-c", UNTIL_GO])
         .without_env("DOCKER_HOST")
-        .env("XDG_RUNTIME_DIR", engine().runtime_dir());
+        .env("XDG_RUNTIME_DIR", rootless().runtime_dir());
     let run = run.spawn();
     scene.site.child();
     assert!(scene.services.are("exited"), "{:?}", scene.services.statuses());

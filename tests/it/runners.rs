@@ -3,7 +3,7 @@
 //! job's cookie. Services run again within 5 s of the first signal, each time, also where the build
 //! ignores it.
 
-use std::{io, time::Duration};
+use std::time::Duration;
 
 use crate::support::{
     makeroom::{Running, wait_until_gone},
@@ -37,10 +37,7 @@ fn step(site: &Site, services: &Services, build: &str) -> Running {
     ]);
     // Of the two cookies each job has its own value.
     shell.env(COOKIE, site.mark()).env("RUNNER_TRACKING_ID", site.mark());
-    // SAFETY: a single system call.
-    shell.before_exec(|| {
-        if unsafe { libc::setpgid(0, 0) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-    });
+    shell.in_own_group();
     let run = shell.spawn();
     site.child();
     assert!(services.are("paused"), "{:?}", services.statuses());

@@ -20,15 +20,7 @@ fn tally() -> (Site, Running) {
 }
 
 fn in_a_group_of_its_own(run: &mut Run) -> Running {
-    // SAFETY: a single system call.
-    run.before_exec(|| {
-        if unsafe { libc::setpgid(0, 0) } == 0 {
-            Ok(())
-        } else {
-            Err(std::io::Error::last_os_error())
-        }
-    })
-    .spawn()
+    run.in_own_group().spawn()
 }
 
 fn got(site: &Site) -> Vec<String> {

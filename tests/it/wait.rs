@@ -214,14 +214,8 @@ fn a_waiting_that_is_stopped_and_continued_goes_on() {
     let site = nowhere();
     let holder = holder(&site);
     let mut run = waiting(&site, "1h");
-    // SAFETY: a single system call. Its own group is what it stops.
-    let run = run.before_exec(|| {
-        if unsafe { libc::setpgid(0, 0) } == 0 {
-            Ok(())
-        } else {
-            Err(std::io::Error::last_os_error())
-        }
-    });
+    // Its own group is what it stops.
+    let run = run.in_own_group();
     let run = run.args(["true"]).spawn();
     wait_until_it_waits(&run);
     run.signal(libc::SIGTSTP);

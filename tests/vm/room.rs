@@ -10,12 +10,6 @@ use crate::{
 /// Three round trips at most make room; the last of them stays, for the samples.
 const MOST_CALLS: usize = 3;
 
-/// What of the processes that hold the containers is in the VM's swap.
-fn shims_in_swap_kibibytes(place: &Place) -> Vec<u64> {
-    let read = "for pid in $(pgrep -x containerd-shim); do awk '$1 == \"VmSwap:\" { print $2 }' \"/proc/$pid/status\"; done";
-    place.vm.sh(read).lines().map(|line| line.parse().expect("a number")).collect()
-}
-
 fn whole_job(place: &Place) {
     let hogs = place.hogs(3, 90);
     let (before, held, sums) = (hogs.states(), hogs.memory(), hogs.sums(1));
@@ -29,11 +23,6 @@ fn whole_job(place: &Place) {
     assert!(hogs.are("paused"), "{:?}", hogs.states());
     let left = hogs.memory();
     assert!(left <= held / 20, "{left} of {held} bytes are left");
-    let shims = shims_in_swap_kibibytes(place);
-    assert!(
-        shims.len() >= 3 && shims.iter().all(|swapped| *swapped > 1024),
-        "KiB of the shims in swap: {shims:?}"
-    );
     assert_eq!(place.vm.areas(), [AREA]);
     assert_eq!(place.vm.word(&format!("stat -c '%a %u' {AREA}")), "600 0");
     expect_no_swap_here();

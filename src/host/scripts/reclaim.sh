@@ -1,4 +1,4 @@
-# Needs: measure.sh, age.sh, shims.sh. Pushes each target's memory out, all at once; prints the figures before and after.
+# Needs: measure.sh, age.sh. Pushes each target's memory out, all at once; prints the figures before and after.
 used() { read -r bytes < "$1/$2" && echo "$bytes"; }
 # push DIRECTORY FIGURE FILE: asks until little is left, or nothing has moved twice. What the kernel
 # gives back in part it reports as an error (EAGAIN), so only the figure tells. Once is not enough: while another
@@ -31,8 +31,6 @@ printf '%s\n' "$figures" | {
         esac
     done
     wait
-    # After them: beside them, the room comes in smaller pieces, and fewer huge pages for the build.
-    shims
 } 2>&1 | head -c 2000 >&2
 age
 echo "==> after <=="

@@ -66,6 +66,12 @@ pub fn ask(socket: &Path, method: &str, path: &str, kind: &str, body: &[u8]) -> 
     Ok(Answer { status, body: answer[split + 4..].to_vec() })
 }
 
+/// Whether an engine is there.
+#[must_use]
+pub fn answers(socket: &Path) -> bool {
+    ask(socket, "GET", "/_ping", "text/plain", b"").is_ok_and(|answer| answer.status == 200)
+}
+
 /// Asks for something that has to work.
 ///
 /// # Panics

@@ -1,5 +1,5 @@
-//! Owns the private engine: one dockerd a test process, started by the first test that needs it
-//! and gone when the process is, however it ends.
+//! Owns the private engines: a dockerd of each kind a test process, started by the first test that
+//! needs it and gone when the process is, however it ends.
 
 use std::{
     fs,
@@ -13,17 +13,45 @@ use tempfile::TempDir;
 
 use super::{api, holder::Holder, needed, process, programs, wait_within};
 
-/// dockerd is argument 2; argument 3, where there is one, is the busybox that sets up a network of
-/// its own for it. Own namespace: where the machine has a containerd, dockerd uses that one, and
-/// two dockerds with one namespace remove each other's tasks.
+/// How it is started is argument 2, its user argument 3. Own namespaces: where the machine has a
+/// containerd, dockerd uses that one, and two dockerds with one namespace remove each other's tasks.
+/// What a user needs for it (docs.docker.com, "Rootless mode"): subordinate ids, a home, a runtime
+/// directory, /dev/net/tun; made known in a mount namespace alone.
 const HOLDER: &str = r#"
-dockerd=$2 busybox=$3
+how=$2 user=$3
+PATH=$PATH:/usr/sbin:/sbin:/usr/share/docker.io/contrib
+# Gives way to the engine, which is then the process that this was.
+become() {
+    set -- --bridge none --iptables=false --ip6tables=false --ip-forward=false --ip-masq=false --shutdown-timeout 2 "$@"
+    [ "$how" = user ] || set -- dockerd --data-root "$dir/data" --exec-root "$dir/exec" -p "$dir/dockerd.pid" -H "unix://$dir/docker.sock" \
+        --containerd-namespace "makeroom-it-$$" --containerd-plugins-namespace "makeroom-it-plugins-$$" "$@"
+    case $how in
+        root) exec "$@" ;;
+        network) exec unshare --net sh -c 'busybox ip link set lo up; exec "$@"' sh "$@" ;;
+        user) exec unshare --mount --propagation private sh -ec '
+            dir=$1 user=$2
+            shift 2
+            { cat /etc/passwd; echo "makeroom:x:$user:$user::$dir/home:/bin/sh"; } >"$dir/passwd"
+            { cat /etc/group; echo "makeroom:x:$user:"; } >"$dir/group"
+            echo "makeroom:2000000:65536" >"$dir/subuid"
+            cp "$dir/subuid" "$dir/subgid"
+            for file in passwd group subuid subgid; do
+                mount --bind "$dir/$file" "/etc/$file"
+            done
+            mknod -m 666 "$dir/tun" c 10 200
+            [ ! -e /dev/net/tun ] || mount --bind "$dir/tun" /dev/net/tun
+            mkdir "$dir/home" "$dir/runtime"
+            chown "$user:$user" "$dir/home" "$dir/runtime"
+            chmod 700 "$dir/runtime"
+            cd "$dir/home"
+            export HOME="$dir/home" XDG_RUNTIME_DIR="$dir/runtime"
+            unset DBUS_SESSION_BUS_ADDRESS
+            exec setpriv --reuid "$user" --regid "$user" --clear-groups dockerd-rootless.sh --storage-driver vfs "$@"
+            ' sh "$dir" "$user" "$@" ;;
+    esac
+}
 start() {
-    set -- "$dockerd" --data-root "$dir/data" --exec-root "$dir/exec" -p "$dir/dockerd.pid" -H "unix://$dir/docker.sock" \
-        --containerd-namespace "makeroom-it-$$" --containerd-plugins-namespace "makeroom-it-plugins-$$" \
-        --bridge none --iptables=false --ip6tables=false --ip-forward=false --ip-masq=false --shutdown-timeout 2 "$@"
-    [ -z "$busybox" ] || set -- unshare --net sh -c '"$0" ip link set lo up; exec "$@"' "$busybox" "$@"
-    "$@" </dev/null >>"$dir/log" 2>&1 &
+    become "$@" </dev/null >>"$dir/log" 2>&1 &
     engine=$!
     echo "$engine" >"$dir/engine"
 }
@@ -46,10 +74,42 @@ while kill -0 "$engine" && [ "$tries" -lt 150 ]; do tries=$((tries + 1)); sleep 
 kill -KILL "$engine"
 wait "$engine"
 "#;
+/// The user whose engine the one without root is. No machine has them.
+pub const USER: u32 = 23456;
 
-/// The private engine.
+/// How it is started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// By root.
+    Root,
+    /// By root, in a network of its own.
+    OwnNetwork,
+    /// By [`USER`], without root. Without systemd it has no cgroups.
+    Rootless,
+}
+
+impl How {
+    /// The holder's word for it, and what it takes beside dockerd: program and package.
+    fn words(self) -> (&'static str, &'static [(&'static str, &'static str)]) {
+        match self {
+            Self::Root => ("root", &[]),
+            Self::OwnNetwork => ("network", &[("busybox", "busybox-static")]),
+            Self::Rootless => (
+                "user",
+                &[
+                    ("newuidmap", "uidmap"),
+                    ("slirp4netns", "slirp4netns"),
+                    ("rootlesskit", "rootlesskit"),
+                ],
+            ),
+        }
+    }
+}
+
+/// A private engine.
 pub struct Dockerd {
     holder: Holder,
+    how: How,
 }
 
 /// The engine of this test process.
@@ -57,7 +117,16 @@ pub struct Dockerd {
 /// # Panics
 /// Where it cannot be had, with what to install or to change.
 pub fn engine() -> &'static Dockerd {
-    ENGINE.get_or_init(|| Dockerd::start(&[]))
+    ENGINE.get_or_init(|| Dockerd::start(How::Root))
+}
+
+/// The engine without root of this test process.
+///
+/// # Panics
+/// Where it cannot be had, with what to install.
+pub fn rootless() -> &'static Dockerd {
+    static ROOTLESS: OnceLock<Dockerd> = OnceLock::new();
+    ROOTLESS.get_or_init(|| Dockerd::start(How::Rootless))
 }
 
 static ENGINE: OnceLock<Dockerd> = OnceLock::new();
@@ -71,12 +140,15 @@ pub fn directory(prefix: &str) -> TempDir {
 }
 
 impl Dockerd {
-    /// Starts one, with what the holder's script takes beside dockerd.
-    pub(super) fn start(more: &[&Path]) -> Self {
-        let dockerd = needed("dockerd", "docker.io");
-        let made = Self {
-            holder: Holder::start("makeroom-it-", HOLDER, &[&[dockerd.as_path()], more].concat()),
-        };
+    /// Starts one.
+    pub(super) fn start(how: How) -> Self {
+        let (word, programs) = how.words();
+        for (program, package) in [("dockerd", "docker.io")].iter().chain(programs) {
+            let _ = needed(program, package);
+        }
+        let arguments = [word, &USER.to_string()].map(PathBuf::from);
+        let arguments = arguments.each_ref().map(PathBuf::as_path);
+        let made = Self { holder: Holder::start("makeroom-it-", HOLDER, &arguments), how };
         made.wait_until_it_answers();
         import(&made.socket(), "busybox", programs::busybox().path());
         made
@@ -86,8 +158,7 @@ impl Dockerd {
     pub fn wait_until_it_answers(&self) {
         wait_within(Duration::from_mins(1), "dockerd answers", || {
             assert!(self.pid().is_none_or(process::runs), "dockerd ended:\n{}", self.log());
-            api::ask(&self.socket(), "GET", "/_ping", "text/plain", b"")
-                .is_ok_and(|answer| answer.status == 200)
+            api::answers(&self.socket())
         });
     }
 
@@ -111,7 +182,14 @@ impl Dockerd {
     /// Its socket.
     #[must_use]
     pub fn socket(&self) -> PathBuf {
-        self.holder.dir().join("docker.sock")
+        if self.how == How::Rootless { self.runtime_dir() } else { self.holder.dir().to_owned() }
+            .join("docker.sock")
+    }
+
+    /// Its user's `XDG_RUNTIME_DIR`, where it is without root.
+    #[must_use]
+    pub fn runtime_dir(&self) -> PathBuf {
+        self.holder.dir().join("runtime")
     }
 
     /// The end of its log.

@@ -13,6 +13,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use nix::{
+    sys::resource::{Resource, setrlimit},
+    unistd::{Pid, setpgid},
+};
+
 use super::{
     PATIENCE, process,
     site::{Inner, Site},
@@ -137,6 +142,17 @@ impl Run {
         // SAFETY: the callers' acts are single system calls.
         unsafe { self.command.pre_exec(act) };
         self
+    }
+
+    /// It leads a process group of its own, as a shell's job does.
+    pub fn in_own_group(&mut self) -> &mut Self {
+        let own = Pid::from_raw(0);
+        self.before_exec(move || setpgid(own, own).map_err(io::Error::from))
+    }
+
+    /// Limits it and all that it starts, softly and hard (setrlimit(2)).
+    pub fn limit_resource(&mut self, resource: Resource, soft: u64, hard: u64) -> &mut Self {
+        self.before_exec(move || setrlimit(resource, soft, hard).map_err(io::Error::from))
     }
 
     /// Runs it to its end.

@@ -13,7 +13,6 @@ pub mod podman;
 pub mod process;
 pub mod programs;
 pub mod proxy;
-pub mod rootless;
 pub mod schema;
 pub mod services;
 pub mod site;

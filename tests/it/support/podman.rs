@@ -50,10 +50,7 @@ pub fn engine() -> &'static Podman {
         let (podman, runtime) = (needed("podman", "podman"), needed("runc", "runc"));
         let made =
             Podman { holder: Holder::start("makeroom-it-podman-", HOLDER, &[&podman, &runtime]) };
-        wait_within(Duration::from_mins(1), "podman answers", || {
-            api::ask(&made.socket(), "GET", "/_ping", "text/plain", b"")
-                .is_ok_and(|answer| answer.status == 200)
-        });
+        wait_within(Duration::from_mins(1), "podman answers", || api::answers(&made.socket()));
         import(&made.socket(), "busybox", programs::busybox().path());
         made
     })

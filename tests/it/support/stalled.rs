@@ -63,7 +63,7 @@ impl Stalled {
         match self.kind {
             Kind::StoppedTerminal => tcflow(&self.given, FlowArg::TCOOFF).expect("stopped"),
             Kind::Socket => {
-                fill(|bytes| Ok(send(self.given.as_raw_fd(), bytes, MsgFlags::MSG_DONTWAIT)?))
+                fill(|bytes| Ok(send(self.given.as_raw_fd(), bytes, MsgFlags::MSG_DONTWAIT)?));
             }
             Kind::Pipe | Kind::Terminal => {
                 // A description of its own: the flags of the one that is given stay as they are.

@@ -6,7 +6,11 @@ use std::{path::PathBuf, sync::OnceLock};
 
 use serde_json::{Value, json};
 
-use super::{api, dockerd::Dockerd, needed, unique, wait_until};
+use super::{
+    api,
+    dockerd::{Dockerd, How},
+    unique, wait_until,
+};
 
 /// Ends at once on SIGTERM, which the first process of a container would ignore otherwise.
 const TASK: &str = "trap 'exit 0' TERM; while :; do sleep 3600 & wait $!; done";
@@ -16,7 +20,7 @@ const TASK: &str = "trap 'exit 0' TERM; while :; do sleep 3600 & wait $!; done";
 pub fn swarm() -> PathBuf {
     static SWARM: OnceLock<Dockerd> = OnceLock::new();
     let engine = SWARM.get_or_init(|| {
-        let engine = Dockerd::start(&[needed("busybox", "busybox-static").as_path()]);
+        let engine = Dockerd::start(How::OwnNetwork);
         let body = json!({ "ListenAddr": "127.0.0.1:0", "AdvertiseAddr": "127.0.0.1" });
         api::must(&engine.socket(), "POST", "/swarm/init", Some(&body));
         engine

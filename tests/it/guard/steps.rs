@@ -1,10 +1,4 @@
-//! The guard while the build runs: targets of `--then` that are paused only when memory gets short,
-//! one step at a time, recorded, said, and given back; and the end of a build that thrashes. The
-//! figures of memory are the test's own but for one test with a build that really grows.
-#![cfg_attr(
-    makeroom_portable,
-    allow(dead_code, reason = "the portable path cannot see this machine's memory")
-)]
+//! The targets of `--then`, paused one step at a time when memory gets short, and given back.
 
 use std::{
     fs,
@@ -15,48 +9,15 @@ use serde_json::Value;
 
 use crate::support::{
     figures::Figures,
-    makeroom::{Run, wait_until_gone},
+    makeroom::wait_until_gone,
     process, programs,
     proxy::{Moment, Proxy},
-    schema,
-    services::{Recipe, Services},
-    site::{STUBBORN, Site, UNTIL_GO},
+    services::Recipe,
+    site::{Site, UNTIL_GO},
     swap, wait_for, wait_until, wait_within,
 };
 
-/// The floor of these tests, and what is below and above it.
-const FLOOR: &str = "500MiB";
-const LOW_MIB: u64 = 400;
-const PLENTY_MIB: u64 = 9000;
-
-/// makeroom over these figures, with this floor.
-fn guarded(site: &Site, figures: &Figures, options: &[&str]) -> Run {
-    let mut run = site.makeroom(["--method", "pause", "--floor", FLOOR]);
-    run.args(options);
-    figures.over(&mut run);
-    run
-}
-
-#[track_caller]
-fn report(site: &Site) -> Value {
-    let told = serde_json::from_str(
-        &fs::read_to_string(site.work().join("report.json")).expect("a report"),
-    )
-    .expect("JSON");
-    schema::must_fit("report", &told);
-    told
-}
-
-#[track_caller]
-fn wait_until_paused(services: &Services, index: usize) {
-    wait_until(&format!("{} is paused", services.name(index)), || {
-        status(services, index) == "paused"
-    });
-}
-
-fn status(services: &Services, index: usize) -> String {
-    services.statuses().swap_remove(index)
-}
+use super::{LOW_MIB, PLENTY_MIB, guarded, report, status, wait_until_paused};
 
 #[test]
 #[cfg_attr(makeroom_portable, ignore = "this machine's memory is seen on Linux only")]
@@ -332,109 +293,10 @@ fn the_next_keeper_goes_on_guarding_and_gives_back_what_the_one_before_took() {
 }
 
 #[test]
-#[cfg_attr(makeroom_portable, ignore = "this machine's memory is seen on Linux only")]
-fn a_build_that_thrashes_with_no_step_left_is_ended_with_124_and_told_why() {
-    let (site, figures) = (Site::new(), Figures::new(PLENTY_MIB));
-    let services = site.services(1);
-    let options = [
-        "--report",
-        "report.json",
-        "--abort-on-thrash",
-        "2s",
-        "--then",
-        &services.all(),
-        "--grace",
-        "300ms",
-    ];
-    let run = guarded(&site, &figures, &options).args(["sh", "-c", STUBBORN]).spawn();
-    let child = site.child();
-    figures.stalled(80);
-    let done = run.wait();
-    done.expect_code(124)
-        .expect_said("1 more service paused")
-        .expect_said("and no step is left: the build is ended");
-    done.expect_said("build ended by --abort-on-thrash after")
-        .expect_said("1 service running again");
-    done.expect_said("thrashing for 2.").expect_said("though 1 step was taken");
-    assert!(!process::runs(child) && services.are("running"));
-    let told = report(&site);
-    assert_eq!(
-        (&told["verdict"]["kind"], &told["steps"][0]["cause"]),
-        (&"thrash".into(), &"pressure".into()),
-        "{told:#}"
-    );
-}
-
-#[test]
-#[cfg_attr(makeroom_portable, ignore = "this machine's memory is seen on Linux only")]
-fn the_abort_needs_no_steps_and_a_build_that_only_fills_memory_is_not_ended() {
-    let site = Site::at("/nonexistent/docker.sock".into());
-    let figures = Figures::new(1);
-    guarded(&site, &figures, &["--abort-on-thrash", "1s", "sleep", "3"]).run().expect_code(0);
-    figures.stalled(100);
-    let done = guarded(&site, &figures, &["--abort-on-thrash", "1s", "sleep", "60"]).run();
-    done.expect_code(124).expect_said("memory had been thrashing for 1.");
-}
-
-#[test]
-#[cfg_attr(makeroom_portable, ignore = "this machine's memory is seen on Linux only")]
-fn without_psi_the_floor_still_counts_and_that_is_said_once_with_details() {
-    let (site, figures) = (Site::new(), Figures::new(LOW_MIB));
-    let services = site.services(2);
-    let mut run = site.makeroom(["-v", "--method", "pause", "--floor", FLOOR]);
-    // Two steps are two looks.
-    run.args(["--then", services.name(0), "--then", services.name(1), "sh", "-c", UNTIL_GO]);
-    let run = figures.over_without_pressure(&mut run).spawn();
-    site.child();
-    services.wait_until_all("paused");
-    wait_until("it is said", || {
-        run.written("err").matches("makeroom: 400 MiB available: 1 more service paused").count()
-            == 2
-    });
-    site.go();
-    let done = run.wait();
-    done.expect_code(7);
-    assert_eq!(done.err.matches("measures no pressure").count(), 1, "{}", done.err);
-    let mut run = site.makeroom(["--abort-on-thrash", "1s", "sleep", "1"]);
-    figures
-        .over_without_pressure(&mut run)
-        .run()
-        .expect_code(0)
-        .expect_said("--abort-on-thrash has nothing to go by");
-}
-
-#[test]
 fn a_selector_that_matches_nothing_is_named_before_the_build() {
     let site = Site::new();
     let done = site.makeroom(["--then", "no-such-service", "true"]).run();
     done.expect_code(0).expect_said("no container matches `no-such-service`");
-}
-
-#[test]
-#[cfg_attr(makeroom_portable, ignore = "this machine's memory is seen on Linux only")]
-fn a_repositorys_file_and_the_environment_may_ask_for_it() {
-    let (site, figures) = (Site::new(), Figures::new(LOW_MIB));
-    let services = site.services(2);
-    let taken = |run: &mut Run, index: usize| {
-        site.again();
-        let run = figures.over(run).args(["sh", "-c", UNTIL_GO]).spawn();
-        site.child();
-        wait_until_paused(&services, index);
-        site.go();
-        run.wait().expect_code(7);
-        assert!(services.are("running"));
-    };
-    let file = format!(
-        "then = ['{}']\npressure = '5%'\nfloor = '{FLOOR}'\nabort_on_thrash = '1h'\n",
-        services.name(0)
-    );
-    fs::write(site.work().join("makeroom.toml"), file).expect("written");
-    taken(&mut site.makeroom(["--method", "pause"]), 0);
-    let mut run = site.makeroom(["--method", "pause"]);
-    run.env("MAKEROOM_THEN", services.name(1))
-        .env("MAKEROOM_PRESSURE", "20")
-        .env("MAKEROOM_FLOOR", "450MiB");
-    taken(run.env("MAKEROOM_ABORT_ON_THRASH", "1h"), 1);
 }
 
 #[test]

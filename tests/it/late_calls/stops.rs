@@ -1,86 +1,19 @@
-//! A stop that takes its time, and a pause that is held back on its way: what the engine may still
-//! do to a service though nobody waits for the answer any more is not forgotten. makeroom returns
-//! by its time and names the service; the lease stays recorded, and the keeper, or `recover`, waits
-//! for it with nobody's lock held.
+//! A stop that takes its time.
 
 use std::{fs, time::Duration};
 
 use serde_json::json;
 
 use crate::support::{
-    makeroom::{Running, wait_until_gone},
+    makeroom::wait_until_gone,
     process,
     proxy::{Moment, Proxy},
-    services::{Recipe, Services},
+    services::Recipe,
     site::{Site, UNTIL_GO},
-    wait_until, wait_within,
+    wait_until,
 };
 
-/// Longer than any time that a call which nobody waits for was ever given.
-const LONGER: Duration = Duration::from_secs(16);
-
-/// A service that has been told to stop, and does so once there is a file `open`.
-struct Slow {
-    site: Site,
-    services: Services,
-}
-
-impl Slow {
-    fn new(stop_timeout: i64) -> Self {
-        Self::at(Site::new(), stop_timeout)
-    }
-
-    fn at(site: Site, stop_timeout: i64) -> Self {
-        let gate = site.path("gate");
-        fs::create_dir(&gate).expect("a directory");
-        let script = "trap 'echo told >/gate/told; while ! [ -e /gate/open ]; do sleep 0.05; done; exit 0' TERM; while :; do sleep 0.05; done";
-        let recipe = Recipe::default()
-            .script(script)
-            .host("Binds", json!([format!("{}:/gate", gate.display())]));
-        let services = site.start(&recipe.field("StopTimeout", json!(stop_timeout)), 1);
-        Self { site, services }
-    }
-
-    #[track_caller]
-    fn wait_until_told(&self) {
-        wait_until("the service is told to stop", || self.site.path("gate/told").exists());
-    }
-
-    fn open(&self) {
-        fs::write(self.site.path("gate/open"), "").expect("written");
-    }
-
-    fn run(&self) -> Running {
-        self.site
-            .makeroom(["--method", "stop", "--pause", &self.services.all(), "sh", "-c", UNTIL_GO])
-            .spawn()
-    }
-
-    /// It ran again after it was stopped, and nothing is recorded any more.
-    #[track_caller]
-    fn expect_back(&self, before: &[Option<crate::support::services::State>]) {
-        wait_until("it was started again", || {
-            let now = self.services.state(0).expect("there");
-            now.status == "running"
-                && now.started_at != before[0].as_ref().expect("there").started_at
-        });
-        wait_until("nothing is recorded", || self.site.journals().is_empty());
-    }
-}
-
-/// Nothing is given up for longer than it was before: neither the lease nor its keeper.
-#[track_caller]
-fn expect_waiting(site: &Site, keeper: i32) {
-    let begun = std::time::Instant::now();
-    wait_within(LONGER + Duration::from_secs(1), "a while is over", || {
-        assert!(
-            process::runs(keeper) && site.journals().len() == 1,
-            "given up after {:?}",
-            begun.elapsed()
-        );
-        begun.elapsed() >= LONGER
-    });
-}
+use super::{Slow, expect_waiting};
 
 #[test]
 fn a_stop_that_is_slow_is_waited_for_by_the_keeper_and_the_service_runs_again_though_makeroom_has_returned()
@@ -240,76 +173,6 @@ fn where_the_keeper_that_waits_is_told_to_end_the_lease_stays_for_recover() {
 }
 
 #[test]
-fn a_pause_that_is_held_back_on_its_way_is_brought_back_whenever_it_comes() {
-    let proxy = Proxy::start();
-    let site = Site::behind(&proxy);
-    let services = site.services(2);
-    let before = services.states();
-    let held = [proxy.hold("pause", 1, Moment::Before), proxy.hold("pause", 2, Moment::Before)];
-    let run = site.makeroom(["--pause", &services.all(), "sh", "-c", "touch started"]).spawn();
-    for held in &held {
-        held.wait();
-    }
-    let keeper = run.keeper();
-    run.signal(libc::SIGTERM);
-    run.wait().expect_said("may still pause them until ").expect_within(Duration::from_secs(10));
-    assert!(services.are("running"));
-    expect_waiting(&site, keeper);
-    for held in &held {
-        held.release();
-    }
-    wait_until("nothing is recorded", || site.journals().is_empty());
-    assert_eq!(services.states(), before);
-    assert!(!site.work().join("started").exists());
-}
-
-#[test]
-fn a_pause_that_is_held_back_when_both_processes_are_killed_is_waited_for_by_recover() {
-    let proxy = Proxy::start();
-    let site = Site::behind(&proxy);
-    let services = site.services(1);
-    let before = services.states();
-    let held = proxy.hold("pause", 1, Moment::Before);
-    let mut run = site.makeroom(["--pause", &services.all(), "true"]).spawn();
-    held.wait();
-    run.kill_with_keeper();
-    let recover = site.makeroom(["recover"]).limit(Duration::from_mins(1)).spawn();
-    wait_until("it says until when", || {
-        recover.written("err").contains("may still pause it until ")
-    });
-    held.release();
-    recover.wait().expect_code(0).expect_said("it came: 1 service running again");
-    assert_eq!(services.states(), before);
-    assert!(site.journals().is_empty(), "{:?}", site.journals());
-}
-
-#[test]
-fn a_keeper_that_took_over_does_not_forget_the_pause_that_the_one_before_it_had_sent() {
-    let proxy = Proxy::start();
-    let site = Site::behind(&proxy);
-    let services = site.services(1);
-    let before = services.states();
-    let held = proxy.hold("pause", 1, Moment::Before);
-    let run = site.makeroom(["--pause", &services.all(), "sh", "-c", UNTIL_GO]).spawn();
-    held.wait();
-    let first = run.keeper();
-    process::signal(first, libc::SIGKILL);
-    let second = run.keeper_other_than(first);
-    // The second one's own pause is not held.
-    site.child();
-    assert!(services.are("paused"));
-    run.signal(libc::SIGTERM);
-    let done = run.wait();
-    done.expect_said("may still pause it until ");
-    held.release();
-    services.wait_until_all("running");
-    // Nobody knows how many calls were under way: the time is waited out.
-    wait_until_gone(Duration::from_secs(40), "the keeper", &[second]);
-    assert_eq!(services.states(), before);
-    assert!(site.journals().is_empty(), "{:?}", site.journals());
-}
-
-#[test]
 #[cfg_attr(makeroom_portable, ignore = "this machine's memory is seen on Linux only")]
 fn with_strict_a_service_that_may_still_be_stopped_is_not_a_success() {
     let slow = Slow::new(60);
@@ -356,39 +219,6 @@ fn a_service_that_was_started_again_though_a_dead_keepers_stop_may_still_come_is
     wait_until_gone(Duration::from_secs(50), "the keeper", &[second]);
     assert_eq!(slow.services.states(), now);
     assert!(slow.site.journals().is_empty(), "{:?}", slow.site.journals());
-}
-
-#[test]
-fn a_clock_that_is_moved_ends_no_waiting() {
-    let slow = Slow::new(60);
-    let before = slow.services.states();
-    let mut run = slow.run();
-    slow.wait_until_told();
-    run.kill_with_keeper();
-    // As if it had been announced two hours ago by the clock on the wall.
-    let journal = slow.site.journals().remove(0);
-    let moved: Vec<String> = fs::read_to_string(&journal)
-        .expect("a journal")
-        .lines()
-        .map(|line| {
-            let mut record: serde_json::Value = serde_json::from_str(&line[9..]).expect("a record");
-            if record["record"] == "taking" {
-                record["call"]["at"] = json!("2026-01-01T00:00:00Z");
-            }
-            format!("{:08x} {record}\n", crc32fast::hash(record.to_string().as_bytes()))
-        })
-        .collect();
-    fs::write(&journal, moved.concat()).expect("written");
-    let recover = slow.site.makeroom(["recover"]).limit(Duration::from_mins(1)).spawn();
-    wait_until("it waits", || recover.written("err").contains("may still stop it until "));
-    let second = slow.site.makeroom(["recover"]).run();
-    second
-        .expect_code(0)
-        .expect_said("may still stop it until ")
-        .expect_said("another process waits for that");
-    slow.open();
-    recover.wait().expect_code(0).expect_said("1 service running again");
-    slow.expect_back(&before);
 }
 
 #[test]

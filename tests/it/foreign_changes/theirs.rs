@@ -1,9 +1,6 @@
-//! Somebody else's hand: a target that is unpaused, started, removed or recreated by someone else
-//! while a build runs is theirs from then on, said and reported; with `--insist` it is taken again,
-//! a few times.
+//! What somebody else changes is theirs, said at once, and with `--insist` taken again.
 
 use std::{
-    fs,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     thread,
     time::Duration,
@@ -13,56 +10,13 @@ use serde_json::Value;
 
 use crate::support::{
     api, dockerd,
-    figures::Figures,
-    makeroom::{Run, Running},
-    process,
-    proxy::{Deed, Moment, Proxy},
-    schema,
+    proxy::Proxy,
     services::{Recipe, Services},
-    site::{Site, UNTIL_GO},
+    site::Site,
     wait_until,
 };
 
-/// makeroom with these options, over all of these services; its build runs until it may end.
-#[track_caller]
-fn build(site: &Site, services: &Services, options: &[&str]) -> Running {
-    let mut run = site.makeroom(["--report", "report.json", "--pause", &services.all()]);
-    begin(site, run.args(options))
-}
-
-#[track_caller]
-fn begin(site: &Site, run: &mut Run) -> Running {
-    let run = run.args(["sh", "-c", UNTIL_GO]).spawn();
-    site.child();
-    run
-}
-
-#[track_caller]
-fn wait_until_said(run: &Running, words: &str) {
-    wait_until(&format!("`{words}` is said"), || run.written("err").contains(words));
-}
-
-fn unpaused(services: &Services, index: usize) -> String {
-    format!("`{}` was unpaused by somebody else", services.name(index))
-}
-
-/// What the report says of these services: what somebody else did to each, and whether it was
-/// restored.
-#[track_caller]
-fn told(site: &Site, services: &Services) -> Vec<(Value, Value)> {
-    let report: Value = serde_json::from_str(
-        &fs::read_to_string(site.work().join("report.json")).expect("a report"),
-    )
-    .expect("JSON");
-    schema::must_fit("report", &report);
-    let targets = report["targets"].as_array().expect("targets");
-    let of = |index| {
-        targets.iter().find(|target| target["name"] == services.name(index)).expect("a target")
-    };
-    (0..services.count())
-        .map(|index| (of(index)["theirs"].clone(), of(index)["restored"].clone()))
-        .collect()
-}
+use super::{begin, build, told, unpaused, wait_until_said};
 
 #[test]
 fn what_somebody_unpauses_is_theirs_said_at_once_and_not_touched_again() {
@@ -93,21 +47,6 @@ fn what_somebody_unpauses_is_theirs_said_at_once_and_not_touched_again() {
         past.out
     );
     assert!(!past.out.contains("not back"), "{}", past.out);
-}
-
-#[test]
-fn what_happens_before_the_engine_is_listened_to_is_seen_all_the_same() {
-    let proxy = Proxy::start();
-    let site = Site::behind(&proxy);
-    let services = site.services(1);
-    let held = proxy.hold("events", 1, Moment::Before);
-    let run = build(&site, &services, &["--method", "pause"]);
-    held.wait();
-    services.tell(0, "unpause");
-    held.release();
-    wait_until_said(&run, &unpaused(&services, 0));
-    site.go();
-    run.wait().expect_code(7);
 }
 
 #[test]
@@ -291,141 +230,4 @@ fn a_health_enforcer_finds_nothing_to_do_with_pause_and_wins_with_stop() {
     let theirs = (Value::from("started"), Value::from(false));
     assert_eq!(told(&site, &services), [theirs.clone(), theirs]);
     assert!(services.are("running") && site.journals().is_empty());
-}
-
-#[test]
-fn the_next_keeper_goes_on_following_and_sees_what_was_done_before_it_came() {
-    let site = Site::new();
-    let services = site.services(3);
-    let run = build(&site, &services, &["--method", "pause"]);
-    let keeper = run.keeper();
-    run.signal(libc::SIGSTOP);
-    process::signal(keeper, libc::SIGKILL);
-    wait_until("there is no keeper", || !process::runs(keeper));
-    services.tell(0, "unpause");
-    run.signal(libc::SIGCONT);
-    wait_until_said(&run, &unpaused(&services, 0));
-    services.tell(1, "unpause");
-    wait_until_said(&run, &unpaused(&services, 1));
-    site.go();
-    run.wait().expect_code(7).expect_said("1 service running again");
-    assert!(services.are("running"));
-}
-
-#[test]
-fn a_connection_that_breaks_is_made_again_and_what_happened_meanwhile_is_seen() {
-    let proxy = Proxy::start();
-    let site = Site::behind(&proxy);
-    let services = site.services(3);
-    proxy.on("events", Some(1), Deed::Cut(Moment::Before));
-    let again = proxy.hold("ping", 2, Moment::Before);
-    let run = build(&site, &services, &["-v", "--method", "pause"]);
-    again.wait();
-    services.tell(0, "unpause");
-    // As the restart policies of an engine that was away do.
-    services.tell(1, "restart");
-    again.release();
-    wait_until_said(&run, &unpaused(&services, 0));
-    wait_until_said(
-        &run,
-        &format!("`{}` was started while the engine was away: it is left alone", services.name(1)),
-    );
-    services.tell(2, "unpause");
-    wait_until_said(&run, &unpaused(&services, 2));
-    site.go();
-    let done = run.wait();
-    done.expect_code(7);
-    assert_eq!(done.err.matches("somebody else").count(), 2, "{}", done.err);
-    assert_eq!((services.are("running"), told(&site, &services)[1].0.clone()), (true, Value::Null));
-}
-
-#[test]
-fn an_engine_that_tells_no_events_is_one_detail_and_the_end_finds_what_was_done() {
-    let proxy = Proxy::start();
-    let site = Site::behind(&proxy);
-    let services = site.services(2);
-    proxy.on("events", None, Deed::Answer(403, r#"{"message":"not for you"}"#));
-    let run = build(&site, &services, &["-v", "--method", "pause"]);
-    wait_until_said(&run, "the engine's events are not followed: the engine says 403: not for you");
-    services.tell(0, "unpause");
-    site.go();
-    run.wait().expect_code(7).expect_said("1 service running again");
-    assert_eq!(
-        (services.are("running"), proxy.seen("events"), proxy.seen("unpause")),
-        (true, 1, 1)
-    );
-}
-
-#[test]
-fn where_nothing_is_held_nothing_is_followed() {
-    let proxy = Proxy::start();
-    let site = Site::behind(&proxy);
-    let services = site.services(1);
-    site.makeroom(["--then", &services.all(), "sleep", "1"]).run().expect_code(0);
-    assert_eq!(proxy.seen("events"), 0);
-}
-
-#[test]
-fn a_run_that_shares_a_target_and_ends_is_nobody_else() {
-    let site = Site::new();
-    let services = site.services(2);
-    let first = build(&site, &services, &["--method", "pause"]);
-    let second = site.makeroom(["--method", "pause", "--pause", &services.all(), "true"]).run();
-    second.expect_code(0).expect_said("2 services left to another run");
-    let report = site.makeroom(["report"]).run().out;
-    assert!(
-        report.contains("left        to another run that needs them: ")
-            && !report.contains("not back"),
-        "{report}"
-    );
-    services.tell(0, "unpause");
-    wait_until_said(&first, &unpaused(&services, 0));
-    site.go();
-    let done = first.wait();
-    done.expect_code(7).expect_said("1 service running again");
-    assert_eq!(done.err.matches("somebody else").count(), 1, "{}", done.err);
-}
-
-#[test]
-fn a_started_lease_lets_go_as_well() {
-    let site = Site::new();
-    let services = site.services(2);
-    site.makeroom(["start", "--name", "x", "--method", "pause", "--pause", &services.all()])
-        .run()
-        .expect_code(0);
-    services.tell(0, "unpause");
-    let journal = site.journals().pop().expect("a journal");
-    wait_until("it is let go", || {
-        fs::read_to_string(&journal).is_ok_and(|text| text.contains("theirs"))
-    });
-    services.tell(0, "pause");
-    site.makeroom(["stop", "x"]).run().expect_code(0).expect_said("1 service running again");
-    assert_eq!(services.statuses(), ["paused", "running"]);
-}
-
-#[test]
-#[cfg_attr(makeroom_portable, ignore = "this machine's memory is seen on Linux only")]
-fn a_step_leaves_alone_what_is_theirs() {
-    let (site, figures) = (Site::new(), Figures::new(9000));
-    let services = site.services(2);
-    let mut run = site.makeroom([
-        "--method",
-        "pause",
-        "--floor",
-        "500MiB",
-        "--pause",
-        services.name(0),
-        "--then",
-        &services.all(),
-    ]);
-    figures.over(&mut run);
-    let run = begin(&site, &mut run);
-    services.tell(0, "unpause");
-    wait_until_said(&run, &unpaused(&services, 0));
-    figures.available(400);
-    wait_until_said(&run, "1 more service paused");
-    assert_eq!(services.statuses(), ["running", "paused"]);
-    site.go();
-    run.wait().expect_code(7).expect_said("1 service running again");
-    assert!(services.are("running"));
 }

@@ -1,23 +1,17 @@
-//! What a run changes is put back, and nothing else: after success, failure, every signal, and
-//! SIGKILL of one or both of makeroom's processes.
+//! After success, failure and signals; what is not waited for; limits.
 
-use std::{fs, io, time::Duration};
+use std::{fs, time::Duration};
+
+use nix::sys::resource::Resource;
 
 use crate::support::{
-    makeroom::{Run, Running, wait_until_gone},
     process,
-    services::{Recipe, Services},
+    services::Recipe,
     site::{STUBBORN, Site, UNTIL_GO},
     wait_for_line, wait_until, wait_within,
 };
 
-/// Starts a build under makeroom that pauses all of these, and waits until it runs.
-#[track_caller]
-fn build(site: &Site, services: &Services, script: &str) -> Running {
-    let run = site.makeroom(["--pause", &services.all(), "sh", "-c", script]).spawn();
-    site.child();
-    run
-}
+use super::build;
 
 #[test]
 fn a_build_that_fails_gives_its_code_and_every_service_is_as_before() {
@@ -166,90 +160,6 @@ fn a_second_term_kills_the_build() {
 }
 
 #[test]
-fn after_sigkill_of_the_supervisor_the_keeper_ends_the_build_and_restores_within_a_second() {
-    let site = Site::new();
-    let services = site.services(3);
-    let before = services.states();
-    let mut run = build(&site, &services, "echo $$ >child; exec sleep 60");
-    let keeper = run.keeper();
-    run.kill();
-    wait_within(Duration::from_secs(2), "all run", || services.are("running"));
-    assert!(!process::runs(site.child()));
-    assert_eq!(services.states(), before);
-    wait_until_gone(Duration::from_secs(2), "the keeper", &[keeper]);
-    assert!(site.journals().is_empty(), "{:?}", site.journals());
-}
-
-#[test]
-fn after_sigkill_of_the_supervisor_a_stubborn_build_is_killed_and_all_run_within_four_seconds() {
-    let site = Site::new();
-    let services = site.services(2);
-    let mut run = build(&site, &services, STUBBORN);
-    run.kill();
-    wait_within(Duration::from_secs(5), "all run", || services.are("running"));
-    assert!(!process::runs(site.child()), "no build beside services that run");
-}
-
-#[test]
-fn a_killed_keeper_is_replaced_and_everything_is_restored_all_the_same() {
-    let site = Site::new();
-    let services = site.services(2);
-    let before = services.states();
-    let run = build(&site, &services, UNTIL_GO);
-    let first = run.keeper();
-    process::signal(first, libc::SIGKILL);
-    let second = run.keeper_other_than(first);
-    assert!(services.are("paused"), "the build goes on, so room stays made");
-    process::signal(second, libc::SIGKILL);
-    run.keeper_other_than(second);
-    site.go();
-    run.wait().expect_code(7);
-    assert_eq!(services.states(), before);
-    assert!(site.journals().is_empty(), "{:?}", site.journals());
-}
-
-#[test]
-fn a_keeper_told_to_end_restores_at_once() {
-    for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP] {
-        let site = Site::new();
-        let services = site.services(1);
-        let run = build(&site, &services, UNTIL_GO);
-        process::signal(run.keeper(), signal);
-        services.wait_until_all("running");
-        assert!(process::runs(site.child()), "the build goes on");
-        site.go();
-        run.wait().expect_code(7);
-        assert!(site.journals().is_empty(), "{:?}", site.journals());
-    }
-}
-
-#[test]
-fn after_sigkill_of_both_recover_restores() {
-    let site = Site::new();
-    let services = site.services(3);
-    let before = services.states();
-    let mut run = build(&site, &services, UNTIL_GO);
-    run.kill_with_keeper();
-    assert!(services.are("paused"), "nobody is left who could");
-    assert_eq!(site.journals().len(), 1);
-    site.makeroom(["recover"]).run().expect_code(0).expect_said("3 services running again");
-    assert_eq!(services.states(), before);
-    assert!(site.journals().is_empty(), "{:?}", site.journals());
-    site.makeroom(["recover"]).run().expect_code(0).expect_said("nothing to recover");
-}
-
-#[test]
-fn after_sigkill_of_both_the_next_run_restores_first() {
-    let site = Site::new();
-    let services = site.services(2);
-    let mut run = build(&site, &services, UNTIL_GO);
-    run.kill_with_keeper();
-    site.makeroom(["true"]).run().expect_code(0).expect_said("lost its holder");
-    assert!(services.are("running"));
-    assert!(site.journals().is_empty(), "{:?}", site.journals());
-}
-
-#[test]
 fn a_daemon_that_the_build_leaves_behind_is_not_waited_for_and_lives() {
     let site = Site::new();
     let services = site.services(1);
@@ -351,31 +261,13 @@ fn a_time_limit_of_nothing_is_no_reason_not_to_try() {
     }
 }
 
-/// Limits makeroom and all that it starts.
-fn limited(run: &mut Run, what: u32, to: u64) -> &mut Run {
-    let limit = libc::rlimit { rlim_cur: to, rlim_max: to };
-    // SAFETY: a system call that reads what is ours.
-    run.before_exec(move || {
-        if unsafe { libc::setrlimit(what, &raw const limit) } < 0 {
-            Err(io::Error::last_os_error())
-        } else {
-            Ok(())
-        }
-    })
-}
-
 #[test]
 fn a_limit_on_the_size_of_files_costs_neither_the_exit_code_nor_a_service() {
     let site = Site::new();
     let services = site.services(3);
     for bytes in [0, 512, 1024, 2048, 4096] {
-        limited(
-            &mut site.makeroom(["--pause", &services.all(), "sh", "-c", "exit 6"]),
-            libc::RLIMIT_FSIZE,
-            bytes,
-        )
-        .run()
-        .expect_code(6);
+        let mut run = site.makeroom(["--pause", &services.all(), "sh", "-c", "exit 6"]);
+        run.limit_resource(Resource::RLIMIT_FSIZE, bytes, bytes).run().expect_code(6);
         services.wait_until_all("running");
         assert!(site.journals().is_empty(), "{bytes}: {:?}", site.journals());
     }
@@ -384,21 +276,5 @@ fn a_limit_on_the_size_of_files_costs_neither_the_exit_code_nor_a_service() {
     assert_eq!(
         site.makeroom(["sh"]).args(child).run().out,
         site.command("sh").args(child).run().out
-    );
-}
-
-#[test]
-fn where_no_keeper_ever_began_nothing_is_said_to_be_left() {
-    let site = Site::new();
-    let services = site.services(1);
-    // Enough for a supervisor and its child, and too few for a keeper's runtime.
-    let mut run = site.makeroom(["--pause", &services.all(), "sh", "-c", "exit 6"]);
-    let done = limited(&mut run, libc::RLIMIT_NOFILE, 13).run();
-    done.expect_code(6).expect_said("no keeper can be started");
-    assert!(!done.err.contains("not known to run again"), "{}", done.err);
-    assert!(services.are("running"));
-    assert_eq!(
-        site.makeroom(["recover"]).run().expect_code(0).err.matches("nothing to recover").count(),
-        1
     );
 }
