@@ -2,6 +2,7 @@
 
 pub mod choice;
 pub mod healthcheck;
+pub mod kind;
 pub mod log_driver;
 pub mod selector;
 pub mod swarm;
