@@ -79,14 +79,15 @@ pub fn names<'name>(all: impl IntoIterator<Item = &'name str>, most: usize) -> S
     }
 }
 
-/// A word for a shell: quoted where the shell would not take it as it is.
+/// Quotes a word where a shell would not take it as it is. A NUL, which no shell takes, is made
+/// visible.
 #[must_use]
 pub fn shell_word(word: &str) -> String {
-    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:=@%+,".contains(letter);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
+    match shlex::try_quote(word) {
+        Ok(quoted) => quoted.into_owned(),
+        // So no file, no container and no argument has this name: nothing else is meant by it.
+        Err(_) => shell_word(&word.replace('\0', "\\0")),
     }
-    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]
@@ -152,10 +153,19 @@ mod tests {
             ("plain-1.2/x", "plain-1.2/x"),
             ("a b", "'a b'"),
             ("", "''"),
-            ("it's", r"'it'\''s'"),
+            ("it's", r#""it's""#),
             ("$(x)", "'$(x)'"),
+            ("a\0b", r#""a\\0b""#),
         ] {
             assert_eq!(shell_word(word), quoted);
+        }
+    }
+
+    #[test]
+    fn a_quoted_word_is_read_by_a_shell_as_it_was() {
+        for word in ["", "a b", "it's", "\"", "a='\"$x`\\!^~#*", "größe", "\u{1b}[31m", "-x\n\ty"]
+        {
+            assert_eq!(shlex::split(&shell_word(word)), Some(vec![word.to_owned()]), "{word:?}");
         }
     }
 }
