@@ -44,7 +44,13 @@ pub fn span(time: Duration) -> String {
     }
 }
 
-/// `1 service`, `15 services`.
+/// The same of seconds, as JSON has them.
+#[must_use]
+pub fn span_of_seconds(seconds: f64) -> String {
+    span(Duration::try_from_secs_f64(seconds).unwrap_or_default())
+}
+
+/// Counts by a noun: `1 lease`, `15 leases`.
 #[must_use]
 pub fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
@@ -132,6 +138,9 @@ mod tests {
             (7_500_000, "2h 5m"),
         ] {
             assert_eq!(span(Duration::from_millis(millis)), text, "{millis}");
+        }
+        for (seconds, text) in [(0.44, "0.4 s"), (192.0, "3m 12s"), (-1.0, "0.0 s")] {
+            assert_eq!(span_of_seconds(seconds), text, "{seconds}");
         }
     }
 

@@ -1,12 +1,10 @@
 //! Owns the words for a run that is over, from its report. Pure.
 
-use std::time::Duration;
-
 use crate::{
     core::{
         run::report::{PeakSource, RunReport, TargetReport},
         target::choice::Method,
-        text::{count, names, printable, size, span},
+        text::{count, names, printable, size, span_of_seconds},
     },
     report::{foreign_changes::by_somebody, steps, summary::ended},
 };
@@ -14,11 +12,14 @@ use crate::{
 /// The run in a few lines, with a newline at the end.
 #[must_use]
 pub fn describe(report: &RunReport) -> String {
-    let seconds = |seconds: f64| span(Duration::try_from_secs_f64(seconds).unwrap_or_default());
     let at = report.started_at.strftime("%F %T UTC");
     let mut lines = vec![
         format!("run         `{}`, begun {at}", printable(&report.command)),
-        format!("build       {} after {}", ended(report.exit.into()), seconds(report.elapsed_s)),
+        format!(
+            "build       {} after {}",
+            ended(report.exit.into()),
+            span_of_seconds(report.elapsed_s)
+        ),
     ];
     if let Some(host) = &report.host {
         lines.push(format!("host        {}", printable(host)));
@@ -51,7 +52,7 @@ pub fn describe(report: &RunReport) -> String {
         .iter()
         .filter_map(|target| Some((target.target.name.as_str(), target.answered_after_s?)));
     let answered: Vec<String> = answered
-        .map(|(name, after_s)| format!("{} after {}", printable(name), seconds(after_s)))
+        .map(|(name, after_s)| format!("{} after {}", printable(name), span_of_seconds(after_s)))
         .collect();
     if !answered.is_empty() {
         lines.push(format!("healthy     {}", answered.join(", ")));
@@ -98,7 +99,7 @@ pub fn describe(report: &RunReport) -> String {
         memory.build_peak_bytes.map(|bytes| format!("{peak} {}", size(bytes))),
         memory.available_with_room_bytes.map(|bytes| format!("{} available at first", size(bytes))),
         memory.available_min_bytes.map(|bytes| format!("{} at the lowest", size(bytes))),
-        memory.full_stall_s.map(|stall| format!("stalled {}", seconds(stall))),
+        memory.full_stall_s.map(|stall| format!("stalled {}", span_of_seconds(stall))),
         memory
             .oom_kills
             .filter(|kills| *kills > 0)
