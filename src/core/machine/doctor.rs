@@ -56,7 +56,7 @@ impl HostFacts {
                         .split(' ')
                         .filter(|tool| !tool.is_empty())
                         .map(str::to_owned)
-                        .collect()
+                        .collect();
                 }
                 ("place", reason) => facts.misplaced = Some(reason.to_owned()),
                 ("room", text) => {
