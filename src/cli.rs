@@ -71,7 +71,7 @@ pub enum Command {
     Recover(RecoverArgs),
     /// Show the last run, or the one named
     Report(ReportArgs),
-    /// Check what a run needs, with the mend; exit 1 where there is something to mend
+    /// Check what a run needs, with the fix; exit 1 where there is something to fix
     Doctor(DoctorArgs),
     /// Turn swap on that stays, or off again
     #[command(subcommand)]

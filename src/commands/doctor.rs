@@ -1,4 +1,4 @@
-//! `makeroom doctor`: checks what a run needs, a line each, with the mend. Changes nothing.
+//! `makeroom doctor`: checks what a run needs, a line each, with the fix. Changes nothing.
 
 use std::{
     path::Path,
@@ -29,7 +29,7 @@ use crate::{
 /// A run that makes or gives back room at this moment is over soon.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Checks; 1 where something is to be mended.
+/// Checks; 1 where something is to fix.
 #[must_use]
 pub fn doctor(args: &DoctorArgs) -> ExitCode {
     let settings = match config::settle(&args.room, &ChildArgs::default(), &args.common) {
@@ -46,17 +46,17 @@ pub fn doctor(args: &DoctorArgs) -> ExitCode {
     };
     let line = |check: &Check| {
         let state = text::printable(&check.state);
-        match &check.mend {
+        match &check.fix {
             None => format!("ok    {:<9} {state}\n", check.what),
-            Some(mend) => format!(
-                "MEND  {:<9} {state}\n      {:<9} {}\n",
+            Some(fix) => format!(
+                "FIX   {:<9} {state}\n      {:<9} {}\n",
                 check.what,
                 "",
-                text::printable(mend)
+                text::printable(fix)
             ),
         }
     };
-    let is_well = checks.iter().all(|check| check.mend.is_none());
+    let is_well = checks.iter().all(|check| check.fix.is_none());
     crate::commands::print(
         &checks.iter().map(line).collect::<String>(),
         if is_well { ExitCode::SUCCESS } else { ExitCode::from(1) },
@@ -175,11 +175,11 @@ fn of_state(settings: &Settings) -> Vec<Check> {
     let shown = dir.display();
     if place_of(dir) == Place::Fleeting {
         let word = text::shell_word(&dir.to_string_lossy());
-        let mend = format!("put it on a volume: docker run -v makeroom:{word} …");
+        let fix = format!("put it on a volume: docker run -v makeroom:{word} …");
         return vec![Check::ill(
             "state",
             format!("{shown} is in a container and would vanish with it"),
-            mend,
+            fix,
         )];
     }
     let state = match StateDir::open_existing(dir) {

@@ -153,7 +153,7 @@ async fn recover_all(
             say.borrow_mut().error(
                 line,
                 None,
-                Some("mend the cause, then `makeroom recover` again"),
+                Some("fix the cause, then `makeroom recover` again"),
             );
         }
     }

@@ -44,7 +44,13 @@ pub fn span(time: Duration) -> String {
     }
 }
 
-/// `1 service`, `15 services`.
+/// The same of seconds, as JSON has them.
+#[must_use]
+pub fn span_of_seconds(seconds: f64) -> String {
+    span(Duration::try_from_secs_f64(seconds).unwrap_or_default())
+}
+
+/// Counts by a noun: `1 lease`, `15 leases`.
 #[must_use]
 pub fn count(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
@@ -79,14 +85,15 @@ pub fn names<'name>(all: impl IntoIterator<Item = &'name str>, most: usize) -> S
     }
 }
 
-/// A word for a shell: quoted where the shell would not take it as it is.
+/// Quotes a word where a shell would not take it as it is. A NUL, which no shell takes, is made
+/// visible.
 #[must_use]
 pub fn shell_word(word: &str) -> String {
-    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./:=@%+,".contains(letter);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
+    match shlex::try_quote(word) {
+        Ok(quoted) => quoted.into_owned(),
+        // So no file, no container and no argument has this name: nothing else is meant by it.
+        Err(_) => shell_word(&word.replace('\0', "\\0")),
     }
-    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]
@@ -132,6 +139,9 @@ mod tests {
         ] {
             assert_eq!(span(Duration::from_millis(millis)), text, "{millis}");
         }
+        for (seconds, text) in [(0.44, "0.4 s"), (192.0, "3m 12s"), (-1.0, "0.0 s")] {
+            assert_eq!(span_of_seconds(seconds), text, "{seconds}");
+        }
     }
 
     #[test]
@@ -152,10 +162,19 @@ mod tests {
             ("plain-1.2/x", "plain-1.2/x"),
             ("a b", "'a b'"),
             ("", "''"),
-            ("it's", r"'it'\''s'"),
+            ("it's", r#""it's""#),
             ("$(x)", "'$(x)'"),
+            ("a\0b", r#""a\\0b""#),
         ] {
             assert_eq!(shell_word(word), quoted);
+        }
+    }
+
+    #[test]
+    fn a_quoted_word_is_read_by_a_shell_as_it_was() {
+        for word in ["", "a b", "it's", "\"", "a='\"$x`\\!^~#*", "größe", "\u{1b}[31m", "-x\n\ty"]
+        {
+            assert_eq!(shlex::split(&shell_word(word)), Some(vec![word.to_owned()]), "{word:?}");
         }
     }
 }

@@ -2,11 +2,11 @@
 //! stalls, OOM kills and the end. Its colours are the page's, so that it is readable in the dark.
 //! Pure.
 
-use std::{fmt::Write as _, time::Duration};
+use maud::{Markup, html};
 
 use crate::core::{
     run::timeline::Point,
-    text::{size_in_tenths, span},
+    text::{size_in_tenths, span_of_seconds},
 };
 
 // So narrow that its words can be read on a phone, where it shrinks; the page makes them smaller
@@ -43,10 +43,16 @@ impl Scale {
 /// The class of a curve, and what it shows.
 type Curve = (&'static str, fn(&Point) -> u64);
 
-/// The picture. `elapsed_s` is where the build ended.
+const CURVES: [Curve; 3] = [
+    ("available", |point| point.available_bytes),
+    ("swap", |point| point.swap_used_bytes),
+    ("build", |point| point.build_bytes),
+];
+
+/// Draws the picture. `elapsed_s` is where the build ended.
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "as above")]
-pub(super) fn svg(points: &[Point], elapsed_s: f64) -> String {
+pub(super) fn svg(points: &[Point], elapsed_s: f64) -> Markup {
     let highest = points
         .iter()
         .map(|point| point.available_bytes.max(point.build_bytes).max(point.swap_used_bytes))
@@ -55,83 +61,81 @@ pub(super) fn svg(points: &[Point], elapsed_s: f64) -> String {
     let last_s = points.last().map_or(0.0, |last| last.at_s);
     let (step, steps) = grid(highest.max(1 << 20));
     let scale = Scale { seconds: elapsed_s.max(last_s).max(0.001), bytes: (step * steps) as f64 };
-    let mut svg = format!(
-        "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"Memory over time: available, the build's, and swap in use\">\n"
-    );
-    for line in 0..=steps {
-        let (bytes, left) = (line * step, LEFT - 8.0);
-        let y = scale.y(bytes);
-        let _ = writeln!(
-            svg,
-            "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>",
-            WIDTH - RIGHT
-        );
-        let _ = writeln!(
-            svg,
-            "<text x=\"{left}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
-            y + 4.0,
-            size_in_tenths(bytes)
-        );
-    }
-    for pair in points.windows(2) {
-        let (from, to) = (pair[0], pair[1]);
-        if to.full_stall_s - from.full_stall_s > STALLED_PART * (to.at_s - from.at_s) {
-            let (x, width) = (scale.x(from.at_s), scale.x(to.at_s) - scale.x(from.at_s));
-            let _ = writeln!(
-                svg,
-                "<rect class=\"stall\" x=\"{x:.1}\" y=\"{TOP}\" width=\"{width:.1}\" height=\"{}\"/>",
-                HEIGHT - TOP - BOTTOM
-            );
+    let label = "Memory over time: available, the build's, and swap in use";
+    html! {
+        svg viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } role="img" aria-label=(label) {
+            @for line in 0..=steps { (level(&scale, line * step)) }
+            @for pair in points.windows(2) { (stall(&scale, pair[0], pair[1])) }
+            @for (class, bytes) in CURVES { (curve(&scale, class, points, bytes)) }
+            @for kill in kills(points) { (mark("kill", scale.x(kill.at_s), "OOM kill")) }
+            (mark("mark", scale.x(0.0), "room made"))
+            (mark("mark", scale.x(elapsed_s), "end"))
+            @for quarter in 0..=4 { (moment(&scale, quarter)) }
         }
     }
-    let curves: [Curve; 3] = [
-        ("available", |point| point.available_bytes),
-        ("swap", |point| point.swap_used_bytes),
-        ("build", |point| point.build_bytes),
-    ];
-    for (class, bytes) in curves {
-        let places = points
-            .iter()
-            .map(|point| format!("{:.1},{:.1}", scale.x(point.at_s), scale.y(bytes(point))))
-            .collect::<Vec<_>>()
-            .join(" ");
-        let _ = writeln!(svg, "<polyline class=\"curve {class}\" points=\"{places}\"/>");
-    }
-    let mut kills = 0;
-    for point in points {
-        if point.oom_kills > kills {
-            kills = point.oom_kills;
-            mark(&mut svg, "kill", scale.x(point.at_s), "OOM kill");
-        }
-    }
-    mark(&mut svg, "mark", scale.x(0.0), "room made");
-    mark(&mut svg, "mark", scale.x(elapsed_s), "end");
-    for part in 0..=4_u32 {
-        let seconds = scale.seconds * f64::from(part) / 4.0;
-        let anchor = ["start", "middle", "middle", "middle", "end"][part as usize];
-        let at = span(Duration::try_from_secs_f64(seconds).unwrap_or_default());
-        let _ = writeln!(
-            svg,
-            "<text x=\"{:.1}\" y=\"{}\" text-anchor=\"{anchor}\">{at}</text>",
-            scale.x(seconds),
-            HEIGHT - 8.0
-        );
-    }
-    svg + "</svg>\n"
 }
 
-fn mark(svg: &mut String, class: &str, x: f64, words: &str) {
+/// A line of the grid with its size.
+fn level(scale: &Scale, bytes: u64) -> Markup {
+    let y = scale.y(bytes);
+    html! {
+        line.grid x1=(LEFT) x2=(WIDTH - RIGHT) y1=(tenths(y)) y2=(tenths(y)) {}
+        text x=(LEFT - 8.0) y=(tenths(y + 4.0)) text-anchor="end" { (size_in_tenths(bytes)) }
+    }
+}
+
+/// A time below the picture.
+fn moment(scale: &Scale, quarter: u32) -> Markup {
+    let seconds = scale.seconds * f64::from(quarter) / 4.0;
+    let anchor = match quarter {
+        0 => "start",
+        4 => "end",
+        _ => "middle",
+    };
+    html! {
+        text x=(tenths(scale.x(seconds))) y=(HEIGHT - 8.0) text-anchor=(anchor) {
+            (span_of_seconds(seconds))
+        }
+    }
+}
+
+/// The stretch between two moments, where all tasks were stalled for long.
+fn stall(scale: &Scale, from: Point, to: Point) -> Markup {
+    let is_stalled = to.full_stall_s - from.full_stall_s > STALLED_PART * (to.at_s - from.at_s);
+    let (x, end) = (scale.x(from.at_s), scale.x(to.at_s));
+    html! {
+        @if is_stalled {
+            rect.stall x=(tenths(x)) y=(TOP) width=(tenths(end - x)) height=(HEIGHT - TOP - BOTTOM) {}
+        }
+    }
+}
+
+fn curve(scale: &Scale, class: &str, points: &[Point], bytes: fn(&Point) -> u64) -> Markup {
+    let place = |point: &Point| format!("{:.1},{:.1}", scale.x(point.at_s), scale.y(bytes(point)));
+    let places = points.iter().map(place).collect::<Vec<_>>().join(" ");
+    html! { polyline class={ "curve " (class) } points=(places) {} }
+}
+
+/// The moments by which the kernel had killed more than before.
+fn kills(points: &[Point]) -> impl Iterator<Item = &Point> {
+    let mut kills = 0;
+    points.iter().filter(move |point| {
+        let is_more = point.oom_kills > kills;
+        kills = kills.max(point.oom_kills);
+        is_more
+    })
+}
+
+fn mark(class: &str, x: f64, words: &str) -> Markup {
     let anchor = if x > WIDTH / 2.0 { "end" } else { "start" };
-    let _ = writeln!(
-        svg,
-        "<line class=\"{class}\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{TOP}\" y2=\"{}\"/>",
-        HEIGHT - BOTTOM
-    );
-    let _ = writeln!(
-        svg,
-        "<text x=\"{x:.1}\" y=\"{}\" text-anchor=\"{anchor}\">{words}</text>",
-        TOP - 6.0
-    );
+    html! {
+        line class=(class) x1=(tenths(x)) x2=(tenths(x)) y1=(TOP) y2=(HEIGHT - BOTTOM) {}
+        text x=(tenths(x)) y=(TOP - 6.0) text-anchor=(anchor) { (words) }
+    }
+}
+
+fn tenths(place: f64) -> String {
+    format!("{place:.1}")
 }
 
 /// Bytes from one line of the grid to the next, a power of two, and how many lines: three to six.
@@ -160,7 +164,7 @@ mod tests {
     fn every_curve_and_mark_is_there_and_within_the_picture() {
         let points =
             [point(0.0, 0.0, 0), point(1.0, 0.0, 0), point(2.0, 0.9, 1), point(3.0, 0.9, 1)];
-        let svg = svg(&points, 3.2);
+        let svg = svg(&points, 3.2).into_string();
         for (what, count) in [
             ("<polyline", 3),
             ("class=\"stall\"", 1),
@@ -178,9 +182,9 @@ mod tests {
     #[test]
     fn a_run_of_which_nothing_was_seen_is_a_picture_all_the_same() {
         for points in [vec![], vec![point(0.0, 0.0, 0)]] {
-            let svg = svg(&points, 0.0);
+            let svg = svg(&points, 0.0).into_string();
             assert!(
-                svg.ends_with("</svg>\n") && !svg.contains("NaN") && !svg.contains("inf"),
+                svg.ends_with("</svg>") && !svg.contains("NaN") && !svg.contains("inf"),
                 "{svg}"
             );
         }

@@ -21,7 +21,7 @@ use crate::{
         },
         values::ColorWish,
     },
-    report::{github, progress::Live, stderr::Stderr},
+    report::{github, progress::ProgressLine, stderr::Stderr},
 };
 
 /// At the end, for so long somebody may still come who reads.
@@ -39,7 +39,7 @@ pub struct Say {
     verbose: bool,
     strict: bool,
     color: ColorChoice,
-    live: Live,
+    progress: ProgressLine,
     fold: Fold,
     stderr: Stderr,
     patience: Duration,
@@ -70,8 +70,8 @@ impl Say {
         let is_live =
             !quiet && !in_ci() && color != ColorChoice::Never && std::io::stderr().is_terminal();
         let fold = if github::is_reading() && !quiet { Fold::Closed } else { Fold::Never };
-        let (live, stderr) = (Live::new(is_live, quiet), Stderr::default());
-        Self { quiet, verbose, strict, color, live, fold, stderr, patience: LAST_WORDS }
+        let (progress, stderr) = (ProgressLine::new(is_live, quiet), Stderr::default());
+        Self { quiet, verbose, strict, color, progress, fold, stderr, patience: LAST_WORDS }
     }
 
     /// The lines from here on are one part of the log, where its reader can fold.
@@ -132,12 +132,12 @@ impl Say {
 
     /// How far the keeper is.
     pub fn progress(&mut self, phase: Phase, done: usize, total: usize) {
-        self.live.progress(phase, done, total);
+        self.progress.progress(phase, done, total);
     }
 
     /// For whom it is waited.
     pub fn waits(&mut self, text: &str) {
-        if let Some(line) = self.live.waits(text) {
+        if let Some(line) = self.progress.waits(text) {
             self.info(line);
         }
     }
@@ -146,7 +146,7 @@ impl Say {
     /// that.
     pub fn tick(&mut self) {
         self.go_on();
-        if let Some(line) = self.live.tick() {
+        if let Some(line) = self.progress.tick() {
             self.info(line);
         }
         self.draw(Rank::Moment);
@@ -154,7 +154,7 @@ impl Say {
 
     /// No more progress for now.
     pub fn settle(&mut self) {
-        self.live.clear();
+        self.progress.clear();
         self.draw(Rank::Mark);
     }
 
@@ -192,7 +192,7 @@ impl Say {
             0 => {}
             1 => self.warning("1 line was not written: nobody read stderr", None),
             lines => {
-                self.warning(format!("{lines} lines were not written: nobody read stderr"), None)
+                self.warning(format!("{lines} lines were not written: nobody read stderr"), None);
             }
         }
     }
@@ -213,11 +213,11 @@ impl Say {
 
     fn write(&mut self, rank: Rank, bytes: Vec<u8>) {
         self.go_on();
-        self.stderr.say(self.live.around(bytes), rank);
+        self.stderr.say(self.progress.around(bytes), rank);
     }
 
     fn draw(&mut self, rank: Rank) {
-        let drawn = self.live.drawn();
+        let drawn = self.progress.drawn();
         if !drawn.is_empty() {
             self.stderr.say(drawn, rank);
         }

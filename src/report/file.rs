@@ -15,10 +15,10 @@ use crate::host::within::write_within;
 
 /// Where a report will go; dropped without one, it leaves nothing.
 #[derive(Debug)]
-pub struct ReportFile(Way);
+pub struct ReportFile(Destination);
 
 #[derive(Debug)]
-enum Way {
+enum Destination {
     /// A file beside it gets its name at the end.
     Beside { new: NamedTempFile, path: PathBuf },
     /// The file itself: nothing can be made beside it.
@@ -40,8 +40,8 @@ impl ReportFile {
             there => Some(there?),
         };
         Ok(Self(match there {
-            None => Way::Beside { new: beside(path)?, path: path.to_owned() },
-            Some(there) if is_handed || !there.is_file() => Way::Into(open_now(path)?),
+            None => Destination::Beside { new: beside(path)?, path: path.to_owned() },
+            Some(there) if is_handed || !there.is_file() => Destination::Into(open_now(path)?),
             Some(there) => {
                 OpenOptions::new().write(true).open(path)?;
                 // A link stays one.
@@ -49,9 +49,9 @@ impl ReportFile {
                 match beside(&path) {
                     Ok(new) => {
                         new.as_file().set_permissions(there.permissions())?;
-                        Way::Beside { new, path }
+                        Destination::Beside { new, path }
                     }
-                    Err(_) => Way::Over(path),
+                    Err(_) => Destination::Over(path),
                 }
             }
         }))
@@ -63,9 +63,9 @@ impl ReportFile {
     /// Where it cannot be written; a file that was there is then as it was.
     pub fn write(self, json: &str, patience: Duration) -> io::Result<()> {
         match self.0 {
-            Way::Into(mut file) => write_within(patience, &mut file, json.as_bytes()),
-            Way::Over(path) => fs::write(path, json),
-            Way::Beside { mut new, path } => {
+            Destination::Into(mut file) => write_within(patience, &mut file, json.as_bytes()),
+            Destination::Over(path) => fs::write(path, json),
+            Destination::Beside { mut new, path } => {
                 new.write_all(json.as_bytes())?;
                 match new.persist(&path) {
                     // One that is mounted into a container has no name to give away.

@@ -60,11 +60,10 @@ pub fn touched(
 /// The line when it was taken again.
 #[must_use]
 pub fn taken_again(target: &RoomTarget) -> String {
-    let verb = if target.method == Method::Pause { "paused" } else { "stopped" };
     let given_back = target
         .given_back_bytes
         .map_or_else(String::new, |bytes| format!(", {} given back", size(bytes)));
-    format!("`{}` {verb} again{given_back}", printable(&target.name))
+    format!("`{}` {} again{given_back}", printable(&target.name), target.method.participle())
 }
 
 #[cfg(test)]

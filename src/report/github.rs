@@ -1,13 +1,10 @@
 //! Owns what GitHub Actions shows of a run beside the log: the job summary as Markdown, and the
 //! folds around makeroom's own lines. Pure, but for the question whether this is such a runner.
 
-use std::time::Duration;
-
 use crate::{
     core::{
         run::report::RunReport,
-        target::method::Method,
-        text::{printable, size, span},
+        text::{printable, size, span_of_seconds},
     },
     report::{foreign_changes::whether_it_runs, summary::ended},
 };
@@ -26,12 +23,11 @@ pub fn is_reading() -> bool {
 /// The run as a part of the job's summary.
 #[must_use]
 pub fn markdown(report: &RunReport) -> String {
-    let seconds = |seconds: f64| span(Duration::try_from_secs_f64(seconds).unwrap_or_default());
     let mut text = format!(
         "### makeroom: {} {} after {}\n\n",
         plain(&report.command),
         ended(report.exit.into()),
-        seconds(report.elapsed_s)
+        span_of_seconds(report.elapsed_s)
     );
     for sentence in [&report.verdict.cause, &report.verdict.remedy].into_iter().flatten() {
         text += &format!("{}\n\n", plain(sentence));
@@ -41,7 +37,7 @@ pub fn markdown(report: &RunReport) -> String {
         ("peak of the build", memory.build_peak_bytes.map(size)),
         ("available with room made", memory.available_with_room_bytes.map(size)),
         ("available at the lowest", memory.available_min_bytes.map(size)),
-        ("all tasks stalled", memory.full_stall_s.map(seconds)),
+        ("all tasks stalled", memory.full_stall_s.map(span_of_seconds)),
         ("OOM kills", memory.oom_kills.map(|kills| kills.to_string())),
     ];
     text += "| | |\n|---|---:|\n";
@@ -55,7 +51,7 @@ pub fn markdown(report: &RunReport) -> String {
             text += &format!(
                 "| {} | {} | {} | {} | {} |\n",
                 plain(&target.target.name),
-                if target.target.method == Method::Pause { "paused" } else { "stopped" },
+                target.target.method.participle(),
                 figure(target.target.memory_bytes),
                 figure(target.target.given_back_bytes),
                 match whether_it_runs(target) {

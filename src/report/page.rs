@@ -1,89 +1,91 @@
 //! Owns the report of a run as one page of HTML that needs nothing else: no script, no font, no
 //! network. Pure.
 
-use std::time::Duration;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::{
     core::{
         run::{
             report::{RunReport, TargetReport},
-            verdict::Kind,
+            verdict::{Kind, Verdict},
         },
-        target::method::Method,
-        text::{printable, size, span},
+        text::{printable, size, span_of_seconds},
     },
     report::{chart, foreign_changes::whether_it_runs, summary::ended},
 };
 
 const CSS: &str = include_str!("page.css");
 
-/// The page.
+/// Makes the page.
 #[must_use]
 pub fn html(report: &RunReport) -> String {
-    let command = text(&report.command);
-    let host =
-        report.host.as_deref().map_or_else(String::new, |host| format!(" in {}", text(host)));
-    let took = span(Duration::try_from_secs_f64(report.elapsed_s).unwrap_or_default());
-    format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>makeroom: {command}</title>\n<style>\n{CSS}</style>\n</head>\n<body>\n<h1>{command}</h1>\n\
-         <p>{} after {took}{host}</p>\n<p class=\"soft\">begun {}</p>\n{}<figure>\n{}{}</figure>\n{}{}</body>\n</html>\n",
-        ended(report.exit.into()),
-        report.started_at.strftime("%F %T UTC"),
-        verdict(report),
-        chart::svg(&report.timeline, report.elapsed_s),
-        legend(),
-        figures(report),
-        targets(&report.targets),
-    )
+    let command = printable(&report.command);
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { "makeroom: " (command) }
+                style { (PreEscaped(CSS)) }
+            }
+            body {
+                h1 { (command) }
+                p {
+                    (ended(report.exit.into())) " after " (span_of_seconds(report.elapsed_s))
+                    @if let Some(host) = &report.host { " in " (printable(host)) }
+                }
+                p.soft { "begun " (report.started_at.strftime("%F %T UTC").to_string()) }
+                (verdict(report))
+                figure {
+                    (chart::svg(&report.timeline, report.elapsed_s))
+                    (legend())
+                }
+                (figures(report))
+                (targets(&report.targets))
+            }
+        }
+    };
+    page.into_string() + "\n"
 }
 
-/// What the colours of the picture mean.
-fn legend() -> String {
-    let entry = |(class, words): (&str, &str)| {
-        format!(
-            "<span class=\"entry\"><span class=\"key\" style=\"background:var(--{class})\"></span>{words}</span>\n"
-        )
-    };
-    let all = [
+/// Tells what the colours of the picture mean.
+fn legend() -> Markup {
+    let colours = [
         ("available", "available"),
         ("build", "build"),
         ("swap", "swap in use"),
         ("stall", "all tasks stalled"),
     ];
-    format!("<figcaption class=\"soft\">\n{}</figcaption>\n", all.map(entry).concat())
-}
-
-/// Text from outside, as HTML and for a person.
-fn text(foreign: &str) -> String {
-    let escape = |letter: char| match letter {
-        '&' => "&amp;".to_owned(),
-        '<' => "&lt;".to_owned(),
-        '>' => "&gt;".to_owned(),
-        '"' => "&quot;".to_owned(),
-        '\'' => "&#39;".to_owned(),
-        other => other.to_string(),
-    };
-    printable(foreign).chars().map(escape).collect()
-}
-
-fn verdict(report: &RunReport) -> String {
-    let class = if report.verdict.kind == Kind::Ok { "verdict ok" } else { "verdict" };
-    let sentences: Vec<String> = [&report.verdict.cause, &report.verdict.remedy]
-        .into_iter()
-        .flatten()
-        .map(|words| format!("<p>{}</p>", text(words)))
-        .collect();
-    if sentences.is_empty() {
-        String::new()
-    } else {
-        format!("<div class=\"{class}\">{}</div>\n", sentences.concat())
+    html! {
+        figcaption.soft {
+            @for (class, words) in colours {
+                span.entry {
+                    span.key style={ "background:var(--" (class) ")" } {}
+                    (words)
+                }
+                // Where the line may be broken.
+                " "
+            }
+        }
     }
 }
 
-fn figures(report: &RunReport) -> String {
+fn verdict(report: &RunReport) -> Markup {
+    let Verdict { kind, cause, remedy } = &report.verdict;
+    html! {
+        @if cause.is_some() || remedy.is_some() {
+            div.verdict.ok[*kind == Kind::Ok] {
+                @for sentence in [cause, remedy].into_iter().flatten() {
+                    p { (printable(sentence)) }
+                }
+            }
+        }
+    }
+}
+
+fn figures(report: &RunReport) -> Markup {
     let memory = &report.memory;
-    let seconds = |seconds: f64| span(Duration::try_from_secs_f64(seconds).unwrap_or_default());
     let swap = report.swap.size_bytes.map(|bytes| {
         let gone = if report.swap.removed == Some(true) { "removed after" } else { "not removed" };
         format!("{}, {gone}", size(bytes))
@@ -93,51 +95,59 @@ fn figures(report: &RunReport) -> String {
         ("Available before", memory.available_before_bytes.map(size)),
         ("Available with room made", memory.available_with_room_bytes.map(size)),
         ("Available at the lowest", memory.available_min_bytes.map(size)),
-        ("Some task stalled", memory.some_stall_s.map(seconds)),
-        ("All tasks stalled", memory.full_stall_s.map(seconds)),
+        ("Some task stalled", memory.some_stall_s.map(span_of_seconds)),
+        ("All tasks stalled", memory.full_stall_s.map(span_of_seconds)),
         ("OOM kills on the host", memory.oom_kills.map(|kills| kills.to_string())),
         ("Swap made", swap),
     ];
-    let row = |(what, figure): (&str, Option<String>)| {
-        format!(
-            "<tr><th>{what}</th><td class=\"figure\">{}</td></tr>\n",
-            figure.unwrap_or_else(|| "not known".to_owned())
-        )
-    };
-    format!(
-        "<div class=\"scroll\"><table>\n{}</table></div>\n",
-        rows.into_iter().map(row).collect::<String>()
-    )
+    html! {
+        div.scroll {
+            table {
+                @for (what, figure) in rows {
+                    tr { th { (what) } (cell(figure)) }
+                }
+            }
+        }
+    }
 }
 
-fn targets(targets: &[TargetReport]) -> String {
-    if targets.is_empty() {
-        return String::new();
+fn targets(targets: &[TargetReport]) -> Markup {
+    html! {
+        @if !targets.is_empty() {
+            h2 { "Room made by" }
+            div.scroll {
+                table {
+                    tr {
+                        th { "Service" }
+                        th { "How" }
+                        th.figure { "Memory" }
+                        th.figure { "Given back" }
+                        th { "Runs again" }
+                        th.figure { "Healthy after" }
+                    }
+                    @for report in targets { (row(report)) }
+                }
+            }
+        }
     }
-    let figure = |bytes: Option<u64>| bytes.map_or_else(|| "not known".to_owned(), size);
-    let answered = |after_s: Option<f64>| {
-        after_s.map_or_else(String::new, |after_s| {
-            span(Duration::try_from_secs_f64(after_s).unwrap_or_default())
-        })
-    };
-    let row = |report: &TargetReport| {
-        let target = &report.target;
-        format!(
-            "<tr><td>{}</td><td>{}</td><td class=\"figure\">{}</td><td class=\"figure\">{}</td><td>{}</td><td class=\"figure\">{}</td></tr>\n",
-            text(&target.name),
-            if target.method == Method::Pause { "paused" } else { "stopped" },
-            figure(target.memory_bytes),
-            figure(target.given_back_bytes),
-            whether_it_runs(report),
-            answered(report.answered_after_s),
-        )
-    };
-    let head = "<tr><th>Service</th><th>How</th><th class=\"figure\">Memory</th><th class=\"figure\">Given back</th><th>Runs again</th>\
-                <th class=\"figure\">Healthy after</th></tr>\n";
-    format!(
-        "<h2>Room made by</h2>\n<div class=\"scroll\"><table>\n{head}{}</table></div>\n",
-        targets.iter().map(row).collect::<String>()
-    )
+}
+
+fn row(report: &TargetReport) -> Markup {
+    let target = &report.target;
+    html! {
+        tr {
+            td { (printable(&target.name)) }
+            td { (target.method.participle()) }
+            (cell(target.memory_bytes.map(size)))
+            (cell(target.given_back_bytes.map(size)))
+            td { (whether_it_runs(report)) }
+            td.figure { (report.answered_after_s.map(span_of_seconds).unwrap_or_default()) }
+        }
+    }
+}
+
+fn cell(figure: Option<String>) -> Markup {
+    html! { td.figure { (figure.as_deref().unwrap_or("not known")) } }
 }
 
 #[cfg(test)]
@@ -145,10 +155,12 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::core::run::{
-        report::{ExitReport, MemoryReport, SwapReport},
-        results::RoomTarget,
-        verdict::Verdict,
+    use crate::core::{
+        run::{
+            report::{ExitReport, MemoryReport, SwapReport},
+            results::RoomTarget,
+        },
+        target::method::Method,
     };
 
     #[test]

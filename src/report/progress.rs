@@ -20,7 +20,7 @@ const LONG: Duration = Duration::from_secs(2);
 
 /// The live line.
 #[derive(Debug)]
-pub struct Live {
+pub struct ProgressLine {
     has_terminal: bool,
     bar: Option<ProgressBar>,
     canvas: Canvas,
@@ -29,7 +29,7 @@ pub struct Live {
     is_said: bool,
 }
 
-impl Live {
+impl ProgressLine {
     /// A line that is drawn, or one that is said.
     #[must_use]
     pub fn new(has_terminal: bool, quiet: bool) -> Self {
@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_line_that_is_said_takes_the_place_of_the_live_one_in_one_piece() {
-        let mut live = Live::new(true, false);
+        let mut live = ProgressLine::new(true, false);
         assert_eq!(live.around(b"before\n".to_vec()), b"before\n");
         live.progress(Phase::Pausing, 1, 15);
         live.now.as_mut().expect("progress").2 =
@@ -196,14 +196,14 @@ mod tests {
 
     #[test]
     fn a_log_gets_no_line_for_what_is_over_in_a_moment() {
-        let mut live = Live::new(false, false);
+        let mut live = ProgressLine::new(false, false);
         live.progress(Phase::Pausing, 1, 15);
         assert_eq!(live.tick(), None);
     }
 
     #[test]
     fn a_log_gets_one_line_at_once_where_it_is_waited_for_others() {
-        let mut live = Live::new(false, false);
+        let mut live = ProgressLine::new(false, false);
         assert_eq!(live.waits("for a").as_deref(), Some("for a"));
         live.now.as_mut().expect("a line").2 = Instant::now().checked_sub(LONG).expect("a past");
         assert_eq!((live.tick(), live.waits("for b")), (None, None));
@@ -214,7 +214,7 @@ mod tests {
         for (quiet, expected) in
             [(false, Some("pausing services, 1 of 15 …".to_owned())), (true, None)]
         {
-            let mut live = Live::new(false, quiet);
+            let mut live = ProgressLine::new(false, quiet);
             live.progress(Phase::Pausing, 1, 15);
             live.now.as_mut().expect("progress").2 =
                 Instant::now().checked_sub(LONG).expect("a past");

@@ -31,7 +31,7 @@ const LONGEST_MICROS: libc::suseconds_t = 10_000;
 
 /// How stderr is written to.
 #[derive(Debug)]
-pub(super) enum Way {
+pub(super) enum Sink {
     /// A file takes what it gets at once, at the offset that all share. So does what is closed: it
     /// refuses.
     Straight,
@@ -44,7 +44,7 @@ pub(super) enum Way {
     Timed,
 }
 
-impl Way {
+impl Sink {
     /// Looks what stderr is. `None` where nobody reads it at this moment.
     pub(super) fn find() -> Option<Self> {
         let stderr = io::stderr();

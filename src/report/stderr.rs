@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     core::run::unsaid::{Rank, Unsaid},
-    report::sink::Way,
+    report::sink::Sink,
 };
 
 /// How soon it is tried again where poll(2) says that something is taken and nothing is, as of a
@@ -20,7 +20,7 @@ const AGAIN: Duration = Duration::from_millis(50);
 #[derive(Debug, Default)]
 pub(super) struct Stderr {
     /// Looked for when there is something to write.
-    way: Option<Way>,
+    sink: Option<Sink>,
     unsaid: Unsaid,
     /// It said that it takes something, and took nothing: it is not asked before this.
     not_before: Option<Instant>,
@@ -37,10 +37,10 @@ impl Stderr {
     pub(super) fn go_on(&mut self) -> bool {
         let mut is_taken = false;
         while let Some(bytes) = self.unsaid.next() {
-            if self.way.is_none() {
-                self.way = Way::find();
+            if self.sink.is_none() {
+                self.sink = Sink::find();
             }
-            match self.way.as_ref().map(|way| way.write(bytes)) {
+            match self.sink.as_ref().map(|sink| sink.write(bytes)) {
                 Some(Ok(length @ 1..)) => {
                     self.unsaid.wrote(length);
                     is_taken = true;
@@ -69,7 +69,7 @@ impl Stderr {
     pub(super) fn awaited(&self) -> (Option<BorrowedFd<'_>>, Option<Instant>) {
         match self.not_before.filter(|at| *at > Instant::now()) {
             _ if self.unsaid.is_empty() => (None, None),
-            None => (self.way.as_ref().map(Way::as_fd), None),
+            None => (self.sink.as_ref().map(Sink::as_fd), None),
             until => (None, until),
         }
     }

@@ -7,7 +7,7 @@ use crate::core::{
     machine::pressure::{Cause, Figures},
     run::{report::StepReport, results::Step},
     target::method::Method,
-    text::{count, printable, size, span},
+    text::{count, printable, size, span, span_of_seconds},
 };
 
 /// The line when a step was taken.
@@ -45,14 +45,13 @@ pub fn thrashing(time: Duration, figures: &Figures) -> String {
 /// A step of a run that is over.
 #[must_use]
 pub fn past(step: &StepReport) -> String {
-    let at = |seconds: f64| span(Duration::try_from_secs_f64(seconds).unwrap_or_default());
-    let mut line = format!("`{}` after {}", printable(&step.selector), at(step.at_s));
+    let mut line = format!("`{}` after {}", printable(&step.selector), span_of_seconds(step.at_s));
     line += &format!(": {}", count(step.targets.len(), "service"));
     if let Some(bytes) = step.given_back_bytes {
         line += &format!(", {} given back", size(bytes));
     }
     if let Some(undone) = step.undone_at_s {
-        line += &format!(", undone after {}", at(undone));
+        line += &format!(", undone after {}", span_of_seconds(undone));
     }
     line
 }

@@ -1,4 +1,4 @@
-//! The doctor: one line for each thing that a run needs, with the mend, and nothing is changed.
+//! The doctor: one line for each thing that a run needs, with the fix, and nothing is changed.
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf};
 
@@ -41,12 +41,12 @@ fn a_machine_that_has_all_is_well_line_by_line_and_stays_as_it_is() {
 }
 
 #[test]
-fn what_is_missing_is_said_with_its_mend_and_is_an_exit_code_of_one() {
+fn what_is_missing_is_said_with_its_fix_and_is_an_exit_code_of_one() {
     let site = Site::at(PathBuf::from("/nonexistent/docker.sock"));
     let done = site.makeroom(["doctor", "--swap", "100TiB"]).run();
     done.expect_code(1);
     assert!(
-        line(&done, "engine").starts_with("MEND  ")
+        line(&done, "engine").starts_with("FIX   ")
             && done.out.contains("start the engine, or name it with"),
         "{}",
         done.out
@@ -57,7 +57,7 @@ fn what_is_missing_is_said_with_its_mend_and_is_an_exit_code_of_one() {
     fs::create_dir(site.state().join("leases")).expect("a directory");
     let wide = site.makeroom(["doctor", "--swap", "64MiB"]).run();
     assert!(
-        line(&wide, "state").starts_with("MEND  ") && wide.out.contains("chmod 700 "),
+        line(&wide, "state").starts_with("FIX   ") && wide.out.contains("chmod 700 "),
         "{}",
         wide.out
     );

@@ -56,7 +56,7 @@ impl HostFacts {
                         .split(' ')
                         .filter(|tool| !tool.is_empty())
                         .map(str::to_owned)
-                        .collect()
+                        .collect();
                 }
                 ("place", reason) => facts.misplaced = Some(reason.to_owned()),
                 ("room", text) => {
@@ -80,20 +80,20 @@ pub struct Check {
     /// How it is.
     pub state: String,
     /// What to do about it; `None` where nothing has to be done.
-    pub mend: Option<String>,
+    pub fix: Option<String>,
 }
 
 impl Check {
     /// All is well.
     #[must_use]
     pub fn well(what: &'static str, state: impl Into<String>) -> Self {
-        Self { what, state: state.into(), mend: None }
+        Self { what, state: state.into(), fix: None }
     }
 
     /// Something is missing.
     #[must_use]
-    pub fn ill(what: &'static str, state: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { what, state: state.into(), mend: Some(mend.into()) }
+    pub fn ill(what: &'static str, state: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { what, state: state.into(), fix: Some(fix.into()) }
     }
 }
 
@@ -285,14 +285,14 @@ mod tests {
     #[test]
     fn a_host_that_has_all_is_well() {
         let facts = facts();
-        assert!(of_host(&host(&facts)).iter().all(|check| check.mend.is_none()));
+        assert!(of_host(&host(&facts)).iter().all(|check| check.fix.is_none()));
     }
 
     #[test]
-    fn each_thing_that_is_missing_is_one_line_with_its_mend() {
+    fn each_thing_that_is_missing_is_one_line_with_its_fix() {
         let facts = facts();
         let ills = |host: &HostState<'_>| {
-            of_host(host).into_iter().filter(|check| check.mend.is_some()).collect::<Vec<_>>()
+            of_host(host).into_iter().filter(|check| check.fix.is_some()).collect::<Vec<_>>()
         };
         let bare = HostFacts { missing: vec!["mkswap".to_owned()], ..facts.clone() };
         let full = HostFacts { disk_free_bytes: Some(GIB), ..facts.clone() };
@@ -332,18 +332,18 @@ mod tests {
     fn only_where_there_is_systemd_its_timer_is_missed() {
         assert!(
             of_boot(true, false)
-                .mend
-                .is_some_and(|mend| mend.contains("systemctl enable --now makeroom-recover.timer"))
+                .fix
+                .is_some_and(|fix| fix.contains("systemctl enable --now makeroom-recover.timer"))
         );
         for (has_systemd, is_enabled) in [(true, true), (false, true), (false, false)] {
-            assert_eq!(of_boot(has_systemd, is_enabled).mend, None);
+            assert_eq!(of_boot(has_systemd, is_enabled).fix, None);
         }
     }
 
     #[test]
     fn leases_without_a_holder_are_for_recover() {
         assert_eq!(of_leases(1, 0, 0), Check::well("leases", "1 lease held"));
-        assert_eq!(of_leases(0, 2, 1).mend.as_deref(), Some("makeroom recover"));
-        assert!(of_leases(0, 0, 1).mend.is_some());
+        assert_eq!(of_leases(0, 2, 1).fix.as_deref(), Some("makeroom recover"));
+        assert!(of_leases(0, 0, 1).fix.is_some());
     }
 }

@@ -14,6 +14,17 @@ pub enum Method {
     Stop,
 }
 
+impl Method {
+    /// Says what a target is that was taken with it: "paused".
+    #[must_use]
+    pub fn participle(self) -> &'static str {
+        match self {
+            Self::Pause => "paused",
+            Self::Stop => "stopped",
+        }
+    }
+}
+
 /// What the choice of a method rests on.
 #[derive(Clone, Copy, Debug)]
 pub struct MethodFacts {

@@ -230,7 +230,7 @@ fn the_page_is_one_file_without_a_script_and_tells_the_run() {
     assert_eq!(written.expect_code(0).out, "");
     let page = fs::read_to_string(site.work().join("page.html")).expect("a page");
     for words in [
-        "<!doctype html>",
+        "<!DOCTYPE html>",
         "<title>makeroom: sh</title>",
         "failed with 3 after",
         "class=\"curve available\"",
