@@ -202,7 +202,7 @@ impl EventLoop<'_> {
                         self.state.say.info("there is a keeper again");
                     }
                 }
-                News::Said(message) => self.hear(message),
+                News::Said(message) => self.hear(*message),
                 News::Gone(pid) if self.state.heard.is_covered => {
                     // It has nothing left to do but exit; the command that we become must not find
                     // it as its zombie.

@@ -48,8 +48,9 @@ pub(super) fn say_all_back(say: &mut Say, heard: &Heard, report: Option<&RunRepo
         say.warning(line, Some("`docker ps` shows their health, `docker logs` what they say"));
     }
     let verdict = report.map(|report| &report.verdict);
-    for sentence in verdict.into_iter().flat_map(|verdict| [&verdict.cause, &verdict.remedy]) {
-        sentence.iter().for_each(|sentence| say.info(sentence));
+    let sentences = verdict.into_iter().flat_map(|verdict| [&verdict.cause, &verdict.remedy]);
+    for sentence in sentences.flatten() {
+        say.info(sentence);
     }
 }
 

@@ -25,6 +25,7 @@ use crate::{
 
 /// The keepers of a run.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "facts that are independent of each other")]
 pub(super) struct Keepers {
     /// What they are asked for, and the lease that they keep; `None`: there are none.
     lease: Option<(Request, Journal)>,
@@ -48,7 +49,7 @@ pub(super) enum News {
     /// One was started. `was_missed`: it was said before that there is none.
     Started { pid: i32, was_missed: bool },
     /// It said this.
-    Said(FromKeeper),
+    Said(Box<FromKeeper>),
     /// The one with this pid is gone.
     Gone(i32),
     /// Nobody makes room any more, though that was waited for: why.
@@ -148,7 +149,7 @@ impl Keepers {
         if messages.iter().any(|message| matches!(message, FromKeeper::RoomMade(_))) {
             self.attempts.forget_room();
         }
-        messages.into_iter().map(News::Said).chain(gone).collect()
+        messages.into_iter().map(|message| News::Said(Box::new(message))).chain(gone).collect()
     }
 
     /// The one that is gone was not done.

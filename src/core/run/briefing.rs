@@ -65,34 +65,37 @@ mod tests {
         let running = BuildSoFar { child: Some(process), ..none };
         let ending = BuildSoFar { is_ending: true, ..running };
         let ended = BuildSoFar { exit: Some(exit), ..running };
-        let child = ToKeeper::Child { process };
+        let child = || ToKeeper::Child { process };
         let stop = Event::Signal(libc::SIGTSTP);
-        let adopting: [(&[Event], BuildSoFar, &[ToKeeper]); 5] = [
-            (&[Event::RoomMade], running, &[child.clone()]),
-            (&[Event::RoomMade, stop], running, &[child.clone(), ToKeeper::Suspend]),
-            (&[stop], none, &[ToKeeper::Suspend]),
+        let cases: [(bool, &[Event], BuildSoFar, Vec<ToKeeper>); 7] = [
+            (false, &[], none, vec![]),
             (
+                false,
+                &[Event::RoomMade, stop, Event::Suspended, Event::Continued],
+                running,
+                vec![child()],
+            ),
+            (true, &[Event::RoomMade], running, vec![child()]),
+            (true, &[Event::RoomMade, stop], running, vec![child(), ToKeeper::Suspend]),
+            (true, &[stop], none, vec![ToKeeper::Suspend]),
+            (
+                true,
                 &[Event::RoomMade, Event::Signal(libc::SIGTERM)],
                 ending,
-                &[child.clone(), ToKeeper::Ending],
+                vec![child(), ToKeeper::Ending],
             ),
             (
+                true,
                 &[Event::RoomMade, Event::ChildEnded(exit)],
                 ended,
-                &[child.clone(), ToKeeper::Ended { exit }, ToKeeper::Release],
+                vec![child(), ToKeeper::Ended { exit }, ToKeeper::Release],
             ),
         ];
-        let making: [(&[Event], BuildSoFar, &[ToKeeper]); 2] = [
-            (&[], none, &[]),
-            (&[Event::RoomMade, stop, Event::Suspended, Event::Continued], running, &[child]),
-        ];
         let request = |adopt| Request { lease: "l".to_owned(), adopt, ..Request::default() };
-        let all =
-            adopting.iter().map(|case| (true, case)).chain(making.iter().map(|case| (false, case)));
-        for (adopt, (events, build, rest)) in all {
+        for (adopt, events, build, rest) in cases {
             let first = ToKeeper::MakeRoom(Box::new(request(adopt)));
-            let expected: Vec<_> = [first].into_iter().chain(rest.iter().cloned()).collect();
-            assert_eq!(briefing(&request(false), &after(events), *build), expected, "{events:?}");
+            let expected: Vec<_> = [first].into_iter().chain(rest).collect();
+            assert_eq!(briefing(&request(false), &after(events), build), expected, "{events:?}");
         }
     }
 

@@ -23,7 +23,7 @@ use crate::core::{
 };
 
 /// What is known of a run from the beginning.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct About {
     /// The lease; `None` where nothing may be changed.
     pub lease: Option<String>,
@@ -60,7 +60,7 @@ pub struct ChildEnd {
 }
 
 /// The record of a run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 #[expect(clippy::struct_excessive_bools, reason = "facts that are independent of each other")]
 pub struct Heard {
     /// What was known before.
@@ -142,8 +142,12 @@ impl Heard {
                     return vec![Event::Thrashing];
                 }
             }
-            FromKeeper::Touched { id, deed, .. } => drop(self.foreign_changes.insert(id, deed)),
-            FromKeeper::TakenAgain(target) => drop(self.foreign_changes.remove(&target.id)),
+            FromKeeper::Touched { id, deed, .. } => {
+                self.foreign_changes.insert(id, deed);
+            }
+            FromKeeper::TakenAgain(target) => {
+                self.foreign_changes.remove(&target.id);
+            }
             FromKeeper::Covered => self.is_covered = true,
             FromKeeper::Suspended => {
                 // What was short of is for the next attempt to say.
@@ -222,3 +226,6 @@ impl Heard {
         first.find(|target| target.id == id).or_else(|| self.steps.target(id))
     }
 }
+
+#[cfg(test)]
+pub(in crate::core::run) mod tests;

@@ -7,7 +7,7 @@ use crate::core::run::{
 };
 
 /// The steps of a run, as they are heard of.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Steps {
     steps: Vec<StepReport>,
     targets: Vec<TargetReport>,

@@ -55,7 +55,7 @@ impl Timeline {
     pub fn push(&mut self, point: Point) {
         match self.points.last_mut() {
             Some(last) if point.at_s < last.at_s + self.apart.as_secs_f64() => {
-                *last = last.with(point)
+                *last = last.with(point);
             }
             _ => self.points.push(point),
         }

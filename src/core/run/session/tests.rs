@@ -109,7 +109,10 @@ fn in_every_reachable_state_every_event_keeps_the_promises() {
                 assert!(!next.finished, "nothing follows the end: {context}");
                 match act {
                     Act::StartChild => {
-                        assert!(!std::mem::replace(&mut next.started, true), "one child: {context}")
+                        assert!(
+                            !std::mem::replace(&mut next.started, true),
+                            "one child: {context}"
+                        );
                     }
                     Act::Release => assert!(
                         !std::mem::replace(&mut next.released, true),
