@@ -17,7 +17,7 @@ use crate::{
     },
     host::{
         kernel::proc_file,
-        shell::{Shell, ShellError, Step, variable},
+        shell::{ProcessGroup, Shell, ShellError, variable},
     },
 };
 
@@ -48,7 +48,7 @@ pub fn here() -> Option<HostSample> {
 #[derive(Debug)]
 pub struct Sampler {
     /// Ends with this.
-    _step: Step,
+    _shell: ProcessGroup,
     input: ChildStdin,
     lines: Lines<BufReader<ChildStdout>>,
     clock: Interval,
@@ -63,15 +63,15 @@ impl Sampler {
     /// [`ShellError`].
     pub async fn begin(shell: &Shell, builds_in_engine: bool) -> Result<Self, ShellError> {
         let head = variable("builds_in_engine", if builds_in_engine { "yes" } else { "" });
-        let mut step = shell.stream(NAME, &format!("{{\n{head}{SAMPLE}}}\n")).await?;
-        let (Some(input), Some(stdout)) = (step.0.stdin.take(), step.0.stdout.take()) else {
+        let mut stream = shell.stream(NAME, &format!("{{\n{head}{SAMPLE}}}\n")).await?;
+        let (Some(input), Some(stdout)) = (stream.0.stdin.take(), stream.0.stdout.take()) else {
             return Err(ShellError::Failed("the step has no streams".to_owned()));
         };
         let mut clock = interval(EVERY);
         clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // The first sample comes unasked.
         Ok(Self {
-            _step: step,
+            _shell: stream,
             input,
             lines: BufReader::new(stdout).lines(),
             clock,

@@ -1,41 +1,35 @@
-//! Owns running a step on the host: a script that travels on standard input to `sh -s`, here or
-//! behind the command prefix that leads to a VM, as ourselves or as root. No terminal, cwd `/`, a
-//! time limit, and a marker before the output, because shells may print greetings.
+//! Owns running a script on the host: it travels on standard input to `sh -s`, here or behind the
+//! command prefix that leads to a VM, as ourselves or as root. No terminal, cwd `/`, a time limit,
+//! and a marker before the output, because shells may print greetings. Runs in the keeper and in
+//! short commands.
 
-use std::{
-    io,
-    process::{Output, Stdio},
-    sync::Mutex,
-    time::Duration,
-};
+use std::time::Duration;
 
-use nix::{
-    sys::signal::{Signal, killpg},
-    unistd::Pid,
-};
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    process::{Child, ChildStderr, ChildStdout, Command},
-    sync::OnceCell,
-};
+use tokio::{io::AsyncWriteExt as _, sync::OnceCell};
 
+mod error;
+mod exchange;
+mod names;
 mod reuse;
+mod script;
+mod spawn;
+
+pub use error::ShellError;
+pub use script::variable;
+pub use spawn::{ProcessGroup, Root};
 
 use crate::{
     core::{machine::route::Route, text},
-    host::{limits, shell::reuse::Stay},
+    host::shell::{
+        exchange::{run_and_keep, run_to_end},
+        names::host_name,
+        reuse::{Kept, Reuse},
+        spawn::{find_root, spawn, spawn_silent},
+    },
 };
 
-const MARKER: &str = "makeroom-step-output";
-/// The sudo check does nothing; an answer that takes longer waits for a password or a directory
-/// service.
-const SUDO_CHECK: Duration = Duration::from_secs(5);
-/// The same behind a prefix, where a connection may have to be made first.
+/// The same as the check for sudo behind a prefix, where a connection may have to be made first.
 const ROOT_CHECK: Duration = Duration::from_secs(15);
-/// Where POSIX systems have it: no search for each step.
-const SH: &str = "/bin/sh";
-/// Where swapon and its like are, also for users whose PATH has no sbin.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// `-k` beside a command ignores a cached ticket: it may have expired when things are put back.
 const WHO: &str = include_str!("scripts/who.sh");
 
@@ -44,69 +38,14 @@ const WHO: &str = include_str!("scripts/who.sh");
 pub struct Shell {
     route: Route,
     root: OnceCell<Option<Root>>,
-    stay: Mutex<Stay>,
-}
-
-/// How a step becomes root.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Root {
-    /// We are it.
-    Already,
-    /// `sudo` lets us without a password, even without a cached ticket.
-    Sudo,
-}
-
-/// Why a step did not run.
-#[derive(Debug, thiserror::Error)]
-pub enum ShellError {
-    #[error("this needs root{place}, or sudo that asks for no password")]
-    NoRoot { place: String },
-    #[error("no way into {engine} is known")]
-    NoWay { engine: String },
-    #[error("cannot run `{program}`: {source}")]
-    Io { program: String, source: io::Error },
-    #[error("{} has not answered for {} s", text::printable(host), after.as_secs())]
-    Silent { host: String, after: Duration },
-    #[error("`{program}` gives the step a terminal, which changes what it reads and prints")]
-    Terminal { program: String },
-    #[error("{0}")]
-    Failed(String),
-}
-
-impl ShellError {
-    /// Whether the step may still be at it, or may have done all without being able to say so.
-    #[must_use]
-    pub fn is_outcome_unknown(&self) -> bool {
-        matches!(self, Self::Silent { .. } | Self::Failed(_))
-    }
-
-    /// What a person can do about it.
-    #[must_use]
-    pub fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::NoRoot { .. } => {
-                Some("run makeroom as root, or allow sudo without a password (`sudo visudo`)")
-            }
-            Self::NoWay { .. } => Some("name the way with --vm-shell \"COMMAND\""),
-            Self::Io { .. } => {
-                Some("name the way into the VM with --vm-shell \"COMMAND\", or leave it out")
-            }
-            Self::Terminal { .. } => {
-                Some("leave the option that asks for a terminal (-t) out of the command")
-            }
-            Self::Silent { .. } => {
-                Some("a machine that is out of memory may not answer for minutes")
-            }
-            Self::Failed(_) => None,
-        }
-    }
+    reuse: Reuse,
 }
 
 impl Shell {
     /// A shell at the end of this route.
     #[must_use]
     pub fn new(route: Route) -> Self {
-        Self { route, root: OnceCell::new(), stay: Mutex::new(Stay::Unwanted) }
+        Self { route, root: OnceCell::new(), reuse: Reuse::default() }
     }
 
     /// A shell of this machine.
@@ -124,11 +63,7 @@ impl Shell {
     /// What a person calls the host; `None` for this machine.
     #[must_use]
     pub fn host_name(&self) -> Option<&str> {
-        match &self.route {
-            Route::Here => None,
-            Route::Behind(prefix) => Some(&prefix.name),
-            Route::NoWay { engine } => Some(engine),
-        }
+        host_name(&self.route)
     }
 
     /// ` in NAME` where the host is not this machine, for the end of a sentence.
@@ -137,7 +72,7 @@ impl Shell {
         self.host_name().map_or_else(String::new, |name| format!(" in {}", text::printable(name)))
     }
 
-    /// Whether steps can be run as root, found out once.
+    /// Whether scripts can be run as root, found out once.
     pub async fn root(&self) -> Option<Root> {
         let find = || async {
             match &self.route {
@@ -151,7 +86,7 @@ impl Shell {
         *self.root.get_or_init(find).await
     }
 
-    /// The head of a step that also tells who it runs as; [`Self::learn`] takes the answer out.
+    /// The head of a script that also tells who it runs as; [`Self::learn`] takes the answer out.
     /// Saves the question a way of its own.
     #[must_use]
     pub fn who(&self) -> &'static str {
@@ -166,16 +101,16 @@ impl Shell {
         }
     }
 
-    /// Runs a step as ourselves.
+    /// Runs a script as ourselves.
     ///
     /// # Errors
     /// [`ShellError`].
     pub async fn run(&self, script: &str, limit: Duration) -> Result<String, ShellError> {
-        self.step(&["-s"], None, script, limit).await
+        run_to_end(&self.route, spawn(&self.route, None, &["-s"])?, script, limit).await
     }
 
-    /// Runs a step as root. What it works on is named to the kernel as an argument of the shell, so
-    /// that others can see that it is at it.
+    /// Runs a script as root. What it works on is named to the kernel as an argument of the shell,
+    /// so that others can see that it is at it.
     ///
     /// # Errors
     /// [`ShellError::NoRoot`] where we cannot be.
@@ -185,199 +120,59 @@ impl Shell {
         subject: Option<&str>,
         limit: Duration,
     ) -> Result<String, ShellError> {
-        let Some(root) = self.root().await else {
-            return Err(ShellError::NoRoot { place: self.place() });
-        };
+        let root = self.need_root().await?;
         let words: Vec<&str> = ["-s"].into_iter().chain(subject).collect();
-        self.step(&words, Some(root), script, limit).await
+        run_to_end(&self.route, spawn(&self.route, Some(root), &words)?, script, limit).await
     }
 
-    /// Starts a step that goes on until it is dropped, in the shell that stayed where there is one;
-    /// its streams are the caller's. `name` shows in lists of processes.
+    /// Has the shell of the next [`Self::run_as_root_and_stay`] stay for [`Self::stream`], which
+    /// then needs no way of its own.
+    pub fn stay(&self) {
+        self.reuse.swap(Kept::Wanted);
+    }
+
+    /// As [`Self::run_as_root`]; where a shell is wanted that stays, it is this one. `name`: as in
+    /// [`Self::stream`].
     ///
     /// # Errors
-    /// [`ShellError`].
-    pub async fn stream(&self, name: &str, script: &str) -> Result<Step, ShellError> {
-        if let Some(step) = self.go_on(script).await {
-            return Ok(step);
-        }
-        let root = self.root().await;
-        let mut command = self.command(root, &["-s", name])?;
-        let mut step =
-            Step(command.stderr(Stdio::null()).spawn().map_err(|source| self.failed(source))?);
-        if let Some(input) = step.0.stdin.as_mut() {
-            input.write_all(script.as_bytes()).await.map_err(|source| self.failed(source))?;
-        }
-        Ok(step)
-    }
-
-    fn program(&self) -> String {
-        match &self.route {
-            Route::Behind(prefix) => text::printable(&prefix.words.join(" ")),
-            Route::Here | Route::NoWay { .. } => SH.to_owned(),
-        }
-    }
-
-    fn command(&self, root: Option<Root>, arguments: &[&str]) -> Result<Command, ShellError> {
-        let sudo: &[&str] = if root == Some(Root::Sudo) { &["sudo", "-n"] } else { &[] };
-        let mut command = match &self.route {
-            Route::Here => {
-                let mut command = Command::new(sudo.first().unwrap_or(&SH));
-                command.args(sudo.get(1..).unwrap_or_default()).args(sudo.first().map(|_| SH));
-                command.env("LC_ALL", "C").env("PATH", PATH);
-                command
-            }
-            Route::Behind(prefix) => {
-                let (program, words) = prefix
-                    .words
-                    .split_first()
-                    .ok_or_else(|| ShellError::NoWay { engine: prefix.name.clone() })?;
-                let mut command = Command::new(program);
-                command.args(words).args(sudo).arg("sh");
-                command
-            }
-            Route::NoWay { engine } => return Err(ShellError::NoWay { engine: engine.clone() }),
-        };
-        command.args(arguments).current_dir("/").process_group(0);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        limits::give_back_to(&mut command);
-        Ok(command)
-    }
-
-    async fn step(
+    /// [`ShellError::NoRoot`] where we cannot be.
+    pub async fn run_as_root_and_stay(
         &self,
-        arguments: &[&str],
-        root: Option<Root>,
+        name: &str,
         script: &str,
         limit: Duration,
     ) -> Result<String, ShellError> {
-        let mut step = self.spawn(root, arguments)?;
-        let (mut input, mut stdout, mut stderr) =
-            (step.0.stdin.take(), step.0.stdout.take(), step.0.stderr.take());
-        let whole = whole(script);
-        let write = async {
-            if let Some(input) = input.as_mut() {
-                // A step that ends before it has read all of itself says why on its own stderr.
-                let _ = input.write_all(whole.as_bytes()).await;
-            }
-            drop(input);
-            Ok(())
-        };
-        let mut said = Vec::new();
-        let listen = async { self.read_to_end(&mut stderr, &mut said).await };
-        let mut answer = Vec::new();
-        let talk = async {
-            tokio::try_join!(write, self.read_until(None, &mut stdout, &mut answer), listen)?;
-            step.0.wait().await.map_err(|source| self.failed(source))
-        };
-        let status = tokio::time::timeout(limit, talk).await.map_err(|_| self.silent(limit))??;
-        read(&Output { status, stdout: answer, stderr: said }, &self.program())
-    }
-
-    fn spawn(&self, root: Option<Root>, arguments: &[&str]) -> Result<Step, ShellError> {
-        self.command(root, arguments)?.spawn().map(Step).map_err(|source| self.failed(source))
-    }
-
-    /// Until this is there, or the output ends; whether it is there.
-    async fn read_until(
-        &self,
-        mark: Option<&str>,
-        stdout: &mut Option<ChildStdout>,
-        answer: &mut Vec<u8>,
-    ) -> Result<bool, ShellError> {
-        let has = |answer: &[u8]| {
-            mark.is_some_and(|mark| {
-                answer.windows(mark.len()).any(|window| window == mark.as_bytes())
-            })
-        };
-        let Some(stdout) = stdout else { return Ok(false) };
-        while !has(answer) {
-            if stdout.read_buf(answer).await.map_err(|source| self.failed(source))? == 0 {
-                return Ok(false);
-            }
-            // Nothing that comes through one is what was printed, and the rest may never come.
-            if is_from_terminal(answer) {
-                return Err(ShellError::Terminal { program: self.program() });
-            }
+        if let Kept::Unwanted = self.reuse.swap(Kept::Unwanted) {
+            return self.run_as_root(script, None, limit).await;
         }
-        Ok(true)
+        let root = self.need_root().await?;
+        let shell = spawn(&self.route, Some(root), &["-s", name])?;
+        let (output, left) = run_and_keep(&self.route, shell, script, limit).await?;
+        self.reuse.swap(left.map_or(Kept::Wanted, Kept::Here));
+        Ok(output)
     }
 
-    async fn read_to_end(
-        &self,
-        stderr: &mut Option<ChildStderr>,
-        said: &mut Vec<u8>,
-    ) -> Result<(), ShellError> {
-        let Some(stderr) = stderr else { return Ok(()) };
-        stderr.read_to_end(said).await.map(drop).map_err(|source| self.failed(source))
-    }
-
-    fn failed(&self, source: io::Error) -> ShellError {
-        ShellError::Io { program: self.program(), source }
-    }
-
-    fn silent(&self, after: Duration) -> ShellError {
-        ShellError::Silent { host: self.host_name().unwrap_or("the step").to_owned(), after }
-    }
-}
-
-/// A step's process on this machine. One that has not ended when this is dropped is killed with all
-/// that it started: `colima` does not become the ssh that it runs.
-#[derive(Debug)]
-pub struct Step(pub Child);
-
-impl Drop for Step {
-    fn drop(&mut self) {
-        // Waited for, it has no pid any more, and its number may be somebody else's.
-        if let Some(group) = self.0.id().and_then(|pid| i32::try_from(pid).ok()) {
-            // ESRCH: it ended by itself in between.
-            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+    /// Starts a script that goes on until it is dropped, in the shell that stayed where there is
+    /// one; its streams are the caller's. `name` shows in lists of processes.
+    ///
+    /// # Errors
+    /// [`ShellError`].
+    pub async fn stream(&self, name: &str, script: &str) -> Result<ProcessGroup, ShellError> {
+        if let Some(shell) = self.reuse.go_on(script).await {
+            return Ok(shell);
         }
+        let root = self.root().await;
+        let mut shell = spawn_silent(&self.route, root, &["-s", name])?;
+        if let Some(input) = shell.0.stdin.as_mut() {
+            let written = input.write_all(script.as_bytes()).await;
+            written.map_err(|source| ShellError::io(&self.route, source))?;
+        }
+        Ok(shell)
     }
-}
 
-/// Whether the marker's line ends as a terminal ends lines.
-fn is_from_terminal(output: &[u8]) -> bool {
-    let marked = [MARKER.as_bytes(), b"\r"].concat();
-    output.windows(marked.len()).any(|window| window == marked)
-}
-
-/// A script with its head. The braces make the shell read all of it before it does any of it: a
-/// connection that is cut in the middle of the script leaves nothing half done. The quotes in the
-/// marker tell its output from an echo of the script itself.
-fn whole(script: &str) -> String {
-    // `exit`: a shell at a terminal would ask for more.
-    format!("{{\n{}{script}\nexit\n}}\n", head())
-}
-
-fn head() -> String {
-    // A step that was begun tidies up after itself, also where nobody reads what it says any more.
-    format!(
-        "trap '' PIPE; PATH={PATH}; export PATH; LC_ALL=C; export LC_ALL; set -u; {}",
-        echo(MARKER)
-    )
-}
-
-fn echo(mark: &str) -> String {
-    let (first, rest) = mark.split_at(8);
-    format!("echo {first}'{rest}'\n")
-}
-
-async fn find_root() -> Option<Root> {
-    if nix::unistd::geteuid().is_root() {
-        return Some(Root::Already);
+    async fn need_root(&self) -> Result<Root, ShellError> {
+        self.root().await.ok_or_else(|| ShellError::NoRoot { place: self.place() })
     }
-    let mut check = Command::new("sudo");
-    check
-        .args(["-k", "-n", "true"])
-        .current_dir("/")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    limits::give_back_to(&mut check);
-    let status =
-        tokio::time::timeout(SUDO_CHECK, check.kill_on_drop(true).status()).await.ok()?.ok()?;
-    status.success().then_some(Root::Sudo)
 }
 
 fn read_who(answer: &str) -> Option<Root> {
@@ -386,35 +181,6 @@ fn read_who(answer: &str) -> Option<Root> {
         "sudo" => Some(Root::Sudo),
         _ => None,
     }
-}
-
-fn read(output: &Output, program: &str) -> Result<String, ShellError> {
-    let text = String::from_utf8_lossy(&output.stdout);
-    let said = String::from_utf8_lossy(&output.stderr);
-    match text.split_once(MARKER) {
-        Some((_, answer)) if output.status.success() => {
-            Ok(answer.trim_start_matches('\n').to_owned())
-        }
-        begun => {
-            let last = |text: &str| {
-                text.lines().rev().map(str::trim).find(|line| !line.is_empty()).map(text::printable)
-            };
-            let why =
-                last(&said).or_else(|| last(&text)).unwrap_or_else(|| output.status.to_string());
-            let what = if begun.is_some() {
-                "the step failed".to_owned()
-            } else {
-                format!("`{program}` did not run the step")
-            };
-            Err(ShellError::Failed(format!("{what}: {why}")))
-        }
-    }
-}
-
-/// An assignment for the head of a script, quoted: nothing in the value is interpreted.
-#[must_use]
-pub fn variable(name: &str, value: &str) -> String {
-    format!("{name}='{}'\n", value.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]
