@@ -21,9 +21,10 @@ use crate::{
     lease::state_dir::StateLock,
     report::{console::Say, file::ReportFile},
     supervise::{
-        event_loop::{Ended, Plan, drive},
+        event_loop::supervise,
         exit_like_child::end_as,
         inherited::{Inherited, outlive_limits},
+        run::{Ended, Run},
         signals::Signals,
     },
 };
@@ -119,7 +120,7 @@ pub fn run(args: RunArgs) -> ExitCode {
     let command_shown =
         words.map(|word| text::shell_word(&word.to_string_lossy())).collect::<Vec<_>>().join(" ");
     let history_key = need::key(&args.command);
-    let plan = Plan {
+    let run = Run {
         command: args.command,
         site,
         lease,
@@ -131,7 +132,7 @@ pub fn run(args: RunArgs) -> ExitCode {
         history_key,
         report,
     };
-    match drive(plan, inherited, signals, &mut say) {
+    match supervise(run, inherited, signals, &mut say) {
         Ended::Exit(exit) => {
             say.end();
             end_as(exit)

@@ -26,7 +26,7 @@ use crate::{
     },
     host::process::identify,
     report::{console::Say, summary},
-    supervise::{inherited::outlive_limits, keeper_link::KeeperLink, watch},
+    supervise::{inherited::outlive_limits, keeper_link::KeeperLink, memory_watch},
 };
 
 /// Nobody waits longer for room; the keeper puts back what it has when we go.
@@ -146,7 +146,7 @@ fn await_room(keeper: &mut KeeperLink, lease: &str, strict: bool, say: &mut Say)
                     say.settle();
                     say.info(summary::room_made(
                         &room,
-                        watch::now().filter(|_| room.host.is_none()),
+                        memory_watch::now().filter(|_| room.host.is_none()),
                     ));
                     // Ended while nobody reads stdout, it has told nobody of a lease: then there is
                     // to be none.

@@ -1,7 +1,6 @@
 //! Owns sampling a host: this machine by reading its /proc, another one over one connection that
-//! stays open. Each line that is sent is answered with the figures of that moment, so the clock is
-//! here and nothing is started there. Runs in the keeper; the supervisor samples this machine as
-//! well.
+//! stays. A line there is answered with the figures of that moment, so that the clock is here and
+//! nothing is started there. Runs in the keeper; the supervisor looks at this machine as well.
 
 use std::time::Duration;
 
@@ -18,18 +17,18 @@ use crate::{
     },
     host::{
         kernel::proc_file,
-        shell::{Shell, ShellError, Step, variable},
+        shell::{ProcessGroup, Shell, ShellError, variable},
     },
 };
 
-/// The name of the sampling script in a list of processes.
+/// What a sampling step is called in a list of processes.
 pub(super) const NAME: &str = "makeroom-sample";
 const SAMPLE: &str = include_str!("scripts/sample.sh");
 /// Once a second.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Reads this machine's memory and stalls; `None` if its kernel does not tell. Does not look up OOM
-/// kills, which would cost as much as all the rest.
+/// This machine's memory and stalls now; `None` where its kernel does not say. What it killed is
+/// not looked up: that costs as much as all the rest.
 #[must_use]
 pub fn here() -> Option<HostSample> {
     let memory = memory::meminfo(&proc_file("/proc/meminfo")?)?;
@@ -45,34 +44,34 @@ pub fn here() -> Option<HostSample> {
     })
 }
 
-/// A script that samples until this is dropped.
+/// A step that samples until this is dropped.
 #[derive(Debug)]
 pub struct Sampler {
-    /// The script's process, which ends with this.
-    _step: Step,
+    /// Ends with this.
+    _shell: ProcessGroup,
     input: ChildStdin,
     lines: Lines<BufReader<ChildStdout>>,
     clock: Interval,
-    /// A sample is on its way. A slow host is not asked again before it has answered.
+    /// A sample is on its way: a host that is slow is not asked again before it has answered.
     is_asked: bool,
 }
 
 impl Sampler {
-    /// Begins sampling; with `builds_in_engine`, the builder's steps as well.
+    /// Begins. `builds_in_engine`: the builder's steps are looked for as well.
     ///
     /// # Errors
     /// [`ShellError`].
     pub async fn begin(shell: &Shell, builds_in_engine: bool) -> Result<Self, ShellError> {
         let head = variable("builds_in_engine", if builds_in_engine { "yes" } else { "" });
-        let mut step = shell.stream(NAME, &format!("{{\n{head}{SAMPLE}}}\n")).await?;
-        let (Some(input), Some(stdout)) = (step.0.stdin.take(), step.0.stdout.take()) else {
+        let mut stream = shell.stream(NAME, &format!("{{\n{head}{SAMPLE}}}\n")).await?;
+        let (Some(input), Some(stdout)) = (stream.0.stdin.take(), stream.0.stdout.take()) else {
             return Err(ShellError::Failed("the step has no streams".to_owned()));
         };
         let mut clock = interval(EVERY);
         clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        // The script sends the first sample unasked.
+        // The first sample comes unasked.
         Ok(Self {
-            _step: step,
+            _shell: stream,
             input,
             lines: BufReader::new(stdout).lines(),
             clock,
@@ -80,7 +79,7 @@ impl Sampler {
         })
     }
 
-    /// Waits for the next sample; `None` when the script has ended. Cancel-safe.
+    /// The next sample; `None` when the step has ended. May be dropped and asked again.
     pub async fn next(&mut self) -> Option<HostSample> {
         if !self.is_asked {
             self.clock.tick().await;
@@ -89,7 +88,7 @@ impl Sampler {
         self.answer().await
     }
 
-    /// Samples the host now, out of turn.
+    /// The host as it is now.
     pub async fn now(&mut self) -> Option<HostSample> {
         if self.is_asked {
             self.answer().await?;
@@ -99,7 +98,7 @@ impl Sampler {
     }
 
     async fn ask(&mut self) -> Option<()> {
-        // One byte is written whole or not at all.
+        // One byte: written or not, never in part.
         self.input.write_all(b"\n").await.ok()?;
         self.is_asked = true;
         Some(())

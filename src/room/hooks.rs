@@ -32,7 +32,7 @@ use crate::{
         },
         text::{printable, size, span},
     },
-    host::{kernel::set_oom_score, limits::give_back_files, shell::Step},
+    host::{kernel::set_oom_score, limits::give_back_files, shell::ProcessGroup},
     room::context::Tell,
 };
 
@@ -160,7 +160,7 @@ async fn listen(mut command: Command, said: &mut Vec<u8>) -> io::Result<Option<E
     let (output, its) = io::pipe()?;
     command.stdout(its.try_clone()?).stderr(its);
     // Dropped before it has ended, it is killed with its group.
-    let mut hook = Step(command.spawn()?);
+    let mut hook = ProcessGroup(command.spawn()?);
     // With it goes our copy of the pipe's other end.
     drop(command);
     let mut output = Receiver::from_owned_fd(OwnedFd::from(output))?;

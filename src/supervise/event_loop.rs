@@ -1,224 +1,118 @@
 //! Owns the supervisor's loop: it turns what happens into events for `core::run::session`, and
-//! performs the acts that come back. It decides nothing about a run itself.
+//! performs the acts that come back. It decides nothing about a run itself. Runs in the supervisor.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::VecDeque,
     env,
-    ffi::OsString,
     os::fd::AsFd as _,
     time::{Duration, Instant},
 };
 
-use jiff::Timestamp;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::{
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::wait::waitpid,
+    unistd::Pid,
+};
 
 use crate::{
     core::{
-        lease::foreign_change::ForeignChange,
-        machine::process::ProcessId,
+        plan::estimate,
         run::{
-            build_site::BuildSite,
+            briefing::{BuildSoFar, adopts},
             exit::{self, Exit},
-            keeper_restarts::Attempts,
-            note::Phase,
-            report::Steps,
-            results::{Back, Lingering, Room},
+            heard::{About, Heard},
+            make_report::make_report,
+            note::{Level, Note, Phase},
             session::{Act, Event, Session, Stage, TERMINATING, Timer},
-            verdict::Thrash,
-            wire::{Request, ToKeeper},
+            wire::{FromKeeper, ToKeeper},
         },
-        text,
-        variables::LEASE,
     },
-    host::kernel::become_subreaper,
-    lease::journal::Journal,
-    report::{console::Say, file::ReportFile},
+    host::kernel::{IS_SAMPLED, become_subreaper},
+    report::console::Say,
     supervise::{
-        child::{self, ChildError},
-        finish::Outcome,
+        announce::{announce, say_stopped},
+        build::{Build, end_watch, reap, start_child},
+        descendants::signal_group,
+        finish::{say_all_back, say_what_is_left},
         inherited::Inherited,
-        keeper_link::KeeperLink,
-        outside_group::Rest,
-        reap::Reaping,
+        keep_report::{Places, keep_report},
+        keepers::{Keepers, News},
+        memory_watch::MemoryWatch,
+        restore_alone::restore_alone,
+        run::{Ended, Run},
         signals::Signals,
+        state::State,
         terminal::{Terminal, stop_own_group},
-        timers::Clocks,
-        watch::{self, Watch},
+        timers::Timers,
     },
 };
 
-/// The promise to whoever sends a signal: within this the targets run again in any case.
-const PATIENCE: Duration = Duration::from_secs(4);
-pub(super) const REMAINS: Duration = Duration::from_secs(2);
-const SUSPEND: Duration = Duration::from_secs(2);
-pub(super) const HASTY_RETURN: Duration = Duration::from_secs(5);
-/// Beyond `--restore-timeout`: reading swapped pages back.
-const SWAP_RETURN: Duration = Duration::from_mins(5);
-/// Whoever stopped the build on purpose continues it before.
-pub(super) const STOPPED: Duration = Duration::from_secs(30);
+/// How often the live line moves while nothing of the build runs.
 const LIVE_TICK: Duration = Duration::from_millis(100);
 
-/// What a run is made of.
-#[derive(Debug)]
-pub struct Plan {
-    /// The command, program first.
-    pub command: Vec<OsString>,
-    /// Where it builds.
-    pub site: BuildSite,
-    /// What the keeper is to do; the journal's lease. `None`: nothing may be changed.
-    pub lease: Option<(Request, Journal)>,
-    /// `--strict`.
-    pub strict: bool,
-    /// `--timeout`.
-    pub timeout: Option<Duration>,
-    /// `--grace`.
-    pub grace: Duration,
-    /// `--restore-timeout`.
-    pub restore_timeout: Duration,
-    /// The command as the report has it: the program, with its arguments only where that was asked
-    /// for.
-    pub command_shown: String,
-    /// The history's key of it.
-    pub history_key: String,
-    /// `--report`.
-    pub report: Option<ReportFile>,
-}
-
-/// How a run ended.
-#[derive(Debug)]
-pub enum Ended {
-    /// makeroom is to end like this.
-    Exit(Exit),
-    /// The lease around this run covers it: makeroom is to become the command.
-    Become(Vec<OsString>, Vec<i32>),
-}
-
-/// Runs it, with the signals that are received already.
-pub fn drive(plan: Plan, inherited: Inherited, signals: Signals, say: &mut Say) -> Ended {
+/// Supervises a run, with the signals that are received already.
+pub fn supervise(run: Run, inherited: Inherited, signals: Signals, say: &mut Say) -> Ended {
     become_subreaper(true);
-    let linger = plan.lease.as_ref().is_some_and(|(request, _)| request.settings.linger.is_some());
-    let mut drive = EventLoop {
-        plan,
-        inherited,
+    let request = run.lease.as_ref().map(|(request, _)| request);
+    let lingers = request.is_some_and(|request| request.settings.linger.is_some());
+    let options = env::var("NODE_OPTIONS").ok();
+    let about = About {
+        lease: request.map(|request| request.lease.clone()),
+        command: run.command,
+        command_shown: run.command_shown,
+        site: run.site,
+        is_strict: run.strict,
+        heap_limit_bytes: options.and_then(|options| estimate::heap_limit_bytes(&options)),
+        sees_all_processes: IS_SAMPLED,
+    };
+    let state = State {
         say,
-        signals,
-        session: Session::new(linger),
+        session: Session::new(lingers),
         queue: VecDeque::new(),
-        clocks: Clocks::default(),
-        terminal: Terminal::find(),
-        keeper: None,
-        attempts: Attempts::default(),
-        keeper_due: None,
-        is_keeper_missed: false,
-        has_given_up: false,
-        has_tried_alone: false,
-        child: None,
-        reaping: Reaping::default(),
-        watch: None,
-        rest: Rest::default(),
-        shortfall: false,
-        covered: false,
-        back: None,
-        is_all_back: false,
-        lingering: None,
-        timed_out: false,
-        thrash: None,
-        cancelled: false,
-        steps: Steps::default(),
-        theirs: BTreeMap::new(),
-        host: None,
-        room: None,
-        started_at: None,
-        available_at_start_bytes: None,
-        exit: None,
-        ended: None,
-        outcome: None,
+        heard: Heard::new(about),
         begun: Instant::now(),
     };
-    drive.say.fold();
-    drive.start_keeper();
-    drive.run()
+    let mut event_loop = EventLoop {
+        state,
+        build: Build::default(),
+        keepers: Keepers::new(run.lease),
+        timers: Timers::new(run.timeout, run.grace, run.restore_timeout),
+        signals,
+        terminal: Terminal::find(),
+        inherited,
+        report_to: Places { file: run.report, history_key: run.history_key },
+    };
+    event_loop.state.say.fold();
+    event_loop.start_keeper();
+    event_loop.run()
 }
 
-#[expect(clippy::struct_excessive_bools, reason = "facts that are independent of each other")]
-pub(super) struct EventLoop<'a> {
-    pub(super) plan: Plan,
-    pub(super) inherited: Inherited,
-    pub(super) say: &'a mut Say,
-    pub(super) signals: Signals,
-    pub(super) session: Session,
-    pub(super) queue: VecDeque<Event>,
-    pub(super) clocks: Clocks,
-    pub(super) terminal: Terminal,
-    pub(super) keeper: Option<KeeperLink>,
-    pub(super) attempts: Attempts,
-    /// When to start another keeper.
-    pub(super) keeper_due: Option<Instant>,
-    /// It was said that there is none.
-    pub(super) is_keeper_missed: bool,
-    /// There will be none, because nothing is held.
-    pub(super) has_given_up: bool,
-    /// Everything was put back without one, or what could be.
-    pub(super) has_tried_alone: bool,
-    pub(super) child: Option<ProcessId>,
-    pub(super) reaping: Reaping,
-    pub(super) watch: Option<Watch>,
-    /// What is left of a build that makeroom ends.
-    pub(super) rest: Rest,
-    pub(super) shortfall: bool,
-    pub(super) covered: bool,
-    pub(super) back: Option<Back>,
-    /// A keeper has said that it is done: there is no need for another one.
-    pub(super) is_all_back: bool,
-    /// The room that the keeper keeps without us.
-    pub(super) lingering: Option<Lingering>,
-    pub(super) timed_out: bool,
-    /// Memory was thrashing for too long.
-    pub(super) thrash: Option<Thrash>,
-    /// A signal to makeroom ended the build.
-    pub(super) cancelled: bool,
-    /// What was taken under pressure.
-    pub(super) steps: Steps,
-    /// What somebody else did to targets that are theirs now, by id.
-    pub(super) theirs: BTreeMap<String, ForeignChange>,
-    /// What a person calls the host, where it is another machine.
-    pub(super) host: Option<String>,
-    /// The room that was made for it.
-    pub(super) room: Option<Room>,
-    pub(super) started_at: Option<Timestamp>,
-    /// This machine's MemAvailable then.
-    pub(super) available_at_start_bytes: Option<u64>,
-    /// How the build ended.
-    pub(super) exit: Option<Exit>,
-    /// A build that has ended and is not reported yet.
-    pub(super) ended: Option<EndedBuild>,
-    /// One whose end was said, and whose report is not written yet.
-    pub(super) outcome: Option<Outcome>,
-    pub(super) begun: Instant,
-}
-
-pub(super) struct EndedBuild {
-    pub(super) exit: Exit,
-    pub(super) took: Duration,
-    /// The largest RSS of any one process that was waited for, in bytes.
-    pub(super) largest_bytes: u64,
+struct EventLoop<'a> {
+    state: State<'a>,
+    build: Build,
+    keepers: Keepers,
+    timers: Timers,
+    signals: Signals,
+    terminal: Terminal,
+    inherited: Inherited,
+    report_to: Places,
 }
 
 impl EventLoop<'_> {
     fn run(mut self) -> Ended {
         loop {
-            while let Some(event) = self.queue.pop_front() {
-                for act in self.session.handle(event) {
+            while let Some(event) = self.state.queue.pop_front() {
+                for act in self.state.session.handle(event) {
                     if let Act::Finish(exit) = act {
-                        self.restore_alone_if_need_be();
                         return Ended::Exit(self.finish(exit));
                     }
                     self.perform(act);
                 }
             }
-            if self.covered && self.keeper.is_none() {
+            if self.state.heard.is_covered && !self.keepers.is_there() {
                 become_subreaper(false);
-                return Ended::Become(self.plan.command, self.signals.handled().to_vec());
+                let handled = self.signals.handled().to_vec();
+                return Ended::Become(self.state.heard.about.command, handled);
             }
             self.wait();
             self.collect();
@@ -227,169 +121,245 @@ impl EventLoop<'_> {
 
     /// Waits until something happens or is due.
     fn wait(&mut self) {
-        let now = Instant::now();
-        let watch = self.watch.as_ref().and_then(Watch::next);
-        let (stderr, say_again) = self.say.awaited();
-        let own = [self.rest.due, self.keeper_due, say_again].into_iter().flatten();
-        let mut due: Vec<Instant> =
-            self.clocks.next().into_iter().chain(watch).chain(own).collect();
-        due.extend(self.reaping.due());
-        if !matches!(self.session.stage(), Stage::Running | Stage::Ending) {
-            due.push(now + LIVE_TICK);
-        }
-        // Rounded up, so that nothing wakes before it is due and then does nothing.
-        let millis = due
-            .into_iter()
-            .min()
-            .map(|at| at.saturating_duration_since(now).as_micros().div_ceil(1000));
-        let timeout = millis.map_or(PollTimeout::NONE, |millis| {
-            PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX)
-        });
+        let (stderr, say_again) = self.state.say.awaited();
+        let is_live = !matches!(self.state.session.stage(), Stage::Running | Stage::Ending);
+        let due = [
+            self.timers.next(),
+            self.keepers.due(),
+            self.build.watch.as_ref().and_then(MemoryWatch::next),
+            self.build.descendants.due(),
+            self.build.reaping.due(),
+            say_again,
+            is_live.then(|| Instant::now() + LIVE_TICK),
+        ];
         let mut fds = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
-        fds.extend(
-            self.keeper.as_ref().map(|keeper| PollFd::new(keeper.as_fd(), PollFlags::POLLIN)),
-        );
-        fds.extend(self.reaping.child_end().map(|end| PollFd::new(end, PollFlags::POLLIN)));
+        let readable = [self.keepers.readable(), self.build.reaping.child_end()];
+        fds.extend(readable.into_iter().flatten().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
         fds.extend(stderr.map(|stderr| PollFd::new(stderr, PollFlags::POLLOUT)));
         let is_awaited = stderr.is_some();
         // EINTR is a signal, which is what was waited for.
-        let _ = poll(&mut fds, timeout);
+        let _ = poll(&mut fds, until(due.into_iter().flatten().min()));
         if is_awaited && fds.last().is_some_and(|stderr| stderr.any() == Some(true)) {
-            self.say.go_on_when_ready();
+            self.state.say.go_on_when_ready();
         }
     }
 
+    /// Gathers what happened, and what is due.
     fn collect(&mut self) {
         for signal in self.signals.take() {
-            if signal == libc::SIGCHLD {
-                self.reaping.is_wanted = true;
-            } else {
-                self.cancelled |= TERMINATING.contains(&signal);
-                self.queue.push_back(Event::Signal(signal));
-            }
+            self.take_signal(signal);
         }
-        self.reap();
-        self.listen();
-        if self.keeper_due.is_some_and(|due| due <= Instant::now()) {
+        reap(&mut self.state, &mut self.build, &mut self.keepers, &self.signals, &self.terminal);
+        let news = self.keepers.listen();
+        self.take_news(news);
+        if self.keepers.due().is_some_and(|due| due <= Instant::now()) {
             self.start_keeper();
         }
-        for timer in self.clocks.take_due() {
-            // What ended it first is why it ended.
-            self.timed_out |= timer == Timer::Timeout && self.thrash.is_none();
-            self.queue.push_back(Event::Due(timer));
+        for timer in self.timers.take_due() {
+            if timer == Timer::Timeout {
+                self.state.heard.timed_out();
+            }
+            self.state.push(Event::Due(timer));
         }
-        let keeper = self.keeper.as_ref().map(KeeperLink::pid);
-        if let Some(watch) = &mut self.watch {
-            self.rest.are_strays_news |= watch.look_if_due(keeper);
-            if self.rest.are_strays_news
-                && let Some(keeper) = &mut self.keeper
-            {
-                self.rest.are_strays_news =
-                    !keeper.mention(&ToKeeper::Strays { processes: watch.strays() });
+        if let Some(watch) = &mut self.build.watch {
+            let is_news = watch.look_if_due(self.keepers.pid());
+            self.keepers.tell_strays(is_news, || watch.strays());
+        }
+        if self.build.child.is_some_and(|child| self.build.descendants.are_gone(child)) {
+            self.state.push(Event::NobodyLeft);
+        }
+        self.state.say.tick();
+    }
+
+    fn take_signal(&mut self, signal: i32) {
+        if signal == libc::SIGCHLD {
+            self.build.reaping.want();
+            return;
+        }
+        if TERMINATING.contains(&signal) {
+            self.state.heard.cancelled();
+        }
+        self.state.push(Event::Signal(signal));
+    }
+
+    fn start_keeper(&mut self) {
+        let build = BuildSoFar {
+            child: self.build.child,
+            is_ending: self.build.descendants.is_ending(),
+            exit: self.state.heard.child_end.map(|end| end.exit),
+        };
+        let news = self.keepers.start(&self.state.session, build);
+        self.take_news(news);
+    }
+
+    fn take_news(&mut self, news: Vec<News>) {
+        for news in news {
+            match news {
+                News::Started { pid, was_missed } => {
+                    self.build.descendants.leave_out(pid);
+                    self.state.heard.keeper_started(adopts(self.state.session.stage()));
+                    if was_missed {
+                        self.state.say.info("there is a keeper again");
+                    }
+                }
+                News::Said(message) => self.hear(*message),
+                News::Gone(pid) if self.state.heard.is_covered => {
+                    // It has nothing left to do but exit; the command that we become must not find
+                    // it as its zombie.
+                    let _ = waitpid(Pid::from_raw(pid), None);
+                }
+                News::Gone(_) if self.state.heard.is_all_back => {}
+                News::Gone(_) => {
+                    let news = self.keepers.died(&self.state.session);
+                    self.take_news(news);
+                }
+                News::NoRoom(why) => {
+                    self.hear(FromKeeper::Note(Note::new(Level::Shortfall, why)));
+                    let is_refused = self.state.heard.is_refused();
+                    self.state.push(if is_refused { Event::Refused } else { Event::NoRoom });
+                }
+                News::Missed(line) => self.state.say.warning(line, None),
+                News::Unobtainable => self.restore_alone(),
+                News::GivenUp => self.state.push(Event::KeeperLost),
             }
         }
-        self.look_at_rest();
-        self.say.tick();
+    }
+
+    fn hear(&mut self, message: FromKeeper) {
+        let state = &mut self.state;
+        announce(state.say, &message, &state.heard, state.session.is_released());
+        if let (FromKeeper::Sample(sample), Some(watch)) = (&message, &mut self.build.watch) {
+            watch.hear(sample);
+        }
+        let is_last = matches!(message, FromKeeper::Lingering(_) | FromKeeper::Released(_));
+        let events = state.heard.take_in(message, state.begun.elapsed());
+        if is_last {
+            end_watch(state, &mut self.build);
+        }
+        state.queue.extend(events);
+    }
+
+    /// Tells the keeper. Where there is none, this is a moment to try again: a new one is told
+    /// where the run is. `without`: what follows where there will be none.
+    fn tell_keeper(&mut self, message: &ToKeeper, without: Event) {
+        if self.keepers.is_there() {
+            self.keepers.tell(message);
+        } else if self.keepers.may_follow() && !self.state.heard.is_all_back {
+            self.start_keeper();
+        } else {
+            self.state.push(without);
+        }
+    }
+
+    /// Puts everything back in this process, once: what a keeper would have said is heard in its
+    /// place.
+    fn restore_alone(&mut self) {
+        let stage = self.state.session.stage();
+        // The child of a build that is being ended has timers that run.
+        let is_hasty = self.state.heard.is_cancelled || stage == Stage::Ending;
+        let restored = self.keepers.begin_alone().map(|(request, journal)| {
+            let line = "there is no keeper: makeroom puts everything back by itself";
+            self.state.say.warning(line, None);
+            restore_alone(journal, request, &mut self.signals, is_hasty)
+        });
+        if let Some(restored) = restored {
+            restored.signals.into_iter().for_each(|signal| self.take_signal(signal));
+            restored.messages.into_iter().for_each(|message| self.hear(message));
+            if let Some(error) = restored.error {
+                self.state.say.warning(format!("nothing was put back: {error}"), None);
+            }
+        }
+        if self.state.heard.is_all_back {
+            self.keepers.start_no_more();
+        } else if stage == Stage::Restoring {
+            self.state.push(Event::KeeperLost);
+        }
     }
 
     fn perform(&mut self, act: Act) {
-        match act {
-            Act::StartChild => self.start_child(),
-            Act::SignalGroup(signal) => {
-                if let Some(child) = self.child {
-                    // SAFETY: only sends a signal; ESRCH means that the group is empty already.
-                    unsafe { libc::killpg(child.pid, signal) };
+        let (state, build) = (&mut self.state, &mut self.build);
+        match (act, build.child) {
+            (Act::StartChild, _) => {
+                start_child(state, build, &mut self.keepers, &self.inherited, &self.signals);
+            }
+            (Act::SignalGroup(signal), Some(child)) => signal_group(child, signal),
+            (Act::EndDescendants, Some(child)) => {
+                self.keepers.tell(&ToKeeper::Ending);
+                build.descendants.end(child);
+            }
+            (Act::Kill, Some(child)) => build.descendants.kill(child),
+            (Act::WatchDescendants, _) => build.descendants.watch(),
+            (Act::SayStopped, Some(child)) => {
+                say_stopped(state.say, self.keepers.held(), child.pid);
+            }
+            (Act::SayWhoRemains, _) => {
+                if let Some((line, hint)) = build.descendants.survivors() {
+                    state.say.warning(line, Some(&hint));
                 }
             }
-            Act::Arm(timer) => {
-                let after = match timer {
-                    Timer::Timeout => self.plan.timeout,
-                    Timer::Grace => Some(self.plan.grace),
-                    Timer::Patience => Some(PATIENCE),
-                    Timer::Remains => Some(REMAINS),
-                    Timer::Stopped => Some(STOPPED),
-                    Timer::Suspend => Some(SUSPEND),
-                    Timer::Return => Some(self.plan.restore_timeout.saturating_add(SWAP_RETURN)),
-                    Timer::HastyReturn => Some(HASTY_RETURN),
-                };
-                if let Some(after) = after {
-                    self.clocks.arm(timer, after);
-                }
-            }
-            Act::EndRest => self.end_rest(),
-            Act::Kill => self.kill_build(),
-            Act::WatchRest => self.rest.due = Some(Instant::now()),
-            Act::SayStopped => self.say_stopped(),
-            Act::SayWhoRemains => self.say_who_remains(),
-            Act::HandTerminal => self.terminal.hand_to(self.child.map_or(0, |child| child.pid)),
-            Act::TakeTerminal => self.terminal.take_back(),
-            Act::Suspend => self.tell_keeper(&ToKeeper::Suspend, Event::Suspended),
-            Act::StopSelf => {
-                self.say.settle();
+            (Act::GiveTerminal, Some(child)) => self.terminal.give_to(child.pid),
+            (Act::TakeTerminal, _) => self.terminal.take_back(),
+            (Act::StopSelf, _) => {
+                state.say.settle();
                 stop_own_group();
-                self.queue.push_back(Event::Continued);
+                state.push(Event::Continued);
             }
-            Act::Resume => self.tell_keeper(&ToKeeper::Resume, Event::RoomMade),
-            Act::Linger => self.tell_keeper(&ToKeeper::Linger, Event::Released),
-            Act::Release => {
+            (Act::Arm(timer), _) => self.timers.arm(timer),
+            (Act::Suspend, _) => self.tell_keeper(&ToKeeper::Suspend, Event::Suspended),
+            (Act::Resume, _) => self.tell_keeper(&ToKeeper::Resume, Event::RoomMade),
+            (Act::Linger, _) => self.tell_keeper(&ToKeeper::Linger, Event::Released),
+            (Act::Release, _) => {
                 // A keeper that says nothing is waited for all the same, and that is shown.
-                let held = self.held();
+                let held = self.keepers.held();
                 if held > 0 {
-                    self.say.progress(Phase::Restoring, 0, held);
+                    state.say.progress(Phase::Restoring, 0, held);
                 }
                 self.tell_keeper(&ToKeeper::Release, Event::Released);
             }
-            Act::Finish(_) => {}
+            // Where no process could be started for the child, there is nobody to act on.
+            (
+                Act::SignalGroup(_)
+                | Act::EndDescendants
+                | Act::Kill
+                | Act::SayStopped
+                | Act::GiveTerminal
+                | Act::Finish(_),
+                _,
+            ) => {}
         }
     }
 
-    fn start_child(&mut self) {
-        self.say.unfold();
-        self.begun = Instant::now();
-        self.started_at = Some(Timestamp::now());
-        self.available_at_start_bytes =
-            watch::now().filter(|_| self.host.is_none()).map(|memory| memory.available_bytes);
-        if let Some((request, _)) = &self.plan.lease {
-            // SAFETY: this process has one thread.
-            unsafe {
-                env::set_var(LEASE, &request.lease);
-                // A makeroom inside the build finds the same leases, whatever named them.
-                env::set_var("MAKEROOM_STATE_DIR", &request.state_dir);
-            }
+    /// Says how it all ended, and keeps the report; gives how makeroom is to end.
+    fn finish(mut self, exit: Exit) -> Exit {
+        let is_open = !self.state.heard.is_all_back && self.state.heard.lingering.is_none();
+        // Nothing is left as it is for want of a keeper.
+        if is_open && self.keepers.is_alone_worth_it() {
+            self.restore_alone();
         }
-        let started =
-            child::fork_gated(&self.plan.command, &self.inherited, self.signals.handled())
-                .and_then(|gated| {
-                    self.child = Some(gated.process);
-                    self.reaping.begin(gated.process.pid);
-                    if let Some(keeper) = &mut self.keeper {
-                        keeper.say(&ToKeeper::Child { process: gated.process });
-                    }
-                    gated.open()
-                });
-        match started {
-            Ok(child) => {
-                self.watch = Some(Watch::begin(self.plan.site, child.pid, self.host.is_some()))
-            }
-            Err(error) => {
-                let code = if let ChildError::Exec { errno } = &error {
-                    exit::of_failed_exec(*errno)
-                } else {
-                    exit::FAILED
-                };
-                let program = self
-                    .plan
-                    .command
-                    .first()
-                    .map(|program| program.to_string_lossy().into_owned())
-                    .unwrap_or_default();
-                self.say.error(
-                    format!("cannot run `{}`: {error}", text::printable(&program)),
-                    None,
-                    None,
-                );
-                self.queue.push_back(Event::CannotStart(code));
-            }
+        self.state.say.settle();
+        let is_hasty = self.state.heard.is_cancelled;
+        if is_hasty {
+            self.state.say.hurry();
         }
+        end_watch(&mut self.state, &mut self.build);
+        let State { say, heard, .. } = self.state;
+        let report = make_report(&heard);
+        say_all_back(say, &heard, report.as_ref());
+        say.unfold();
+        if let Some(report) = report {
+            keep_report(say, &report, self.report_to, self.keepers.lease(), is_hasty);
+        }
+        let is_whole = say_what_is_left(say, &heard, &self.keepers);
+        let is_failure = heard.about.is_strict && exit.is_success() && !is_whole;
+        if is_failure { Exit::Code(exit::FAILED) } else { exit }
     }
+}
+
+/// The time until then, for `poll`. Rounded up, so that nothing wakes before it is due and then
+/// does nothing.
+fn until(due: Option<Instant>) -> PollTimeout {
+    due.map_or(PollTimeout::NONE, |due| {
+        let millis = due.saturating_duration_since(Instant::now()).as_micros().div_ceil(1000);
+        PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX)
+    })
 }

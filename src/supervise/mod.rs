@@ -3,16 +3,23 @@
 //! keeper; only where no process can be started for one does it put everything back itself, at the
 //! end (`room::without_keeper`). The policy is `core::run::session`; here it is fed and performed.
 
+mod announce;
+mod build;
 pub mod child;
+mod descendants;
 pub mod event_loop;
 pub mod exit_like_child;
 mod finish;
 pub mod inherited;
+mod keep_report;
 pub mod keeper_link;
-mod keeper_side;
-mod outside_group;
+mod keepers;
+pub mod memory_watch;
+mod processor_time;
 mod reap;
+mod restore_alone;
+pub mod run;
 pub mod signals;
+mod state;
 pub mod terminal;
-pub mod timers;
-pub mod watch;
+mod timers;

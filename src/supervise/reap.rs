@@ -1,6 +1,6 @@
 //! Owns taking note of every child that ended, stopped or was continued: the build's own, and, as
 //! the subreaper, whatever its processes left behind. That can be thousands, and must cost next to
-//! nothing. Part of the supervisor's loop in `drive`.
+//! nothing. Runs in the supervisor.
 
 use std::{
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
@@ -10,17 +10,9 @@ use std::{
 use nix::errno::Errno;
 
 use crate::{
-    core::run::{
-        exit::Exit,
-        session::{Event, Stage},
-        verdict::was_killed,
-        wire::ToKeeper,
-    },
+    core::run::exit::Exit,
     host::kernel::{end_of, own_children},
-    supervise::{
-        event_loop::{EndedBuild, EventLoop},
-        watch::{Watch, processor_time},
-    },
+    supervise::{processor_time::processor_time, signals::Signals},
 };
 
 /// One part in so many of a core is what reaping may cost.
@@ -31,23 +23,45 @@ const LONG: Duration = Duration::from_micros(50);
 /// What the build leaves behind ends unheard for so long after one that did.
 const QUIET: Duration = Duration::from_millis(100);
 
+/// What became of the build's own child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ChildChange {
+    /// It was stopped by this signal.
+    Stopped(i32),
+    Continued,
+    /// It ended. `largest_bytes` is the largest RSS of any one process among it and the descendants
+    /// that it has waited for.
+    Ended {
+        exit: Exit,
+        largest_bytes: u64,
+    },
+}
+
 /// What is known of children that may have ended.
 #[derive(Debug, Default)]
 pub(super) struct Reaping {
+    /// The build's own, until it is reaped.
+    child: Option<i32>,
+    /// Readable when it has ended.
+    child_end: Option<OwnedFd>,
     /// Some child changed its state.
-    pub(super) is_wanted: bool,
+    is_wanted: bool,
     /// Before that, only the build's own is looked at.
     not_before: Option<Instant>,
     /// Until when SIGCHLD is held back.
     quiet_until: Option<Instant>,
-    /// Readable when the build's own has ended.
-    child_end: Option<OwnedFd>,
 }
 
 impl Reaping {
     /// There is a child, which is not reaped yet.
     pub(super) fn begin(&mut self, child: i32) {
+        self.child = Some(child);
         self.child_end = end_of(child);
+    }
+
+    /// SIGCHLD came: some child changed its state.
+    pub(super) fn want(&mut self) {
+        self.is_wanted = true;
     }
 
     /// When there is something to do, if ever.
@@ -59,49 +73,56 @@ impl Reaping {
     pub(super) fn child_end(&self) -> Option<BorrowedFd<'_>> {
         self.child_end.as_ref().map(OwnedFd::as_fd)
     }
-}
 
-impl EventLoop<'_> {
-    pub(super) fn reap(&mut self) {
-        let now = Instant::now();
-        if self
-            .reaping
-            .quiet_until
-            .is_some_and(|until| until <= now || self.session.stage() != Stage::Running)
-        {
-            self.reaping.quiet_until = None;
-            self.signals.hold_back_children(false);
-        }
-        if let Some(child) = self.child.filter(|_| self.exit.is_none()) {
-            while self.wait_for(child.pid).is_some_and(|_| self.exit.is_none()) {}
-        }
-        if !self.reaping.is_wanted
-            || self.reaping.not_before.is_some_and(|not_before| now < not_before)
-        {
-            return;
-        }
-        let used_before = processor_time();
-        let has_reaped = self.reap_all();
-        self.reaping.is_wanted = false;
-        self.reaping.not_before =
-            Some(now + processor_time().saturating_sub(used_before) * COST_PART);
-        if has_reaped {
-            // One less of the build, perhaps.
-            self.rest.due = self.rest.due.map(|_| now);
-        }
-        // The build's own end is heard of in another way.
-        if self.reaping.child_end.is_some() && self.session.stage() == Stage::Running {
-            self.reaping.quiet_until = Some(now + QUIET);
-            self.signals.hold_back_children(true);
+    /// Lets SIGCHLD come again where it was held back for long enough, or the build does not run
+    /// any more.
+    pub(super) fn listen_again(&mut self, is_running: bool, signals: &Signals) {
+        if self.quiet_until.is_some_and(|until| until <= Instant::now() || !is_running) {
+            self.quiet_until = None;
+            signals.hold_back_children(false);
         }
     }
 
+    /// What became of the build's own child.
+    pub(super) fn reap_child(&mut self) -> Vec<ChildChange> {
+        let mut changes = Vec::new();
+        while let Some(child) = self.child {
+            if self.wait_for(child, &mut changes).is_none() {
+                break;
+            }
+        }
+        changes
+    }
+
+    /// Reaps all who ended, where it is time; what became of the build's own child meanwhile, and
+    /// whether anybody ended.
+    pub(super) fn reap_all(
+        &mut self,
+        is_running: bool,
+        signals: &Signals,
+    ) -> (Vec<ChildChange>, bool) {
+        let (now, mut changes) = (Instant::now(), Vec::new());
+        if !self.is_wanted || self.not_before.is_some_and(|not_before| now < not_before) {
+            return (changes, false);
+        }
+        let used_before = processor_time();
+        let has_reaped = self.wait_for_all(&mut changes);
+        self.is_wanted = false;
+        self.not_before = Some(now + processor_time().saturating_sub(used_before) * COST_PART);
+        // The build's own end is heard of in another way.
+        if self.child_end.is_some() && is_running {
+            self.quiet_until = Some(now + QUIET);
+            signals.hold_back_children(true);
+        }
+        (changes, has_reaped)
+    }
+
     /// Whether there was anybody.
-    fn reap_all(&mut self) -> bool {
+    fn wait_for_all(&mut self, changes: &mut Vec<ChildChange>) -> bool {
         let mut has_reaped = false;
         loop {
             let begun = processor_time();
-            if self.wait_for(-1).is_none() {
+            if self.wait_for(-1, changes).is_none() {
                 return has_reaped;
             }
             has_reaped = true;
@@ -109,7 +130,7 @@ impl EventLoop<'_> {
                 && let Some(children) = own_children()
             {
                 for pid in children {
-                    self.wait_for(pid);
+                    self.wait_for(pid, changes);
                 }
                 return true;
             }
@@ -117,65 +138,51 @@ impl EventLoop<'_> {
     }
 
     /// Takes note of what became of this child, or of any for -1; its pid, where something did.
-    fn wait_for(&mut self, pid: i32) -> Option<i32> {
-        let mut status = 0;
-        // SAFETY: an rusage is nothing but numbers, for which all zeros are a value.
-        let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
-        let which = libc::WNOHANG | libc::WUNTRACED | libc::WCONTINUED;
-        let pid = loop {
-            // SAFETY: wait4 writes to these two, which are ours; real-time signals have no name in
-            // nix.
-            match unsafe { libc::wait4(pid, &raw mut status, which, &raw mut usage) } {
-                0 => return None,
-                -1 if Errno::last() == Errno::EINTR => {}
-                -1 => return None,
-                pid => break pid,
+    fn wait_for(&mut self, pid: i32, changes: &mut Vec<ChildChange>) -> Option<i32> {
+        let (pid, status, usage) = wait(pid)?;
+        if self.child == Some(pid) {
+            let change = change(status, &usage);
+            if let ChildChange::Ended { .. } = change {
+                (self.child, self.child_end) = (None, None);
             }
-        };
-        if self.child.is_some_and(|child| child.pid == pid) {
-            if libc::WIFSTOPPED(status) {
-                let signal = libc::WSTOPSIG(status);
-                self.queue.push_back(Event::ChildStopped {
-                    signal,
-                    foreground: self.terminal.is_foreground(),
-                });
-            } else if libc::WIFCONTINUED(status) {
-                self.queue.push_back(Event::ChildContinued);
-            } else if libc::WIFSIGNALED(status) {
-                self.child_ended(Exit::Signal(libc::WTERMSIG(status)), &usage);
-            } else {
-                self.child_ended(
-                    Exit::Code(u8::try_from(libc::WEXITSTATUS(status)).unwrap_or(u8::MAX)),
-                    &usage,
-                );
-            }
+            changes.push(change);
         }
         Some(pid)
     }
+}
 
-    /// `usage` is the child's and that of the descendants that it has waited for.
-    fn child_ended(&mut self, exit: Exit, usage: &libc::rusage) {
-        // In KiB on Linux, in bytes on macOS (getrusage(2) of each).
-        let unit = if cfg!(target_os = "macos") { 1 } else { 1024 };
-        let largest_bytes = usage.ru_maxrss.cast_unsigned() * unit;
-        let is_in_engine = self.plan.site.is_in_engine();
-        // A client tells by its code that a step failed, not of what.
-        let is_suspect = is_in_engine || self.watch.as_ref().is_some_and(Watch::has_seen_kills);
-        let may_be_memory =
-            was_killed(exit) || self.thrash.is_some() || (is_suspect && !exit.is_success());
-        self.exit = Some(exit);
-        self.reaping.child_end = None;
-        if let Some(keeper) = &mut self.keeper {
-            keeper.say(&ToKeeper::Ended { exit });
-            if may_be_memory {
-                keeper.say(&ToKeeper::LookAround);
-            }
+/// What became of this child, or of any for -1, where something did.
+fn wait(pid: i32) -> Option<(i32, i32, libc::rusage)> {
+    let mut status = 0;
+    // SAFETY: an rusage is nothing but numbers, for which all zeros are a value.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    let which = libc::WNOHANG | libc::WUNTRACED | libc::WCONTINUED;
+    loop {
+        // SAFETY: wait4 writes to these two, which are ours; real-time signals have no name in
+        // nix.
+        match unsafe { libc::wait4(pid, &raw mut status, which, &raw mut usage) } {
+            0 => return None,
+            -1 if Errno::last() == Errno::EINTR => {}
+            -1 => return None,
+            pid => return Some((pid, status, usage)),
         }
-        self.ended = Some(EndedBuild { exit, took: self.begun.elapsed(), largest_bytes });
-        // The last figures of what only the keeper sees come with its last word.
-        if self.host.is_none() && !is_in_engine {
-            self.report_build();
-        }
-        self.queue.push_back(Event::ChildEnded(exit));
     }
+}
+
+/// `usage` is the child's and that of the descendants that it has waited for.
+fn change(status: i32, usage: &libc::rusage) -> ChildChange {
+    if libc::WIFSTOPPED(status) {
+        return ChildChange::Stopped(libc::WSTOPSIG(status));
+    }
+    if libc::WIFCONTINUED(status) {
+        return ChildChange::Continued;
+    }
+    let exit = if libc::WIFSIGNALED(status) {
+        Exit::Signal(libc::WTERMSIG(status))
+    } else {
+        Exit::Code(u8::try_from(libc::WEXITSTATUS(status)).unwrap_or(u8::MAX))
+    };
+    // In KiB on Linux, in bytes on macOS (getrusage(2) of each).
+    let unit = if cfg!(target_os = "macos") { 1 } else { 1024 };
+    ChildChange::Ended { exit, largest_bytes: usage.ru_maxrss.cast_unsigned() * unit }
 }

@@ -30,7 +30,7 @@ impl Terminal {
     }
 
     /// Gives it to a group.
-    pub fn hand_to(&mut self, group: i32) {
+    pub fn give_to(&mut self, group: i32) {
         self.given = self.set_foreground(Pid::from_raw(group));
     }
 

@@ -1,16 +1,21 @@
 //! One run, from its first message to its report. Pure.
 
+pub mod briefing;
 pub mod build_site;
 pub mod exit;
+pub mod heard;
 pub mod history;
 pub mod hook;
 pub mod keeper_restarts;
+pub mod make_report;
+pub mod memory_seen;
 pub mod note;
 pub mod oom_log;
 pub mod report;
 pub mod results;
 pub mod room_settings;
 pub mod session;
+pub mod steps;
 pub mod timeline;
 pub mod unsaid;
 pub mod verdict;

@@ -1,20 +1,13 @@
 //! Owns the report of a run: what happened, as plain data with stable keys. `--report`, `makeroom
 //! report --json` and the page are this; `schema/report.json` describes it. Pure.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::core::{
     lease::foreign_change::ForeignChange,
     machine::pressure::Cause,
-    run::{
-        exit::Exit,
-        results::{Back, Room, RoomTarget, Step, SwapBack},
-        timeline::Point,
-        verdict::Verdict,
-    },
+    run::{exit::Exit, results::RoomTarget, timeline::Point, verdict::Verdict},
 };
 
 /// The version of the JSON. It grows when a key goes or changes its meaning, not when one is added.
@@ -99,7 +92,8 @@ pub struct TargetReport {
 
 impl TargetReport {
     /// Of a target of which nothing was heard yet.
-    fn of(target: &RoomTarget) -> Self {
+    #[must_use]
+    pub fn of(target: &RoomTarget) -> Self {
         Self {
             target: target.clone(),
             restored: false,
@@ -129,68 +123,6 @@ pub struct StepReport {
     pub given_back_bytes: Option<u64>,
     /// When it was undone while the build still ran; null where it was not.
     pub undone_at_s: Option<f64>,
-}
-
-/// The steps of a run, as they are heard of.
-#[derive(Clone, Debug, Default)]
-pub struct Steps {
-    steps: Vec<StepReport>,
-    targets: Vec<TargetReport>,
-}
-
-impl Steps {
-    /// One was taken.
-    pub fn taken(&mut self, at_s: f64, step: &Step) {
-        // What was undone and is taken again is one target.
-        self.targets
-            .retain(|known| !step.targets.iter().any(|target| target.id == known.target.id));
-        self.targets.extend(step.targets.iter().map(TargetReport::of));
-        self.steps.push(StepReport {
-            at_s,
-            selector: step.selector.clone(),
-            cause: step.cause,
-            pressure_percent: step.figures.pressure_percent,
-            available_bytes: step.figures.available_bytes,
-            targets: step.targets.iter().map(|target| target.id.clone()).collect(),
-            given_back_bytes: step.given_back_bytes,
-            undone_at_s: None,
-        });
-    }
-
-    /// The last one that is still taken was undone; these targets were seen to run.
-    pub fn undone(&mut self, at_s: f64, running: &[String]) {
-        if let Some(step) = self.steps.iter_mut().rfind(|step| step.undone_at_s.is_none()) {
-            step.undone_at_s = Some(at_s);
-        }
-        for known in &mut self.targets {
-            known.restored |= running.contains(&known.target.id);
-        }
-    }
-
-    /// Everything was given back, because the build is stopped.
-    pub fn suspended(&mut self, at_s: f64) {
-        for step in self.steps.iter_mut().filter(|step| step.undone_at_s.is_none()) {
-            step.undone_at_s = Some(at_s);
-        }
-    }
-
-    /// How many are taken now.
-    #[must_use]
-    pub fn count(&self) -> usize {
-        self.steps.iter().filter(|step| step.undone_at_s.is_none()).count()
-    }
-
-    /// The target with this id, where it is one of a step.
-    #[must_use]
-    pub fn target(&self, id: &str) -> Option<&RoomTarget> {
-        self.targets.iter().map(|known| &known.target).find(|target| target.id == id)
-    }
-
-    /// All of them, in order.
-    #[must_use]
-    pub fn all(&self) -> &[StepReport] {
-        &self.steps
-    }
 }
 
 /// The swap of a run.
@@ -243,165 +175,9 @@ pub struct MemoryReport {
     pub oom_kills: Option<u64>,
 }
 
-/// The targets of a run, and what became of them. `theirs` is what somebody else did to them, by
-/// id.
-#[must_use]
-pub fn targets(
-    room: &Room,
-    steps: &Steps,
-    back: Option<&Back>,
-    theirs: &BTreeMap<String, ForeignChange>,
-) -> Vec<TargetReport> {
-    let runs = |id: &String| back.is_some_and(|back| back.running.contains(id));
-    let answered = |id: &String| back?.answers.iter().find(|answer| answer.id == *id)?.after;
-    let first = room.targets.iter().map(TargetReport::of);
-    let of = |known: TargetReport| TargetReport {
-        restored: known.restored || runs(&known.target.id),
-        handed_over: back.is_some_and(|back| back.handed_over.contains(&known.target.id)),
-        answered_after_s: answered(&known.target.id).map(|after| after.as_secs_f64()),
-        theirs: theirs.get(&known.target.id).copied(),
-        ..known
-    };
-    first.chain(steps.targets.iter().cloned()).map(of).collect()
-}
-
-/// The swap of a run, and what became of it.
-#[must_use]
-pub fn swap(room: &Room, back: Option<&Back>, timeline: &[Point]) -> SwapReport {
-    let removed = back.and_then(|back| back.swap.as_ref()).map(|swap| *swap == SwapBack::Removed);
-    SwapReport {
-        made: room.swap_made_bytes.is_some(),
-        path: room.swap_path.clone(),
-        size_bytes: room.swap_made_bytes,
-        peak_used_bytes: timeline.iter().map(|point| point.swap_used_bytes).max(),
-        removed: room.swap_made_bytes.and(removed),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-    use crate::core::{machine::pressure::Figures, run::results::Answer, target::method::Method};
-
-    fn target(id: &str) -> RoomTarget {
-        RoomTarget {
-            name: id.to_owned(),
-            id: id.to_owned(),
-            method: Method::Pause,
-            memory_bytes: Some(7),
-            given_back_bytes: None,
-        }
-    }
-
-    #[test]
-    fn a_target_is_restored_only_where_the_keeper_has_seen_it_run() {
-        let room = Room { targets: vec![target("a"), target("b")], ..Room::default() };
-        let answer = Answer {
-            id: "b".to_owned(),
-            name: "b".to_owned(),
-            after: Some(Duration::from_millis(1500)),
-        };
-        let back = Back { running: vec!["b".to_owned()], answers: vec![answer], ..Back::default() };
-        let none = Steps::default();
-        let nobody = BTreeMap::new();
-        let answered = targets(&room, &none, Some(&back), &nobody)
-            .iter()
-            .map(|target| target.answered_after_s)
-            .collect::<Vec<_>>();
-        assert_eq!(answered, [None, Some(1.5)]);
-        let restored = |back| {
-            targets(&room, &none, back, &nobody)
-                .iter()
-                .map(|target| target.restored)
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(restored(Some(&back)), [false, true]);
-        assert_eq!(restored(None), [false, false]);
-        let left = Back { handed_over: vec!["a".to_owned()], ..back.clone() };
-        assert_eq!(
-            targets(&room, &none, Some(&left), &nobody)
-                .iter()
-                .map(|target| target.handed_over)
-                .collect::<Vec<_>>(),
-            [true, false]
-        );
-        let theirs = BTreeMap::from([("a".to_owned(), ForeignChange::Removed)]);
-        let told = targets(&room, &none, Some(&back), &theirs)
-            .iter()
-            .map(|target| target.theirs)
-            .collect::<Vec<_>>();
-        assert_eq!(told, [Some(ForeignChange::Removed), None]);
-    }
-
-    #[test]
-    fn the_steps_targets_are_there_once_and_restored_when_their_step_was_undone_or_at_the_end() {
-        let step = |ids: &[&str]| Step {
-            selector: ids.concat(),
-            cause: Cause::Floor,
-            figures: Figures { pressure_percent: Some(1.5), available_bytes: 7, falling_bytes: 0 },
-            targets: ids.iter().map(|id| target(id)).collect(),
-            given_back_bytes: Some(3),
-            took: Duration::ZERO,
-        };
-        let room = Room { targets: vec![target("a")], ..Room::default() };
-        let mut steps = Steps::default();
-        let restored = |steps: &Steps, back: &[&str]| {
-            let back =
-                Back { running: back.iter().map(ToString::to_string).collect(), ..Back::default() };
-            targets(&room, steps, Some(&back), &BTreeMap::new())
-                .iter()
-                .map(|known| (known.target.id.clone(), known.restored))
-                .collect::<Vec<_>>()
-        };
-        let is = |ids: &[(&str, bool)]| {
-            ids.iter().map(|(id, restored)| ((*id).to_owned(), *restored)).collect::<Vec<_>>()
-        };
-        steps.taken(1.0, &step(&["b"]));
-        steps.taken(2.0, &step(&["c", "d"]));
-        assert_eq!(
-            (steps.count(), restored(&steps, &["a", "c"])),
-            (2, is(&[("a", true), ("b", false), ("c", true), ("d", false)]))
-        );
-        steps.undone(3.0, &["c".to_owned(), "d".to_owned()]);
-        assert_eq!(
-            (steps.count(), restored(&steps, &[])),
-            (1, is(&[("a", false), ("b", false), ("c", true), ("d", true)]))
-        );
-        steps.taken(4.0, &step(&["c", "d"]));
-        assert_eq!(
-            (steps.count(), restored(&steps, &[])),
-            (2, is(&[("a", false), ("b", false), ("c", false), ("d", false)]))
-        );
-        let undone: Vec<_> = steps.all().iter().map(|step| (step.at_s, step.undone_at_s)).collect();
-        assert_eq!(undone, [(1.0, None), (2.0, Some(3.0)), (4.0, None)]);
-        steps.suspended(5.0);
-        let undone: Vec<_> = steps.all().iter().map(|step| step.undone_at_s).collect();
-        assert_eq!((steps.count(), undone), (0, vec![Some(5.0), Some(3.0), Some(5.0)]));
-    }
-
-    #[test]
-    fn swap_is_reported_as_made_used_and_removed() {
-        let point = |swap_used_bytes| Point { swap_used_bytes, ..Point::default() };
-        let made = Room {
-            swap_made_bytes: Some(100),
-            swap_path: Some("/s".to_owned()),
-            ..Room::default()
-        };
-        let removed = Back { swap: Some(SwapBack::Removed), ..Back::default() };
-        let report = swap(&made, Some(&removed), &[point(3), point(9), point(1)]);
-        assert_eq!(
-            (report.made, report.peak_used_bytes, report.removed),
-            (true, Some(9), Some(true))
-        );
-        let stays = Back {
-            swap: Some(SwapBack::Stays { path: "/s".to_owned(), reason: "x".to_owned() }),
-            ..Back::default()
-        };
-        assert_eq!(swap(&made, Some(&stays), &[]).removed, Some(false));
-        assert_eq!(swap(&Room::default(), Some(&removed), &[]), SwapReport::default());
-    }
 
     #[test]
     fn an_exit_is_a_code_or_a_signal() {

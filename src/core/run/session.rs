@@ -1,126 +1,13 @@
 //! Owns the policy of a run: which event, in which stage, leads to which acts. A pure state
 //! machine, walked through whole by its tests; `supervise` feeds it events and performs its acts.
 
+mod act;
+mod event;
+
+pub use act::{Act, Timer};
+pub use event::{Event, Stage};
+
 use crate::core::run::exit::{Exit, FAILED, LIMITED};
-
-/// The stages of a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Stage {
-    /// The keeper makes room; there is no child yet.
-    MakingRoom,
-    /// The child runs.
-    Running,
-    /// Ctrl-Z: the group is stopped and the targets are on their way back.
-    Suspending,
-    /// Continued after Ctrl-Z: room is made again before the group goes on.
-    Resuming,
-    /// The child was told to end.
-    Ending,
-    /// The child is gone, or never was; everything is put back.
-    Returning,
-    /// makeroom has nothing left to do.
-    Done,
-}
-
-/// What happens to a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Event {
-    /// makeroom got this signal.
-    Signal(i32),
-    /// Room is made, as well as it could be.
-    RoomMade,
-    /// `--strict`, and room could not be made.
-    Refused,
-    /// The child could not be executed: makeroom's exit code for it.
-    CannotStart(u8),
-    /// The child was stopped by this signal, makeroom being in the terminal's foreground or not.
-    ChildStopped { signal: i32, foreground: bool },
-    /// The child was continued.
-    ChildContinued,
-    /// The child ended.
-    ChildEnded(Exit),
-    /// Nobody alive is left who descends from the child, and the child was reaped.
-    NobodyLeft,
-    /// The targets run while the build is stopped.
-    Suspended,
-    /// makeroom goes on after it stopped itself.
-    Continued,
-    /// The keeper keeps the room for a while, on its own.
-    Lingering,
-    /// The targets run again.
-    TargetsBack,
-    /// The keeper has put everything back, as well as it could.
-    Released,
-    /// No keeper makes room: each one that tried is gone. What was taken until then has a keeper
-    /// again later.
-    NoRoom,
-    /// There is no keeper and there will not be one: nothing is held, or what is held is out of
-    /// reach.
-    KeeperLost,
-    /// Memory has been thrashing for as long as `--abort-on-thrash` allows.
-    Thrashing,
-    /// A timer that was armed went off.
-    Due(Timer),
-}
-
-/// The clocks of a run; how long each is, the driver knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Timer {
-    /// `--timeout`, from the child's start.
-    Timeout,
-    /// `--grace`: from the terminating signal to SIGKILL.
-    Grace,
-    /// From the terminating signal until the targets run again in any case.
-    Patience,
-    /// From SIGKILL until what does not even die of that is left behind.
-    Remains,
-    /// From the moment that somebody stopped the build until it is said.
-    Stopped,
-    /// How long a stop waits for the targets.
-    Suspend,
-    /// How long makeroom waits for the keeper at the end of a run.
-    Return,
-    /// The same after a signal: whoever sent it does not wait long.
-    HastyReturn,
-}
-
-/// What is to be done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Act {
-    /// Start the child.
-    StartChild,
-    /// Send this signal to the child's group.
-    SignalGroup(i32),
-    /// Let a clock run.
-    Arm(Timer),
-    /// End what descends from the child and is not in its group; what is stopped goes on, so that
-    /// it can end.
-    EndRest,
-    /// Kill the group and all else that descends from the child.
-    Kill,
-    /// Report when nobody is left who descends from the child.
-    WatchRest,
-    /// Say that somebody has stopped the build.
-    SayStopped,
-    /// Say who does not die of SIGKILL.
-    SayWhoRemains,
-    /// Give the terminal to the child's group.
-    HandTerminal,
-    /// Take the terminal back.
-    TakeTerminal,
-    /// Tell the keeper that the build stops.
-    Suspend,
-    /// Stop makeroom's own group.
-    StopSelf,
-    /// Tell the keeper that the build goes on.
-    Resume,
-    /// Tell the keeper to keep the room for the next build.
-    Linger,
-    /// Tell the keeper to put everything back.
-    Release,
-    /// End like this.
-    Finish(Exit),
-}
 
 /// Signals that are passed to the group and change nothing else.
 pub const PASSED_ON: [i32; 3] = [libc::SIGUSR1, libc::SIGUSR2, libc::SIGWINCH];
@@ -128,7 +15,7 @@ pub const PASSED_ON: [i32; 3] = [libc::SIGUSR1, libc::SIGUSR2, libc::SIGWINCH];
 pub const TERMINATING: [i32; 4] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];
 
 /// A run's state.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "facts that are independent of each other and of the stage"
@@ -154,25 +41,6 @@ pub struct Session {
     released: bool,
     targets_back: bool,
     all_back: bool,
-}
-
-impl Default for Session {
-    fn default() -> Self {
-        Self {
-            stage: Stage::MakingRoom,
-            started: false,
-            exit: None,
-            limited: false,
-            interrupts: 0,
-            hasty: false,
-            child_is_stopped: false,
-            lingers: false,
-            lingering: false,
-            released: false,
-            targets_back: false,
-            all_back: false,
-        }
-    }
 }
 
 impl Session {
@@ -217,7 +85,7 @@ impl Session {
             Event::ChildEnded(exit) => match self.stage {
                 Stage::Ending => {
                     self.exit = Some(exit);
-                    vec![Act::WatchRest]
+                    vec![Act::WatchDescendants]
                 }
                 Stage::Running if self.lingers && !was_cancelled(exit) => self.linger(exit),
                 Stage::Running | Stage::Suspending | Stage::Resuming if self.started => {
@@ -284,10 +152,10 @@ impl Session {
                 Stage::Running | Stage::Resuming => self.suspend(libc::SIGTSTP),
                 Stage::MakingRoom => {
                     self.stage = Stage::Suspending;
-                    vec![Act::Suspend, Act::Arm(Timer::Suspend)]
+                    vec![Act::Suspend, Act::Arm(Timer::StopAnyway)]
                 }
                 // The keeper does not stop with us: what is being put back is put back.
-                Stage::Returning => vec![Act::StopSelf],
+                Stage::Restoring => vec![Act::StopSelf],
                 Stage::Suspending | Stage::Ending | Stage::Done => vec![],
             }
         } else {
@@ -302,9 +170,9 @@ impl Session {
         let already_hasty = std::mem::replace(&mut self.hasty, true);
         match self.stage {
             Stage::Done => vec![],
-            Stage::Returning if already_hasty => self.finish(),
-            Stage::Returning => {
-                let mut acts = vec![Act::Arm(Timer::HastyReturn)];
+            Stage::Restoring if already_hasty => self.finish(),
+            Stage::Restoring => {
+                let mut acts = vec![Act::Arm(Timer::HastyRestore)];
                 if std::mem::take(&mut self.lingering) {
                     acts.extend(self.release());
                 }
@@ -327,7 +195,7 @@ impl Session {
         if stopped {
             acts.push(Act::SignalGroup(libc::SIGCONT));
         }
-        acts.extend([Act::EndRest, Act::Arm(Timer::Patience), Act::Arm(Timer::Grace)]);
+        acts.extend([Act::EndDescendants, Act::Arm(Timer::ReleaseAnyway), Act::Arm(Timer::Grace)]);
         acts
     }
 
@@ -337,13 +205,13 @@ impl Session {
         }
         match signal {
             libc::SIGTTIN | libc::SIGTTOU if foreground => {
-                vec![Act::HandTerminal, Act::SignalGroup(libc::SIGCONT)]
+                vec![Act::GiveTerminal, Act::SignalGroup(libc::SIGCONT)]
             }
             libc::SIGTTIN | libc::SIGTTOU | libc::SIGTSTP => self.suspend(signal),
             // SIGSTOP came from somebody who will continue it as well, or has forgotten it.
             _ => {
                 self.child_is_stopped = true;
-                vec![Act::Arm(Timer::Stopped)]
+                vec![Act::Arm(Timer::SayStopped)]
             }
         }
     }
@@ -352,7 +220,7 @@ impl Session {
         // It goes on when the build does.
         self.child_is_stopped = false;
         self.stage = Stage::Suspending;
-        vec![Act::SignalGroup(signal), Act::TakeTerminal, Act::Suspend, Act::Arm(Timer::Suspend)]
+        vec![Act::SignalGroup(signal), Act::TakeTerminal, Act::Suspend, Act::Arm(Timer::StopAnyway)]
     }
 
     fn stop_self(&mut self) -> Vec<Act> {
@@ -374,19 +242,19 @@ impl Session {
     fn due(&mut self, timer: Timer) -> Vec<Act> {
         match (timer, self.stage) {
             (Timer::Timeout, _) => self.pass_limit(),
-            (Timer::Patience, Stage::Ending) => self.release().into_iter().collect(),
+            (Timer::ReleaseAnyway, Stage::Ending) => self.release().into_iter().collect(),
             (Timer::Grace, Stage::Ending) => kill(),
-            (Timer::Remains, Stage::Ending) => match self.exit {
+            (Timer::LeaveBehind, Stage::Ending) => match self.exit {
                 Some(exit) => {
                     let mut acts = vec![Act::SayWhoRemains];
                     acts.extend(self.put_back(exit));
                     acts
                 }
-                None => vec![Act::Kill, Act::Arm(Timer::Remains)],
+                None => vec![Act::Kill, Act::Arm(Timer::LeaveBehind)],
             },
-            (Timer::Stopped, Stage::Running) if self.child_is_stopped => vec![Act::SayStopped],
-            (Timer::Suspend, Stage::Suspending) => self.stop_self(),
-            (Timer::Return | Timer::HastyReturn, Stage::Returning) => self.finish(),
+            (Timer::SayStopped, Stage::Running) if self.child_is_stopped => vec![Act::SayStopped],
+            (Timer::StopAnyway, Stage::Suspending) => self.stop_self(),
+            (Timer::Restore | Timer::HastyRestore, Stage::Restoring) => self.finish(),
             _ => vec![],
         }
     }
@@ -396,21 +264,21 @@ impl Session {
     }
 
     fn linger(&mut self, exit: Exit) -> Vec<Act> {
-        self.stage = Stage::Returning;
+        self.stage = Stage::Restoring;
         self.exit = Some(exit);
         self.lingering = true;
-        let mut acts = vec![Act::TakeTerminal, Act::Linger, Act::Arm(Timer::Return)];
+        let mut acts = vec![Act::TakeTerminal, Act::Linger, Act::Arm(Timer::Restore)];
         // A keeper that was told to end by somebody else is gone already.
         acts.extend(self.finish_if_ready());
         acts
     }
 
     fn put_back(&mut self, exit: Exit) -> Vec<Act> {
-        self.stage = Stage::Returning;
+        self.stage = Stage::Restoring;
         self.exit = Some(if self.limited { Exit::Code(LIMITED) } else { exit });
         let mut acts = vec![Act::TakeTerminal];
         acts.extend(self.release());
-        acts.push(Act::Arm(if self.hasty { Timer::HastyReturn } else { Timer::Return }));
+        acts.push(Act::Arm(if self.hasty { Timer::HastyRestore } else { Timer::Restore }));
         acts.extend(self.finish_if_ready());
         acts
     }
@@ -418,7 +286,7 @@ impl Session {
     fn finish_if_ready(&mut self) -> Vec<Act> {
         // After a signal nobody waits for swapoff: the keeper goes on with it alone.
         let enough = if self.hasty { self.targets_back } else { self.all_back };
-        if self.stage == Stage::Returning && self.is_released() && enough {
+        if self.stage == Stage::Restoring && self.is_released() && enough {
             self.finish()
         } else {
             vec![]
@@ -447,7 +315,7 @@ fn was_cancelled(exit: Exit) -> bool {
 }
 
 fn kill() -> Vec<Act> {
-    vec![Act::Kill, Act::Arm(Timer::Remains)]
+    vec![Act::Kill, Act::Arm(Timer::LeaveBehind)]
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use crate::host::shell::ShellError;
+use crate::host::shell::error::ShellError;
 
 /// What answers scripts.
 #[derive(Clone)]

@@ -1,118 +1,48 @@
-//! Owns the shell that stays when its script is done, so that the next script needs no connection
-//! of its own. Runs in the keeper.
+//! Owns the shell of a script that stays when the script is done, so that what comes next needs no
+//! way of its own. Runs in the keeper.
 
-use std::{process::Output, sync::PoisonError, time::Duration};
+use std::sync::{Mutex, PoisonError};
 
 use tokio::io::AsyncWriteExt as _;
 
-use crate::host::shell::{MARKER, Root, Shell, ShellError, Step, echo, head, read};
+use crate::host::shell::spawn::ProcessGroup;
 
-/// The line after the output of a script whose shell stays.
-const END: &str = "makeroom-step-end";
-/// How long to wait for the marker. A prefix that has not brought it by then may hold everything
-/// back for as long as its input is open.
-const OPEN_FOR: Duration = Duration::from_secs(2);
-
-/// Whether a script's shell stays when the script is done, for [`Shell::stream`] to continue in.
-#[derive(Debug)]
-pub(super) enum Stay {
+/// Whether a script's shell stays when the script is done.
+#[derive(Debug, Default)]
+pub(super) enum Kept {
+    #[default]
     Unwanted,
     Wanted,
-    Here(Step),
+    Here(ProcessGroup),
 }
 
-impl Shell {
-    /// Makes the shell of the next [`Self::run_as_root_and_stay`] stay for [`Self::stream`], which
-    /// then needs no connection of its own.
-    pub fn stay(&self) {
-        self.swap_stay(Stay::Wanted);
+/// The one shell that is kept.
+#[derive(Debug, Default)]
+pub(super) struct Reuse(Mutex<Kept>);
+
+impl Reuse {
+    /// Puts this in the place of what there is.
+    pub(super) fn swap(&self, kept: Kept) -> Kept {
+        std::mem::replace(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner), kept)
     }
 
-    /// Runs a script as root, as [`Self::run_as_root`] does; its shell stays if one was asked for.
-    /// `name` is as in [`Self::stream`].
-    ///
-    /// # Errors
-    /// [`ShellError::NoRoot`] if we cannot become root.
-    pub async fn run_as_root_and_stay(
-        &self,
-        name: &str,
-        script: &str,
-        limit: Duration,
-    ) -> Result<String, ShellError> {
-        if let Stay::Unwanted = self.swap_stay(Stay::Unwanted) {
-            return self.run_as_root(script, None, limit).await;
-        }
-        let Some(root) = self.root().await else {
-            return Err(ShellError::NoRoot { place: self.place() });
-        };
-        let (output, left) = self.staying_step(&["-s", name], root, script, limit).await?;
-        self.swap_stay(left.map_or(Stay::Wanted, Stay::Here));
-        Ok(output)
+    /// The shell that stayed, which goes on with this script; none stays now.
+    pub(super) async fn go_on(&self, script: &str) -> Option<ProcessGroup> {
+        let Kept::Here(mut shell) = self.swap(Kept::Unwanted) else { return None };
+        shell.0.stdin.as_mut()?.write_all(script.as_bytes()).await.ok()?;
+        Some(shell)
     }
-
-    /// Continues with this script in the shell that stayed, if there is one; none stays after that.
-    pub(super) async fn go_on(&self, script: &str) -> Option<Step> {
-        let Stay::Here(mut step) = self.swap_stay(Stay::Unwanted) else { return None };
-        step.0.stdin.as_mut()?.write_all(script.as_bytes()).await.ok()?;
-        Some(step)
-    }
-
-    fn swap_stay(&self, stay: Stay) -> Stay {
-        std::mem::replace(&mut *self.stay.lock().unwrap_or_else(PoisonError::into_inner), stay)
-    }
-
-    /// Runs a script; gives what it printed and its shell, which reads on, or no shell if the
-    /// prefix lets nothing through while its input is open.
-    async fn staying_step(
-        &self,
-        arguments: &[&str],
-        root: Root,
-        script: &str,
-        limit: Duration,
-    ) -> Result<(String, Option<Step>), ShellError> {
-        let mut step = self.spawn(Some(root), arguments)?;
-        let (mut input, mut stdout, mut stderr) =
-            (step.0.stdin.take(), step.0.stdout.take(), step.0.stderr.take());
-        let (mut answer, mut said) = (Vec::new(), Vec::new());
-        let talk = async {
-            if let Some(input) = input.as_mut() {
-                // As with any script: if something keeps it from reading, it says so itself.
-                let _ = input.write_all(staying(script).as_bytes()).await;
-            }
-            let begins = self.read_until(Some(MARKER), &mut stdout, &mut answer);
-            match tokio::time::timeout(OPEN_FOR, begins).await {
-                Ok(begun) => begun?,
-                Err(_) => input.take().is_none(),
-            };
-            if self.read_until(Some(END), &mut stdout, &mut answer).await? && input.is_some() {
-                return Ok(None);
-            }
-            drop(input.take());
-            self.read_to_end(&mut stderr, &mut said).await?;
-            step.0.wait().await.map(Some).map_err(|source| self.failed(source))
-        };
-        let ended = tokio::time::timeout(limit, talk).await.map_err(|_| self.silent(limit))??;
-        let output = Output { status: ended.unwrap_or_default(), stdout: answer, stderr: said };
-        let mut text = read(&output, &self.program())?;
-        text.truncate(text.find(END).unwrap_or(text.len()));
-        (step.0.stdin, step.0.stdout) = (input, stdout);
-        Ok((text, ended.is_none().then_some(step)))
-    }
-}
-
-/// Puts the head before a script, as [`crate::host::shell::whole`] does, so that its shell reads on
-/// once it has succeeded. Nobody listens to its stderr after that.
-fn staying(script: &str) -> String {
-    format!("{{\n{}{{\n{script}\n}} || exit\n{}exec 2> /dev/null\n}}\n", head(), echo(END))
 }
 
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncBufReadExt as _, BufReader};
 
-    use super::{
-        super::tests::{SOON, behind},
-        *,
+    use std::time::Duration;
+
+    use super::super::{
+        Shell,
+        tests::{SOON, behind},
     };
 
     /// A way that counts its uses, and passes on what it gets by this command.

@@ -7,10 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nix::{
-    time::ClockId,
-    unistd::{Pid, getpgid},
-};
+use nix::unistd::{Pid, getpgid};
 
 use crate::{
     core::{
@@ -21,6 +18,7 @@ use crate::{
         },
         run::{
             build_site::BuildSite,
+            memory_seen::MemorySeen,
             timeline::{Point, Timeline},
         },
     },
@@ -29,6 +27,7 @@ use crate::{
         process::identify,
         sample,
     },
+    supervise::processor_time::processor_time,
 };
 
 /// Four looks a second are the most.
@@ -40,29 +39,9 @@ const COST_PART: u32 = 500;
 /// their environment.
 const MOST_STRAYS: usize = 512;
 
-/// What was seen of a run.
-#[derive(Clone, Debug, Default)]
-pub struct Seen {
-    /// The lowest MemAvailable, in bytes.
-    pub available_min_bytes: Option<u64>,
-    /// The time for which some task was stalled on memory.
-    pub some_stall: Option<Duration>,
-    /// The time for which all tasks were.
-    pub full_stall: Option<Duration>,
-    /// The build's peak in bytes: the highest sum of the RSS of the child and all below it, or what
-    /// the engine's builder held.
-    pub peak_bytes: u64,
-    /// What the host's kernel killed for memory meanwhile.
-    pub oom_kills: Option<u64>,
-    /// What the kernel killed that the build runs on: the host's, or this machine's in front of it.
-    pub build_oom_kills: Option<u64>,
-    /// Moment by moment.
-    pub points: Vec<Point>,
-}
-
 /// The watch over one run.
 #[derive(Debug)]
-pub struct Watch {
+pub struct MemoryWatch {
     begun: Instant,
     site: BuildSite,
     /// The build's process group.
@@ -83,7 +62,7 @@ pub struct Watch {
     next: Option<Instant>,
 }
 
-impl Watch {
+impl MemoryWatch {
     /// Begins. `group` is the build's process group.
     #[must_use]
     pub fn begin(site: BuildSite, group: i32, is_elsewhere: bool) -> Self {
@@ -164,13 +143,17 @@ impl Watch {
         }
     }
 
-    /// Ends, with what was seen. `largest_bytes` is the largest RSS of any one process that was
-    /// waited for: it may have lived between two looks.
-    #[must_use]
-    pub fn end(mut self, largest_bytes: u64) -> Seen {
+    /// Takes in the largest RSS of any one process that was waited for: it may have lived between
+    /// two looks.
+    pub fn see_largest(&mut self, bytes: u64) {
         if self.site == BuildSite::Child {
-            self.peak_bytes = self.peak_bytes.max(largest_bytes);
+            self.peak_bytes = self.peak_bytes.max(bytes);
         }
+    }
+
+    /// Ends, with what was seen.
+    #[must_use]
+    pub fn end(mut self) -> MemorySeen {
         // A build that is over before the first look has a lowest point all the same.
         self.look_at_host();
         let both = self.first.zip(self.last);
@@ -180,11 +163,11 @@ impl Watch {
         let of_host =
             both.and_then(|(first, last)| Some(last.oom_kills?.saturating_sub(first.oom_kills?)));
         let of_here = || Some(oom_kills()?.saturating_sub(self.kills_before?));
-        Seen {
+        MemorySeen {
             available_min_bytes: self.available_min_bytes,
             some_stall: since(|sample| sample.some_stall),
             full_stall: since(|sample| sample.full_stall),
-            peak_bytes: self.peak_bytes,
+            peak_bytes: (self.peak_bytes > 0).then_some(self.peak_bytes),
             oom_kills: of_host,
             build_oom_kills: if self.site == BuildSite::Child { of_here() } else { of_host },
             points: self.timeline.points().to_vec(),
@@ -243,11 +226,6 @@ pub fn now() -> Option<Memory> {
     memory::meminfo(&proc_file("/proc/meminfo")?)
 }
 
-/// What this process has used. On a busy machine a look takes long and costs no more for it.
-pub(super) fn processor_time() -> Duration {
-    ClockId::CLOCK_PROCESS_CPUTIME_ID.now().map_or(Duration::ZERO, Duration::from)
-}
-
 fn oom_kills() -> Option<u64> {
     memory::oom_kills(&proc_file("/proc/vmstat")?)
 }
@@ -270,14 +248,15 @@ mod tests {
 
     #[test]
     fn a_host_that_is_another_machine_is_known_from_the_keeper_alone() {
-        let mut watch = Watch::begin(BuildSite::Builder, 1, true);
+        let mut watch = MemoryWatch::begin(BuildSite::Builder, 1, true);
         for sample in [figures(90, 10, 0), figures(40, 11, 70), figures(60, 13, 30)] {
             watch.hear(&sample);
         }
-        let seen = watch.end(1 << 40);
+        watch.see_largest(1 << 40);
+        let seen = watch.end();
         assert_eq!(
             (seen.available_min_bytes, seen.peak_bytes, seen.oom_kills),
-            (Some(40), 70, Some(3))
+            (Some(40), Some(70), Some(3))
         );
         assert_eq!(
             (seen.some_stall, seen.full_stall),
@@ -294,20 +273,23 @@ mod tests {
 
     #[test]
     fn a_host_that_was_never_heard_of_is_not_made_up() {
-        let seen = Watch::begin(BuildSite::Container, 1, true).end(7);
+        let mut watch = MemoryWatch::begin(BuildSite::Container, 1, true);
+        watch.see_largest(7);
+        let seen = watch.end();
         assert_eq!(
             (seen.available_min_bytes, seen.full_stall, seen.oom_kills, seen.peak_bytes),
-            (None, None, None, 0)
+            (None, None, None, None)
         );
         assert!(seen.points.is_empty());
     }
 
     #[test]
     fn a_build_of_this_machine_counts_here_and_its_host_there() {
-        let mut watch = Watch::begin(BuildSite::Child, 1, true);
+        let mut watch = MemoryWatch::begin(BuildSite::Child, 1, true);
         watch.hear(&figures(90, 10, 70));
-        let seen = watch.end(1 << 40);
-        assert_eq!((seen.available_min_bytes, seen.peak_bytes), (Some(90), 1 << 40));
+        watch.see_largest(1 << 40);
+        let seen = watch.end();
+        assert_eq!((seen.available_min_bytes, seen.peak_bytes), (Some(90), Some(1 << 40)));
         // One sample tells of no kill there; those of this machine are its own.
         assert_eq!(seen.build_oom_kills.is_some(), oom_kills().is_some());
     }

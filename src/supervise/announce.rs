@@ -1,0 +1,96 @@
+//! Owns what a person is told while a run goes on: when a keeper says something, and when somebody
+//! stopped the build. Runs in the supervisor.
+
+use crate::{
+    core::{
+        run::{heard::Heard, wire::FromKeeper},
+        text,
+    },
+    report::{console::Say, foreign_changes, steps, summary},
+    supervise::{memory_watch, timers::SAY_STOPPED},
+};
+
+/// Tells it, before the record takes it in. `is_released`: the keeper was told its last.
+pub(super) fn announce(say: &mut Say, message: &FromKeeper, heard: &Heard, is_released: bool) {
+    match message {
+        FromKeeper::Note(note) => say.note(note),
+        FromKeeper::Progress { phase, done, total } => say.progress(*phase, *done, *total),
+        FromKeeper::RoomMade(room) => {
+            say.settle();
+            if heard.is_refused() {
+                say.error(
+                    "room could not be made as asked, and --strict is set",
+                    Some("the command was not started"),
+                    None,
+                );
+                return;
+            }
+            let here = memory_watch::now().filter(|_| room.host.is_none());
+            say.info(summary::room_made(room, here));
+            if let Some(line) =
+                summary::room_elsewhere(room, &heard.about.command, heard.about.site)
+            {
+                say.info(line);
+            }
+        }
+        FromKeeper::StepTaken(step) => say.info(steps::taken(step)),
+        FromKeeper::StepUndone { restored, took, .. } => say.info(steps::undone(*restored, *took)),
+        FromKeeper::Thrashing { time, figures } if heard.is_running() => {
+            say.warning(steps::thrashing(*time, figures), None);
+        }
+        FromKeeper::Touched { id, name, deed, reply } => {
+            say.info(foreign_changes::touched(name, *deed, *reply, heard.target(id)));
+        }
+        FromKeeper::TakenAgain(target) => say.info(foreign_changes::taken_again(target)),
+        FromKeeper::TargetsBack(_) => say.settle(),
+        FromKeeper::Released(_) => {
+            say.settle();
+            if !is_released && !heard.is_covered {
+                say.warning(
+                    "the keeper was told to end: everything is put back already, the build goes on",
+                    None,
+                );
+            }
+        }
+        FromKeeper::Thrashing { .. }
+        | FromKeeper::Sample(_)
+        | FromKeeper::Covered
+        | FromKeeper::HeldAlready { .. }
+        | FromKeeper::Suspended
+        | FromKeeper::Holding
+        | FromKeeper::Lingering(_) => {}
+    }
+}
+
+/// Says that somebody has stopped the build, where that keeps `held` targets paused.
+pub(super) fn say_stopped(say: &mut Say, held: usize, child: i32) {
+    if held > 0 {
+        let hint = format!("`kill -CONT -- -{child}` lets it go on");
+        say.warning(stopped_line(held), Some(&hint));
+    }
+}
+
+fn stopped_line(held: usize) -> String {
+    let (services, stay) = (text::count(held, "service"), if held == 1 { "stays" } else { "stay" });
+    format!(
+        "the build is stopped (SIGSTOP) since {} s, and {services} {stay} paused",
+        SAY_STOPPED.as_secs()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_that_somebody_stopped_is_said_with_what_it_keeps_paused() {
+        assert_eq!(
+            stopped_line(3),
+            "the build is stopped (SIGSTOP) since 30 s, and 3 services stay paused"
+        );
+        assert_eq!(
+            stopped_line(1),
+            "the build is stopped (SIGSTOP) since 30 s, and 1 service stays paused"
+        );
+    }
+}
