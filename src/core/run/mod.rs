@@ -5,6 +5,7 @@ pub mod exit;
 pub mod history;
 pub mod hook;
 pub mod keeper_restarts;
+pub mod lifecycle;
 pub mod oom_log;
 pub mod report;
 pub mod room_settings;
