@@ -52,8 +52,8 @@ impl Events {
         loop {
             match self.lines.next().await {
                 Some(Ok(line)) => {
-                    if let Some(happening) = happening(&line) {
-                        return Ok(happening);
+                    if let Some(event) = event(&line) {
+                        return Ok(event);
                     }
                 }
                 Some(Err(error)) => return Err(refusal(error)),
@@ -68,7 +68,7 @@ impl Events {
 }
 
 /// One that cannot be read is only a look less.
-fn happening(line: &[u8]) -> Option<EngineEvent> {
+fn event(line: &[u8]) -> Option<EngineEvent> {
     let event: Value = serde_json::from_slice(line).ok()?;
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let actor = &event["Actor"];

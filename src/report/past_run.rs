@@ -60,11 +60,9 @@ pub fn describe(report: &RunReport) -> String {
         .targets
         .iter()
         .filter_map(|target| Some((target.target.name.as_str(), target.theirs?)));
-    lines.extend(
-        theirs.map(|(name, deed)| {
-            format!("theirs      `{}`, {}", printable(name), by_somebody(deed))
-        }),
-    );
+    lines.extend(theirs.map(|(name, change)| {
+        format!("theirs      `{}`, {}", printable(name), by_somebody(change))
+    }));
     let left: Vec<&str> = report
         .targets
         .iter()

@@ -103,16 +103,16 @@ impl EventLoop<'_> {
                     self.queue.push_back(Event::Thrashing);
                 }
             }
-            FromKeeper::Touched { id, name, deed, reply } => {
+            FromKeeper::Touched { id, name, change, reply } => {
                 let first =
                     self.room.iter().flat_map(|room| &room.targets).find(|target| target.id == id);
                 self.say.info(foreign_changes::touched(
                     &name,
-                    deed,
+                    change,
                     reply,
                     first.or_else(|| self.steps.target(&id)),
                 ));
-                self.theirs.insert(id, deed);
+                self.theirs.insert(id, change);
             }
             FromKeeper::TakenAgain(target) => {
                 self.say.info(foreign_changes::taken_again(&target));

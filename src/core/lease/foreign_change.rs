@@ -82,7 +82,7 @@ impl EngineEvent {
 
 /// What a look at a held target says that somebody did to it; `now` is `None` where it is gone.
 #[must_use]
-pub fn deed(held: &HeldTarget, now: Option<&Inspected>) -> Option<ForeignChange> {
+pub fn change_since_taken(held: &HeldTarget, now: Option<&Inspected>) -> Option<ForeignChange> {
     let Some(now) = now else { return Some(ForeignChange::Removed) };
     if !is_same_start(&held.target.started_at, &now.started_at) {
         return Some(ForeignChange::Started);
@@ -170,10 +170,13 @@ mod tests {
             (Method::Stop, Intended, Running, "t1", None),
             (Method::Stop, Held, Restarting, "t1", None),
         ] {
-            let found = deed(&held(method, stage), Some(&now(activity, started_at)));
+            let found = change_since_taken(&held(method, stage), Some(&now(activity, started_at)));
             assert_eq!(found, expected, "{method:?} {stage:?} {activity:?} {started_at}");
         }
-        assert_eq!(deed(&held(Method::Stop, Held), None), Some(ForeignChange::Removed));
+        assert_eq!(
+            change_since_taken(&held(Method::Stop, Held), None),
+            Some(ForeignChange::Removed)
+        );
     }
 
     #[test]
@@ -192,35 +195,35 @@ mod tests {
             ("exec_start: sh", "a", false),
             ("unpause", "b", false),
         ] {
-            let happening = EngineEvent {
+            let event = EngineEvent {
                 action: action.to_owned(),
                 id: id.to_owned(),
                 ..EngineEvent::default()
             };
-            assert_eq!(happening.is_sign(&state), expected, "{action} of {id}");
+            assert_eq!(event.is_sign(&state), expected, "{action} of {id}");
         }
     }
 
     #[test]
     fn a_container_replaces_a_removed_one_by_its_name_once_it_is_started() {
         let removed = [target("a"), target("b")];
-        let happening = |action: &str, name: Option<&str>| EngineEvent {
+        let event = |action: &str, name: Option<&str>| EngineEvent {
             action: action.to_owned(),
             id: "new".to_owned(),
             name: name.map(str::to_owned),
         };
         let replaced =
-            |happening: EngineEvent| happening.replaces(&removed).map(|target| target.id.clone());
-        assert_eq!(replaced(happening("start", Some("name-of-b"))).as_deref(), Some("b"));
-        assert_eq!(replaced(happening("create", Some("name-of-b"))), None);
-        assert_eq!(replaced(happening("start", Some("other"))), None);
-        assert_eq!(replaced(happening("start", None)), None);
+            |event: EngineEvent| event.replaces(&removed).map(|target| target.id.clone());
+        assert_eq!(replaced(event("start", Some("name-of-b"))).as_deref(), Some("b"));
+        assert_eq!(replaced(event("create", Some("name-of-b"))), None);
+        assert_eq!(replaced(event("start", Some("other"))), None);
+        assert_eq!(replaced(event("start", None)), None);
     }
 
     #[test]
     fn each_target_is_taken_again_three_times_and_no_more() {
-        let mut insistence = RetakeBudget::default();
-        assert_eq!([(); 4].map(|()| insistence.once_more("a")), [true, true, true, false]);
-        assert!(insistence.once_more("b"));
+        let mut budget = RetakeBudget::default();
+        assert_eq!([(); 4].map(|()| budget.once_more("a")), [true, true, true, false]);
+        assert!(budget.once_more("b"));
     }
 }

@@ -5,6 +5,12 @@
 //! One act is under way at a time. What is heard meanwhile cancels it or waits; what follows is
 //! decided when it has ended.
 
+mod act;
+mod event;
+
+pub use act::Act;
+pub use event::{Event, Made};
+
 /// The stages of a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stage {
@@ -45,138 +51,6 @@ pub enum Stage {
     AwaitingLateCalls,
     /// The keeper has nothing left to do.
     Done,
-}
-
-/// What happens to a lease.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Event {
-    /// Another request for room. There is one a keeper: this one means nothing.
-    MakeRoom,
-    /// There is a build.
-    Child,
-    /// Processes of the build are outside of the child's group.
-    Strays,
-    /// The supervisor ends the build.
-    Ending,
-    /// The build is stopped.
-    Suspend,
-    /// The build goes on.
-    Resume,
-    /// The lease is to outlive its supervisor.
-    Hold,
-    /// The build has ended.
-    Ended,
-    /// The build is over by itself, and its room is to be kept.
-    Linger,
-    /// The build may have been killed for want of room.
-    LookAround,
-    /// Everything is to be put back.
-    Release,
-    /// SIGTERM, SIGINT or SIGHUP.
-    Signal,
-    /// The supervisor is gone.
-    EndOfFile,
-    /// A step is due.
-    StepDue,
-    /// The last step can be undone.
-    UndoDue,
-    /// Somebody else may have changed a target.
-    LookDue,
-    /// It is time to take a target again.
-    RetakeDue,
-    /// The time of a lease that stands on its own is over, its process is gone, or `stop` asked for
-    /// its end.
-    ControlEnded,
-    /// [`Act::MakeRoom`] has ended like this.
-    RoomMade(Made),
-    /// [`Act::TakeStep`] has ended.
-    StepTaken,
-    /// [`Act::UndoStep`] has ended.
-    StepUndone,
-    /// [`Act::Look`] has ended.
-    Looked,
-    /// [`Act::Retake`] has ended.
-    Retaken,
-    /// [`Act::SuspendTargets`] has ended.
-    Suspended,
-    /// [`Act::UndoSteps`] has ended, and there is something left to keep or not.
-    StepsUndone { is_anything_left: bool },
-    /// [`Act::PostMortem`] has ended.
-    Examined,
-    /// [`Act::BeginLingering`] was successful.
-    LingeringBegun,
-    /// [`Act::BeginLingering`] failed.
-    LingeringFailed,
-    /// [`Act::BeginHolding`] was successful.
-    HoldingBegun,
-    /// [`Act::BeginHolding`] failed.
-    HoldingFailed,
-    /// [`Act::EndOrphan`] has ended.
-    OrphanEnded,
-    /// [`Act::Release`] has ended.
-    Released,
-    /// [`Act::SayReleased`] has ended; a call that was sent may still change a target or not.
-    ReleaseSaid { is_call_late: bool },
-    /// [`Act::AwaitLateCalls`] has ended.
-    LateCallsOver,
-}
-
-/// How making room ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Made {
-    /// As well as it could be.
-    Room,
-    /// The lease around this run has all that is asked for.
-    Covered,
-    /// A started lease of this name is held already.
-    HeldAlready,
-    /// The started lease cannot be recorded.
-    NotRecorded,
-}
-
-/// What is to be done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Act {
-    /// Make room.
-    MakeRoom,
-    /// Finish what is under way, and begin nothing new for it.
-    Cancel,
-    /// Keep what was just taken in until nothing is under way.
-    PutOff,
-    /// Tell how making room ended.
-    SayMade,
-    /// Run the user's command for room that was made.
-    RunRoomMadeHook,
-    /// Take the step that is due.
-    TakeStep,
-    /// Undo the last step.
-    UndoStep,
-    /// Look at what somebody else may have changed, and let go what they did.
-    Look,
-    /// Take a target again.
-    Retake,
-    /// Bring the targets back while the build is stopped, and say so.
-    SuspendTargets,
-    /// Undo all steps: only the build that is over needed them.
-    UndoSteps,
-    /// Look for evidence why the build was killed.
-    PostMortem,
-    /// Make the lease outlive its build, and say so.
-    BeginLingering,
-    /// Make the lease outlive its supervisor, and say so.
-    BeginHolding,
-    /// End the build that nobody supervises any more.
-    EndOrphan,
-    /// Put everything back.
-    Release,
-    /// Run the user's command for what was put back.
-    RunRestoredHook,
-    /// Tell what was put back.
-    SayReleased,
-    /// Wait for calls that may still change a target, and bring it back.
-    AwaitLateCalls,
-    /// Exit.
-    Exit,
 }
 
 /// What is listened to in a stage. What comes from elsewhere waits where it is.
