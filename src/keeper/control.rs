@@ -127,3 +127,30 @@ async fn hear(caller: &mut Caller) -> Option<ToKeeper> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+    use crate::{core::run::wire, lease::state_dir::StateDir};
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn whoever_asks_for_the_end_is_heard_though_waiting_for_it_was_dropped_half_way() {
+        let base = tempfile::tempdir().expect("a directory");
+        let state = StateDir::open(base.path()).expect("a state directory");
+        let leases = state.leases();
+        let mut control = Control::open(leases, "l", &Started::default()).expect("a socket");
+        let mut asker = control_socket::connect(leases, "l").expect("connected");
+        let message = wire::line(&ToKeeper::Release);
+        for part in [&message.as_bytes()[..5], &message.as_bytes()[5..]] {
+            assert!(
+                tokio::time::timeout(Duration::from_millis(20), control.ended()).await.is_err(),
+                "not all is said"
+            );
+            asker.write_all(part).expect("written");
+        }
+        let ended = tokio::time::timeout(Duration::from_secs(5), control.ended()).await;
+        assert!(ended.is_ok() && control.asker.is_some());
+    }
+}

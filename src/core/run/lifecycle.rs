@@ -291,7 +291,7 @@ impl Lifecycle {
             | (Stage::BeginningToHold, Event::HoldingFailed) => self.give_up(),
             (Stage::EndingOrphan, Event::OrphanEnded) => self.release(),
             (Stage::Releasing, Event::Released) => {
-                if std::mem::take(&mut self.looks_around) {
+                if self.looks_around {
                     self.stage = Stage::PostMortem { is_released: true };
                     return vec![Act::PostMortem];
                 }

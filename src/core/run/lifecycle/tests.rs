@@ -261,6 +261,10 @@ fn a_build_that_is_over_while_a_step_is_taken_cancels_it_and_keeps_its_room() {
     assert_eq!(lifecycle.handle(undone), [Act::BeginLingering]);
     assert_eq!(lifecycle.handle(Event::LingeringBegun), []);
     assert_eq!(lifecycle.stage(), Stage::Standing);
+    assert_eq!(lifecycle.handle(Event::LookDue), [Act::Look]);
+    assert_eq!(lifecycle.handle(Event::EndOfFile), [], "the build was over long ago");
+    let both = [ROOM, Event::StepDue, Event::Hold, Event::Linger, Event::StepTaken];
+    assert_eq!(acts_of(&both), [Act::UndoSteps]);
 }
 
 #[test]
