@@ -19,8 +19,8 @@ fn main() -> ExitCode {
     let words: Vec<_> = std::env::args_os().collect();
     // The second process of each run. It is no subcommand for people, so no help and no completion
     // has it.
-    if words.get(1..).is_some_and(|words| words == ["keeper"]) && keeper::lifecycle::is_meant() {
-        return keeper::lifecycle::main();
+    if words.get(1..).is_some_and(|words| words == ["keeper"]) && keeper::process::is_meant() {
+        return keeper::process::main();
     }
     let words = subcommand_first(words);
     let cli = match Cli::try_parse_from(&words) {

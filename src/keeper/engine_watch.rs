@@ -1,6 +1,6 @@
-//! Owns the keeper's sense for what others do to the targets: the engine's events while there are
-//! targets to be held, the connection made again when it breaks, and the moments at which a target
-//! is taken again. What a sign means is looked at in `theirs`. Never fails a run. Runs in the
+//! Owns watching for what others do to the targets: the engine's events while there are targets to
+//! be held, the connection made again when it breaks, and the moments at which a target is looked
+//! at or taken again. What a sign means is for `foreign_changes`. Never fails a run. Runs in the
 //! keeper.
 
 use std::{collections::VecDeque, future, time::Duration};
@@ -16,38 +16,41 @@ use crate::{
         },
         target::{event::TargetEvent, recorded::Target},
     },
-    room::{context::Tell, machine::Machine},
-    targets::{changes::Changes, error::TargetError},
+    keeper::{
+        changes::{self, Changes, TargetError},
+        operations::{Machine, Tell},
+    },
 };
 
-/// Before a connection that broke is made again; twice as long each time, up to the longest.
+/// How long a connection that broke is not made again; doubled each time, up to the longest.
 const PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(8);
-/// So often in a row a connection is made; an engine that breaks it more often is looked at when
-/// everything is put back.
+/// How often in a row a connection is made. What an engine that breaks it more often does is seen
+/// when everything is put back.
 const MOST_CONNECTIONS: u32 = 20;
-/// One that lasted so long was a good one: some ways cut what is idle.
+/// A connection that lasted so long was a good one: some ways cut what is idle.
 const LASTED: Duration = Duration::from_secs(30);
-/// An engine that stops a paused container, for somebody or because it ends itself, unpauses it
-/// first: only what runs on is somebody's. And whoever unpauses a target may want to see it run,
-/// and who starts it at each look is not fought in its own pace. One time for both, so that what is
-/// asked for first is due first.
+/// Between two looks at a target that was unpaused, and before a target is taken again. An engine
+/// that stops a paused container, for somebody or because it ends itself, unpauses it first: only
+/// what still runs then was unpaused by somebody. Whoever unpauses a target may want to see it run,
+/// and whoever starts it at each look is not fought in their own pace. One time for both, so that
+/// what is asked for first is due first.
 const A_WHILE: Duration = Duration::from_secs(1);
 
 /// A reason to look.
 #[derive(Debug)]
 pub(crate) enum Sign {
-    /// The engine tells something.
+    /// The engine tells of an event.
     Happened(TargetEvent),
-    /// Nobody knows what happened until now; perhaps the engine restarted.
+    /// Events may have been missed; perhaps the engine was restarted.
     Missed { engine_was_away: bool },
-    /// It is time to look whether this one still runs, by its id.
+    /// It is time to look whether the target with this id still runs.
     Confirm(String),
-    /// It is time to take this one again.
+    /// It is time to take this target again.
     Again(Target),
 }
 
-/// The sense.
+/// The watch over one engine.
 pub(crate) struct EngineWatch<'a> {
     machine: &'a Machine,
     tell: Tell<'a>,
@@ -56,16 +59,16 @@ pub(crate) struct EngineWatch<'a> {
     /// When the last one was made.
     connected: Instant,
     /// What is to be confirmed or taken again, and when.
-    later: VecDeque<(Instant, Sign)>,
+    due: VecDeque<(Instant, Sign)>,
 }
 
 #[derive(Debug)]
 enum Following {
-    /// There is nothing to be held, or the engine tells nothing.
+    /// There is nothing to be held, or the engine has no events.
     Not,
     /// From this time on, once somebody listens.
     From(Timestamp),
-    /// From then on; what was before is missed.
+    /// From that moment on; what happened before it is missed.
     Missed {
         at: Instant,
         engine_was_away: bool,
@@ -81,11 +84,11 @@ impl<'a> EngineWatch<'a> {
             following: Following::Not,
             connections: 0,
             connected: Instant::now(),
-            later: VecDeque::new(),
+            due: VecDeque::new(),
         }
     }
 
-    /// There are targets that were taken after this time; follows on where that is done already.
+    /// Follows what happens to targets that were taken after this time, unless it follows already.
     pub(crate) fn follow(&mut self, since: Timestamp) {
         if let Following::Not = self.following
             && self.connections < MOST_CONNECTIONS
@@ -94,52 +97,52 @@ impl<'a> EngineWatch<'a> {
         }
     }
 
-    /// There are targets that a keeper before this one took.
+    /// Follows what happens to targets that a keeper before this one took.
     pub(crate) fn take_over(&mut self) {
         self.following = Following::Missed { at: Instant::now(), engine_was_away: false };
     }
 
-    /// Everything is put back: nothing is followed until something is taken again.
+    /// Follows nothing until something is taken again: the targets are back.
     pub(crate) fn begin_anew(&mut self) {
         self.following = Following::Not;
-        self.later.clear();
+        self.due.clear();
     }
 
-    /// Asks for another look at this one in a while, by an engine that still takes calls then.
+    /// Asks for another look at this target in a while, when its engine still takes calls.
     pub(crate) fn confirm(&mut self, id: String) {
-        self.later.push_back((Instant::now() + A_WHILE, Sign::Confirm(id)));
+        self.due.push_back((Instant::now() + A_WHILE, Sign::Confirm(id)));
     }
 
-    /// Asks for this one to be taken again in a while.
+    /// Asks for this target to be taken again in a while.
     pub(crate) fn take_again(&mut self, target: Target) {
-        self.later.push_back((Instant::now() + A_WHILE, Sign::Again(target)));
+        self.due.push_back((Instant::now() + A_WHILE, Sign::Again(target)));
     }
 
-    /// These need not be taken again any more.
+    /// Takes back the wish that these targets be taken again.
     pub(crate) fn leave(&mut self, ids: &[String]) {
-        self.later
+        self.due
             .retain(|(_, sign)| !matches!(sign, Sign::Again(target) if ids.contains(&target.id)));
     }
 
-    /// The next sign; waits for ever where `is_held` is not so. Nothing is lost when this is
+    /// Waits for the next sign; for ever unless targets are held. Nothing is lost when this is
     /// dropped half-way.
     pub(crate) async fn next(&mut self, is_held: bool) -> Sign {
         if !is_held {
             return future::pending().await;
         }
-        let due = self.later.front().map(|(due, _)| *due);
+        let first = self.due.front().map(|(due, _)| *due);
         let waiting = async {
-            if let Some(due) = due {
-                tokio::time::sleep_until(due).await
+            if let Some(first) = first {
+                tokio::time::sleep_until(first).await;
             } else {
-                future::pending().await
+                future::pending::<()>().await;
             }
         };
         tokio::select! {
             sign = self.listen() => return sign,
             () = waiting => {}
         }
-        match self.later.pop_front() {
+        match self.due.pop_front() {
             Some((_, sign)) => sign,
             None => future::pending().await,
         }
@@ -149,26 +152,25 @@ impl<'a> EngineWatch<'a> {
         loop {
             match &mut self.following {
                 Following::Not => return future::pending().await,
-                Following::From(since) => match Box::pin(self.machine.targets()).await {
-                    Ok(targets) => {
-                        let events = targets.changes(*since);
-                        self.begin(events);
+                Following::From(since) => {
+                    match Box::pin(changes::follow(self.machine, Some(*since))).await {
+                        Ok(events) => self.begin(events),
+                        Err(error) => self.broke(&error),
                     }
-                    Err(error) => self.broke(&error),
-                },
+                }
                 Following::Missed { at, engine_was_away } => {
                     let engine_was_away = *engine_was_away;
                     tokio::time::sleep_until(*at).await;
-                    match Box::pin(self.machine.targets()).await {
-                        Ok(targets) => {
-                            self.begin(targets.changes(Timestamp::now()));
+                    match Box::pin(changes::follow(self.machine, None)).await {
+                        Ok(events) => {
+                            self.begin(events);
                             return Sign::Missed { engine_was_away };
                         }
                         Err(error) => self.broke(&error),
                     }
                 }
                 Following::Under(events) => match events.next().await {
-                    Ok(happening) => return Sign::Happened(happening),
+                    Ok(event) => return Sign::Happened(event),
                     Err(error) => self.broke(&error),
                 },
             }
@@ -186,12 +188,12 @@ impl<'a> EngineWatch<'a> {
         self.connections = if has_lasted { 1 } else { self.connections + 1 };
         // What is between us and the engine can be unable for a while; an engine that has no events
         // says so each time.
-        let is_refused = error.is_refused_for_good();
-        if is_refused || self.connections >= MOST_CONNECTIONS {
+        if error.is_refused_for_good() || self.connections >= MOST_CONNECTIONS {
             self.connections = MOST_CONNECTIONS;
             self.following = Following::Not;
             let text = format!(
-                "the engine's events are not followed: {error}; what others do to the services is seen at the end"
+                "the engine's events are not followed: {error}; \
+                 what others do to the services is seen at the end"
             );
             (self.tell)(FromKeeper::Note(Note::new(Level::Detail, text)));
             return;

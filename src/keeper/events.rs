@@ -1,55 +1,116 @@
-//! Owns all that the keeper takes in while it waits or acts: what is said to it, the host's figures
-//! for the supervisor, what the guard makes of them, what hooks say, and what others do to the
-//! targets. Decides nothing. Runs in the keeper.
+//! Owns all sources of the keeper's events: what it is told, the host's figures, the steps that are
+//! due by them, what hooks say, what others do to the targets, and the end of a lease that stands
+//! on its own. Passes on what only has to be told. Decides nothing. Runs in the keeper.
+
+use std::future;
 
 use crate::{
-    core::{machine::pressure::Move, run::wire::FromKeeper},
+    core::run::{
+        lifecycle::{Event, Listening},
+        wire::{FromKeeper, ToKeeper},
+    },
     keeper::{
+        control::Control,
         engine_watch::{EngineWatch, Sign},
         host_samples::HostSamples,
         input::{Heard, Input},
-        pressure_watch::PressureWatch,
+        operations::{Hooks, Tell},
+        pressure_watch::{Due, PressureWatch},
     },
-    room::{context::Tell, hooks::Hooks},
 };
 
-/// What was taken in.
-pub(crate) enum Sensed {
-    /// Somebody said something.
+/// What has happened.
+pub(crate) enum News {
+    /// The keeper was told something.
     Heard(Heard),
     /// A step is due. None is while one is under way.
-    Due(Move),
-    /// Somebody may have touched a target.
+    Due(Due),
+    /// Somebody else may have changed a target.
     Sign(Sign),
+    /// A lease that stands on its own is to end.
+    ControlEnded,
 }
 
-/// The keeper's senses.
+impl News {
+    /// The event that this is for the lifecycle.
+    pub(crate) fn event(&self) -> Event {
+        match self {
+            Self::Heard(Heard::Message(message)) => match message {
+                ToKeeper::MakeRoom(_) => Event::MakeRoom,
+                ToKeeper::Child { .. } => Event::Child,
+                ToKeeper::Strays { .. } => Event::Strays,
+                ToKeeper::Ending => Event::Ending,
+                ToKeeper::Suspend => Event::Suspend,
+                ToKeeper::Resume => Event::Resume,
+                ToKeeper::Hold => Event::Hold,
+                ToKeeper::Ended { .. } => Event::Ended,
+                ToKeeper::Linger => Event::Linger,
+                ToKeeper::LookAround => Event::LookAround,
+                ToKeeper::Release => Event::Release,
+            },
+            Self::Heard(Heard::End) => Event::EndOfFile,
+            Self::Heard(Heard::Signal) => Event::Signal,
+            Self::Due(Due::Take { .. }) => Event::StepDue,
+            Self::Due(Due::Undo) => Event::UndoDue,
+            Self::Sign(Sign::Again(_)) => Event::RetakeDue,
+            Self::Sign(Sign::Happened(_) | Sign::Missed { .. } | Sign::Confirm(_)) => {
+                Event::LookDue
+            }
+            Self::ControlEnded => Event::ControlEnded,
+        }
+    }
+}
+
+/// The sources.
 pub(crate) struct EventSources<'a> {
-    pub(crate) ears: &'a mut Input,
-    pub(crate) watch: HostSamples<'a>,
-    pub(crate) guarding: PressureWatch<'a>,
-    pub(crate) hands: EngineWatch<'a>,
+    pub(crate) input: Input,
+    pub(crate) samples: HostSamples<'a>,
+    pub(crate) pressure: PressureWatch<'a>,
+    pub(crate) engine: EngineWatch<'a>,
     pub(crate) hooks: Hooks,
+    /// Set for a lease that stands on its own.
+    pub(crate) control: Option<Control>,
     pub(crate) tell: Tell<'a>,
 }
 
 impl EventSources<'_> {
-    /// The next thing that is taken in. Nothing is lost when this is dropped half-way. `has_child`:
-    /// there is a build; `is_guarded`: it has its room and runs.
-    pub(crate) async fn next(&mut self, has_child: bool, is_guarded: bool) -> Sensed {
+    /// Waits for the next of what is listened to. Nothing is lost when this is dropped half-way.
+    pub(crate) async fn next(&mut self, listening: Listening) -> News {
+        match listening {
+            Listening::Everything { has_child, is_guarded } => {
+                self.everything(has_child, is_guarded).await
+            }
+            Listening::EndAndChanges => tokio::select! {
+                () = ended(&mut self.control) => News::ControlEnded,
+                heard = self.input.hear() => News::Heard(heard),
+                sign = self.engine.next(true) => News::Sign(sign),
+            },
+            Listening::Signals => News::Heard(self.input.signal().await),
+            Listening::Nothing => future::pending().await,
+        }
+    }
+
+    async fn everything(&mut self, has_child: bool, is_guarded: bool) -> News {
         loop {
             tokio::select! {
-                heard = self.ears.hear() => return Sensed::Heard(heard),
-                sample = self.watch.next(has_child) => {
+                heard = self.input.hear() => return News::Heard(heard),
+                sample = self.samples.next(has_child) => {
                     (self.tell)(FromKeeper::Sample(sample));
-                    if let Some(due) = self.guarding.hear(&sample, is_guarded) {
-                        return Sensed::Due(due);
+                    if let Some(due) = self.pressure.hear(&sample, is_guarded) {
+                        return News::Due(due);
                     }
                 }
                 note = self.hooks.next() => (self.tell)(FromKeeper::Note(note)),
-                due = self.guarding.look(is_guarded) => return Sensed::Due(due),
-                sign = self.hands.next(is_guarded) => return Sensed::Sign(sign),
+                due = self.pressure.look(is_guarded) => return News::Due(due),
+                sign = self.engine.next(is_guarded) => return News::Sign(sign),
             }
         }
+    }
+}
+
+async fn ended(control: &mut Option<Control>) {
+    match control {
+        Some(control) => control.ended().await,
+        None => future::pending().await,
     }
 }

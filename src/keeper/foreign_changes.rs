@@ -1,33 +1,40 @@
-//! Owns what becomes of a target that somebody else touched while it was held: a look confirms it,
-//! the journal lets it go, and it is said; with `--insist` it is taken again, a few times. Part of
-//! the keeper's life in `life`.
+//! Owns what becomes of a target that somebody else changed while it was held: which targets a sign
+//! is about, what a look at one means, that the journal lets it go, and that it is told; with
+//! `--insist` the target is to be taken again, a few times. Runs in the keeper.
 
 use crate::{
     core::{
         lease::{
-            foreign_change::{ForeignChange, Reply, foreign_change, is_sign, replaced},
-            record::{HeldTarget, Record, Restored},
+            foreign_change::{
+                ForeignChange, Reply, RetakeBudget, change_since_taken, is_sign, replaced,
+            },
+            record::{HeldTarget, LeaseState, Record, Restored},
         },
         run::{
             note::{Level, Note},
             wire::FromKeeper,
         },
-        target::recorded::Target,
+        target::{event::TargetEvent, recorded::Target, seen::Seen},
         text,
     },
     keeper::{
-        control::Control,
-        engine_watch::Sign,
-        events::{EventSources, Sensed},
-        lifecycle::{Lifecycle, Wanted},
+        engine_watch::{EngineWatch, Sign},
+        operations::{Context, Tell},
     },
     lease::journal::Journal,
-    room::{cancel::Cancel, context::Context, step},
 };
 
+/// What is remembered of earlier changes.
+#[derive(Debug, Default)]
+pub(crate) struct Past {
+    /// Targets that somebody removed.
+    removed: Vec<Target>,
+    budget: RetakeBudget,
+}
+
 /// Which look at a target it is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Look {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
     First,
     /// The engine was away, and may have done itself what is seen.
     AfterItWasAway,
@@ -35,170 +42,87 @@ enum Look {
     Second,
 }
 
-impl Lifecycle<'_> {
-    /// Looks into a sign that somebody may have touched a target.
-    pub(crate) async fn attend(
-        &mut self,
-        sign: Sign,
-        journal: &mut Journal,
-        senses: &mut EventSources<'_>,
-    ) {
-        match sign {
-            Sign::Happened(happening) if is_sign(&happening, journal.state()) => {
-                self.look_at(&happening.id, Look::First, journal, senses).await;
-            }
-            Sign::Happened(happening) => {
-                if let Some(target) = replaced(&happening, &self.removed).cloned() {
-                    self.removed.retain(|removed| removed.id != target.id);
-                    self.tell_of(&target, ForeignChange::Recreated, Reply::LeftAlone);
-                }
-            }
-            Sign::Missed { engine_was_away } => {
-                let all: Vec<String> = journal.state().targets.keys().cloned().collect();
-                let look = if engine_was_away { Look::AfterItWasAway } else { Look::First };
-                for id in all {
-                    self.look_at(&id, look, journal, senses).await;
-                }
-            }
-            Sign::Confirm(id) => {
-                // An engine that is ending answers on the connections that it has, and takes no new
-                // one.
-                self.machine.forget_engine();
-                self.look_at(&id, Look::Second, journal, senses).await;
-            }
-            Sign::Again(target) => self.take_again(&target, journal, senses).await,
+/// The ids of the targets that a sign is about, and how each is to be looked at.
+pub(crate) fn to_look_at(sign: &Sign, held: &LeaseState) -> (Vec<String>, Look) {
+    match sign {
+        Sign::Happened(event) if is_sign(event, held) => (vec![event.id.clone()], Look::First),
+        Sign::Missed { engine_was_away } => {
+            let look = if *engine_was_away { Look::AfterItWasAway } else { Look::First };
+            (held.targets.keys().cloned().collect(), look)
         }
+        Sign::Confirm(id) => (vec![id.clone()], Look::Second),
+        Sign::Happened(_) | Sign::Again(_) => (vec![], Look::First),
     }
+}
 
-    /// Holds a lease that stands on its own, until its end.
-    pub(crate) async fn stand(
-        &mut self,
-        control: &mut Control,
-        journal: &mut Journal,
-        senses: &mut EventSources<'_>,
-    ) {
-        let ended = control.ended();
-        tokio::pin!(ended);
-        while self.wanted == Wanted::Room {
-            let sign = match self.later.pop_front() {
-                Some(Sensed::Sign(sign)) => sign,
-                Some(Sensed::Heard(_) | Sensed::Due(_)) => continue,
-                None => tokio::select! {
-                    () = &mut ended => break,
-                    () = senses.ears.told_to_end() => break,
-                    sign = senses.hands.next(true) => sign,
-                },
-            };
-            Box::pin(self.attend(sign, journal, senses)).await;
-        }
-        self.wanted = Wanted::Release;
-    }
+/// The target with this id, where it is held and an engine's event tells what becomes of it.
+pub(crate) fn held<'a>(id: &str, state: &'a LeaseState) -> Option<&'a HeldTarget> {
+    state.targets.get(id).filter(|held| held.target.kind().tells_changes())
+}
 
-    async fn look_at(
-        &mut self,
-        id: &str,
-        which: Look,
-        journal: &mut Journal,
-        senses: &mut EventSources<'_>,
-    ) {
-        // A Swarm service is no container, and no event of one tells of its number: restoring looks
-        // at that.
-        let held = journal
-            .state()
-            .targets
-            .get(id)
-            .filter(|held| held.target.kind().tells_changes())
-            .cloned();
-        let Some(held) = held else { return };
-        let (machine, cancel) = (self.machine, Cancel::default());
-        let looking = async { machine.targets().await?.look_twice(held.target.handle()).await };
-        // Where that cannot be told, restoring looks again.
-        let Some(Ok(now)) = self.listening(cancel.or(looking), &cancel, senses).await else {
-            return;
-        };
-        if self.wanted != Wanted::Room {
-            return;
-        }
-        match foreign_change(&held, now.as_ref()) {
-            Some(ForeignChange::Unpaused) if which != Look::Second => {
-                senses.hands.confirm(held.target.id)
-            }
-            Some(deed) => self.let_go(&held, deed, which, journal, senses),
-            None => {}
-        }
+/// Tells of a target that was removed before, where this event tells of another one in its place.
+pub(crate) fn note_replacement(past: &mut Past, event: &TargetEvent, tell: Tell<'_>) {
+    if let Some(target) = replaced(event, &past.removed).cloned() {
+        past.removed.retain(|removed| removed.id != target.id);
+        tell_of(&target, ForeignChange::Recreated, Reply::LeftAlone, tell);
     }
+}
 
-    fn let_go(
-        &mut self,
-        held: &HeldTarget,
-        deed: ForeignChange,
-        which: Look,
-        journal: &mut Journal,
-        senses: &mut EventSources<'_>,
-    ) {
-        let HeldTarget { target, .. } = held;
-        let how = if deed == ForeignChange::Removed { Restored::Removed } else { Restored::Theirs };
-        if let Err(error) = journal.note(&Record::Restored { id: target.id.clone(), how }) {
-            (self.tell)(FromKeeper::Note(Note::new(Level::Detail, error.to_string())));
+/// Does what follows from a look at a target: lets it go where somebody changed it, or asks for
+/// another look.
+pub(crate) fn act_on(
+    (held, now): (&HeldTarget, Option<&Seen>),
+    look: Look,
+    past: &mut Past,
+    journal: &mut Journal,
+    engine: &mut EngineWatch<'_>,
+    context: Context<'_>,
+) {
+    match change_since_taken(held, now) {
+        Some(ForeignChange::Unpaused) if look != Look::Second => {
+            engine.confirm(held.target.id.clone());
         }
-        if deed == ForeignChange::Started && which == Look::AfterItWasAway {
-            // Its restart policy's doing, as far as anybody can tell.
-            let text = format!(
-                "`{}` was started while the engine was away: it is left alone",
-                text::printable(&target.name)
-            );
-            (self.tell)(FromKeeper::Note(Note::new(Level::Detail, text)));
-            return;
-        }
-        if deed == ForeignChange::Removed {
-            self.removed.push(target.clone());
-        }
-        let reply = match self.request.settings.insist && deed.leaves_it_there() {
-            false => Reply::LeftAlone,
-            true if self.insistence.once_more(&target.id) => Reply::TakenAgain,
-            true => Reply::GivenUp,
-        };
-        if reply == Reply::TakenAgain {
-            senses.hands.take_again(target.clone());
-        }
-        self.tell_of(target, deed, reply);
+        Some(change) => let_go((&held.target, change), look, past, journal, engine, context),
+        None => {}
     }
+}
 
-    fn tell_of(&self, target: &Target, deed: ForeignChange, reply: Reply) {
-        (self.tell)(FromKeeper::Touched {
-            id: target.id.clone(),
-            name: target.name.clone(),
-            deed,
-            reply,
-        });
+fn let_go(
+    (target, change): (&Target, ForeignChange),
+    look: Look,
+    past: &mut Past,
+    journal: &mut Journal,
+    engine: &mut EngineWatch<'_>,
+    Context { request, tell, .. }: Context<'_>,
+) {
+    let how = if change == ForeignChange::Removed { Restored::Removed } else { Restored::Theirs };
+    if let Err(error) = journal.note(&Record::Restored { id: target.id.clone(), how }) {
+        tell(FromKeeper::Note(Note::new(Level::Detail, error.to_string())));
     }
+    if change == ForeignChange::Started && look == Look::AfterItWasAway {
+        // Its restart policy's doing, as far as anybody can tell.
+        let text = format!(
+            "`{}` was started while the engine was away: it is left alone",
+            text::printable(&target.name)
+        );
+        tell(FromKeeper::Note(Note::new(Level::Detail, text)));
+        return;
+    }
+    if change == ForeignChange::Removed {
+        past.removed.push(target.clone());
+    }
+    let reply = match request.settings.insist && change.leaves_it_there() {
+        false => Reply::LeftAlone,
+        true if past.budget.once_more(&target.id) => Reply::TakenAgain,
+        true => Reply::GivenUp,
+    };
+    if reply == Reply::TakenAgain {
+        engine.take_again(target.clone());
+    }
+    tell_of(target, change, reply, tell);
+}
 
-    async fn take_again(
-        &mut self,
-        target: &Target,
-        journal: &mut Journal,
-        senses: &mut EventSources<'_>,
-    ) {
-        let Self { request, state, machine, tell, .. } = *self;
-        // Its name was read off the engine, which takes no other characters.
-        let Ok(selector) = target.name.parse() else { return };
-        let cancel = Cancel::default();
-        // A line that moves has no place in a build's output.
-        let lines = |message: FromKeeper| {
-            if !matches!(message, FromKeeper::Progress { .. }) {
-                tell(message);
-            }
-        };
-        let context = Context { request, state, machine, tell: &lines, cancel: &cancel };
-        let room = self
-            .listening(
-                step::room_of(&context, journal, &selector, |listed| listed.id == target.id),
-                &cancel,
-                senses,
-            )
-            .await;
-        for target in room.map(|room| room.targets).unwrap_or_default() {
-            tell(FromKeeper::TakenAgain(target));
-        }
-    }
+fn tell_of(target: &Target, change: ForeignChange, reply: Reply, tell: Tell<'_>) {
+    let (id, name) = (target.id.clone(), target.name.clone());
+    tell(FromKeeper::Touched { id, name, change, reply });
 }

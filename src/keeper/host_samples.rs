@@ -1,7 +1,6 @@
-//! Owns watching the host during a build where that takes more than the supervisor can see: the
-//! host is another machine, or the build runs in the engine. One connection, which has pushed
-//! memory out or is begun with the child, and a last look when the build is over. Runs in the
-//! keeper.
+//! Owns sampling the host during a build where the supervisor cannot see all of it: the host is
+//! another machine, or the build runs in the engine. Uses one connection, the one that has pushed
+//! memory out or a new one, and takes a last sample when the build is over. Runs in the keeper.
 
 use std::{future, time::Duration};
 
@@ -10,23 +9,23 @@ use crate::{
     host::{sample::Sampler, shell::Shell},
 };
 
-/// The last look must not hold up the end of a run where the host does not answer.
+/// How long the last sample may take: it must not hold up the end of a run.
 const LAST: Duration = Duration::from_secs(5);
 
-/// The watch over one host.
+/// The samples of one host.
 pub(crate) struct HostSamples<'a> {
     shell: &'a Shell,
     is_needed: bool,
     builds_in_engine: bool,
     sampler: Sampling,
-    /// Whether the host has ever answered: one that has not will not at the end either.
+    /// The host has answered. One that never has will not at the end either.
     has_heard: bool,
 }
 
 enum Sampling {
     NotBegun,
     Under(Box<Sampler>),
-    /// The connection broke, or could not be made: the host is not looked at any more.
+    /// The connection broke, or could not be made: no more samples are taken.
     Over,
 }
 
@@ -40,15 +39,15 @@ impl<'a> HostSamples<'a> {
         Self { shell, is_needed, builds_in_engine, sampler: Sampling::NotBegun, has_heard: false }
     }
 
-    /// A build is to follow: the way that memory is pushed out by stays open for the samples.
+    /// Keeps the connection open that memory is pushed out by: a build is to follow.
     pub(crate) fn expect_child(&self) {
         if self.is_needed {
             self.shell.stay();
         }
     }
 
-    /// The next sample, once there is a build; waits for ever where there is nothing to watch.
-    /// May be dropped and asked again.
+    /// Waits for the next sample; for ever without a build, or where nothing is to be sampled.
+    /// Nothing is lost when this is dropped half-way.
     pub(crate) async fn next(&mut self, has_child: bool) -> HostSample {
         if !has_child || !self.is_needed {
             return future::pending().await;
@@ -69,7 +68,7 @@ impl<'a> HostSamples<'a> {
         future::pending().await
     }
 
-    /// Ends the watch; gives the host as it is now where it was watched.
+    /// Ends sampling; gives the host as it is now where it was sampled before.
     pub(crate) async fn last(&mut self) -> Option<HostSample> {
         let Sampling::Under(mut sampler) = std::mem::replace(&mut self.sampler, Sampling::Over)
         else {

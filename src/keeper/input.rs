@@ -1,5 +1,5 @@
-//! Owns what the keeper hears: messages and end-of-file from its standard input, and signals.
-//! Decides nothing.
+//! Owns reading what the keeper is told: messages and end-of-file from its standard input, and
+//! signals. Decides nothing. Runs in the keeper.
 
 use std::io;
 
@@ -15,13 +15,13 @@ use crate::core::run::wire::{Inbox, ToKeeper};
 pub(crate) enum Heard {
     /// A message.
     Message(ToKeeper),
-    /// The other end is closed, or talks nonsense: whoever was there is gone.
+    /// The other end is closed, or sends what is no message: the supervisor is gone.
     End,
     /// SIGTERM, SIGINT or SIGHUP: restore now, and exit.
     Signal,
 }
 
-/// The keeper's ears.
+/// The keeper's standard input, and its signals.
 pub(crate) struct Input {
     stream: UnixStream,
     inbox: Inbox,
@@ -43,7 +43,7 @@ impl Input {
         Ok(Self { stream, inbox: Inbox::default(), ended: false, signals })
     }
 
-    /// The next thing that is heard. Nothing is lost when this is dropped half-way.
+    /// Waits for a message, a signal or the end. Nothing is lost when this is dropped half-way.
     pub(crate) async fn hear(&mut self) -> Heard {
         loop {
             match self.inbox.take() {
@@ -57,10 +57,12 @@ impl Input {
             }
             let [terminate, interrupt, hangup] = &mut self.signals;
             tokio::select! {
-                ready = self.stream.readable() => if ready.is_err() || !read(&self.stream, &mut self.inbox) {
-                    self.ended = true;
-                    return Heard::End;
-                },
+                ready = self.stream.readable() => {
+                    if ready.is_err() || !read(&self.stream, &mut self.inbox) {
+                        self.ended = true;
+                        return Heard::End;
+                    }
+                }
                 _ = terminate.recv() => return Heard::Signal,
                 _ = interrupt.recv() => return Heard::Signal,
                 _ = hangup.recv() => return Heard::Signal,
@@ -68,21 +70,19 @@ impl Input {
         }
     }
 
-    /// Waits until it is told to end: by a message or a signal. That the other end is gone means
-    /// nothing.
-    pub(crate) async fn told_to_end(&mut self) {
-        while !matches!(self.hear().await, Heard::Message(ToKeeper::Release) | Heard::Signal) {}
-    }
-
-    /// The next signal, and nothing else.
+    /// Waits for a signal, and for nothing else.
     pub(crate) async fn signal(&mut self) -> Heard {
         let [terminate, interrupt, hangup] = &mut self.signals;
-        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {}, _ = hangup.recv() => {} }
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            _ = hangup.recv() => {}
+        }
         Heard::Signal
     }
 }
 
-/// Whether the other end is still there.
+/// Reads what there is; gives whether the other end is still there.
 fn read(stream: &UnixStream, inbox: &mut Inbox) -> bool {
     let mut buffer = [0; 4096];
     match stream.try_read(&mut buffer) {

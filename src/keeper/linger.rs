@@ -7,24 +7,20 @@ use jiff::{Span, Timestamp};
 
 use crate::{
     core::{
-        lease::record::{Kind, Opened, Record},
-        run::{
-            note::{Level, Note},
-            results::Lingering,
-            wire::{FromKeeper, Started},
-        },
+        lease::record::{Kind, LeaseState, Opened, Record},
+        run::{oom_log::Killed, results::Lingering, verdict::Spare, wire::Started},
         target::method::Method,
     },
-    keeper::{
-        control::Control,
-        lifecycle::{Lifecycle, Wanted},
-    },
+    keeper::control::Control,
     lease::{journal::Journal, leases::id_of},
 };
 
-/// Lets the lease outlive its build: `stop` ends it, or its clock, and `status` shows until when it
+/// Lets the lease outlive its build: `stop` or its clock ends it, and `status` shows until when it
 /// is held.
-fn begin(journal: &mut Journal, time: Duration) -> io::Result<Control> {
+///
+/// # Errors
+/// Where its socket cannot be made, or that cannot be recorded.
+pub(crate) fn begin(journal: &mut Journal, time: Duration) -> io::Result<Control> {
     let clock = Started { ttl: Some(time), ..Started::default() };
     let control = Control::open(journal.state_dir().leases(), &id_of(journal.path()), &clock)?;
     if let Some(opened) = journal.state().opened.clone() {
@@ -47,36 +43,12 @@ fn begin(journal: &mut Journal, time: Duration) -> io::Result<Control> {
     Ok(control)
 }
 
-impl Lifecycle<'_> {
-    /// The build is over and its lease stands on its own from here; everything is put back at once
-    /// where it cannot.
-    pub(crate) async fn linger(&mut self, journal: &mut Journal) -> Option<Control> {
-        self.wanted = Wanted::Release;
-        let time = self.request.settings.linger.filter(|_| !journal.state().is_empty())?;
-        let (spare, killed) = self.look_around(&journal.state().clone()).await;
-        match begin(journal, time) {
-            Ok(control) => {
-                (self.wanted, self.holding) = (Wanted::Room, true);
-                let with = |method| {
-                    journal.state().targets.values().filter(|held| held.method == method).count()
-                };
-                let (paused, stopped) = (with(Method::Pause), with(Method::Stop));
-                (self.tell)(FromKeeper::Lingering(Lingering {
-                    paused,
-                    stopped,
-                    time,
-                    spare,
-                    killed,
-                }));
-                Some(control)
-            }
-            Err(error) => {
-                (self.tell)(FromKeeper::Note(Note::new(
-                    Level::Warning,
-                    format!("the room is not kept: {error}"),
-                )));
-                None
-            }
-        }
-    }
+/// What is told of room that is kept.
+pub(crate) fn told(
+    held: &LeaseState,
+    time: Duration,
+    (spare, killed): (Vec<Spare>, Vec<Killed>),
+) -> Lingering {
+    let with = |method| held.targets.values().filter(|held| held.method == method).count();
+    Lingering { paused: with(Method::Pause), stopped: with(Method::Stop), time, spare, killed }
 }

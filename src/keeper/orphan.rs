@@ -1,7 +1,7 @@
-//! Owns ending a build whose supervisor is gone: SIGTERM, a while, SIGKILL, to the child's group
-//! and to all that left it. Those are found by descent from the child, from what the supervisor saw
-//! last, and from whoever has the lease in their environment. Each is known by pid and start time.
-//! Runs in the keeper.
+//! Owns ending a build whose supervisor is gone: sends SIGTERM, then SIGKILL, to the child's group
+//! and to all that left it. Those are found by their descent from the child, by what the supervisor
+//! saw last, and by the lease in their environment. Each is known by pid and start time. Runs in
+//! the keeper.
 
 use std::{
     collections::BTreeSet,
@@ -22,14 +22,14 @@ use crate::{
     },
 };
 
-/// From SIGTERM to SIGKILL.
+/// The time from SIGTERM to SIGKILL.
 const GRACE: Duration = Duration::from_secs(3);
-/// After SIGKILL only a process that hangs in the kernel is left.
+/// How long the dead are waited for: after SIGKILL only what hangs in the kernel is left.
 const REMAINS: Duration = Duration::from_millis(500);
-/// What only hooks have in their environment (`core::run::hook`), beside the lease.
+/// The variable that only hooks have in their environment, beside the lease (`core::run::hook`).
 const HOOK: &str = "MAKEROOM_EVENT";
 
-/// Ends it; gives up on what does not even die of SIGKILL.
+/// Ends the build; gives up on what does not even die of SIGKILL.
 pub(crate) async fn end(child: ProcessId, strays: &[ProcessId], lease: &str) {
     let environment = format!("{LEASE}={lease}");
     let mut orphans =
@@ -52,9 +52,9 @@ pub(crate) async fn end(child: ProcessId, strays: &[ProcessId], lease: &str) {
 struct Orphans {
     child: ProcessId,
     offspring: Offspring,
-    /// Who got SIGTERM.
+    /// The processes that got SIGTERM.
     told: BTreeSet<(i32, u64)>,
-    /// What all of them were started with, unless they took care not to be.
+    /// The variable that all of them were started with, unless they took care not to be.
     environment: String,
 }
 
@@ -78,16 +78,15 @@ impl Orphans {
         self.signal_group(Signal::SIGKILL);
     }
 
-    /// Only ESRCH and EPERM can come back: the group emptied in between, or became root's. Neither
-    /// is ours to mend.
     fn signal_group(&self, signal: Signal) {
         if group_is_alive(self.child) {
+            // Only ESRCH and EPERM can come back: the group emptied in between, or became root's.
             let _ = killpg(Pid::from_raw(self.child.pid), signal);
         }
     }
 
-    /// Whether nobody of it runs any more. All environments are looked at only when nobody else is
-    /// left.
+    /// Whether nothing of the build runs any more. All environments are read only when nothing else
+    /// is left.
     fn are_gone(&mut self) -> bool {
         let mut is_anybody_left =
             || self.offspring.look(Depth::Deep).is_ok_and(|left| !left.is_empty());

@@ -1,5 +1,5 @@
-//! Owns what the keeper says: whole messages, in order. It never waits for whoever listens, because
-//! a supervisor can be stopped. Runs in the keeper.
+//! Owns writing what the keeper says: whole messages, in order. Never waits for whoever reads,
+//! because a supervisor can be stopped. Runs in the keeper.
 
 use std::{cell::RefCell, io, time::Duration};
 
@@ -7,7 +7,7 @@ use tokio::{net::UnixStream, sync::Notify};
 
 use crate::core::run::wire::{self, FromKeeper};
 
-/// At the end, whoever still listens has read everything within this.
+/// How long whoever still reads has for the rest at the end.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// The keeper's end of a socket.
@@ -18,15 +18,15 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// Speaks into a connected socket.
+    /// Writes into a connected socket.
     pub(crate) fn new(stream: UnixStream) -> Self {
         Self { stream, unsaid: RefCell::default(), is_behind: Notify::new() }
     }
 
-    /// Says as much as the socket takes; [`Self::go_on`] or [`Self::finish`] says the rest.
+    /// Writes as much as the socket takes; [`Self::go_on`] or [`Self::finish`] writes the rest.
     pub(crate) fn say(&self, message: &FromKeeper) {
         let mut unsaid = self.unsaid.borrow_mut();
-        // Out of date by the time that it would be heard.
+        // Out of date by the time that it would be read.
         if !unsaid.is_empty()
             && matches!(message, FromKeeper::Progress { .. } | FromKeeper::Sample(_))
         {
@@ -39,7 +39,7 @@ impl Output {
         }
     }
 
-    /// Says what was left unsaid, whenever there is any. Never ends.
+    /// Writes what was left unsaid, whenever there is any. Never ends.
     pub(crate) async fn go_on(&self) {
         loop {
             self.is_behind.notified().await;
@@ -47,9 +47,9 @@ impl Output {
         }
     }
 
-    /// Says what was left unsaid, for as long as that is worth waiting for.
+    /// Writes what was left unsaid, for as long as that is worth waiting for.
     pub(crate) async fn finish(&self) {
-        // One that does not listen by then finds the end of the connection instead.
+        // Whoever has not read it by then finds the end of the connection instead.
         let _ = tokio::time::timeout(LAST_WORDS, self.say_the_rest()).await;
     }
 
@@ -62,8 +62,8 @@ impl Output {
         }
     }
 
-    /// Writes until all is written or the socket takes no more. To one that is gone nothing is left
-    /// to say.
+    /// Writes until all is written or the socket takes no more. Forgets what is left where nobody
+    /// reads any more.
     fn write(&self, unsaid: &mut Vec<u8>) {
         while !unsaid.is_empty() {
             match self.stream.try_write(unsaid) {
@@ -107,7 +107,7 @@ mod tests {
         (Output::new(UnixStream::from_std(ours).expect("watched")), theirs)
     }
 
-    fn heard(mut theirs: StdUnixStream) -> Vec<FromKeeper> {
+    fn read(mut theirs: StdUnixStream) -> Vec<FromKeeper> {
         let (mut bytes, mut inbox) = (Vec::new(), Inbox::default());
         theirs.read_to_end(&mut bytes).expect("read");
         inbox.push(&bytes);
@@ -116,24 +116,24 @@ mod tests {
 
     #[tokio::test(flavor = "current_thread")]
     async fn a_message_that_the_socket_cannot_hold_arrives_whole_and_in_its_turn() {
-        let (mouth, theirs) = pair();
-        mouth.say(&large_room());
-        assert!(!mouth.unsaid.borrow().is_empty(), "the socket holds more than this test assumes");
-        mouth.say(&FromKeeper::Progress { phase: Phase::Pausing, done: 1, total: 2 });
-        mouth.say(&FromKeeper::Covered);
-        let listening = thread::spawn(|| heard(theirs));
-        tokio::select! { () = mouth.go_on() => {}, () = mouth.finish() => {} }
-        drop(mouth);
+        let (output, theirs) = pair();
+        output.say(&large_room());
+        assert!(!output.unsaid.borrow().is_empty(), "the socket holds more than this test assumes");
+        output.say(&FromKeeper::Progress { phase: Phase::Pausing, done: 1, total: 2 });
+        output.say(&FromKeeper::Covered);
+        let reading = thread::spawn(|| read(theirs));
+        tokio::select! { () = output.go_on() => {}, () = output.finish() => {} }
+        drop(output);
         // The figure of a moment that has passed is left out.
-        assert!(listening.join().expect("read") == [large_room(), FromKeeper::Covered]);
+        assert!(reading.join().expect("read") == [large_room(), FromKeeper::Covered]);
     }
 
     #[tokio::test(flavor = "current_thread")]
     async fn nobody_is_waited_for_who_is_gone() {
-        let (mouth, theirs) = pair();
-        mouth.say(&large_room());
+        let (output, theirs) = pair();
+        output.say(&large_room());
         drop(theirs);
-        mouth.finish().await;
-        assert!(mouth.unsaid.borrow().is_empty());
+        output.finish().await;
+        assert!(output.unsaid.borrow().is_empty());
     }
 }

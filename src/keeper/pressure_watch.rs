@@ -1,6 +1,6 @@
-//! Owns watching the host's memory for the guard while the build runs: this machine by cheap looks
-//! of its own, another one by the samples that come from it anyway. Without a wish for a guard
-//! nothing is looked at. Runs in the keeper: the supervisor knows no engine.
+//! Owns watching the host's memory while the build runs, for steps against memory pressure: this
+//! machine by cheap looks of its own, another one by the samples that come from it anyway. Looks at
+//! nothing unless that was asked for. Runs in the keeper: the supervisor knows no engine.
 
 use std::{
     future,
@@ -12,7 +12,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use crate::{
     core::{
         machine::{
-            pressure::{Guard, Move, Wish},
+            pressure::{Cause, Figures, Guard, Move, Wish},
             route::Route,
             sample::HostSample,
         },
@@ -22,19 +22,28 @@ use crate::{
         },
     },
     host::sample,
-    room::context::Tell,
+    keeper::operations::Tell,
 };
 
-/// This machine is looked at four times a second.
+/// How often this machine is looked at.
 const OFTEN: Duration = Duration::from_millis(250);
+
+/// What is due.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Due {
+    /// This step is to be taken.
+    Take { step: usize, cause: Cause, figures: Figures },
+    /// The last step is to be undone.
+    Undo,
+}
 
 /// The watch for one build.
 pub(crate) struct PressureWatch<'a> {
-    /// `None`: nobody asked for it, or there is nothing to be seen.
+    /// `None` where nobody asked for it, or nothing can be seen.
     guard: Option<Guard>,
     wish: Option<&'a Wish>,
     begun: Instant,
-    /// This machine is the host; another one is known by its samples.
+    /// This machine is the host. Another one is known by its samples.
     is_here: bool,
     clock: Option<Interval>,
     has_seen: bool,
@@ -43,7 +52,7 @@ pub(crate) struct PressureWatch<'a> {
 
 impl<'a> PressureWatch<'a> {
     pub(crate) fn new(wish: Option<&'a Wish>, route: &Route, tell: Tell<'a>) -> Self {
-        let mut guarding = Self {
+        let mut watch = Self {
             guard: wish.cloned().map(Guard::new),
             wish,
             begun: Instant::now(),
@@ -53,19 +62,20 @@ impl<'a> PressureWatch<'a> {
             tell,
         };
         if matches!(route, Route::NoWay { .. }) {
-            guarding.give_up();
+            watch.give_up();
         }
-        guarding
+        watch
     }
 
-    /// Takes in a sample of another machine.
-    pub(crate) fn hear(&mut self, sample: &HostSample, is_guarded: bool) -> Option<Move> {
+    /// Takes in a sample of another machine; gives what is due by it. `is_guarded`: the build runs
+    /// with its room.
+    pub(crate) fn hear(&mut self, sample: &HostSample, is_guarded: bool) -> Option<Due> {
         if self.is_here || !is_guarded { None } else { self.see(sample) }
     }
 
     /// Looks at this machine until something is due; waits for ever where there is nothing to look
-    /// for. May be dropped and asked again.
-    pub(crate) async fn look(&mut self, is_guarded: bool) -> Move {
+    /// for. Nothing is lost when this is dropped half-way.
+    pub(crate) async fn look(&mut self, is_guarded: bool) -> Due {
         if !self.is_here || !is_guarded {
             return future::pending().await;
         }
@@ -82,26 +92,26 @@ impl<'a> PressureWatch<'a> {
         future::pending().await
     }
 
-    /// A step is taken, and holds this much.
+    /// Notes that the step is taken, and holds this much.
     pub(crate) fn taken(&mut self, held_bytes: u64) {
         if let Some(guard) = &mut self.guard {
             guard.taken(held_bytes);
         }
     }
 
-    /// A step is undone.
+    /// Notes that the last step is undone.
     pub(crate) fn undone(&mut self) {
         if let Some(guard) = &mut self.guard {
             guard.undone(self.begun.elapsed());
         }
     }
 
-    /// Everything was put back: no step is taken any more.
+    /// Begins with the first step again: the targets are back.
     pub(crate) fn begin_anew(&mut self) {
         self.guard = self.guard.as_ref().and(self.wish).cloned().map(Guard::new);
     }
 
-    fn see(&mut self, sample: &HostSample) -> Option<Move> {
+    fn see(&mut self, sample: &HostSample) -> Option<Due> {
         if !std::mem::replace(&mut self.has_seen, true) && sample.full_stall.is_none() {
             self.tell_that_pressure_is_unknown();
         }
@@ -110,7 +120,8 @@ impl<'a> PressureWatch<'a> {
                 (self.tell)(FromKeeper::Thrashing { time: thrashing, figures });
                 None
             }
-            step => Some(step),
+            Move::Take { step, cause, figures } => Some(Due::Take { step, cause, figures }),
+            Move::Undo { .. } => Some(Due::Undo),
         }
     }
 
@@ -128,7 +139,8 @@ impl<'a> PressureWatch<'a> {
 
     fn give_up(&mut self) {
         if self.guard.take().is_some() {
-            let text = "the host's memory cannot be watched from here: no step of --then is taken, and nothing is aborted";
+            let text = "the host's memory cannot be watched from here: \
+                        no step of --then is taken, and nothing is aborted";
             self.note(Note::new(Level::Warning, text));
         }
     }

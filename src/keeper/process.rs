@@ -1,21 +1,106 @@
-//! Owns what makes the keeper hard to kill by accident: no inherited descriptors but its three, no
-//! working directory, no blocked or ignored signals, last in line for the OOM killer. Its own
-//! session and environment are given to it by whoever starts it (`supervise::keeper_link`).
+//! Owns the keeper's process: makes it hard to kill by accident, hears the first message, opens the
+//! lease that it is about, and runs that. Leaves no inherited descriptors but its three, no working
+//! directory, no blocked or ignored signals, and is last in line for the OOM killer. Whoever starts
+//! it gives it its own session and environment (`supervise::keeper_link`).
 
-use std::{fs, io, os::fd::RawFd};
-
-use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, sigprocmask};
-
-use crate::host::{
-    kernel::{JOURNAL_FD, STATE_DIR_FD, set_oom_score},
-    limits::raise_files,
+use std::{
+    fs::{self, File},
+    io,
+    os::{
+        fd::{AsFd as _, FromRawFd as _, OwnedFd, RawFd},
+        unix::net::UnixStream as StdUnixStream,
+    },
+    path::Path,
+    process::ExitCode,
+    time::Duration,
 };
 
-/// Settles the process.
-///
-/// # Errors
-/// Where its own descriptors cannot be listed, or `/` cannot be entered.
-pub fn settle() -> io::Result<()> {
+use nix::sys::{
+    signal::{SigHandler, SigSet, SigmaskHow, Signal, sigprocmask},
+    stat::{SFlag, fstat},
+};
+use tokio::net::UnixStream;
+
+use crate::{
+    core::run::{
+        exit::FAILED,
+        wire::{FromKeeper, ToKeeper},
+    },
+    host::{
+        kernel::{JOURNAL_FD, STATE_DIR_FD, set_oom_score},
+        limits::raise_files,
+    },
+    keeper::{
+        input::{Heard, Input},
+        lifecycle,
+        operations::{self, Cancel, Context},
+        output::Output,
+    },
+    lease::{journal::Journal, state_dir::StateDir},
+};
+
+/// How long the first message is waited for: a supervisor that starts a keeper has it ready.
+const FIRST_MESSAGE: Duration = Duration::from_secs(10);
+
+/// Runs the keeper. It says nothing on its own: what goes wrong reaches the supervisor as a note,
+/// or is found again by `recover`.
+#[must_use]
+pub fn main() -> ExitCode {
+    let done = settle().and_then(|()| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(run())
+    });
+    if done.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) }
+}
+
+/// Whether this process was started to be a keeper: a supervisor talks to it over its standard
+/// input. Without that the word is a command's name.
+#[must_use]
+pub fn is_meant() -> bool {
+    fstat(io::stdin()).is_ok_and(|stat| {
+        SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT == SFlag::S_IFSOCK
+    })
+}
+
+async fn run() -> io::Result<()> {
+    let stdin = StdUnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+    stdin.set_nonblocking(true)?;
+    let output = Output::new(UnixStream::from_std(stdin.try_clone()?)?);
+    let tell = |message: FromKeeper| output.say(&message);
+    let mut input = Input::new(UnixStream::from_std(stdin)?)?;
+    let Ok(Heard::Message(ToKeeper::MakeRoom(request))) =
+        tokio::time::timeout(FIRST_MESSAGE, input.hear()).await
+    else {
+        return Ok(());
+    };
+    // SAFETY: whoever started this process gave it the journal as this descriptor, and nothing else
+    // here owns it.
+    let file = File::from(unsafe { OwnedFd::from_raw_fd(JOURNAL_FD) });
+    // SAFETY: the same.
+    let dir = unsafe { OwnedFd::from_raw_fd(STATE_DIR_FD) };
+    let state =
+        StateDir::inherited(dir, Path::new(&request.state_dir)).map_err(io::Error::other)?;
+    let journal = Journal::inherited(file, &state, &request.lease).map_err(io::Error::other)?;
+    let machine = operations::find_machine(&request, &journal);
+    // What is not to be cancelled runs with one that nobody says.
+    let cancel = Cancel::default();
+    let context = Context {
+        request: &request,
+        state: &state,
+        machine: &machine,
+        cancel: &cancel,
+        tell: &tell,
+    };
+    tokio::select! {
+        () = Box::pin(lifecycle::run(context, input, journal)) => {}
+        () = output.go_on() => {}
+    }
+    output.finish().await;
+    Ok(())
+}
+
+/// Makes the process hard to kill by accident.
+fn settle() -> io::Result<()> {
     close_all_but_ours()?;
     // A step's shell that outlived us would hold the lease's lock with it.
     for fd in [JOURNAL_FD, STATE_DIR_FD] {
@@ -34,7 +119,7 @@ pub fn settle() -> io::Result<()> {
     // SAFETY: ignoring it runs no code of ours. RLIMIT_FSIZE is an error of the write that meets
     // it.
     unsafe { nix::sys::signal::signal(Signal::SIGXFSZ, SigHandler::SigIgn) }?;
-    // Where that is not allowed the keeper is as likely a victim as any small process.
+    // Where that is not allowed, the keeper is as likely a victim as any small process.
     set_oom_score("-1000");
     Ok(())
 }

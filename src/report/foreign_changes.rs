@@ -7,10 +7,10 @@ use crate::core::{
     text::{printable, size},
 };
 
-/// The deed as the end of a sentence.
+/// The change as the end of a sentence.
 #[must_use]
-pub fn by_somebody(deed: ForeignChange) -> &'static str {
-    match deed {
+pub fn by_somebody(change: ForeignChange) -> &'static str {
+    match change {
         ForeignChange::Unpaused => "unpaused by somebody else",
         ForeignChange::Started => "started by somebody else",
         ForeignChange::Removed => "removed by somebody else",
@@ -22,7 +22,7 @@ pub fn by_somebody(deed: ForeignChange) -> &'static str {
 #[must_use]
 pub fn whether_it_runs(target: &TargetReport) -> &'static str {
     match target.theirs {
-        Some(deed) => by_somebody(deed),
+        Some(change) => by_somebody(change),
         None if target.handed_over => "left to another run",
         None if target.restored => "yes",
         None => "no",
@@ -33,19 +33,19 @@ pub fn whether_it_runs(target: &TargetReport) -> &'static str {
 #[must_use]
 pub fn touched(
     name: &str,
-    deed: ForeignChange,
+    change: ForeignChange,
     reply: Reply,
     target: Option<&RoomTarget>,
 ) -> String {
-    let what = format!("`{}` was {}", printable(name), by_somebody(deed));
+    let what = format!("`{}` was {}", printable(name), by_somebody(change));
     let held_bytes = target.and_then(|target| match target.method {
         Method::Pause => target.given_back_bytes,
         Method::Stop => target.memory_bytes,
     });
     // What is gone takes no room.
-    let less = held_bytes.filter(|bytes| *bytes > 0 && deed != ForeignChange::Removed);
+    let less = held_bytes.filter(|bytes| *bytes > 0 && change != ForeignChange::Removed);
     let less = less.map_or_else(String::new, |bytes| format!("; {} less room", size(bytes)));
-    match (deed, reply) {
+    match (change, reply) {
         (_, Reply::TakenAgain) => format!("{what}: it is taken again (--insist)"),
         (_, Reply::GivenUp) => {
             format!("{what} and is theirs now, after it was taken again {MOST_TIMES} times{less}")
@@ -80,7 +80,7 @@ mod tests {
             given_back_bytes: Some(212 << 20),
         };
         let (paused, stopped) = (target(Method::Pause), target(Method::Stop));
-        for (deed, reply, target, expected) in [
+        for (change, reply, target, expected) in [
             (
                 ForeignChange::Unpaused,
                 Reply::LeftAlone,
@@ -124,7 +124,7 @@ mod tests {
                 "`web` was unpaused by somebody else and is theirs now, after it was taken again 3 times; 212 MiB less room",
             ),
         ] {
-            assert_eq!(touched("web", deed, reply, target), expected);
+            assert_eq!(touched("web", change, reply, target), expected);
         }
         assert_eq!(
             (

@@ -68,8 +68,8 @@ fn brought_back(targets: &[TargetReport]) -> Vec<String> {
         lines.push(line("healthy", &answered.join(", ")));
     }
     let theirs = targets.iter().filter_map(|target| Some((&target.target.name, target.theirs?)));
-    lines.extend(theirs.map(|(name, deed)| {
-        line("theirs", &format!("`{}`, {}", printable(name), by_somebody(deed)))
+    lines.extend(theirs.map(|(name, change)| {
+        line("theirs", &format!("`{}`, {}", printable(name), by_somebody(change)))
     }));
     let left = named(targets, |target| target.handed_over);
     if !left.is_empty() {

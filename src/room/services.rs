@@ -5,22 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{
-    core::{
-        lease::record::{HeldTarget, LeaseState, Restored, Stage},
-        run::note::{Level, Note},
-        target::{
-            method::Method,
-            recorded::Target,
-            seen::Listed,
-            swarm_service::{self, Scaled, Service},
-        },
-        text,
-    },
-    engine::client::{Engine, EngineError},
-    lease::leases::Leases,
-    room::{bring_back::unless_removed, make::Acquirer, take::Candidate},
-};
+use crate::{core::{lease::record::{HeldTarget, LeaseState, Restored, Stage}, run::note::{Level, Note}, target::{method::Method, recorded::Target, seen::Listed, swarm_service::{self, Scaled, Service}}, text}, engine::client::{Engine, EngineError}, lease::leases::Leases, room::{bring_back::unless_removed, make::Acquirer, take::Candidate}};
 
 /// The services that leases have scaled to 0, or were about to.
 pub(crate) fn scaled(own: &LeaseState, others: &Leases) -> Vec<Target> {

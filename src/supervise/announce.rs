@@ -38,8 +38,8 @@ pub(super) fn announce(say: &mut Say, message: &FromKeeper, heard: &Heard, is_re
         FromKeeper::Thrashing { time, figures } if heard.is_running() => {
             say.warning(steps::thrashing(*time, figures), None);
         }
-        FromKeeper::Touched { id, name, deed, reply } => {
-            say.info(foreign_changes::touched(name, *deed, *reply, heard.target(id)));
+        FromKeeper::Touched { id, name, change, reply } => {
+            say.info(foreign_changes::touched(name, *change, *reply, heard.target(id)));
         }
         FromKeeper::TakenAgain(target) => say.info(foreign_changes::taken_again(target)),
         FromKeeper::TargetsBack(_) => say.settle(),

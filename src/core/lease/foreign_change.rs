@@ -73,7 +73,7 @@ pub fn replaced<'a>(event: &TargetEvent, removed: &'a [Target]) -> Option<&'a Ta
 
 /// What a look at a held target says that somebody did to it; `now` is `None` where it is gone.
 #[must_use]
-pub fn foreign_change(held: &HeldTarget, now: Option<&Seen>) -> Option<ForeignChange> {
+pub fn change_since_taken(held: &HeldTarget, now: Option<&Seen>) -> Option<ForeignChange> {
     let Some(now) = now else { return Some(ForeignChange::Removed) };
     if !held.target.incarnation.is_same(&now.incarnation) {
         return Some(ForeignChange::Started);
@@ -143,10 +143,13 @@ mod tests {
             (Method::Stop, Intended, Running, "t1", None),
             (Method::Stop, Held, Starting, "t1", None),
         ] {
-            let found = foreign_change(&held(method, stage), Some(&now(state, incarnation)));
+            let found = change_since_taken(&held(method, stage), Some(&now(state, incarnation)));
             assert_eq!(found, expected, "{method:?} {stage:?} {state:?} {incarnation}");
         }
-        assert_eq!(foreign_change(&held(Method::Stop, Held), None), Some(ForeignChange::Removed));
+        assert_eq!(
+            change_since_taken(&held(Method::Stop, Held), None),
+            Some(ForeignChange::Removed)
+        );
     }
 
     fn event(happened: Happened, id: &str, name: Option<&str>) -> TargetEvent {

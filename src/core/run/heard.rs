@@ -142,8 +142,8 @@ impl Heard {
                     return vec![Event::Thrashing];
                 }
             }
-            FromKeeper::Touched { id, deed, .. } => {
-                self.foreign_changes.insert(id, deed);
+            FromKeeper::Touched { id, change, .. } => {
+                self.foreign_changes.insert(id, change);
             }
             FromKeeper::TakenAgain(target) => {
                 self.foreign_changes.remove(&target.id);

@@ -7,6 +7,7 @@ pub mod heard;
 pub mod history;
 pub mod hook;
 pub mod keeper_restarts;
+pub mod lifecycle;
 pub mod make_report;
 pub mod memory_seen;
 pub mod note;

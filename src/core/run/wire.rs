@@ -65,7 +65,7 @@ pub enum FromKeeper {
     /// The last of them was undone, because the pressure is gone.
     StepUndone { running: Vec<String>, restored: usize, took: Duration },
     /// Somebody else did this to a target, which is theirs now.
-    Touched { id: String, name: String, deed: ForeignChange, reply: Reply },
+    Touched { id: String, name: String, change: ForeignChange, reply: Reply },
     /// One of these was taken again.
     TakenAgain(RoomTarget),
     /// Memory has been thrashing for so long, and no step is left.

@@ -70,8 +70,8 @@ fn what_somebody_removes_or_recreates_is_theirs() {
     site.go();
     run.wait().expect_code(7).expect_said("1 service running again");
     assert_eq!(services.statuses(), ["gone", "running", "running"]);
-    let deeds: Vec<_> = told(&site, &services).into_iter().map(|(theirs, _)| theirs).collect();
-    assert_eq!(deeds, [Value::from("removed"), Value::from("recreated"), Value::Null]);
+    let changes: Vec<_> = told(&site, &services).into_iter().map(|(theirs, _)| theirs).collect();
+    assert_eq!(changes, [Value::from("removed"), Value::from("recreated"), Value::Null]);
 }
 
 #[test]

@@ -71,8 +71,8 @@ fn step(id: &str) -> FromKeeper {
     })
 }
 
-fn touched(id: &str, deed: ForeignChange) -> FromKeeper {
-    FromKeeper::Touched { id: id.to_owned(), name: String::new(), deed, reply: Reply::LeftAlone }
+fn touched(id: &str, change: ForeignChange) -> FromKeeper {
+    FromKeeper::Touched { id: id.to_owned(), name: String::new(), change, reply: Reply::LeftAlone }
 }
 
 fn shortfall() -> FromKeeper {
