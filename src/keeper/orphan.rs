@@ -14,7 +14,10 @@ use nix::{
 };
 
 use crate::{
-    core::{machine::process::ProcessId, variables::LEASE},
+    core::{
+        machine::process::ProcessId,
+        variables::{EVENT, LEASE},
+    },
     host::{
         kernel::GROUP_POLL,
         offspring::{Depth, Offspring, send},
@@ -27,7 +30,7 @@ const GRACE: Duration = Duration::from_secs(3);
 /// After SIGKILL only a process that hangs in the kernel is left.
 const REMAINS: Duration = Duration::from_millis(500);
 /// What only hooks have in their environment (`core::run::hook`), beside the lease.
-const HOOK: &str = "MAKEROOM_EVENT";
+const HOOK: &str = EVENT;
 
 /// Ends it; gives up on what does not even die of SIGKILL.
 pub(crate) async fn end(child: ProcessId, strays: &[ProcessId], lease: &str) {

@@ -26,7 +26,7 @@ use crate::{
             wire::{Back, Lingering, Phase, Request, Room, ToKeeper},
         },
         text,
-        variables::LEASE,
+        variables::{LEASE, STATE_DIR},
     },
     host::kernel::become_subreaper,
     lease::journal::Journal,
@@ -352,7 +352,7 @@ impl EventLoop<'_> {
             unsafe {
                 env::set_var(LEASE, &request.lease);
                 // A makeroom inside the build finds the same leases, whatever named them.
-                env::set_var("MAKEROOM_STATE_DIR", &request.state_dir);
+                env::set_var(STATE_DIR, &request.state_dir);
             }
         }
         let started =
