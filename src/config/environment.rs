@@ -127,7 +127,10 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::{cli::Switch, core::values::SwapWish};
+    use crate::{
+        cli::{Cli, Switch},
+        core::values::SwapWish,
+    };
 
     fn found(pairs: &[(&str, &str)]) -> Result<Environment, ConfigError> {
         read(pairs.iter().map(|(name, value)| (OsString::from(name), OsString::from(value))))
@@ -169,6 +172,19 @@ mod tests {
     }
 
     #[test]
+    fn each_option_of_a_run_is_a_key_or_names_the_file_of_them() {
+        let whole = Cli::whole();
+        let run = whole.find_subcommand("run").expect("a subcommand");
+        let typed = run.get_arguments().filter_map(|argument| argument.get_long());
+        let mut typed: Vec<_> =
+            typed.filter(|long| *long != "help").map(|long| long.replace('-', "_")).collect();
+        let mut known: Vec<_> = options().collect();
+        typed.sort();
+        known.sort_unstable();
+        assert_eq!(typed, known);
+    }
+
+    #[test]
     fn a_bad_value_names_the_variable_and_what_is_allowed() {
         for (name, value) in [
             ("STRICT", "perhaps"),
@@ -199,31 +215,29 @@ mod tests {
             assert_eq!(error, format!("{variable}: it is not UTF-8"));
         }
         let odd = PathBuf::from(OsStr::from_bytes(b"/\xff"));
-        let path = |name: &str| of_bytes(name.as_bytes(), b"/\xff").expect(name).layer;
-        assert_eq!(path("MAKEROOM_REPORT").child.report.as_ref(), Some(&odd));
-        assert_eq!(path("MAKEROOM_SAFE_DIRECTORY").common.safe_directory, [odd.clone()]);
-        assert_eq!(path("MAKEROOM_CONFIG").common.config, Some(odd));
+        let said = |name: &str| of_bytes(name.as_bytes(), b"/\xff").expect(name).layer;
+        assert_eq!(said("MAKEROOM_REPORT").child.report.as_ref(), Some(&odd));
+        assert_eq!(said("MAKEROOM_CONFIG").common.config.as_ref(), Some(&odd));
+        assert_eq!(said("MAKEROOM_SAFE_DIRECTORY").common.safe_directory, [odd]);
     }
 
     #[test]
     fn what_is_called_as_makerooms_variables_are_and_is_none_is_unknown() {
-        let names = [("MAKEROOM_PUASE", "x"), ("MAKEROOM_pause", "x"), ("MAKEROOM_", "x")];
-        let unknown = found(&names).expect("no bad value").unknown;
-        let unknown: Vec<_> = unknown.iter().map(|unknown| unknown.name.as_str()).collect();
-        assert_eq!(unknown, ["MAKEROOM_", "MAKEROOM_PUASE", "MAKEROOM_pause"]);
-        let unknown = of_bytes(b"MAKEROOM_PAUS\xff", b"x").expect("no bad value").unknown;
-        assert_eq!(unknown[0].name, "MAKEROOM_PAUS\u{fffd}");
+        let names = ["", "PUASE", "pause"].map(|name| format!("{PREFIX}{name}"));
+        let unknown = found(&names.each_ref().map(|name| (name.as_str(), "x")));
+        let unknown: Vec<_> =
+            unknown.expect("fine").unknown.into_iter().map(|unknown| unknown.name).collect();
+        assert_eq!(unknown, names);
+        let odd = [PREFIX.as_bytes(), b"PAUS\xff"].concat();
+        let unknown = of_bytes(&odd, b"\xff").expect("fine").unknown;
+        assert_eq!(unknown[0].name, format!("{PREFIX}PAUS\u{fffd}"));
     }
 
     #[test]
     fn what_is_empty_or_not_called_as_makerooms_variables_are_is_nobodys_mistake() {
-        let nobodys = [
-            ("MAKEROOM_PUASE", ""),
-            ("makeroom_pause", "x"),
-            ("XMAKEROOM_Y", "x"),
-            ("MAKEROOM", "x"),
-        ];
-        assert_eq!(found(&nobodys).expect("no bad value").unknown, []);
+        let (empty, inside) = (format!("{PREFIX}PUASE"), format!("X{PREFIX}Y"));
+        let nobodys = [(&*empty, ""), (&*inside, "x"), ("makeroom_pause", "x"), ("MAKEROOM", "x")];
+        assert_eq!(found(&nobodys).expect("fine").unknown, []);
         for name in OTHERS {
             assert!(is_known(name) && found(&[(name, "x")]).expect(name).unknown.is_empty());
         }
