@@ -8,11 +8,14 @@ use std::{
 
 use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
 use makeroom::{
-    cli::{Cli, Command, subcommand_first},
-    commands,
-    core::{text, values::ColorWish},
+    cli::{Cli, Command, RunArgs, subcommand_first, usage},
+    commands::{
+        self,
+        context::{printed, refuse},
+        error::CommandError,
+    },
+    core::run::exit::DONE,
     keeper,
-    report::console::Say,
 };
 
 fn main() -> ExitCode {
@@ -25,53 +28,47 @@ fn main() -> ExitCode {
     let words = subcommand_first(words);
     let cli = match Cli::try_parse_from(&words) {
         Ok(cli) => cli,
-        Err(error) => return refuse(&error, &words),
+        Err(error) => return answer(&error, &words),
     };
     match cli.command {
         Some(Command::Run(args)) => run(args),
         None => run(cli.run),
-        Some(Command::Start(args)) => commands::start::start(&args),
-        Some(Command::Stop(args)) => commands::stop::stop(&args),
-        Some(Command::Plan(args)) => commands::plan::plan(&args),
-        Some(Command::Status(args)) => commands::status::status(&args),
-        Some(Command::Doctor(args)) => commands::doctor::doctor(&args),
-        Some(Command::Report(args)) => commands::report::report(&args),
-        Some(Command::Recover(args)) => commands::recover::recover(&args),
-        Some(Command::Swap(command)) => commands::swap::swap(&command),
+        Some(Command::Start(args)) => commands::start::start(args),
+        Some(Command::Stop(args)) => commands::stop::stop(args),
+        Some(Command::Plan(args)) => commands::plan::plan(args),
+        Some(Command::Status(args)) => commands::status::status(args),
+        Some(Command::Doctor(args)) => commands::doctor::doctor(args),
+        Some(Command::Report(args)) => commands::report::report(args),
+        Some(Command::Recover(args)) => commands::recover::recover(args),
+        Some(Command::Swap(command)) => commands::swap::swap(command),
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::whole(), "makeroom", &mut script);
-            commands::printed(io::stdout().write_all(&script), ExitCode::SUCCESS)
+            shown(io::stdout().write_all(&script))
         }
-        Some(Command::Man) => commands::printed(commands::man::print(), ExitCode::SUCCESS),
+        Some(Command::Man) => shown(commands::man::print()),
     }
 }
 
-fn run(args: makeroom::cli::RunArgs) -> ExitCode {
+fn run(args: RunArgs) -> ExitCode {
     if args.command.is_empty() {
-        return usage("there is no command to run");
+        return refuse(&CommandError::Usage("there is no command to run".to_owned()));
     }
     commands::run::run(args)
 }
 
-/// Help and version go to stdout and are no error; everything else is one line and 125.
-fn refuse(error: &clap::Error, words: &[OsString]) -> ExitCode {
+/// Help and version go to stdout and are no error; everything else is one line and an error.
+fn answer(error: &clap::Error, words: &[OsString]) -> ExitCode {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        return commands::printed(error.print(), ExitCode::SUCCESS);
+        return shown(error.print());
     }
     let whole = Cli::command();
     let meant = words
         .get(1)
         .and_then(|word| whole.get_subcommands().find(|command| word == command.get_name()));
-    usage(&commands::usage::one_line(error, meant.unwrap_or(&whole)))
+    refuse(&CommandError::Usage(usage::one_line(error, meant.unwrap_or(&whole))))
 }
 
-fn usage(message: &str) -> ExitCode {
-    let mut say = Say::new(ColorWish::Auto, false, false, false);
-    say.error(
-        text::printable(message),
-        Some("nothing was changed; no command was started"),
-        Some("`makeroom --help`"),
-    );
-    commands::failed()
+fn shown(result: io::Result<()>) -> ExitCode {
+    printed(result).map_or_else(|error| refuse(&error), |()| ExitCode::from(DONE))
 }

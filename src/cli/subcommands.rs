@@ -5,7 +5,7 @@ use std::{ffi::OsString, path::PathBuf};
 use clap::{Args, Subcommand, ValueHint};
 
 use crate::{
-    cli::{CommonArgs, HostArgs, RoomArgs},
+    cli::options::{CommonArgs, HostArgs, RoomArgs},
     core::{
         machine::way::Prefix,
         values::{Span, SwapWish},
@@ -41,12 +41,9 @@ pub struct StopArgs {
     /// Every started lease
     #[arg(long, conflicts_with = "leases")]
     pub all: bool,
-    /// For putting back [default: 30s]
-    #[arg(long, value_name = "DUR")]
-    pub restore_timeout: Option<Span>,
-    /// Runs a command on the VM of a lease whose recorded way is not used
-    #[arg(long, value_name = "COMMAND")]
-    pub vm_shell: Option<Prefix>,
+    /// How it is restored.
+    #[command(flatten)]
+    pub restore: RestoreArgs,
     /// Where things are, and how much is said.
     #[command(flatten)]
     pub common: CommonArgs,
@@ -161,13 +158,30 @@ pub struct RecoverArgs {
     /// of its targets
     #[arg(long, value_name = "LEASE")]
     pub forget: Option<String>,
+    /// How it is restored.
+    #[command(flatten)]
+    pub restore: RestoreArgs,
+    /// Where things are, and how much is said.
+    #[command(flatten)]
+    pub common: CommonArgs,
+}
+
+/// How `stop` and `recover` restore.
+#[derive(Debug, Args)]
+pub struct RestoreArgs {
     /// For putting back [default: 30s]
     #[arg(long, value_name = "DUR")]
     pub restore_timeout: Option<Span>,
     /// Runs a command on the VM of a lease whose recorded way is not used
     #[arg(long, value_name = "COMMAND")]
     pub vm_shell: Option<Prefix>,
-    /// Where things are, and how much is said.
-    #[command(flatten)]
-    pub common: CommonArgs,
+}
+
+/// What they set of a room.
+impl From<RestoreArgs> for RoomArgs {
+    fn from(args: RestoreArgs) -> Self {
+        let RestoreArgs { restore_timeout, vm_shell } = args;
+        let host = HostArgs { vm_shell, ..HostArgs::default() };
+        Self { host, restore_timeout, ..Self::default() }
+    }
 }

@@ -8,11 +8,19 @@ use std::{
 
 use crate::{
     cli::{ChildArgs, DoctorArgs},
-    config::{self, Settings},
+    commands::{
+        context::{Context, Ended, block_on, enter, print, reach},
+        error::CommandError,
+    },
+    config::{Layer, Purpose, Settings},
     core::{
         machine::{
             doctor::{self, Check, HostState},
             route::Route,
+        },
+        run::{
+            exit::{DONE, NO},
+            room_settings::RoomSettings,
         },
         text,
     },
@@ -31,19 +39,14 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Checks; 1 where something is to fix.
 #[must_use]
-pub fn doctor(args: &DoctorArgs) -> ExitCode {
-    let settings = match config::settle(&args.room, &ChildArgs::default(), &args.common) {
-        Ok(settings) => settings,
-        Err(error) => return crate::commands::refuse(&error),
-    };
-    let mut say = crate::commands::voice(&settings);
-    let checks = match crate::commands::block_on(look(&settings)) {
-        Ok(checks) => checks,
-        Err(error) => {
-            say.error(text::printable(&error), Some("nothing was checked"), None);
-            return crate::commands::failed();
-        }
-    };
+pub fn doctor(args: DoctorArgs) -> ExitCode {
+    let flags = Layer::of_flags(args.room, ChildArgs::default(), args.common);
+    enter(flags, Purpose::Advice, check)
+}
+
+fn check(context: &mut Context) -> Ended {
+    let checks = block_on(look(&context.settings))
+        .map_err(|error| CommandError::new(error).with_state("nothing was checked"))?;
     let line = |check: &Check| {
         let state = text::printable(&check.state);
         match &check.fix {
@@ -57,17 +60,17 @@ pub fn doctor(args: &DoctorArgs) -> ExitCode {
         }
     };
     let is_well = checks.iter().all(|check| check.fix.is_none());
-    crate::commands::print(
-        &checks.iter().map(line).collect::<String>(),
-        if is_well { ExitCode::SUCCESS } else { ExitCode::from(1) },
-    )
+    print(&checks.iter().map(line).collect::<String>())?;
+    Ok(if is_well { DONE } else { NO }.into())
 }
 
 async fn look(settings: &Settings) -> Result<Vec<Check>, String> {
-    let machine = crate::commands::reach(settings)?;
+    let machine = reach(settings)?;
     let mut checks = vec![of_engine(&machine).await];
-    let swap_file = settings.swap_file.as_deref().map(crate::commands::absolute).transpose()?;
-    checks.extend(of_host(&machine, settings, swap_file).await);
+    // What `config` leaves relative has no directory to lie in.
+    let swap_file = settings.room.swap_file.as_deref();
+    swap_file.map(std::path::absolute).transpose().map_err(|error| error.to_string())?;
+    checks.extend(of_host(&machine, &settings.room).await);
     checks.extend(of_state(settings));
     checks.push(of_boot());
     Ok(checks)
@@ -111,7 +114,7 @@ async fn of_engine(machine: &Machine) -> Check {
     }
 }
 
-async fn of_host(machine: &Machine, settings: &Settings, swap_file: Option<String>) -> Vec<Check> {
+async fn of_host(machine: &Machine, settings: &RoomSettings) -> Vec<Check> {
     let shell = &machine.shell;
     if let Route::NoWay { engine } = shell.route() {
         let state = format!("no way into {engine} is known: services are only paused or stopped");
@@ -119,7 +122,8 @@ async fn of_host(machine: &Machine, settings: &Settings, swap_file: Option<Strin
     }
     let name = shell.host_name().unwrap_or("this machine").to_owned();
     let begun = Instant::now();
-    let swap_dir = swap_file
+    let swap_dir = settings
+        .swap_file
         .as_ref()
         .and_then(|path| path.rsplit_once('/'))
         .map_or(OWN_DIR, |(dir, _)| dir)
@@ -145,7 +149,8 @@ async fn of_host(machine: &Machine, settings: &Settings, swap_file: Option<Strin
         "host",
         format!("{name}, {memory}, answers within {} ms", begun.elapsed().as_millis()),
     )];
-    let swap_path = swap_file.unwrap_or_else(|| format!("{}/swapfile", own_dir(&measured)));
+    let own_path = || format!("{}/swapfile", own_dir(&measured));
+    let swap_path = settings.swap_file.clone().unwrap_or_else(own_path);
     let root = shell.root().await.map(|root| match root {
         Root::Already => "yes",
         Root::Sudo => "by sudo, which asks for no password",

@@ -29,7 +29,7 @@ pub(super) async fn forget(
     settings: &Settings,
 ) -> Result<String, String> {
     let lock =
-        state.lock_later(settings.restore_timeout).await.map_err(|error| error.to_string())?;
+        state.lock_later(settings.room.restore_timeout).await.map_err(|error| error.to_string())?;
     let journal = match Journal::look(state, lease).map_err(|error| error.to_string())? {
         Looked::Dead(journal) => *journal,
         Looked::Live(_) => {
@@ -52,7 +52,7 @@ pub(super) async fn forget(
             text::printable(&shared)
         ));
     }
-    let machine = Machine::recorded(held.opened.as_ref(), settings.vm_shell.as_ref(), lease);
+    let machine = Machine::recorded(held.opened.as_ref(), settings.room.vm_shell.as_ref(), lease);
     let mut lines: Vec<String> =
         held.targets.values().map(|held| of_target(held, &machine)).collect();
     for path in held.areas.keys() {

@@ -3,22 +3,22 @@
 //! of them. Pure.
 
 use crate::{
-    cli::{GuardArgs, RoomArgs},
-    config::Settings,
+    config::{Layer, Settings},
     core::values::{MethodWish, SwapWish},
     report::console::Say,
 };
 
 /// Says which.
-pub(super) fn tell(room: &RoomArgs, guard: &GuardArgs, settings: &Settings, say: &mut Say) {
-    for line in lines(room, guard, settings) {
+pub(super) fn tell(flags: &Layer, settings: &Settings, say: &mut Say) {
+    for line in lines(flags, settings) {
         say.info(line);
     }
 }
 
-fn lines(room: &RoomArgs, guard: &GuardArgs, settings: &Settings) -> Vec<String> {
-    let has_steps = !settings.then.is_empty();
-    let has_guard = has_steps || settings.abort_on_thrash.is_some();
+fn lines(flags: &Layer, settings: &Settings) -> Vec<String> {
+    let (room, guard, settings) = (&flags.room, &flags.child.guard, &settings.room);
+    let has_guard = settings.guard.is_some();
+    let has_steps = settings.guard.as_ref().is_some_and(|guard| !guard.then.is_empty());
     let all = [
         (
             room.swap_file.is_some() && settings.swap == SwapWish::Off,

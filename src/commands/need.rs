@@ -24,16 +24,16 @@ const MARKS: [&str; 4] = [".git", "makeroom.toml", "package.json", "Cargo.toml"]
 
 /// What a run makes room for; `None`: all that can be made.
 pub(super) fn of_run(settings: &Settings, expected: Option<Need>, say: &mut Say) -> Option<Need> {
-    if settings.need == Some(NeedWish::Auto) && expected.is_none() {
+    if settings.run.need == Some(NeedWish::Auto) && expected.is_none() {
         say.info("no earlier run of this command is known: all room is made");
     }
-    expected.filter(|_| settings.need.is_some())
+    expected.filter(|_| settings.run.need.is_some())
 }
 
 /// What a build is expected to take, whatever room is made: as it was said, or as its last runs
 /// did.
 pub(super) fn expected(settings: &Settings, command: &[OsString], say: &mut Say) -> Option<Need> {
-    match settings.need {
+    match settings.run.need {
         Some(NeedWish::Size(size)) => Some(Need { bytes: size.bytes, source: NeedSource::Option }),
         Some(NeedWish::Auto) | None => of_history(settings, command, say),
     }

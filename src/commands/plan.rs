@@ -6,11 +6,16 @@ use futures_util::{StreamExt as _, future, stream};
 
 use crate::{
     cli::{ChildArgs, PlanArgs},
-    commands::need,
-    config::{self, Settings},
+    commands::{
+        context::{Context, Ended, block_on, enter, print, reach},
+        error::CommandError,
+        need,
+    },
+    config::{Layer, Purpose, Settings},
     core::{
         machine::route::Route,
         plan::audit::{Audit, Facts, audit},
+        run::exit::{DONE, NO},
         target::{
             cgroup_of::CgroupOf,
             choice,
@@ -27,33 +32,26 @@ use crate::{
 
 /// Shows it; 1 where the build does not fit.
 #[must_use]
-pub fn plan(args: &PlanArgs) -> ExitCode {
-    let settings = match config::settle(&args.room, &ChildArgs::default(), &args.common) {
-        Ok(settings) => settings,
-        Err(error) => return crate::commands::refuse(&error),
-    };
-    let mut say = crate::commands::voice(&settings);
-    let audit = match crate::commands::block_on(look(&settings, &args.command, &mut say)) {
-        Ok(audit) => audit,
-        Err(error) => {
-            say.error(text::printable(&error), Some("nothing is known of the memory"), None);
-            return crate::commands::failed();
-        }
-    };
-    let shown = if args.json {
+pub fn plan(args: PlanArgs) -> ExitCode {
+    let flags = Layer::of_flags(args.room, ChildArgs::default(), args.common);
+    enter(flags, Purpose::Build, |context| show(context, &args.command, args.json))
+}
+
+fn show(Context { settings, say, .. }: &mut Context, command: &[OsString], json: bool) -> Ended {
+    let audit = block_on(look(settings, command, say))
+        .map_err(|error| CommandError::new(error).with_state("nothing is known of the memory"))?;
+    let shown = if json {
         serde_json::to_string_pretty(&audit)
             .map_or_else(|error| error.to_string(), |json| json + "\n")
     } else {
         plan_table::table(&audit)
     };
-    crate::commands::print(
-        &shown,
-        if audit.fits == Some(false) { ExitCode::from(1) } else { ExitCode::SUCCESS },
-    )
+    print(&shown)?;
+    Ok(if audit.fits == Some(false) { NO } else { DONE }.into())
 }
 
 async fn look(settings: &Settings, command: &[OsString], say: &mut Say) -> Result<Audit, String> {
-    let machine = crate::commands::reach(settings)?;
+    let machine = reach(settings)?;
     let containers = match containers(&machine, say).await {
         Ok(containers) => containers,
         Err((error, hint)) => {
@@ -80,13 +78,13 @@ async fn look(settings: &Settings, command: &[OsString], say: &mut Say) -> Resul
         host: machine.shell.host_name(),
         measured: &measured,
         containers: &containers,
-        pause: &settings.pause,
-        keep: &settings.keep,
+        pause: &settings.room.pause,
+        keep: &settings.room.keep,
         own_container: own.as_deref(),
         stopped_as_wholes: &stopped_as_wholes,
-        method: settings.method,
-        no_reclaim: settings.no_reclaim,
-        swap: settings.swap,
+        method: settings.room.method,
+        no_reclaim: settings.room.no_reclaim,
+        swap: settings.room.swap,
         has_root: machine.shell.root().await.is_some(),
         need: need::of_plan(settings, command, say),
     };
@@ -121,7 +119,7 @@ async fn stopped_as_wholes(
     containers: &[(Listed, Option<Seen>)],
 ) -> Vec<String> {
     let listed: Vec<Listed> = containers.iter().map(|(listed, _)| listed.clone()).collect();
-    let chosen = choice::choose(&listed, &settings.pause, &settings.keep).chosen;
+    let chosen = choice::choose(&listed, &settings.room.pause, &settings.room.keep).chosen;
     let is_meant = |part: &Listed| {
         chosen.iter().any(|&index| listed[index].id == part.id) && part.state == State::Running
     };

@@ -3,16 +3,21 @@
 use std::process::ExitCode;
 
 use crate::{
-    cli::{HostArgs, RecoverArgs, RoomArgs},
+    cli::{ChildArgs, RecoverArgs},
     commands::{
+        context::{Context, Ended, block_on, enter, print},
+        error::CommandError,
         forget::forget,
         unseen::{self, Opened, Unseen},
     },
-    config::{self, Settings},
+    config::{Layer, Purpose, Settings},
     core::{
         few::Few,
         lease::{late_call::awaited, record::LeaseState},
-        run::wire::FromKeeper,
+        run::{
+            exit::{DONE, FAILED},
+            wire::FromKeeper,
+        },
         text,
     },
     host::kernel::moment,
@@ -31,80 +36,57 @@ use crate::{
 
 /// Puts back what dead holders left.
 #[must_use]
-pub fn recover(args: &RecoverArgs) -> ExitCode {
+pub fn recover(args: RecoverArgs) -> ExitCode {
     outlive_limits();
-    let host = HostArgs { vm_shell: args.vm_shell.clone(), ..HostArgs::default() };
-    let room = RoomArgs { restore_timeout: args.restore_timeout, host, ..RoomArgs::default() };
-    let settings = match config::settle_apart(&room, &args.common) {
-        Ok(settings) => settings,
-        Err(error) => return crate::commands::refuse(&error),
-    };
-    let mut say = crate::commands::voice(&settings);
-    let state = match unseen::open(&settings, false, &mut say) {
-        Ok(state) => state,
-        Err(code) => return code,
-    };
-    if let Some(lease) = &args.forget {
-        let state = if let Opened::State(state) = &state { Some(state) } else { None };
-        return give_up(state, lease, &settings, &mut say);
-    }
-    let recovered = match &state {
-        Opened::State(state) => crate::commands::block_on(recover_all(state, &settings, &mut say)),
-        Opened::Absent | Opened::Denied => Ok(Recovered { is_whole: true, is_any: false }),
-    };
-    match recovered {
-        Ok(Recovered { is_whole, is_any }) => {
-            let is_nothing = is_whole && !is_any && !matches!(state, Opened::Denied);
-            let mut is_seen = true;
-            match unseen::look(&settings) {
-                Unseen::Held(line) => {
-                    is_seen = false;
-                    say.error(
-                        line,
-                        None,
-                        Some(
-                            "`sudo makeroom recover`, or `sudo makeroom stop` for what was started",
-                        ),
-                    );
-                }
-                Unseen::Perhaps { line, .. } if is_nothing => {
-                    say.info(format!("nothing to recover; {line}"))
-                }
-                Unseen::Nothing if is_nothing => say.info("nothing to recover"),
-                Unseen::Perhaps { .. } | Unseen::Nothing => {}
-            }
-            if is_whole && is_seen { ExitCode::SUCCESS } else { crate::commands::failed() }
+    let flags = Layer::of_flags(args.restore.into(), ChildArgs::default(), args.common);
+    enter(flags, Purpose::Upkeep, |Context { settings, say, .. }| {
+        let opened = unseen::open(settings, false, say)?;
+        match &args.forget {
+            Some(lease) => give_up(opened.state(), lease, settings, say),
+            None => put_back(&opened, settings, say),
         }
-        Err(error) => {
-            say.error(text::printable(&error), None, None);
-            crate::commands::failed()
-        }
-    }
+    })
 }
 
-fn give_up(state: Option<&StateDir>, lease: &str, settings: &Settings, say: &mut Say) -> ExitCode {
+fn put_back(opened: &Opened, settings: &Settings, say: &mut Say) -> Ended {
+    let recovered = match opened.state() {
+        Some(state) => block_on(recover_all(state, settings, say)).map_err(CommandError::new)?,
+        None => Recovered { is_whole: true, is_any: false },
+    };
+    let Recovered { is_whole, is_any } = recovered;
+    let is_nothing = is_whole && !is_any && !matches!(opened, Opened::Denied);
+    match unseen::look(settings) {
+        Unseen::Held(line) => {
+            let hint = "`sudo makeroom recover`, or `sudo makeroom stop` for what was started";
+            return Err(CommandError::new(line).with_hint(hint.to_owned()));
+        }
+        Unseen::Perhaps { line, .. } if is_nothing => {
+            say.info(format!("nothing to recover; {line}"));
+        }
+        Unseen::Nothing if is_nothing => say.info("nothing to recover"),
+        Unseen::Perhaps { .. } | Unseen::Nothing => {}
+    }
+    Ok(if is_whole { DONE } else { FAILED }.into())
+}
+
+fn give_up(state: Option<&StateDir>, lease: &str, settings: &Settings, say: &mut Say) -> Ended {
     let forgetting = async {
         match state {
             Some(state) => forget(state, lease, settings).await,
             None => Err("there is no lease".to_owned()),
         }
     };
-    match crate::commands::block_on(forgetting) {
-        Ok(shown) => {
-            let printed = crate::commands::print(&shown, ExitCode::SUCCESS);
-            say.info(format!(
-                "the lease {} is forgotten; nothing else was changed",
-                text::printable(lease)
-            ));
-            printed
-        }
-        Err(error) => {
-            let text =
-                format!("cannot forget {}: {}", text::printable(lease), text::printable(&error));
-            say.error(text, Some("nothing was changed"), None);
-            crate::commands::failed()
-        }
-    }
+    let shown = block_on(forgetting).map_err(|error| {
+        CommandError::new(format!("cannot forget {lease}: {error}"))
+            .with_state("nothing was changed")
+    })?;
+    let printed = print(&shown);
+    say.info(format!(
+        "the lease {} is forgotten; nothing else was changed",
+        text::printable(lease)
+    ));
+    printed?;
+    Ok(DONE.into())
 }
 
 struct Recovered {
@@ -120,7 +102,7 @@ async fn recover_all(
     say: &mut Say,
 ) -> Result<Recovered, String> {
     let lock =
-        state.lock_later(settings.restore_timeout).await.map_err(|error| error.to_string())?;
+        state.lock_later(settings.room.restore_timeout).await.map_err(|error| error.to_string())?;
     let leases = Leases::look(state, &lock, None).map_err(|error| error.to_string())?;
     let mut is_whole = leases.unreadable.is_empty();
     let others: Vec<String> =
@@ -141,11 +123,12 @@ async fn recover_all(
             say.borrow_mut().note(&note);
         }
     };
-    let effort = Effort::Full(settings.restore_timeout);
+    let effort = Effort::Full(settings.room.restore_timeout);
     let restored =
-        recover_the_dead(state, (leases, lock), effort, settings.vm_shell.as_ref(), &tell).await;
+        recover_the_dead(state, (leases, lock), effort, settings.room.vm_shell.as_ref(), &tell)
+            .await;
     for (before, back) in &restored {
-        hooks::after_the_dead(&settings.hooks, state.path(), before, back, &tell).await;
+        hooks::after_the_dead(&settings.room.hooks, state.path(), before, back, &tell).await;
         // What a damaged line held is not known.
         is_whole &= before.damaged_line.is_none();
         if let Some(line) = summary::not_back(back) {

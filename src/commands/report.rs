@@ -1,12 +1,20 @@
 //! `makeroom report`: what a past run was like.
 
-use std::{fs, path::Path, process::ExitCode};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use crate::{
-    cli::{ReportArgs, RoomArgs},
-    commands::unseen::{self, Opened},
-    config,
-    core::{run::report::RunReport, text},
+    cli::{ChildArgs, ReportArgs, RoomArgs},
+    commands::{
+        context::{Context, Ended, enter, print},
+        error::CommandError,
+        unseen,
+    },
+    config::{Layer, Purpose},
+    core::run::{exit::DONE, report::RunReport},
     lease::{reports::Reports, state_dir::StateDir},
     report::{page, past_run},
 };
@@ -16,52 +24,45 @@ const WHERE: &str = "a run keeps its report in the state directory; `makeroom --
 
 /// Shows it.
 #[must_use]
-pub fn report(args: &ReportArgs) -> ExitCode {
-    let settings = match config::settle_apart(&RoomArgs::default(), &args.common) {
-        Ok(settings) => settings,
-        Err(error) => return crate::commands::refuse(&error),
+pub fn report(args: ReportArgs) -> ExitCode {
+    let ReportArgs { lease, json, html, common } = args;
+    let flags = Layer::of_flags(RoomArgs::default(), ChildArgs::default(), common);
+    let shown = match html {
+        Some(path) => Shown::Page(path),
+        None if json => Shown::Json,
+        None => Shown::Text,
     };
-    let mut say = crate::commands::voice(&settings);
-    let state = match unseen::open(&settings, true, &mut say) {
-        Ok(state) => {
-            if let Opened::State(state) = state {
-                Some(state)
-            } else {
-                None
-            }
-        }
-        Err(code) => return code,
-    };
-    let shown =
-        find(args, state.as_ref()).map_err(|error| (error, Some(WHERE))).and_then(
-            |json| match &args.html {
-                Some(path) => {
-                    write_page(path, &json).map(|()| String::new()).map_err(|error| (error, None))
-                }
-                None if args.json => Ok(json),
-                None => read(&json)
-                    .map(|report| past_run::describe(&report))
-                    .map_err(|error| (error, Some(WHERE))),
-            },
-        );
-    match shown {
-        Ok(shown) => crate::commands::print(&shown, ExitCode::SUCCESS),
-        Err((error, hint)) => {
-            say.error(text::printable(&error), None, hint);
-            crate::commands::failed()
-        }
-    }
+    enter(flags, Purpose::Upkeep, |context| show(context, lease.as_deref(), &shown))
 }
 
-fn find(args: &ReportArgs, state: Option<&StateDir>) -> Result<String, String> {
+/// As what it is shown.
+enum Shown {
+    Text,
+    Json,
+    Page(PathBuf),
+}
+
+fn show(Context { settings, say, .. }: &mut Context, lease: Option<&str>, how: &Shown) -> Ended {
+    let opened = unseen::open(settings, true, say)?;
+    let none = |error: String| CommandError::new(error).with_hint(WHERE.to_owned());
+    let json = find(lease, opened.state()).map_err(none)?;
+    match how {
+        Shown::Text => print(&past_run::describe(&read(&json).map_err(none)?))?,
+        Shown::Json => print(&json)?,
+        Shown::Page(path) => write_page(path, &json).map_err(CommandError::new)?,
+    }
+    Ok(DONE.into())
+}
+
+fn find(lease: Option<&str>, state: Option<&StateDir>) -> Result<String, String> {
     let none = || {
-        args.lease.as_ref().map_or_else(
+        lease.map_or_else(
             || "there is no run yet".to_owned(),
             |lease| format!("there is no report of {lease}"),
         )
     };
     let found = Reports::of(state.ok_or_else(none)?)
-        .find(args.lease.as_deref())
+        .find(lease)
         .map_err(|error| format!("cannot read the report: {error}"))?;
     found.ok_or_else(none)
 }

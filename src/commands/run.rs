@@ -1,22 +1,32 @@
 //! `makeroom run`, and makeroom without a subcommand.
 
-use std::{env, ffi::CString, os::unix::ffi::OsStringExt as _, path::Path, process::ExitCode};
+use std::{
+    env,
+    ffi::{CString, OsString},
+    os::unix::ffi::OsStringExt as _,
+    path::Path,
+    process::ExitCode,
+};
 
 use nix::unistd::execvp;
 
 use crate::{
     cli::RunArgs,
-    commands::{idle, need, wait},
-    config::{self, Settings},
+    commands::{
+        begin::begin_lease,
+        context::{self, Context, enter, reach},
+        error::CommandError,
+        idle, need, wait,
+    },
+    config::{Layer, Purpose, Settings},
     core::{
-        machine::pressure,
         plan::estimate::Need,
         run::{
             build_site::{self, BuildSite},
             exit::{self, Exit},
         },
         text,
-        variables::LEASE,
+        variables::{LEASE, REPORT},
     },
     lease::state_dir::StateLock,
     report::{console::Say, file::ReportFile},
@@ -29,140 +39,117 @@ use crate::{
     },
 };
 
+const NOTHING: &str = "nothing was changed; the command was not started";
+
 /// Makes room, runs the command, puts everything back.
 #[must_use]
 pub fn run(args: RunArgs) -> ExitCode {
     let inherited = Inherited::look();
     outlive_limits();
-    let settings = match config::settle(&args.room, &args.child, &args.common) {
-        Ok(settings) => settings,
-        Err(error) => return crate::commands::refuse(&error),
-    };
-    let mut say = crate::commands::voice(&settings);
-    idle::tell(&args.room, &args.child.guard, &settings, &mut say);
-    let program = args.command.first().map(|program| {
-        Path::new(program).file_name().unwrap_or_default().to_string_lossy().into_owned()
-    });
-    let report = match settings.report.as_ref().map(|path| (path, ReportFile::open(path))) {
-        Some((path, Err(error))) => {
-            let text = format!(
-                "the report cannot be written to {}: {error}",
-                text::printable(&path.to_string_lossy())
-            );
-            if settings.strict {
-                say.error(text, Some("nothing was changed; the command was not started"), None);
-                return crate::commands::failed();
-            }
-            say.warning(text, None);
-            None
-        }
-        opened => opened.and_then(|(_, file)| file.ok()),
-    };
-    if args.child.report.is_none() {
+    let RunArgs { room, child, common, command } = args;
+    let flags = Layer::of_flags(room, child, common);
+    enter(flags, Purpose::Build, |context| build(context, command, inherited))
+}
+
+fn build(context: &mut Context, command: Vec<OsString>, inherited: Inherited) -> context::Ended {
+    let Context { flags, settings, say } = context;
+    idle::tell(flags, settings, say);
+    let report = open_report(settings, say)?;
+    if flags.child.report.is_none() {
         // It asks for the report of this run, not of each one inside. SAFETY: this process has one
         // thread.
-        unsafe { env::remove_var("MAKEROOM_REPORT") };
+        unsafe { env::remove_var(REPORT) };
     }
-    let site = build_site::of_command(&args.command);
-    let mut signals = match Signals::receive() {
-        Ok(signals) => signals,
-        Err(error) => {
-            say.error(
-                format!("cannot receive signals: {error}"),
-                Some("nothing was changed; the command was not started"),
-                None,
-            );
-            return crate::commands::failed();
-        }
-    };
-    let expected = need::expected(&settings, &args.command, &mut say);
-    let turn = match await_turn(&settings, site, expected, &mut signals, &mut say) {
+    let site = build_site::of_command(&command);
+    let mut signals = Signals::receive().map_err(|error| {
+        CommandError::new(format!("cannot receive signals: {error}")).with_state(NOTHING)
+    })?;
+    let expected = need::expected(settings, &command, say);
+    let turn = match await_turn(settings, site, expected, &mut signals, say) {
         Ok(turn) => turn,
         Err(exit) => {
             say.end();
-            return end_as(exit);
+            return Ok(end_as(exit));
         }
     };
-    let begun = crate::commands::begin_lease(&settings, |request| {
-        request.program = program;
-        request.need_bytes = need::of_run(&settings, expected, &mut say).map(|need| need.bytes);
+    let begun = begin_lease(&settings.state_dir, settings.room.clone(), |request| {
+        request.program = command.first().map(|program| {
+            Path::new(program).file_name().unwrap_or_default().to_string_lossy().into_owned()
+        });
+        request.need_bytes = need::of_run(settings, expected, say).map(|need| need.bytes);
         request.expected_bytes = expected.map(|need| need.bytes);
-        request.settings.linger = settings.linger;
         request.builds_in_engine = site.is_in_engine();
-        request.settings.guard = guard(&settings);
-        request.timeout = settings.timeout;
+        request.timeout = settings.run.timeout;
         request.inside = env::var(LEASE).ok();
     });
     let lease = match begun {
         Ok(begun) => Some(begun),
-        Err((reason, hint)) if settings.strict => {
-            say.error(
-                text::printable(&reason),
-                Some("nothing was changed; the command was not started"),
-                hint.as_deref(),
-            );
-            return crate::commands::failed();
-        }
-        Err((reason, hint)) => {
+        Err(error) if settings.run.strict => return Err(error.with_state(NOTHING)),
+        Err(error) => {
+            let reason = text::printable(&error.to_string());
             say.warning(
-                format!(
-                    "{}; nothing is changed, the command runs without room made",
-                    text::printable(&reason)
-                ),
-                hint.as_deref(),
+                format!("{reason}; nothing is changed, the command runs without room made"),
+                error.hint().as_deref(),
             );
             None
         }
     };
     // The lease is there for the next one that waits.
     drop(turn);
-    let words = args.command.iter().take(if settings.record_arguments { usize::MAX } else { 1 });
+    let words = command.iter().take(if settings.run.record_arguments { usize::MAX } else { 1 });
     let command_shown =
         words.map(|word| text::shell_word(&word.to_string_lossy())).collect::<Vec<_>>().join(" ");
-    let history_key = need::key(&args.command);
     let run = Run {
-        command: args.command,
+        history_key: need::key(&command),
+        command,
         site,
         lease,
-        strict: settings.strict,
-        timeout: settings.timeout,
-        grace: settings.grace,
-        restore_timeout: settings.restore_timeout,
+        strict: settings.run.strict,
+        timeout: settings.run.timeout,
+        grace: settings.run.grace,
+        restore_timeout: settings.room.restore_timeout,
         command_shown,
-        history_key,
         report,
     };
-    match supervise(run, inherited, signals, &mut say) {
-        Ended::Exit(exit) => {
-            say.end();
-            end_as(exit)
-        }
+    let ended = supervise(run, inherited, signals, say);
+    say.end();
+    match ended {
+        Ended::Exit(exit) => Ok(end_as(exit)),
         Ended::Become(command, handled) => {
-            say.end();
             inherited.give_back_dispositions(&handled);
             inherited.give_back_mask();
-            let words: Result<Vec<CString>, _> =
-                command.iter().map(|word| CString::new(word.clone().into_vec())).collect();
-            let words = match words {
-                Ok(words) => words,
-                Err(error) => {
-                    say.error(error, None, None);
-                    return crate::commands::failed();
-                }
-            };
-            let Err(errno) = execvp(&words[0], &words);
-            say.error(
-                format!(
-                    "cannot run `{}`: {}",
-                    text::printable(&words[0].to_string_lossy()),
-                    errno.desc()
-                ),
-                None,
-                None,
-            );
-            ExitCode::from(exit::of_failed_exec(errno as i32))
+            become_command(command, say)
         }
     }
+}
+
+/// `--report`, opened before anything is changed.
+fn open_report(settings: &Settings, say: &mut Say) -> Result<Option<ReportFile>, CommandError> {
+    let Some(path) = &settings.run.report else { return Ok(None) };
+    let error = match ReportFile::open(path) {
+        Ok(file) => return Ok(Some(file)),
+        Err(error) => error,
+    };
+    let text = format!(
+        "the report cannot be written to {}: {error}",
+        text::printable(&path.to_string_lossy())
+    );
+    if settings.run.strict {
+        return Err(CommandError::new(text).with_state(NOTHING));
+    }
+    say.warning(text, None);
+    Ok(None)
+}
+
+/// Returns only where that is not possible.
+fn become_command(command: Vec<OsString>, say: &mut Say) -> context::Ended {
+    let words: Result<Vec<CString>, _> =
+        command.into_iter().map(|word| CString::new(word.into_vec())).collect();
+    let words = words.map_err(CommandError::new)?;
+    let Err(errno) = execvp(&words[0], &words);
+    let program = words[0].to_string_lossy();
+    say.error(format!("cannot run `{}`: {}", text::printable(&program), errno.desc()), None, None);
+    Ok(exit::of_failed_exec(errno as i32).into())
 }
 
 /// `--wait`. Inside a lease nothing is waited for: the build around this one would wait for itself.
@@ -174,14 +161,14 @@ fn await_turn(
     say: &mut Say,
 ) -> Result<Option<StateLock>, Exit> {
     let is_inside = || env::var(LEASE).is_ok_and(|lease| wait::is_inside(&lease, settings));
-    let Some(limit) = settings.wait.filter(|_| !is_inside()) else { return Ok(None) };
+    let Some(limit) = settings.run.wait.filter(|_| !is_inside()) else { return Ok(None) };
     let Some(need) = expected else {
         say.info(
             "what this build needs is not known (--need, or an earlier run): it does not wait",
         );
         return Ok(None);
     };
-    let host = match crate::commands::reach(settings) {
+    let host = match reach(settings) {
         Ok(machine) => machine.host(),
         Err(error) => {
             say.warning(format!("{error}: it does not wait"), None);
@@ -193,15 +180,4 @@ fn await_turn(
         return Ok(None);
     }
     wait::for_turn(limit, need.bytes, host.as_ref(), settings, signals, say)
-}
-
-/// What the keeper is to watch for; nothing where nothing would come of it.
-fn guard(settings: &Settings) -> Option<pressure::Wish> {
-    let wish = pressure::Wish {
-        then: settings.then.clone(),
-        pressure: settings.pressure,
-        floor_bytes: settings.floor.map(|floor| floor.bytes),
-        abort_after: settings.abort_on_thrash,
-    };
-    (!wish.then.is_empty() || wish.abort_after.is_some()).then_some(wish)
 }

@@ -15,14 +15,22 @@ use nix::{
 };
 
 use crate::{
-    cli::{ChildArgs, GuardArgs, StartArgs},
-    config,
+    cli::{ChildArgs, StartArgs},
+    commands::{
+        begin::begin_lease,
+        context::{Context, Ended, enter},
+        error::CommandError,
+        idle, need,
+    },
+    config::{Layer, Purpose},
     core::{
+        machine::process::ProcessId,
         run::{
+            exit::DONE,
             note::Level,
+            room_settings::RoomSettings,
             wire::{FromKeeper, Started, ToKeeper},
         },
-        text,
     },
     host::process::identify,
     report::{console::Say, summary},
@@ -32,69 +40,56 @@ use crate::{
 /// Nobody waits longer for room; the keeper puts back what it has when we go.
 const PATIENCE: Duration = Duration::from_mins(10);
 const TICK_MILLIS: u8 = 100;
+const NOTHING: &str = "nothing was changed";
 
 /// Makes room and prints the lease's id.
 #[must_use]
-pub fn start(args: &StartArgs) -> ExitCode {
+pub fn start(args: StartArgs) -> ExitCode {
     outlive_limits();
-    let settings = match config::settle(&args.room, &ChildArgs::default(), &args.common) {
-        Ok(settings) => settings,
-        Err(error) => return crate::commands::refuse(&error),
+    let StartArgs { room, common, name, ttl, while_pid } = args;
+    let flags = Layer::of_flags(room, ChildArgs::default(), common);
+    enter(flags, Purpose::Build, |context| {
+        idle::tell(&context.flags, &context.settings, &mut context.say);
+        let while_process = while_pid.map(watched).transpose()?;
+        make_room(context, Started { name, ttl: ttl.map(|span| span.0), while_process })
+    })
+}
+
+fn watched(pid: i32) -> Result<ProcessId, CommandError> {
+    let refused = |state: String, hint: Option<String>| {
+        CommandError::new(format!("--while-pid: {state}")).with_state(NOTHING).with_hint(hint)
     };
-    let mut say = crate::commands::voice(&settings);
-    crate::commands::idle::tell(&args.room, &GuardArgs::default(), &settings, &mut say);
-    let nothing = Some("nothing was changed");
-    let while_process = match args.while_pid.map(|pid| (pid, identify(pid))) {
-        Some((pid, None)) => {
-            // The kernel says EPERM of a process that is there, also where /proc hides it
-            // (kill(2)).
-            let is_hidden = kill(Pid::from_raw(pid), None) == Err(Errno::EPERM);
-            let (state, hint) = if is_hidden {
-                (
-                    format!("/proc hides the process {pid} from this user (hidepid)"),
-                    Some("run makeroom as root"),
-                )
-            } else {
-                (format!("there is no process {pid}"), None)
-            };
-            say.error(format!("--while-pid: {state}"), nothing, hint);
-            return crate::commands::failed();
+    identify(pid).ok_or_else(|| {
+        // The kernel says EPERM of a process that is there, also where /proc hides it (kill(2)).
+        if kill(Pid::from_raw(pid), None) == Err(Errno::EPERM) {
+            let state = format!("/proc hides the process {pid} from this user (hidepid)");
+            refused(state, Some("run makeroom as root".to_owned()))
+        } else {
+            refused(format!("there is no process {pid}"), None)
         }
-        found => found.and_then(|(_, process)| process),
-    };
-    let started =
-        Started { name: args.name.clone(), ttl: args.ttl.map(|span| span.0), while_process };
-    let begun = crate::commands::begin_lease(&settings, |request| {
+    })
+}
+
+fn make_room(Context { settings, say, .. }: &mut Context, started: Started) -> Ended {
+    // There is no build: none to watch the memory of, and none to linger after.
+    let room = RoomSettings { guard: None, linger: None, ..settings.room.clone() };
+    let begun = begin_lease(&settings.state_dir, room, |request| {
         request.started = Some(started);
-        let expected = crate::commands::need::expected(&settings, &[], &mut say);
-        request.need_bytes =
-            crate::commands::need::of_run(&settings, expected, &mut say).map(|need| need.bytes);
+        let expected = need::expected(settings, &[], say);
+        request.need_bytes = need::of_run(settings, expected, say).map(|need| need.bytes);
     });
-    let (request, journal) = match begun {
-        Ok(begun) => begun,
-        Err((reason, hint)) => {
-            say.error(text::printable(&reason), nothing, hint.as_deref());
-            return crate::commands::failed();
-        }
-    };
+    let (request, journal) = begun.map_err(|error| error.with_state(NOTHING))?;
     let lease = request.lease.clone();
-    let mut keeper = match KeeperLink::start(&journal) {
-        Ok(keeper) => keeper,
-        Err(error) => {
-            say.error(format!("cannot start the keeper: {error}"), nothing, None);
-            return crate::commands::failed();
-        }
-    };
+    let mut keeper = KeeperLink::start(&journal).map_err(|error| {
+        CommandError::new(format!("cannot start the keeper: {error}")).with_state(NOTHING)
+    })?;
     keeper.say(&ToKeeper::MakeRoom(Box::new(request)));
-    let Some(held) = await_room(&mut keeper, &lease, settings.strict, &mut say) else {
-        say.error(
-            "room could not be made",
-            Some("what was changed is put back"),
-            Some("`makeroom status` shows what is left"),
-        );
-        return crate::commands::failed();
-    };
-    held.exit(&mut say)
+    let held = await_room(&mut keeper, &lease, settings.run.strict, say).ok_or_else(|| {
+        CommandError::new("room could not be made")
+            .with_state("what was changed is put back")
+            .with_hint("`makeroom status` shows what is left".to_owned())
+    })?;
+    held.end()
 }
 
 /// A lease that is held, and whether its id is out.
@@ -109,20 +104,15 @@ impl Held {
         Self { lease: lease.to_owned(), printed: writeln!(io::stdout(), "{lease}") }
     }
 
-    fn exit(self, say: &mut Say) -> ExitCode {
+    fn end(self) -> Ended {
         match self.printed {
-            Ok(()) => ExitCode::SUCCESS,
             // Whoever closed stdout does not want the id.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-            Err(error) => {
-                let hint = format!("`makeroom stop {}`", self.lease);
-                say.error(
-                    format!("cannot write to stdout: {error}"),
-                    Some("the lease is held all the same"),
-                    Some(&hint),
-                );
-                crate::commands::failed()
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                Err(CommandError::new(format!("cannot write to stdout: {error}"))
+                    .with_state("the lease is held all the same")
+                    .with_hint(format!("`makeroom stop {}`", self.lease)))
             }
+            _ => Ok(DONE.into()),
         }
     }
 }

@@ -5,15 +5,20 @@ use std::{process::ExitCode, time::Duration};
 use serde::Serialize;
 
 use crate::{
-    cli::{RoomArgs, StatusArgs},
-    commands::unseen::{self, Opened, Unseen},
-    config::{self, Settings},
+    cli::{ChildArgs, RoomArgs, StatusArgs},
+    commands::{
+        context::{Context, Ended, block_on, enter, print, reach},
+        error::CommandError,
+        unseen::{self, Opened, Unseen},
+    },
+    config::{Layer, Purpose, Settings},
     core::{
         lease::{
             late_call::LateCall,
             record::{Kind, LeaseState},
         },
         machine::memory::{ActiveSwap, Memory},
+        run::exit::DONE,
         target::method::Method,
         text,
     },
@@ -77,37 +82,29 @@ struct Area {
 
 /// Shows what is held.
 #[must_use]
-pub fn status(args: &StatusArgs) -> ExitCode {
-    let settings = match config::settle_apart(
-        &RoomArgs { host: args.host.clone(), ..RoomArgs::default() },
-        &args.common,
-    ) {
-        Ok(settings) => settings,
-        Err(error) => return crate::commands::refuse(&error),
+pub fn status(args: StatusArgs) -> ExitCode {
+    let room = RoomArgs { host: args.host, ..RoomArgs::default() };
+    let flags = Layer::of_flags(room, ChildArgs::default(), args.common);
+    enter(flags, Purpose::Upkeep, |context| show(context, args.json))
+}
+
+fn show(Context { settings, say, .. }: &mut Context, json: bool) -> Ended {
+    let opened = unseen::open(settings, false, say)?;
+    let unseen = unseen::look(settings);
+    let found = look(settings, &opened, &unseen).map_err(CommandError::new)?;
+    let shown = if json {
+        serde_json::to_string_pretty(&found)
+            .map_or_else(|error| error.to_string(), |json| json + "\n")
+    } else {
+        describe(&found)
     };
-    let mut say = crate::commands::voice(&settings);
-    let state = match unseen::open(&settings, false, &mut say) {
-        Ok(state) => state,
-        Err(code) => return code,
-    };
-    let unseen = unseen::look(&settings);
-    let shown = match look(&settings, &state, &unseen) {
-        Ok(found) if args.json => serde_json::to_string_pretty(&found)
-            .map_or_else(|error| error.to_string(), |json| json + "\n"),
-        Ok(found) => describe(&found),
-        Err(error) => {
-            say.error(text::printable(&error), None, None);
-            return crate::commands::failed();
-        }
-    };
-    let printed = crate::commands::print(&shown, ExitCode::SUCCESS);
-    let Unseen::Held(line) = unseen else { return printed };
-    say.error(line, None, Some("sudo makeroom status"));
-    crate::commands::failed()
+    print(&shown)?;
+    let Unseen::Held(line) = unseen else { return Ok(DONE.into()) };
+    Err(CommandError::new(line).with_hint("sudo makeroom status".to_owned()))
 }
 
 fn look(settings: &Settings, state: &Opened, unseen: &Unseen) -> Result<Status, String> {
-    let mut found = crate::commands::block_on(look_at_host(settings))?;
+    let mut found = block_on(look_at_host(settings))?;
     match unseen {
         Unseen::Held(line) | Unseen::Perhaps { line, .. } => found.unreadable.push(line.clone()),
         Unseen::Nothing => {}
@@ -137,7 +134,7 @@ fn look(settings: &Settings, state: &Opened, unseen: &Unseen) -> Result<Status, 
 }
 
 async fn look_at_host(settings: &Settings) -> Result<Status, String> {
-    let machine = crate::commands::reach(settings)?;
+    let machine = reach(settings)?;
     // The leases are worth showing also where the host does not answer.
     let measured = reclaim::measure(&machine.shell).await.unwrap_or_default();
     let area = |ActiveSwap { path, size_bytes, used_bytes }| Area { path, size_bytes, used_bytes };

@@ -8,15 +8,18 @@ use std::{
 };
 
 use crate::{
-    cli::{HostArgs, RoomArgs, StopArgs},
-    commands::unseen::{self, Unseen},
-    config::{self, Settings},
+    cli::{ChildArgs, StopArgs},
+    commands::{
+        context::{Context, Ended, block_on, enter},
+        error::CommandError,
+        unseen,
+        wanted::{Known, Wanted},
+    },
+    config::{Layer, Purpose, Settings},
     core::{
-        lease::{
-            late_call::awaited,
-            record::{Kind, LeaseState, Opened},
-        },
+        lease::{late_call::awaited, record::LeaseState},
         run::{
+            exit::{DONE, FAILED},
             results::Back,
             wire::{self, FromKeeper, Inbox, Request, ToKeeper},
         },
@@ -26,13 +29,13 @@ use crate::{
     lease::{
         control_socket,
         journal::{Journal, Looked},
-        leases::{Leases, id_of},
+        leases::id_of,
         state_dir::StateDir,
     },
     report::{console::Say, summary},
     room::{
         cancel::Cancel,
-        context::Context,
+        context::Context as Operation,
         hooks,
         machine::Machine,
         recovered::{came, recovered},
@@ -49,165 +52,90 @@ const ASK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Puts back what `start` changed.
 #[must_use]
-pub fn stop(args: &StopArgs) -> ExitCode {
+pub fn stop(args: StopArgs) -> ExitCode {
     outlive_limits();
-    let host = HostArgs { vm_shell: args.vm_shell.clone(), ..HostArgs::default() };
-    let room = RoomArgs { restore_timeout: args.restore_timeout, host, ..RoomArgs::default() };
-    let settings = match config::settle_apart(&room, &args.common) {
-        Ok(settings) => settings,
-        Err(error) => return crate::commands::refuse(&error),
-    };
-    let mut say = crate::commands::voice(&settings);
-    let state = match unseen::open(&settings, !args.leases.is_empty(), &mut say) {
-        Ok(state) => state,
-        Err(code) => return code,
-    };
-    match stop_all(state, args, &settings, &mut say) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => crate::commands::failed(),
-        Err(error) => {
-            say.error(
-                text::printable(&error),
-                Some("nothing was changed"),
-                Some("`makeroom status` shows the leases"),
-            );
-            crate::commands::failed()
-        }
-    }
+    let StopArgs { leases, all, restore, common } = args;
+    let flags = Layer::of_flags(restore.into(), ChildArgs::default(), common);
+    let wanted = Wanted { leases, all };
+    enter(flags, Purpose::Upkeep, |context| stop_all(context, &wanted))
 }
 
-fn stop_all(
-    state: unseen::Opened,
-    args: &StopArgs,
-    settings: &Settings,
-    say: &mut Say,
-) -> Result<bool, String> {
-    let (known, unsure) = if let unseen::Opened::State(state) = &state {
-        known(state, settings)?
-    } else {
-        <_>::default()
+fn stop_all(Context { settings, say, .. }: &mut Context, wanted: &Wanted) -> Ended {
+    let opened = unseen::open(settings, !wanted.leases.is_empty(), say)?;
+    let wrong = |error: String| {
+        CommandError::new(error)
+            .with_state("nothing was changed")
+            .with_hint("`makeroom status` shows the leases".to_owned())
     };
-    for error in &unsure {
+    let known = match opened.state() {
+        Some(state) => Known::look(state, settings).map_err(wrong)?,
+        None => Known::default(),
+    };
+    for error in &known.unsure {
         say.warning(
             format!("{}; whether it is to be stopped is not known", text::printable(error)),
             None,
         );
     }
-    let chosen = choose(args, &known)?;
-    let missing: Vec<&str> = args
-        .leases
-        .iter()
-        .filter(|wanted| !known.iter().any(|opened| is_named(opened, wanted)))
-        .map(String::as_str)
-        .collect();
-    let none = match (&state, chosen.is_empty()) {
-        (unseen::Opened::State(_), true) if unsure.is_empty() => Some("no such lease is held"),
-        (unseen::Opened::Absent, _) => Some("no lease is held"),
-        _ => None,
-    };
-    let is_only = args.leases.is_empty() && !chosen.is_empty() && !args.all;
-    let mut is_whole = tell_unseen(args, &missing, is_only, none, say, unseen::look(settings));
-    if !chosen.is_empty() && is_whole && !missing.is_empty() {
-        say.info(format!("no lease is held as {}", text::names(missing, 5)));
-    }
-    is_whole &= unsure.is_empty();
-    // Without a state directory none was chosen.
-    let unseen::Opened::State(state) = state else { return Ok(is_whole) };
-    for lease in chosen {
-        match end(&state, &lease, settings, say) {
-            Ok(Some(Ended { back, abandoned })) => {
-                match abandoned {
-                    Some(before) => {
-                        say.note(&recovered(&lease, &before, &back));
-                        tell_hook(&state, settings, &before, &back, say)?;
-                    }
-                    None => say.info(
-                        summary::all_back(&back).unwrap_or_else(|| format!("lease {lease} ended")),
-                    ),
-                }
-                if let Some(line) = summary::not_healthy(&back) {
-                    say.warning(
-                        line,
-                        Some("`docker ps` shows their health, `docker logs` what they say"),
-                    );
-                }
-                if let Some(line) = awaited(&back.late) {
-                    is_whole = false;
-                    say.warning(
-                        format!("{line}; the keeper waits for that"),
-                        Some("`makeroom status` shows it"),
-                    );
-                }
-                if let Some(line) = summary::not_back(&back) {
-                    is_whole = false;
-                    say.error(line, None, Some("makeroom recover"));
-                }
-            }
-            // Somebody else ended it in between.
-            Ok(None) => say.info(format!("lease {lease} has ended")),
-            Err(error) => {
-                is_whole = false;
-                say.error(
-                    format!("cannot end the lease {lease}: {}", text::printable(&error)),
-                    None,
-                    Some("makeroom recover"),
-                );
-            }
+    let chosen = wanted.choose(&known).map_err(wrong)?;
+    let mut is_whole = wanted.tell_missing(&opened, &known, &chosen, settings, say);
+    is_whole &= known.unsure.is_empty();
+    if let Some(state) = opened.state() {
+        for lease in chosen {
+            is_whole &= stop_one(state, &lease, settings, say).map_err(wrong)?;
         }
+    }
+    Ok(if is_whole { DONE } else { FAILED }.into())
+}
+
+/// Whether nothing is left of it.
+fn stop_one(
+    state: &StateDir,
+    lease: &str,
+    settings: &Settings,
+    say: &mut Say,
+) -> Result<bool, String> {
+    let Stopped { back, abandoned } = match end(state, lease, settings, say) {
+        Ok(Some(stopped)) => stopped,
+        // Somebody else ended it in between.
+        Ok(None) => {
+            say.info(format!("lease {lease} has ended"));
+            return Ok(true);
+        }
+        Err(error) => {
+            say.error(
+                format!("cannot end the lease {lease}: {}", text::printable(&error)),
+                None,
+                Some("makeroom recover"),
+            );
+            return Ok(false);
+        }
+    };
+    match abandoned {
+        Some(before) => {
+            say.note(&recovered(lease, &before, &back));
+            tell_hook(state, settings, &before, &back, say)?;
+        }
+        None => {
+            say.info(summary::all_back(&back).unwrap_or_else(|| format!("lease {lease} ended")));
+        }
+    }
+    if let Some(line) = summary::not_healthy(&back) {
+        say.warning(line, Some("`docker ps` shows their health, `docker logs` what they say"));
+    }
+    let mut is_whole = true;
+    if let Some(line) = awaited(&back.late) {
+        is_whole = false;
+        say.warning(
+            format!("{line}; the keeper waits for that"),
+            Some("`makeroom status` shows it"),
+        );
+    }
+    if let Some(line) = summary::not_back(&back) {
+        is_whole = false;
+        say.error(line, None, Some("makeroom recover"));
     }
     Ok(is_whole)
-}
-
-/// Says what others may hold, and that there is `none` of this user's; whether nothing is missing
-/// that was asked for: `missing` are the names that nobody here has, and `is_only` is the one lease
-/// that was meant.
-fn tell_unseen(
-    args: &StopArgs,
-    missing: &[&str],
-    is_only: bool,
-    none: Option<&str>,
-    say: &mut Say,
-    unseen: Unseen,
-) -> bool {
-    let names: Vec<String> = missing.iter().map(|name| text::shell_word(name)).collect();
-    let command = |way: &str| {
-        [way, "stop"]
-            .into_iter()
-            .chain(names.iter().map(String::as_str))
-            .collect::<Vec<_>>()
-            .join(" ")
-    };
-    match (unseen, missing) {
-        // All that was asked for by name is here.
-        (Unseen::Held(_), []) if !args.leases.is_empty() => {}
-        (Unseen::Held(line), []) if is_only => say.info(line),
-        (Unseen::Held(line), _) => {
-            say.error(line, None, Some(&command("sudo makeroom")));
-            return false;
-        }
-        (Unseen::Perhaps { line, command: way }, [first, ..]) => {
-            let text =
-                format!("`{}` is no lease that is held here; {line}", text::printable(first));
-            say.error(text, None, Some(&command(way)));
-            return false;
-        }
-        (Unseen::Perhaps { line, .. }, []) => {
-            if let Some(none) = none {
-                say.info(format!("{none}; {line}"));
-            }
-        }
-        (Unseen::Nothing, _) => {
-            if let Some(none) = none {
-                say.info(none);
-            }
-        }
-    }
-    true
-}
-
-/// Whether this is the lease's id or its name.
-fn is_named(opened: &Opened, wanted: &String) -> bool {
-    *wanted == opened.lease || Some(wanted) == opened.name.as_ref()
 }
 
 fn tell_hook(
@@ -223,53 +151,14 @@ fn tell_hook(
             say.borrow_mut().note(&note);
         }
     };
-    crate::commands::block_on(async {
-        hooks::after_the_dead(&settings.hooks, state.path(), before, back, &tell).await;
+    block_on(async {
+        hooks::after_the_dead(&settings.room.hooks, state.path(), before, back, &tell).await;
         Ok(())
     })
 }
 
-/// All leases that are recorded, dead ones as well: what a dead keeper held is put back here. And
-/// why others were not seen.
-fn known(state: &StateDir, settings: &Settings) -> Result<(Vec<Opened>, Vec<String>), String> {
-    let lock = state.lock(settings.restore_timeout).map_err(|error| error.to_string())?;
-    let leases = Leases::look(state, &lock, None).map_err(|error| error.to_string())?;
-    let live = leases.live.iter().map(|(_, state)| state);
-    let known = live
-        .chain(leases.dead.iter().map(Journal::state))
-        .filter_map(|state| state.opened.clone())
-        .collect();
-    Ok((known, leases.unreadable.iter().map(ToString::to_string).collect()))
-}
-
-fn choose(args: &StopArgs, known: &[Opened]) -> Result<Vec<String>, String> {
-    let started: Vec<_> = known.iter().filter(|opened| opened.kind == Kind::Start).collect();
-    if let Some(run) =
-        known.iter().find(|opened| opened.kind == Kind::Run && args.leases.contains(&opened.lease))
-    {
-        return Err(format!("{} is the lease of a run, which ends with its build", run.lease));
-    }
-    // What is being given back is only waited for.
-    let names: Vec<_> = started
-        .iter()
-        .filter(|opened| !opened.releasing)
-        .map(|opened| opened.name.as_deref().unwrap_or(&opened.lease))
-        .collect();
-    if !args.all && args.leases.is_empty() && names.len() > 1 {
-        return Err(format!(
-            "{} leases are held: {}; name one, or use --all",
-            names.len(),
-            names.join(", ")
-        ));
-    }
-    let is_meant = |opened: &&Opened| {
-        args.leases.is_empty() || args.leases.iter().any(|wanted| is_named(opened, wanted))
-    };
-    Ok(started.into_iter().filter(is_meant).map(|opened| opened.lease.clone()).collect())
-}
-
 /// How a lease was ended.
-struct Ended {
+struct Stopped {
     back: Back,
     /// What it still had, where its holder was dead.
     abandoned: Option<LeaseState>,
@@ -280,15 +169,19 @@ fn end(
     lease: &str,
     settings: &Settings,
     say: &mut Say,
-) -> Result<Option<Ended>, String> {
-    let deadline = values::deadline(Instant::now(), settings.restore_timeout);
+) -> Result<Option<Stopped>, String> {
+    let deadline = values::deadline(Instant::now(), settings.room.restore_timeout);
     loop {
-        let silent =
-            match ask(state, lease, settings.restore_timeout.saturating_add(SWAP_PATIENCE), say) {
-                Ok(back) => return Ok(Some(Ended { back, abandoned: None })),
-                Err(silent) => silent,
-            };
-        let lock = state.lock(settings.restore_timeout).map_err(|error| error.to_string())?;
+        let silent = match ask(
+            state,
+            lease,
+            settings.room.restore_timeout.saturating_add(SWAP_PATIENCE),
+            say,
+        ) {
+            Ok(back) => return Ok(Some(Stopped { back, abandoned: None })),
+            Err(silent) => silent,
+        };
+        let lock = state.lock(settings.room.restore_timeout).map_err(|error| error.to_string())?;
         match Journal::look(state, lease).map_err(|error| error.to_string())? {
             Looked::Gone => return Ok(None),
             // Its `start` still makes room, and its keeper listens when that is done.
@@ -299,34 +192,37 @@ fn end(
             // Nothing is left but what may still come, and its keeper waits for that.
             Looked::Live(held) if held.is_releasing() && !held.late_calls(moment()).is_empty() => {
                 let back = Back { late: held.late_calls(moment()), ..Back::default() };
-                return Ok(Some(Ended { back, abandoned: None }));
+                return Ok(Some(Stopped { back, abandoned: None }));
             }
             Looked::Live(_) => return Err(format!("its keeper does not answer: {silent}")),
             Looked::Dead(journal) => {
                 drop(lock);
                 debug_assert_eq!(id_of(journal.path()), lease);
-                return crate::commands::block_on(async {
-                    Ok(Some(restore(state, *journal, settings, say).await))
-                });
+                return block_on(async { Ok(Some(restore(state, *journal, settings, say).await)) });
             }
         }
     }
 }
 
-async fn restore(state: &StateDir, journal: Journal, settings: &Settings, say: &mut Say) -> Ended {
+async fn restore(
+    state: &StateDir,
+    journal: Journal,
+    settings: &Settings,
+    say: &mut Say,
+) -> Stopped {
     let abandoned = journal.state().clone();
     let machine = Machine::recorded(
         abandoned.opened.as_ref(),
-        settings.vm_shell.as_ref(),
+        settings.room.vm_shell.as_ref(),
         &id_of(journal.path()),
     );
     if let Some(note) = machine.refusal(&abandoned) {
         say.note(&note);
     }
-    let request = Request::to_restore(&id_of(journal.path()), settings.restore_timeout);
+    let request = Request::to_restore(&id_of(journal.path()), settings.room.restore_timeout);
     let cancel = Cancel::default();
     let context =
-        Context { request: &request, state, machine: &machine, cancel: &cancel, tell: &|_| {} };
+        Operation { request: &request, state, machine: &machine, cancel: &cancel, tell: &|_| {} };
     let (mut back, waiting) = release::release(&context, journal).await;
     if let (Some(waiting), Some(late)) = (waiting, awaited(&back.late)) {
         say.warning(format!("{late}: waiting for that"), None);
@@ -334,7 +230,7 @@ async fn restore(state: &StateDir, journal: Journal, settings: &Settings, say: &
         say.note(&came(&late));
         back.add_late(late);
     }
-    Ended { back, abandoned: Some(abandoned) }
+    Stopped { back, abandoned: Some(abandoned) }
 }
 
 /// Asks the lease's keeper, and waits until it has put everything back.

@@ -1,12 +1,17 @@
 //! `makeroom swap on|off|status`: swap that stays, on the engine's host.
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
 use crate::{
-    cli::{RoomArgs, SwapArgs, SwapCommand},
-    config::{self, Settings},
+    cli::{ChildArgs, RoomArgs, SwapCommand},
+    commands::{
+        context::{Context, block_on, enter, print, reach},
+        error::CommandError,
+    },
+    config::{Layer, Purpose, Settings},
     core::{
         machine::{memory::ActiveSwap, swap::missing},
+        run::exit::DONE,
         text::{self, size},
         values::SwapWish,
     },
@@ -20,93 +25,75 @@ use crate::{
 
 const ELSEWHERE: &str = "name another place with --swap-file PATH, or a size with --swap SIZE";
 
+/// How things are where nothing was done.
+const AS_BEFORE: &str = "nothing was changed";
+
 /// Turns swap that stays on or off, or shows what is there.
 #[must_use]
-pub fn swap(command: &SwapCommand) -> ExitCode {
-    let (args, size) = match command {
-        SwapCommand::On { args, swap, .. } => (args, *swap),
-        SwapCommand::Off { args } | SwapCommand::Status { args } => (args, None),
+pub fn swap(command: SwapCommand) -> ExitCode {
+    let (act, args, size) = match command {
+        SwapCommand::On { persist, swap, args } => (Act::On { persist }, args, swap),
+        SwapCommand::Off { args } => (Act::Off, args, None),
+        SwapCommand::Status { args } => (Act::Show, args, None),
     };
-    let room = RoomArgs { swap: size, host: args.host.clone(), ..RoomArgs::default() };
-    let settings = match config::settle_apart(&room, &args.common) {
-        Ok(settings) => settings,
-        Err(error) => return crate::commands::refuse(&error),
-    };
-    let mut say = crate::commands::voice(&settings);
-    match crate::commands::block_on(async { Ok(act(command, args, &settings, &mut say).await) }) {
-        Ok(Ok(code)) => code,
-        Ok(Err(failed)) => {
-            say.error(text::printable(&failed.what), Some(failed.state), failed.hint);
-            crate::commands::failed()
-        }
-        Err(error) => {
-            say.error(error, Some("nothing was changed"), None);
-            crate::commands::failed()
-        }
-    }
+    let room = RoomArgs { swap: size, host: args.host, ..RoomArgs::default() };
+    let flags = Layer::of_flags(room, ChildArgs::default(), args.common);
+    enter(flags, Purpose::Upkeep, |Context { settings, say, .. }| {
+        let path = args.swap_file.as_deref();
+        block_on(async { Ok(act_on_host(act, path, settings, say).await) })
+            .map_err(|error| CommandError::new(error).with_state(AS_BEFORE))??;
+        Ok(DONE.into())
+    })
 }
 
-struct Failed {
-    what: String,
-    /// How things are now.
-    state: &'static str,
-    hint: Option<&'static str>,
+#[derive(Clone, Copy, Debug)]
+enum Act {
+    On { persist: bool },
+    Off,
+    Show,
 }
 
-impl Failed {
-    fn new(what: String, hint: Option<&'static str>) -> Self {
-        Self { what, state: "nothing was changed", hint }
-    }
+fn refused(what: impl ToString, hint: Option<&str>) -> CommandError {
+    CommandError::new(what).with_state(AS_BEFORE).with_hint(hint.map(str::to_owned))
 }
 
-impl From<SwapError> for Failed {
+impl From<SwapError> for CommandError {
     fn from(error: SwapError) -> Self {
         let hint =
             if let SwapError::Shell(shell) = &error { ShellError::hint(shell) } else { None };
-        Self::new(error.to_string(), hint)
+        refused(error, hint)
     }
 }
 
-async fn act(
-    command: &SwapCommand,
-    args: &SwapArgs,
+async fn act_on_host(
+    act: Act,
+    path: Option<&Path>,
     settings: &Settings,
     say: &mut Say,
-) -> Result<ExitCode, Failed> {
-    let machine = crate::commands::reach(settings).map_err(|error| Failed::new(error, None))?;
+) -> Result<(), CommandError> {
+    let machine = reach(settings).map_err(|error| refused(error, None))?;
     if let Err(error) = machine.endpoint() {
-        return Err(Failed::new(
-            error.to_string(),
-            Some("`docker context ls` shows what there is"),
-        ));
+        return Err(refused(error, Some("`docker context ls` shows what there is")));
     }
     // The key `swap_file` names the file that runs make and take away: swap that stays in its place
     // would be in their way.
-    let path = match &args.swap_file {
+    let path = match path {
         None => permanent_swap::default_path(),
-        Some(path) => {
-            let text = path
-                .to_str()
-                .ok_or_else(|| Failed::new(format!("{} is not UTF-8", path.display()), None))?;
-            text.to_owned()
-        }
+        Some(path) => path
+            .to_str()
+            .ok_or_else(|| refused(format!("{} is not UTF-8", path.display()), None))?
+            .to_owned(),
     };
     if !path.starts_with('/') {
-        return Err(Failed::new(
-            format!("`{path}` is not an absolute path, and the host may be another machine"),
-            None,
-        ));
+        let what = format!("`{path}` is not an absolute path, and the host may be another machine");
+        return Err(refused(what, None));
     }
     let shell = &machine.shell;
     let found = permanent_swap::look(shell, &path).await?;
-    match command {
-        SwapCommand::On { persist, .. } => {
-            on(shell, &path, &found, *persist, settings, say).await.map(|()| ExitCode::SUCCESS)
-        }
-        SwapCommand::Off { .. } => off(shell, &path, &found, say).await.map(|()| ExitCode::SUCCESS),
-        SwapCommand::Status { .. } => {
-            Ok(crate::commands::print(&status(shell, &path, &found), ExitCode::SUCCESS))
-        }
+    match act {
+        Act::On { persist } => on(shell, &path, &found, persist, settings.room.swap, say).await,
+        Act::Off => off(shell, &path, &found, say).await,
+        Act::Show => print(&status(shell, &path, &found)),
     }
 }
 
@@ -115,14 +102,12 @@ async fn on(
     path: &str,
     found: &Found,
     persist: bool,
-    settings: &Settings,
+    wish: SwapWish,
     say: &mut Say,
-) -> Result<(), Failed> {
-    let SwapWish::Free(wish) = settings.swap else {
-        return Err(Failed::new(
-            "the size of the swap to turn on is `off`".to_owned(),
-            Some("name one with --swap SIZE"),
-        ));
+) -> Result<(), CommandError> {
+    let SwapWish::Free(wish) = wish else {
+        let what = "the size of the swap to turn on is `off`";
+        return Err(refused(what, Some("name one with --swap SIZE")));
     };
     let total_bytes = found.measured.memory.map_or(0, |memory| memory.swap_total_bytes);
     let is_on = found.measured.swap_at(path).is_some();
@@ -141,10 +126,11 @@ async fn on(
         Some(size_bytes) => {
             let after = permanent_swap::turn_on(shell, path, size_bytes).await.map_err(
                 |error| match error {
-                    SwapError::Refused(reason) => Failed::new(
-                        format!("no swap is made at {}: {reason}", text::printable(path)),
-                        Some(ELSEWHERE),
-                    ),
+                    SwapError::Refused(reason) => {
+                        let what =
+                            format!("no swap is made at {}: {reason}", text::printable(path));
+                        refused(what, Some(ELSEWHERE))
+                    }
                     shell @ SwapError::Shell(_) => shell.into(),
                 },
             )?;
@@ -158,9 +144,9 @@ async fn on(
         }
         None => say.info(format!("swap is on already{place}: {}", text::printable(path))),
     }
-    let kept_until_boot = |error| Failed {
-        state: "the swap is on until the next boot, /etc/fstab is as it was",
-        ..Failed::from(error)
+    let kept_until_boot = |error| {
+        CommandError::from(error)
+            .with_state("the swap is on until the next boot, /etc/fstab is as it was")
     };
     if persist && permanent_swap::persist(shell, path, true).await.map_err(kept_until_boot)? {
         say.info("and at every boot: one line in /etc/fstab".to_owned());
@@ -168,13 +154,13 @@ async fn on(
     Ok(())
 }
 
-async fn off(shell: &Shell, path: &str, found: &Found, say: &mut Say) -> Result<(), Failed> {
+async fn off(shell: &Shell, path: &str, found: &Found, say: &mut Say) -> Result<(), CommandError> {
     let active = found.measured.swap_at(path);
     let removal =
         permanent_swap::turn_off(shell, path, active.map_or(0, |swap| swap.size_bytes)).await?;
-    let line_left = |error| Failed {
-        state: "the swap is off, its line in /etc/fstab is still there",
-        ..Failed::from(error)
+    let line_left = |error| {
+        CommandError::from(error)
+            .with_state("the swap is off, its line in /etc/fstab is still there")
     };
     let line_removed = found.is_persistent
         && permanent_swap::persist(shell, path, false).await.map_err(line_left)?;

@@ -1,11 +1,10 @@
 //! Owns what a short command that looks for leases says of those that it cannot see: what is not
 //! seen is not nothing. Somebody else's are never opened.
 
-use std::process::ExitCode;
-
 use nix::unistd::{Uid, User, geteuid};
 
 use crate::{
+    commands::error::CommandError,
     config::Settings,
     core::text,
     host::{
@@ -27,17 +26,23 @@ pub(super) enum Opened {
     Denied,
 }
 
+impl Opened {
+    /// The directory, where it is open.
+    pub(super) fn state(&self) -> Option<&StateDir> {
+        if let Self::State(state) = self { Some(state) } else { None }
+    }
+}
+
 /// Opens the state directory, where there is one. One that may not be read is no reason not to look
-/// further, unless it `is_asked_for`, or was named. Where it cannot be used, that is said with the
-/// mend.
+/// further, unless it `is_asked_for`, or was named.
 ///
 /// # Errors
-/// The exit code then.
+/// Why it cannot be used, with the mend.
 pub(super) fn open(
     settings: &Settings,
     is_asked_for: bool,
     say: &mut Say,
-) -> Result<Opened, ExitCode> {
+) -> Result<Opened, CommandError> {
     match StateDir::open_existing(&settings.state_dir) {
         Err(error) if error.is_denied() && !settings.is_state_dir_named && !is_asked_for => {
             let text = format!(
@@ -48,12 +53,7 @@ pub(super) fn open(
             Ok(Opened::Denied)
         }
         Err(error) => {
-            say.error(
-                text::printable(&error.to_string()),
-                Some("nothing was changed"),
-                Some(&error.hint()),
-            );
-            Err(crate::commands::failed())
+            Err(CommandError::new(&error).with_state("nothing was changed").with_hint(error.hint()))
         }
         Ok(state) => Ok(state.map_or(Opened::Absent, Opened::State)),
     }

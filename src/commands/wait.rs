@@ -72,7 +72,7 @@ pub(super) fn for_turn(
         if left.is_zero() {
             say.settle();
             return waited_for
-                .map_or(Ok(None), |waiting| over(limit, &waiting, settings.strict, say));
+                .map_or(Ok(None), |waiting| over(limit, &waiting, settings.run.strict, say));
         }
         if let Some(signal) = pause(left.min(LOOK), signals, say) {
             say.settle();

@@ -1,104 +1,149 @@
-//! Owns the `MAKEROOM_…` variables: one for each key of a file, with the same values. Lists are
-//! separated by blanks, directories by colons.
+//! Owns the `MAKEROOM_…` variables as a level: one for each key of a file, with the same values.
+//! Lists are separated by blanks, directories by colons. Pure.
 
 use std::{
-    env,
     ffi::{OsStr, OsString},
-    path::PathBuf,
-    str::FromStr,
+    os::unix::ffi::OsStrExt as _,
 };
 
-use crate::config::{ConfigError, Layer, layer::whole};
+use serde::{
+    Deserializer,
+    de::{
+        Error as _, Visitor,
+        value::{Error, SeqDeserializer},
+    },
+    forward_to_deserialize_any,
+};
 
-/// Reads the variables; an empty one is as good as none.
+use crate::{
+    config::{
+        error::ConfigError,
+        layer::{KEYS, Layer},
+        unknown::UnknownVariable,
+    },
+    core::variables::{OTHERS, PREFIX},
+};
+
+/// The key that only flags and variables have.
+const CONFIG: &str = "config";
+
+/// What the variables say.
+#[derive(Debug, Default)]
+pub(super) struct Environment {
+    pub layer: Layer,
+    pub unknown: Vec<UnknownVariable>,
+}
+
+/// Reads the variables; an empty one is as good as none, whatever it is called.
 ///
 /// # Errors
 /// [`ConfigError::Environment`] with the variable's name and what is allowed.
 pub(super) fn read(
     variables: impl Iterator<Item = (OsString, OsString)>,
-) -> Result<Layer, ConfigError> {
-    let mut layer = Layer::default();
+) -> Result<Environment, ConfigError> {
+    let mut found = Environment::default();
     for (name, value) in variables {
-        if let Some(key) = name.to_str().and_then(|name| name.strip_prefix("MAKEROOM_"))
-            && !value.is_empty()
-        {
-            let failed =
-                |message| ConfigError::Environment { variable: format!("MAKEROOM_{key}"), message };
-            set(&mut layer, key, &value).map_err(failed)?;
+        if value.is_empty() || !name.as_bytes().starts_with(PREFIX.as_bytes()) {
+            continue;
+        }
+        let name = name.to_string_lossy();
+        if let Some(key) = options().find(|key| variable(key) == name) {
+            set(&mut found.layer, key, &value).map_err(|error| ConfigError::Environment {
+                variable: name.into_owned(),
+                message: error.to_string(),
+            })?;
+        } else if !OTHERS.contains(&&*name) {
+            found.unknown.push(UnknownVariable::beside(&name, options().map(variable)));
         }
     }
-    Ok(layer)
+    found.unknown.sort();
+    Ok(found)
 }
 
-fn set(layer: &mut Layer, key: &str, value: &OsStr) -> Result<(), String> {
-    let text = || value.to_str().ok_or_else(|| "it is not UTF-8".to_owned());
-    let path = || Some(PathBuf::from(value));
-    match key {
-        "PAUSE" => layer.pause = Some(list(text()?)?),
-        "KEEP" => layer.keep = list(text()?)?,
-        "METHOD" => layer.method = Some(text()?.parse()?),
-        "NO_RECLAIM" => layer.no_reclaim = Some(flag(text()?)?),
-        "NEED" => layer.need = Some(text()?.parse()?),
-        "SWAP" => layer.swap = Some(text()?.parse()?),
-        "SWAP_FILE" => layer.swap_file = path(),
-        "ENGINE" => layer.engine = Some(text()?.to_owned()),
-        "CONTEXT" => layer.context = Some(text()?.to_owned()),
-        "VM_SHELL" => layer.vm_shell = Some(text()?.parse()?),
-        "STOP_TIMEOUT" => layer.stop_timeout = Some(text()?.parse()?),
-        "RESTORE_TIMEOUT" => layer.restore_timeout = Some(text()?.parse()?),
-        "WAIT_HEALTHY" => layer.wait_healthy = Some(text()?.parse()?),
-        "WARM" => layer.warm = Some(text()?.parse()?),
-        "INSIST" => layer.insist = Some(flag(text()?)?),
-        "STRICT" => layer.strict = Some(flag(text()?)?),
-        "ON_ROOM_MADE" => layer.on_room_made = Some(text()?.to_owned()),
-        "ON_PRESSURE" => layer.on_pressure = Some(text()?.to_owned()),
-        "ON_RESTORED" => layer.on_restored = Some(text()?.to_owned()),
-        "THEN" => layer.then = Some(list(text()?)?),
-        "PRESSURE" => layer.pressure = Some(text()?.parse()?),
-        "FLOOR" => layer.floor = Some(text()?.parse()?),
-        "ABORT_ON_THRASH" => layer.abort_on_thrash = Some(text()?.parse()?),
-        "TIMEOUT" => layer.timeout = Some(text()?.parse()?),
-        "GRACE" => layer.grace = Some(text()?.parse()?),
-        "LINGER" => layer.linger = Some(text()?.parse()?),
-        "WAIT" => layer.wait = Some(text()?.parse()?),
-        "REPORT" => layer.report = path(),
-        "RECORD_ARGUMENTS" => layer.record_arguments = Some(flag(text()?)?),
-        "STATE_DIR" => layer.state_dir = path(),
-        "SAFE_DIRECTORY" => layer.safe_directory = whole(env::split_paths(value))?,
-        "QUIET" => layer.quiet = Some(flag(text()?)?),
-        "VERBOSE" => layer.verbose = Some(flag(text()?)?),
-        "COLOR" => layer.color = Some(text()?.parse()?),
-        "CONFIG" => layer.config = path(),
-        // MAKEROOM_LEASE, and what other programs call theirs.
-        _ => {}
+/// Whether makeroom, its tests or its scripts know this variable.
+#[must_use]
+pub fn is_known(name: &str) -> bool {
+    OTHERS.contains(&name) || options().any(|key| variable(key) == name)
+}
+
+fn options() -> impl Iterator<Item = &'static str> {
+    KEYS.iter().copied().chain([CONFIG])
+}
+
+fn variable(key: &str) -> String {
+    format!("{PREFIX}{}", key.to_uppercase())
+}
+
+fn set(layer: &mut Layer, key: &str, value: &OsStr) -> Result<(), Error> {
+    if key == CONFIG {
+        layer.common.config = Some(value.into());
+        return Ok(());
     }
-    Ok(())
+    layer.set(key, Text(value))
 }
 
-fn list<T: FromStr<Err = String>>(text: &str) -> Result<Vec<T>, String> {
-    text.split_whitespace().map(str::parse).collect()
+/// A variable's value, in the forms that serde asks for.
+struct Text<'value>(&'value OsStr);
+
+impl<'value> Text<'value> {
+    fn utf8(&self) -> Result<&'value str, Error> {
+        self.0.to_str().ok_or_else(|| Error::custom("it is not UTF-8"))
+    }
 }
 
-fn flag(text: &str) -> Result<bool, String> {
-    match text {
-        "1" | "true" => Ok(true),
-        "0" | "false" => Ok(false),
-        _ => Err(format!("`{text}` is not a yes or no; allowed: true, false, 1, 0")),
+impl<'de> Deserializer<'de> for Text<'_> {
+    type Error = Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_str(self.utf8()?)
+    }
+
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self.utf8()? {
+            "1" | "true" => visitor.visit_bool(true),
+            "0" | "false" => visitor.visit_bool(false),
+            text => Err(Error::custom(format!(
+                "`{text}` is not a yes or no; allowed: true, false, 1, 0"
+            ))),
+        }
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_seq(SeqDeserializer::new(self.utf8()?.split_whitespace()))
+    }
+
+    fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_bytes(self.0.as_bytes())
+    }
+
+    forward_to_deserialize_any! {
+        i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes option unit
+        unit_struct newtype_struct tuple tuple_struct map struct enum identifier ignored_any
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::core::values::SwapWish;
+    use std::path::PathBuf;
 
-    fn layer(pairs: &[(&str, &str)]) -> Result<Layer, ConfigError> {
+    use super::*;
+    use crate::{
+        cli::{Cli, Switch},
+        core::values::SwapWish,
+    };
+
+    fn found(pairs: &[(&str, &str)]) -> Result<Environment, ConfigError> {
         read(pairs.iter().map(|(name, value)| (OsString::from(name), OsString::from(value))))
+    }
+
+    fn of_bytes(name: &[u8], value: &[u8]) -> Result<Environment, ConfigError> {
+        let text = |bytes: &[u8]| OsStr::from_bytes(bytes).to_owned();
+        read([(text(name), text(value))].into_iter())
     }
 
     #[test]
     fn each_variable_sets_its_key() {
-        let set = layer(&[
+        let Environment { layer, unknown } = found(&[
             ("MAKEROOM_PAUSE", "a re:^b{1,2} "),
             ("MAKEROOM_KEEP", "c"),
             ("MAKEROOM_SWAP", "off"),
@@ -108,16 +153,35 @@ mod tests {
             ("MAKEROOM_QUIET", "false"),
             ("MAKEROOM_TIMEOUT", ""),
             ("MAKEROOM_LEASE", "abc"),
+            ("MAKEROOM_CONFIG", "/f"),
+            ("MAKEROOM_ENGINE", "unix:///x"),
             ("PAUSE", "x"),
         ])
         .expect("a layer");
-        assert_eq!(set.pause.expect("set").len(), 2);
+        let Layer { room, child, common } = layer;
+        assert_eq!(room.pause.expect("set").len(), 2);
         assert_eq!(
-            (set.keep.len(), set.swap, set.strict, set.quiet),
-            (1, Some(SwapWish::Off), Some(true), Some(false))
+            (room.keep.len(), room.swap, room.strict, common.quiet),
+            (1, Some(SwapWish::Off), Switch(Some(true)), Switch(Some(false)))
         );
-        assert_eq!(set.safe_directory, [PathBuf::from("/a b"), PathBuf::from("/c")]);
-        assert_eq!((set.swap_file, set.timeout), (Some(PathBuf::from("/s")), None));
+        assert_eq!(common.safe_directory, [PathBuf::from("/a b"), PathBuf::from("/c")]);
+        assert_eq!((room.swap_file, child.timeout), (Some(PathBuf::from("/s")), None));
+        assert_eq!(common.config, Some(PathBuf::from("/f")));
+        assert_eq!(room.host.engine, Some("unix:///x".to_owned()));
+        assert_eq!(unknown, []);
+    }
+
+    #[test]
+    fn each_option_of_a_run_is_a_key_or_names_the_file_of_them() {
+        let whole = Cli::whole();
+        let run = whole.find_subcommand("run").expect("a subcommand");
+        let typed = run.get_arguments().filter_map(|argument| argument.get_long());
+        let mut typed: Vec<_> =
+            typed.filter(|long| *long != "help").map(|long| long.replace('-', "_")).collect();
+        let mut known: Vec<_> = options().collect();
+        typed.sort();
+        known.sort_unstable();
+        assert_eq!(typed, known);
     }
 
     #[test]
@@ -135,11 +199,47 @@ mod tests {
             ("SAFE_DIRECTORY", "/a:b"),
         ] {
             let variable = format!("MAKEROOM_{name}");
-            let error = layer(&[(&variable, value)]).expect_err(&variable).to_string();
+            let error = found(&[(&variable, value)]).expect_err(&variable).to_string();
             assert!(
                 error.starts_with(&format!("{variable}: ")) && error.contains("allowed: "),
                 "{error}"
             );
+        }
+    }
+
+    #[test]
+    fn what_is_no_text_is_a_path_and_nothing_else() {
+        for name in ["PAUSE", "SWAP", "STRICT", "ENGINE", "KEEP"] {
+            let variable = format!("MAKEROOM_{name}");
+            let error = of_bytes(variable.as_bytes(), b"\xff").expect_err(name).to_string();
+            assert_eq!(error, format!("{variable}: it is not UTF-8"));
+        }
+        let odd = PathBuf::from(OsStr::from_bytes(b"/\xff"));
+        let said = |name: &str| of_bytes(name.as_bytes(), b"/\xff").expect(name).layer;
+        assert_eq!(said("MAKEROOM_REPORT").child.report.as_ref(), Some(&odd));
+        assert_eq!(said("MAKEROOM_CONFIG").common.config.as_ref(), Some(&odd));
+        assert_eq!(said("MAKEROOM_SAFE_DIRECTORY").common.safe_directory, [odd]);
+    }
+
+    #[test]
+    fn what_is_called_as_makerooms_variables_are_and_is_none_is_unknown() {
+        let names = ["", "PUASE", "pause"].map(|name| format!("{PREFIX}{name}"));
+        let unknown = found(&names.each_ref().map(|name| (name.as_str(), "x")));
+        let unknown: Vec<_> =
+            unknown.expect("fine").unknown.into_iter().map(|unknown| unknown.name).collect();
+        assert_eq!(unknown, names);
+        let odd = [PREFIX.as_bytes(), b"PAUS\xff"].concat();
+        let unknown = of_bytes(&odd, b"\xff").expect("fine").unknown;
+        assert_eq!(unknown[0].name, format!("{PREFIX}PAUS\u{fffd}"));
+    }
+
+    #[test]
+    fn what_is_empty_or_not_called_as_makerooms_variables_are_is_nobodys_mistake() {
+        let (empty, inside) = (format!("{PREFIX}PUASE"), format!("X{PREFIX}Y"));
+        let nobodys = [(&*empty, ""), (&*inside, "x"), ("makeroom_pause", "x"), ("MAKEROOM", "x")];
+        assert_eq!(found(&nobodys).expect("fine").unknown, []);
+        for name in OTHERS {
+            assert!(is_known(name) && found(&[(name, "x")]).expect(name).unknown.is_empty());
         }
     }
 }

@@ -1,35 +1,20 @@
-//! Owns finding and reading `makeroom.toml`, and the trust rule.
+//! Owns finding and reading `makeroom.toml`, and saying where in it something is wrong.
 
 use std::{
     fs,
     io::{self, Read as _},
     path::{Path, PathBuf},
-    time::Duration,
 };
 
-use crate::{
-    config::{
-        ConfigError,
-        found::{Admitted, Denied, Refused, Us},
-        layer::{FOR_REPOSITORIES, Layer},
-    },
-    core::values::MethodWish,
+use crate::config::{
+    error::ConfigError,
+    found::{Admitted, Denied, Refused, Us},
+    layer::Layer,
+    trust::{Objection, Trust},
 };
-
-/// What a file may say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Trust {
-    /// It is the user's, the system's, or was named: everything.
-    Full,
-    /// It lies in or above the working directory, whoever wrote it.
-    Repository,
-}
 
 /// No settings are larger, in bytes.
 const MOST_BYTES: u64 = 64 << 10;
-
-/// For so long at most a repository's file keeps containers from running.
-const REPOSITORYS_LONGEST: Duration = Duration::from_hours(1);
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -81,7 +66,7 @@ pub(super) fn find(
     let mut farther = Found::default();
     for path in [Some(system), user].into_iter().flatten() {
         let found = look(path, Trust::Full, &safe)?;
-        safe.extend(found.layers.iter().flat_map(|layer| layer.safe_directory.clone()));
+        safe.extend(found.layers.iter().flat_map(|layer| layer.common.safe_directory.clone()));
         farther.put_nearer(found);
     }
     let mut nearer = Found::default();
@@ -134,42 +119,26 @@ fn parse_for(path: &Path, text: &str, trust: Trust, trusted: &Path) -> Result<La
         message: error.message().lines().collect::<Vec<_>>().join(" "),
     };
     let layer: Layer = toml::from_str(text).map_err(|error| failed(&error))?;
-    if trust == Trust::Repository {
-        let keys = toml::de::DeTable::parse(text).map_err(|error| failed(&error))?;
-        let mut keys: Vec<_> =
-            keys.get_ref().keys().map(|key| (key.span().start, key.get_ref().as_ref())).collect();
-        keys.sort_unstable();
-        for (start, key) in keys {
-            let (path, line, user) = (path.to_owned(), line_of(start), trusted.to_owned());
-            if !FOR_REPOSITORIES.contains(&key) {
-                return Err(ConfigError::NotTrusted { path, line, key: key.to_owned(), user });
+    if trust == Trust::Full {
+        return Ok(layer);
+    }
+    let keys = toml::de::DeTable::parse(text).map_err(|error| failed(&error))?;
+    let mut keys: Vec<_> =
+        keys.get_ref().keys().map(|key| (key.span().start, key.get_ref().as_ref())).collect();
+    keys.sort_unstable();
+    for (start, key) in keys {
+        let Some(objection) = layer.objection(key) else { continue };
+        let (path, line, user) = (path.to_owned(), line_of(start), trusted.to_owned());
+        let key = key.to_owned();
+        return Err(match objection {
+            Objection::Key => ConfigError::NotTrusted { path, line, key, user },
+            Objection::Value(said) => {
+                ConfigError::NotTrusted { path, line, key: said.to_owned(), user }
             }
-            if key == "method" && layer.method == Some(MethodWish::Stop) {
-                return Err(ConfigError::NotTrusted {
-                    path,
-                    line,
-                    key: "method = \"stop\"".to_owned(),
-                    user,
-                });
-            }
-            if keeps_down(&layer, key).is_some_and(|time| time > REPOSITORYS_LONGEST) {
-                return Err(ConfigError::TooLong { path, line, key: key.to_owned(), user });
-            }
-        }
+            Objection::TooLong => ConfigError::TooLong { path, line, key, user },
+        });
     }
     Ok(layer)
-}
-
-/// How long containers may be kept from running, or their users from going on, by this key.
-fn keeps_down(layer: &Layer, key: &str) -> Option<Duration> {
-    let span = match key {
-        "wait_healthy" => layer.wait_healthy,
-        "warm" => layer.warm,
-        "restore_timeout" => layer.restore_timeout,
-        "grace" => layer.grace,
-        _ => None,
-    };
-    span.map(|span| span.0)
 }
 
 #[cfg(test)]
@@ -300,7 +269,7 @@ mod tests {
         }
         let found = |from| find(Us::look(), &[], from, Some(&user), &system);
         let names = |found: Found| {
-            found.layers.iter().map(|layer| layer.keep[0].to_string()).collect::<Vec<_>>()
+            found.layers.iter().map(|layer| layer.room.keep[0].to_string()).collect::<Vec<_>>()
         };
         assert_eq!(names(found(Some(&deep)).expect("layers")), ["near", "top", "user", "system"]);
         assert_eq!(names(found(None).expect("layers")), ["user", "system"]);
@@ -321,7 +290,7 @@ mod tests {
             std::os::unix::fs::symlink(device, &file).expect("a link");
             assert!(found().expect_err(device).ends_with("it is no regular file"));
         }
-        assert_eq!(read(Path::new("/dev/null")).expect("named").keep.len(), 0);
+        assert_eq!(read(Path::new("/dev/null")).expect("named").room.keep.len(), 0);
         assert!(
             read(Path::new("/dev/zero"))
                 .expect_err("endless")

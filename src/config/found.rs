@@ -12,7 +12,7 @@ use std::{
 
 use nix::unistd::{Gid, Group, Uid, User, geteuid};
 
-use crate::{config::file::Trust, core::text};
+use crate::{config::trust::Trust, core::text};
 
 /// A file that was found and is not read.
 #[derive(Clone, Debug, PartialEq, Eq)]

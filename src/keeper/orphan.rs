@@ -14,7 +14,10 @@ use nix::{
 };
 
 use crate::{
-    core::{machine::process::ProcessId, variables::LEASE},
+    core::{
+        machine::process::ProcessId,
+        variables::{EVENT, LEASE},
+    },
     host::{
         kernel::GROUP_POLL,
         offspring::{Depth, Offspring, send},
@@ -26,8 +29,8 @@ use crate::{
 const GRACE: Duration = Duration::from_secs(3);
 /// How long the dead are waited for: after SIGKILL only what hangs in the kernel is left.
 const REMAINS: Duration = Duration::from_millis(500);
-/// The variable that only hooks have in their environment, beside the lease (`core::run::hook`).
-const HOOK: &str = "MAKEROOM_EVENT";
+/// What only hooks have in their environment (`core::run::hook`), beside the lease.
+const HOOK: &str = EVENT;
 
 /// Ends the build; gives up on what does not even die of SIGKILL.
 pub(crate) async fn end(child: ProcessId, strays: &[ProcessId], lease: &str) {

@@ -26,7 +26,10 @@ use crate::{
         values::{MethodWish, Size, SwapWish},
     },
     host::shell::{Shell, ShellError, fake},
-    lease::{journal::Journal, journal::Looked, state_dir::StateDir},
+    lease::{
+        journal::{Journal, Looked},
+        state_dir::StateDir,
+    },
     room::{
         cancel::Cancel,
         context::Context,

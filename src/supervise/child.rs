@@ -15,7 +15,7 @@ use nix::{
 };
 
 use crate::{
-    core::machine::process::ProcessId,
+    core::{machine::process::ProcessId, run::exit::NOT_FOUND},
     host::{kernel::set_oom_score, process::identify},
     supervise::inherited::Inherited,
 };
@@ -73,7 +73,7 @@ pub fn fork_gated(
             let errno = become_child(&argv, gate_in, *inherited);
             let _ = status_out.write_all(&errno.to_ne_bytes());
             // SAFETY: ends the process without running anything that belongs to the supervisor.
-            unsafe { libc::_exit(127) }
+            unsafe { libc::_exit(NOT_FOUND.into()) }
         }
         Ok(ForkResult::Parent { child }) => {
             // Both sides do it, so that it is done whoever comes first; the later one may find the
@@ -115,7 +115,7 @@ fn become_child(argv: &[CString], mut gate: PipeReader, inherited: Inherited) ->
     // The supervisor that held the other end is gone: nobody would watch this build.
     if gate.read_exact(&mut [0]).is_err() {
         // SAFETY: as above.
-        unsafe { libc::_exit(127) }
+        unsafe { libc::_exit(NOT_FOUND.into()) }
     }
     debug_assert!(gate.as_raw_fd() > 2);
     inherited.give_back_mask();

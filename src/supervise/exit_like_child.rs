@@ -13,10 +13,10 @@ use crate::{core::run::exit::Exit, host::kernel::leave_no_core};
 #[must_use]
 pub fn end_as(exit: Exit) -> ExitCode {
     match exit {
-        Exit::Code(code) => ExitCode::from(code),
+        Exit::Code(_) => ExitCode::from(exit.code()),
         Exit::Signal(signal) => {
             die_of(signal);
-            ExitCode::from(u8::try_from(128 + signal).unwrap_or(u8::MAX))
+            ExitCode::from(exit.code())
         }
     }
 }

@@ -58,5 +58,6 @@ mod swap_place;
 mod swarm;
 mod terminal;
 mod unseen;
+mod variables;
 mod verdict;
 mod wait;

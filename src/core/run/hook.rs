@@ -10,6 +10,7 @@ use crate::core::{
         results::{Back, Room, Step},
     },
     text::printable,
+    variables,
 };
 
 /// What hooks are run for.
@@ -136,28 +137,23 @@ impl Facts {
             names.iter().map(|name| printable(name)).collect::<Vec<_>>().join(" ")
         };
         let happened = event.setting().trim_start_matches("on_").to_owned();
-        // As a shell has it.
-        let code = |exit: Exit| match exit {
-            Exit::Code(code) => code.to_string(),
-            Exit::Signal(signal) => (128 + signal).to_string(),
-        };
         let variables = [
-            ("MAKEROOM_EVENT", Some(happened)),
-            ("MAKEROOM_LEASE", Some(whose.lease.clone())),
-            ("MAKEROOM_STATE_DIR", Some(whose.state_dir.clone())),
-            ("MAKEROOM_PROGRAM", whose.program.as_deref().map(printable)),
-            ("MAKEROOM_SERVICES", Some(names(&self.services))),
+            (variables::EVENT, Some(happened)),
+            (variables::LEASE, Some(whose.lease.clone())),
+            (variables::STATE_DIR, Some(whose.state_dir.clone())),
+            (variables::PROGRAM, whose.program.as_deref().map(printable)),
+            (variables::SERVICES, Some(names(&self.services))),
             (
-                "MAKEROOM_NOT_RESTORED",
+                variables::NOT_RESTORED,
                 Some(names(&self.failed)).filter(|_| event == Event::Restored),
             ),
-            ("MAKEROOM_GIVEN_BACK_BYTES", self.given_back_bytes.map(|bytes| bytes.to_string())),
-            ("MAKEROOM_AVAILABLE_BYTES", self.available_bytes.map(|bytes| bytes.to_string())),
+            (variables::GIVEN_BACK_BYTES, self.given_back_bytes.map(|bytes| bytes.to_string())),
+            (variables::AVAILABLE_BYTES, self.available_bytes.map(|bytes| bytes.to_string())),
             (
-                "MAKEROOM_PRESSURE_PERCENT",
+                variables::PRESSURE_PERCENT,
                 self.pressure_percent.map(|percent| format!("{percent:.1}")),
             ),
-            ("MAKEROOM_EXIT", self.exit.map(code)),
+            (variables::EXIT, self.exit.map(|exit| exit.code().to_string())),
         ];
         variables.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
     }

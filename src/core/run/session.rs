@@ -307,11 +307,7 @@ impl Session {
 /// Whether somebody ended the build who did not go through makeroom, as with Ctrl-C while it has
 /// the terminal.
 fn was_cancelled(exit: Exit) -> bool {
-    let of = |signal: i32| {
-        exit == Exit::Signal(signal)
-            || u8::try_from(128 + signal).is_ok_and(|code| exit == Exit::Code(code))
-    };
-    TERMINATING.into_iter().any(of)
+    TERMINATING.into_iter().any(|signal| exit.is_death_of(signal))
 }
 
 fn kill() -> Vec<Act> {

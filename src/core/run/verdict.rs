@@ -126,13 +126,7 @@ pub fn verdict(seen: &Evidence<'_>) -> Verdict {
 /// Whether the child was killed, by whomever: then what could have made more room is worth a look.
 #[must_use]
 pub fn was_killed(exit: Exit) -> bool {
-    is_death_of(exit, SIGKILL)
-}
-
-fn is_death_of(exit: Exit, signal: i32) -> bool {
-    // A shell between makeroom and the program says 128+n.
-    exit == Exit::Signal(signal)
-        || u8::try_from(128 + signal).is_ok_and(|code| exit == Exit::Code(code))
+    exit.is_death_of(SIGKILL)
 }
 
 fn cause(seen: &Evidence<'_>) -> (Kind, Option<String>) {
@@ -202,7 +196,7 @@ fn cause(seen: &Evidence<'_>) -> (Kind, Option<String>) {
                 Some("the build was killed; whether for memory was not seen".to_owned()),
             ),
         }
-    } else if is_death_of(seen.exit, SIGABRT) {
+    } else if seen.exit.is_death_of(SIGABRT) {
         let limit = seen
             .heap_limit_bytes
             .map(|bytes| format!(" (here {})", size(bytes)))
