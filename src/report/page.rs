@@ -147,7 +147,8 @@ fn row(report: &TargetReport) -> Markup {
 }
 
 fn cell(figure: Option<String>) -> Markup {
-    html! { td.figure { (figure.as_deref().unwrap_or("not known")) } }
+    let figure = figure.unwrap_or_else(|| "not known".to_owned());
+    html! { td.figure { (figure) } }
 }
 
 #[cfg(test)]

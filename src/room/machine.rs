@@ -100,7 +100,7 @@ impl Machine {
         let named_by = "a test".to_owned();
         let endpoint = Endpoint { address, certificates: None, context: None, named_by };
         let (targets, route) = (RefCell::new(Some(targets)), Route::Here);
-        Self { targets, shell, ..Self::at(Ok(endpoint), route, "fake") }
+        Self { shell, targets, ..Self::at(Ok(endpoint), route, "fake") }
     }
 
     fn at(endpoint: Result<Endpoint, EndpointError>, route: Route<Way>, name: &str) -> Self {

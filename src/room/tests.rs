@@ -138,7 +138,8 @@ fn lost() -> ShellError {
 }
 
 fn id(name: &str) -> String {
-    format!("{:0<64}", name.bytes().map(|byte| format!("{byte:02x}")).collect::<String>())
+    let letters = name.bytes().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+    format!("{letters:0<64}")
 }
 
 /// A service of one compose project that depends on these.

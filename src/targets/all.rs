@@ -57,6 +57,7 @@ impl Targets {
 
     /// Those of no engine at all.
     #[cfg(test)]
+    #[must_use]
     pub fn of_fake(fake: crate::targets::fake::Fake) -> Self {
         Self { source: Source::Fake(fake) }
     }

@@ -67,6 +67,7 @@ impl Fake {
     }
 
     /// What each of them is doing.
+    #[must_use]
     pub fn states(&self) -> Vec<State> {
         self.targets.borrow().iter().map(|(_, seen)| seen.state).collect()
     }
@@ -82,10 +83,9 @@ impl Fake {
         if let Some(failure) = failure.filter(|failure| *failure != Failure::LostAfter) {
             return Err(error(failure));
         }
-        for (_, seen) in self.targets.borrow_mut().iter_mut().filter(|(one, _)| one.id == id) {
-            return done(seen).and(failure.map_or(Ok(()), |failure| Err(error(failure))));
-        }
-        Err(gone())
+        let mut targets = self.targets.borrow_mut();
+        let (_, seen) = targets.iter_mut().find(|(one, _)| one.id == id).ok_or_else(gone)?;
+        done(seen).and(failure.map_or(Ok(()), |failure| Err(error(failure))))
     }
 
     fn name(&self, id: &str) -> Result<String, TargetError> {
@@ -115,17 +115,12 @@ impl TargetKind for FakeKind {
         if self.kind != Kind::Container {
             return Ok(Listing::default());
         }
-        match (self.fake.acts)("list") {
-            Some(failure) => Err(error(failure)),
-            None => {
-                let all = self.fake.targets.borrow();
-                let now = |(listed, seen): &(Listed, Seen)| Listed {
-                    state: seen.state,
-                    ..listed.clone()
-                };
-                Ok(Listing { targets: all.iter().map(now).collect(), unreadable: Vec::new() })
-            }
+        if let Some(failure) = (self.fake.acts)("list") {
+            return Err(error(failure));
         }
+        let all = self.fake.targets.borrow();
+        let now = |(listed, seen): &(Listed, Seen)| Listed { state: seen.state, ..listed.clone() };
+        Ok(Listing { targets: all.iter().map(now).collect(), unreadable: Vec::new() })
     }
 
     async fn look(&self, one: Handle<'_>) -> Result<Seen, TargetError> {

@@ -12,7 +12,7 @@ pub const SYSTEMD_UNIT: &str = "PODMAN_SYSTEMD_UNIT";
 /// Why a container that was stopped could not be started again as the same one, in the words for a
 /// person who wanted it stopped. `auto_remove`: it disappears when it stops (`--rm`).
 #[must_use]
-pub fn why_never_stopped(
+pub(crate) fn why_never_stopped(
     labels: &HashMap<String, String>,
     auto_remove: bool,
 ) -> Option<&'static str> {

@@ -9,6 +9,7 @@ use crate::core::target::{
 };
 
 /// A container that runs.
+#[must_use]
 pub fn listed(name: &str) -> Listed {
     Listed {
         id: format!("id-of-{name}"),
@@ -19,6 +20,7 @@ pub fn listed(name: &str) -> Listed {
 }
 
 /// A look at one that runs, in its first life.
+#[must_use]
 pub fn seen() -> Seen {
     Seen {
         state: State::Running,
@@ -33,6 +35,7 @@ pub fn seen() -> Seen {
 }
 
 /// What a journal keeps of a container in its first life.
+#[must_use]
 pub fn target(name: &str) -> Target {
     listed(name).target(&seen())
 }

@@ -104,7 +104,7 @@ impl Service {
 /// The service that a container with these labels is a task of. Anybody can write labels: what is
 /// no id of Swarm's never gets into a request's path.
 #[must_use]
-pub fn service_of(labels: &HashMap<String, String>) -> Option<&str> {
+pub(crate) fn service_of(labels: &HashMap<String, String>) -> Option<&str> {
     let id = labels.get(TASK).and_then(|_| labels.get(SERVICE))?;
     id.bytes().all(|byte| byte.is_ascii_alphanumeric()).then_some(id)
 }

@@ -5,9 +5,12 @@ use std::rc::Rc;
 
 use crate::host::shell::error::ShellError;
 
+/// What a script is answered.
+type Answer = Result<String, ShellError>;
+
 /// What answers scripts.
 #[derive(Clone)]
-pub(crate) struct Fake(Rc<dyn Fn(&str) -> Result<String, ShellError>>);
+pub(crate) struct Fake(Rc<dyn Fn(&str) -> Answer>);
 
 impl std::fmt::Debug for Fake {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -16,11 +19,11 @@ impl std::fmt::Debug for Fake {
 }
 
 impl Fake {
-    pub(crate) fn new(answer: impl Fn(&str) -> Result<String, ShellError> + 'static) -> Self {
+    pub(crate) fn new(answer: impl Fn(&str) -> Answer + 'static) -> Self {
         Self(Rc::new(answer))
     }
 
-    pub(crate) fn answer(&self, script: &str) -> Result<String, ShellError> {
+    pub(crate) fn answer(&self, script: &str) -> Answer {
         (self.0)(script)
     }
 }

@@ -215,7 +215,7 @@ impl LeaseState {
             Record::NotTaken { id, .. } => match self.targets.get_mut(id) {
                 // This call did nothing, and one before it may still come.
                 Some(held) if held.earlier.is_some() => {
-                    (held.stage, held.call, held.earlier) = (Stage::Unknown, held.earlier, None)
+                    (held.stage, held.call, held.earlier) = (Stage::Unknown, held.earlier, None);
                 }
                 _ => drop(self.targets.remove(id)),
             },
