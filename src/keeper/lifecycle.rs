@@ -136,7 +136,7 @@ impl Keeper<'_> {
     }
 
     /// Works while listening: whoever changes their mind meanwhile is heard at once.
-    async fn listening<T>(&mut self, work: impl Future<Output = T>, cancel: &Cancel) -> T {
+    async fn while_listening<T>(&mut self, work: impl Future<Output = T>, cancel: &Cancel) -> T {
         let mut work = Box::pin(work);
         loop {
             tokio::select! {
@@ -187,7 +187,7 @@ impl Keeper<'_> {
     async fn make_room(&mut self, journal: &mut Journal) -> Event {
         let (cancel, since) = (Cancel::default(), Timestamp::now());
         let making = operations::make_room(self.context, journal, &cancel);
-        let acquired = self.listening(making, &cancel).await;
+        let acquired = self.while_listening(making, &cancel).await;
         if !journal.state().targets.is_empty() {
             self.sources.engine.follow(since);
         }
@@ -222,7 +222,7 @@ impl Keeper<'_> {
         let tell = without_progress(self.context.tell);
         let context = Context { tell: &tell, ..self.context };
         let taking = operations::take_step(context, journal, (step, cause, figures), &cancel);
-        let Some(taken) = self.listening(taking, &cancel).await else { return };
+        let Some(taken) = self.while_listening(taking, &cancel).await else { return };
         self.sources.pressure.taken(taken.held_bytes);
         if !taken.targets.is_empty() {
             self.sources.engine.follow(since);
@@ -241,7 +241,7 @@ impl Keeper<'_> {
         let context = Context { tell: &tell, ..self.context };
         // What is not done in time is in the journal still, and given back with the rest.
         let undoing = cancel.or(operations::undo_step(context, journal, &step));
-        self.listening(undoing, &cancel).await;
+        self.while_listening(undoing, &cancel).await;
         self.sources.pressure.undone();
     }
 
@@ -262,7 +262,7 @@ impl Keeper<'_> {
             let cancel = Cancel::default();
             let looking = cancel.or(changes::look(machine, &held));
             // Where that cannot be told, restoring looks again.
-            let Some(Ok(now)) = self.listening(looking, &cancel).await else { continue };
+            let Some(Ok(now)) = self.while_listening(looking, &cancel).await else { continue };
             if self.lifecycle.wants_room() {
                 let (past, engine) = (&mut self.past, &mut self.sources.engine);
                 let seen = (&held, now.as_ref());
@@ -277,7 +277,7 @@ impl Keeper<'_> {
         let tell = without_progress(self.context.tell);
         let context = Context { tell: &tell, ..self.context };
         let taking = operations::take_again(context, journal, &target, &cancel);
-        for target in self.listening(taking, &cancel).await {
+        for target in self.while_listening(taking, &cancel).await {
             tell(FromKeeper::TakenAgain(target));
         }
     }
