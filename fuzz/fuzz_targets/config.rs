@@ -6,7 +6,7 @@
 use std::{env, fs, os::unix::fs::symlink, path::PathBuf, sync::LazyLock, time::Duration};
 
 use libfuzzer_sys::fuzz_target;
-use makeroom::{cli::{ChildArgs, CommonArgs, RoomArgs}, config::{ConfigError, Settings, settle, settle_apart}, core::values::MethodWish};
+use makeroom::{cli::{ChildArgs, CommonArgs, RoomArgs}, config::{ConfigError, Layer, Purpose, RunSettings, Settings, settle}, core::{run::room_settings::RoomSettings, values::MethodWish}};
 use nix::unistd::{Uid, chown, geteuid};
 
 /// Anybody but us.
@@ -43,7 +43,7 @@ impl World {
     /// What counts in this directory.
     fn settle_in(&self, dir: &str) -> Result<Settings, ConfigError> {
         env::set_current_dir(self.base.join(dir)).expect("there");
-        let settings = settled(settle(&RoomArgs::default(), &ChildArgs::default(), &CommonArgs::default()));
+        let settings = settled(settle(&Layer::default(), Purpose::Build));
         // The fuzzer's own directories may be relative.
         env::set_current_dir(&self.from).expect("there");
         settings
@@ -53,12 +53,14 @@ impl World {
 fuzz_target!(|bytes: &[u8]| {
     let world = &*WORLD;
     let named = world.write("named.toml", bytes);
-    let _ = settled(settle(&RoomArgs::default(), &ChildArgs::default(), &CommonArgs { config: Some(named), ..CommonArgs::default() }));
+    let common = CommonArgs { config: Some(named), ..CommonArgs::default() };
+    let named = Layer::of_flags(RoomArgs::default(), ChildArgs::default(), common);
+    let _ = settled(settle(&named, Purpose::Build));
 
     let (user, repository) = parts(bytes);
     world.write("user/makeroom/makeroom.toml", user);
     world.write("repository/makeroom.toml", repository);
-    let apart = settled(settle_apart(&RoomArgs::default(), &CommonArgs::default()));
+    let apart = settled(settle(&Layer::default(), Purpose::Upkeep));
     let within = world.settle_in("repository/src");
     let Ok(own) = apart else {
         return assert!(within.is_err(), "the user's own cannot be read, and what a repository says counts");
@@ -98,34 +100,34 @@ fn settled(settled: Result<Settings, ConfigError>) -> Result<Settings, ConfigErr
 /// more than an hour.
 fn says_no_more_than_it_may(own: &Settings, within: &Settings) {
     let own = own.clone();
-    assert!(within.method != MethodWish::Stop || own.method == MethodWish::Stop);
+    assert!(within.room.method != MethodWish::Stop || own.room.method == MethodWish::Stop);
     for (within, own) in [
-        (within.wait_healthy, own.wait_healthy),
-        (within.warm, own.warm),
-        (Some(within.restore_timeout), Some(own.restore_timeout)),
-        (Some(within.grace), Some(own.grace)),
+        (within.room.afterwards.wait_healthy, own.room.afterwards.wait_healthy),
+        (within.room.afterwards.warm, own.room.afterwards.warm),
+        (Some(within.room.restore_timeout), Some(own.room.restore_timeout)),
+        (Some(within.run.grace), Some(own.run.grace)),
     ] {
         assert!(within == own || within <= Some(HOUR), "{within:?} over {own:?}");
     }
-    let texts = |settings: &Settings| settings.keep.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let texts = |settings: &Settings| settings.room.keep.iter().map(ToString::to_string).collect::<Vec<_>>();
     assert!(texts(within).ends_with(&texts(&own)), "what is kept adds up");
-    let like_within = Settings {
-        pause: within.pause.clone(),
-        keep: within.keep.clone(),
-        method: within.method,
-        need: within.need,
-        restore_timeout: within.restore_timeout,
-        wait_healthy: within.wait_healthy,
-        warm: within.warm,
-        then: within.then.clone(),
-        pressure: within.pressure,
-        floor: within.floor,
-        abort_on_thrash: within.abort_on_thrash,
-        timeout: within.timeout,
-        grace: within.grace,
-        wait: within.wait,
-        ..own
+    let room = RoomSettings {
+        pause: within.room.pause.clone(),
+        keep: within.room.keep.clone(),
+        method: within.room.method,
+        restore_timeout: within.room.restore_timeout,
+        afterwards: within.room.afterwards,
+        guard: within.room.guard.clone(),
+        ..own.room
     };
+    let run = RunSettings {
+        need: within.run.need,
+        timeout: within.run.timeout,
+        grace: within.run.grace,
+        wait: within.run.wait,
+        ..own.run
+    };
+    let like_within = Settings { room, run, ..own };
     assert_eq!(format!("{like_within:?}"), format!("{within:?}"));
 }
 
@@ -147,7 +149,7 @@ fn a_strangers_counts_only_where_it_is_told_to(
             assert!(is_named(), "a stranger's file counts");
             assert_eq!(format!("{found:?}"), format!("{:?}", as_ours.expect("the same file")));
         }
-        Err(ConfigError::Refused(_)) => assert!(own.strict),
+        Err(ConfigError::Refused(_)) => assert!(own.run.strict),
         Err(_) => assert!(is_named() && as_ours.is_err(), "a stranger's file is an error"),
     }
 }

@@ -139,7 +139,7 @@ impl Layer {
         })
     }
 
-    /// The file that a flag or a variable names; none can.
+    /// The file that is named; no file names one.
     pub(super) fn config(&self) -> Option<&PathBuf> {
         self.common.config.as_ref()
     }
