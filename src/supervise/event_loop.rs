@@ -257,7 +257,7 @@ impl EventLoop<'_> {
         let stage = self.state.session.stage();
         // The child of a build that is being ended has timers that run.
         let is_hasty = self.state.heard.is_cancelled || stage == Stage::Ending;
-        let restored = self.keepers.begin_alone().map(|(request, journal)| {
+        let restored = self.keepers.begin_restore_alone().map(|(request, journal)| {
             let line = "there is no keeper: makeroom puts everything back by itself";
             self.state.say.warning(line, None);
             restore_alone(journal, request, &mut self.signals, is_hasty)
@@ -333,7 +333,7 @@ impl EventLoop<'_> {
     fn finish(mut self, exit: Exit) -> Exit {
         let is_open = !self.state.heard.is_all_back && self.state.heard.lingering.is_none();
         // Nothing is left as it is for want of a keeper.
-        if is_open && self.keepers.is_alone_worth_it() {
+        if is_open && self.keepers.needs_restore_alone() {
             self.restore_alone();
         }
         self.state.say.settle();

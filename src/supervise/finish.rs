@@ -86,7 +86,8 @@ pub(super) fn say_what_is_left(say: &mut Say, heard: &Heard, keepers: &Keepers) 
                 )
             } else {
                 (
-                    "the services are not known to run again, and no keeper is left that brings them back",
+                    "the services are not known to run again, and no keeper is left that \
+                     brings them back",
                     "makeroom recover",
                 )
             };

@@ -202,13 +202,13 @@ impl Keepers {
     }
 
     /// Whether something is left that can be put back without one.
-    pub(super) fn is_alone_worth_it(&self) -> bool {
+    pub(super) fn needs_restore_alone(&self) -> bool {
         let may_try = self.link.is_none() && self.lease.is_some() && !self.has_tried_alone;
         may_try && !self.holds_nothing()
     }
 
     /// What is to be put back without one, once.
-    pub(super) fn begin_alone(&mut self) -> Option<&(Request, Journal)> {
+    pub(super) fn begin_restore_alone(&mut self) -> Option<&(Request, Journal)> {
         let is_first = !std::mem::replace(&mut self.has_tried_alone, true);
         self.lease.as_ref().filter(|_| is_first)
     }

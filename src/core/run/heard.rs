@@ -1,5 +1,5 @@
-//! Owns what was heard of a run so far: one record, into which each message of its keepers is taken,
-//! and what became of its child. All that is said of the run is made from it. Pure; `supervise`
+//! Owns what was heard of a run so far: one record, which takes in each message of its keepers, and
+//! has what became of its child. All that is said of the run is made from it. Pure; `supervise`
 //! keeps it.
 
 use std::{collections::BTreeMap, ffi::OsString, time::Duration};

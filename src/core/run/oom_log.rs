@@ -82,10 +82,14 @@ mod tests {
     use super::*;
 
     const LOG: &str = "uptime 1000.50\n\
-        [  100.000000] oom-kill:constraint=CONSTRAINT_NONE,nodemask=(null),cpuset=/,mems_allowed=0,global_oom,task_memcg=/docker/old0000000000000000000000,task=old,pid=7,uid=0\n\
-        [  990.000000] oom-kill:constraint=CONSTRAINT_NONE,nodemask=(null),cpuset=x,mems_allowed=0,global_oom,task_memcg=/system.slice/system.slice:docker:k1,task=a,pid=9 b,pid=77,uid=1000\n\
-        [  990.000100] Out of memory: Killed process 77 (a,pid=9 b) total-vm:2048kB, anon-rss:1024kB, file-rss:0kB, shmem-rss:0kB, UID:1000 pgtables:1kB oom_score_adj:1000\n\
-        <6>[  991.5] oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=x,mems_allowed=0,oom_memcg=/limited,task_memcg=/limited,task=node,pid=78,uid=0\n";
+        [  100.000000] oom-kill:constraint=CONSTRAINT_NONE,nodemask=(null),cpuset=/,mems_allowed=0,\
+        global_oom,task_memcg=/docker/old0000000000000000000000,task=old,pid=7,uid=0\n\
+        [  990.000000] oom-kill:constraint=CONSTRAINT_NONE,nodemask=(null),cpuset=x,mems_allowed=0,\
+        global_oom,task_memcg=/system.slice/system.slice:docker:k1,task=a,pid=9 b,pid=77,uid=1000\n\
+        [  990.000100] Out of memory: Killed process 77 (a,pid=9 b) total-vm:2048kB, \
+        anon-rss:1024kB, file-rss:0kB, shmem-rss:0kB, UID:1000 pgtables:1kB oom_score_adj:1000\n\
+        <6>[  991.5] oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=x,mems_allowed=0,\
+        oom_memcg=/limited,task_memcg=/limited,task=node,pid=78,uid=0\n";
 
     #[test]
     fn what_was_killed_within_the_time_is_read_with_what_it_held() {

@@ -1,5 +1,5 @@
-//! Owns what a keeper's work came to: the room that was made, a step that was taken, the room that is
-//! kept, and how bringing everything back went. Plain data, measured. Pure.
+//! Owns what a keeper's work came to: the room that was made, a step that was taken, the room that
+//! is kept, and how bringing everything back went. Plain data, measured. Pure.
 
 use std::time::Duration;
 

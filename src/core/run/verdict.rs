@@ -119,8 +119,8 @@ const SIGABRT: i32 = 6;
 /// Judges.
 #[must_use]
 pub fn verdict(seen: &Evidence<'_>) -> Verdict {
-    let (kind, cause) = cause(seen);
-    Verdict { kind, cause, remedy: remedy(kind, seen) }
+    let kind = kind(seen);
+    Verdict { kind, cause: cause(kind, seen), remedy: remedy(kind, seen) }
 }
 
 /// Whether the child was killed, by whomever: then what could have made more room is worth a look.
@@ -129,122 +129,137 @@ pub fn was_killed(exit: Exit) -> bool {
     exit.is_death_of(SIGKILL)
 }
 
-fn cause(seen: &Evidence<'_>) -> (Kind, Option<String>) {
-    let kills = seen.oom_kills.unwrap_or(0);
-    // The kernel weighed it last, and a sample can be a second old.
-    let weighed_bytes = seen
-        .killed
-        .iter()
-        .filter(|killed| killed.is_step)
-        .filter_map(|killed| killed.held_bytes)
-        .max();
-    let held = seen.peak_bytes.max(weighed_bytes).map(|bytes| format!("it held {}", size(bytes)));
-    let least = seen
-        .available_min_bytes
-        .map(|bytes| format!("at the lowest {} were available", size(bytes)));
-    // Those are of another machine.
-    let least = least.filter(|_| !seen.is_in_front);
-    let figures = [held, least].into_iter().flatten().collect::<Vec<_>>().join(", ");
-    let with_figures = |text: &str| {
-        if figures.is_empty() { text.to_owned() } else { format!("{text}: {figures}") }
-    };
+fn kind(seen: &Evidence<'_>) -> Kind {
+    let (is_killed, kills) = (was_killed(seen.exit), seen.oom_kills.unwrap_or(0));
     if seen.exit.is_success() {
-        (Kind::Ok, None)
+        Kind::Ok
     } else if seen.timed_out {
-        (Kind::Timeout, Some(format!("--timeout ended the build after {}", span(seen.took))))
-    } else if let Some(thrash) = seen.thrash {
-        (Kind::Thrash, Some(with_figures(&thrashed(&thrash, seen.took))))
+        Kind::Timeout
+    } else if seen.thrash.is_some() {
+        Kind::Thrash
     } else if seen.cancelled {
-        (Kind::Cancelled, Some("a signal to makeroom ended the build".to_owned()))
+        Kind::Cancelled
     } else if seen.engine_lost {
-        let memory = match seen.oom_kills {
-            Some(0) => "; its host's kernel killed nothing for memory".to_owned(),
-            Some(kills) => format!("; its host's kernel made {}", oom_kills(kills)),
-            None => String::new(),
-        };
-        (
-            Kind::EngineLost,
-            Some(format!(
-                "the engine went away while the build ran in it: it did not answer when that had ended{memory}"
-            )),
-        )
-    } else if let Some(step) = seen.killed.iter().find(|killed| killed.is_step) {
-        (
-            Kind::OomKill,
-            Some(with_figures(&format!(
-                "the kernel killed {}, a step of the engine's builder, for memory",
-                told(step)
-            ))),
-        )
-    } else if was_killed(seen.exit) {
-        match seen.oom_kills {
-            Some(1..) if seen.has_plenty() => {
-                let text = "the kernel killed the build for memory at a limit of its own (a cgroup's or a container's; which was not seen)";
-                (Kind::OomKill, Some(with_figures(text)))
-            }
-            Some(1..) => {
-                (Kind::OomKill, Some(with_figures("the kernel killed the build for memory")))
-            }
-            Some(0) => (
-                Kind::Killed,
-                Some(with_figures(
-                    "the build was killed, and not for memory: the kernel counted no OOM kill",
-                )),
-            ),
-            None => (
-                Kind::Killed,
-                Some("the build was killed; whether for memory was not seen".to_owned()),
-            ),
-        }
+        Kind::EngineLost
+    } else if killed_step(seen).is_some() || (is_killed && kills > 0) {
+        Kind::OomKill
+    } else if is_killed {
+        Kind::Killed
     } else if seen.exit.is_death_of(SIGABRT) {
-        let limit = seen
-            .heap_limit_bytes
-            .map(|bytes| format!(" (here {})", size(bytes)))
-            .unwrap_or_default();
-        let text = format!(
-            "the build aborted, as Node does at its heap's limit{limit}; its message `JavaScript heap out of memory` goes past makeroom and was not seen"
-        );
-        (Kind::Abort, Some(text))
+        Kind::Abort
     } else if kills > 0 {
-        let what = match seen.killed {
-            [] => format!("made {}", oom_kills(kills)),
-            killed => format!(
-                "killed {} for memory",
-                killed.iter().take(3).map(told).collect::<Vec<_>>().join(", ")
-            ),
-        };
-        let text = format!(
-            "the kernel {what} while the build ran, and the build failed; that the two belong together was not seen"
-        );
-        (Kind::OomKillNearby, Some(with_figures(&text)))
+        Kind::OomKillNearby
     } else {
-        let memory =
-            if seen.oom_kills == Some(0) { "; the kernel killed nothing for memory" } else { "" };
-        let how = match seen.exit {
-            Exit::Code(code) => format!("the build failed by itself with {code}{memory}"),
-            Exit::Signal(signal) => format!("the build died of signal {signal}{memory}"),
-        };
-        (Kind::OwnError, Some(how))
+        Kind::OwnError
     }
 }
 
-fn thrashed(thrash: &Thrash, took: Duration) -> String {
-    let steps = if thrash.steps > 0 {
-        format!(" though {} taken", are(thrash.steps, "step"))
-    } else {
-        String::new()
+/// A step of the engine's builder that the kernel killed for memory.
+fn killed_step<'a>(seen: &Evidence<'a>) -> Option<&'a Killed> {
+    seen.killed.iter().find(|killed| killed.is_step)
+}
+
+fn cause(kind: Kind, seen: &Evidence<'_>) -> Option<String> {
+    let took = span(seen.took);
+    Some(match kind {
+        Kind::Ok => return None,
+        Kind::Timeout => format!("--timeout ended the build after {took}"),
+        Kind::Thrash => with_figures(&thrashed(&seen.thrash?, &took), seen),
+        Kind::Cancelled => "a signal to makeroom ended the build".to_owned(),
+        Kind::EngineLost => engine_lost(seen.oom_kills),
+        Kind::OomKill => with_figures(&killed_for_memory(seen), seen),
+        Kind::Killed if seen.oom_kills.is_some() => {
+            let text = "the build was killed, and not for memory: the kernel counted no OOM kill";
+            with_figures(text, seen)
+        }
+        Kind::Killed => "the build was killed; whether for memory was not seen".to_owned(),
+        Kind::Abort => aborted(seen.heap_limit_bytes),
+        Kind::OomKillNearby => with_figures(&killed_nearby(seen), seen),
+        Kind::OwnError => {
+            let is_seen = seen.oom_kills == Some(0);
+            let memory = if is_seen { "; the kernel killed nothing for memory" } else { "" };
+            match seen.exit {
+                Exit::Code(code) => format!("the build failed by itself with {code}{memory}"),
+                Exit::Signal(signal) => format!("the build died of signal {signal}{memory}"),
+            }
+        }
+    })
+}
+
+/// A sentence with what the build held and what was available.
+fn with_figures(text: &str, seen: &Evidence<'_>) -> String {
+    // The kernel weighed it last, and a sample can be a second old.
+    let steps = seen.killed.iter().filter(|killed| killed.is_step);
+    let weighed_bytes = steps.filter_map(|killed| killed.held_bytes).max();
+    let held = seen.peak_bytes.max(weighed_bytes).map(|bytes| format!("it held {}", size(bytes)));
+    // Those are of another machine where it ran in front of it.
+    let least_bytes = seen.available_min_bytes.filter(|_| !seen.is_in_front);
+    let least = least_bytes.map(|bytes| format!("at the lowest {} were available", size(bytes)));
+    let figures = [held, least].into_iter().flatten().collect::<Vec<_>>().join(", ");
+    if figures.is_empty() { text.to_owned() } else { format!("{text}: {figures}") }
+}
+
+fn engine_lost(kills: Option<u64>) -> String {
+    let memory = match kills {
+        Some(0) => "; its host's kernel killed nothing for memory".to_owned(),
+        Some(kills) => format!("; its host's kernel made {}", oom_kills(kills)),
+        None => String::new(),
     };
-    let stalled = thrash.figures.pressure_percent.unwrap_or(0.0);
-    let time = span(thrash.time);
     format!(
-        "memory had been thrashing for {time}{steps} (at last everything stood still {stalled:.0} % of the time), so --abort-on-thrash ended the build after {}",
-        span(took)
+        "the engine went away while the build ran in it: it did not answer when that had \
+         ended{memory}"
     )
 }
 
-fn are(number: usize, noun: &str) -> String {
-    let verb = if number == 1 { "was" } else { "were" };
-    format!("{} {verb}", count(number, noun))
+fn killed_for_memory(seen: &Evidence<'_>) -> String {
+    let killed = "the kernel killed";
+    match killed_step(seen) {
+        Some(step) => {
+            format!("{killed} {}, a step of the engine's builder, for memory", told(step))
+        }
+        None if seen.has_plenty() => format!(
+            "{killed} the build for memory at a limit of its own (a cgroup's or a container's; \
+             which was not seen)"
+        ),
+        None => format!("{killed} the build for memory"),
+    }
+}
+
+fn aborted(heap_limit_bytes: Option<u64>) -> String {
+    let limit = heap_limit_bytes.map(|bytes| format!(" (here {})", size(bytes)));
+    format!(
+        "the build aborted, as Node does at its heap's limit{}; its message `JavaScript heap out \
+         of memory` goes past makeroom and was not seen",
+        limit.unwrap_or_default()
+    )
+}
+
+fn killed_nearby(seen: &Evidence<'_>) -> String {
+    let what = match seen.killed {
+        [] => format!("made {}", oom_kills(seen.oom_kills.unwrap_or(0))),
+        killed => {
+            let names = killed.iter().take(3).map(told).collect::<Vec<_>>().join(", ");
+            format!("killed {names} for memory")
+        }
+    };
+    format!(
+        "the kernel {what} while the build ran, and the build failed; that the two belong \
+         together was not seen"
+    )
+}
+
+fn thrashed(thrash: &Thrash, took: &str) -> String {
+    let steps = match thrash.steps {
+        0 => String::new(),
+        1 => " though 1 step was taken".to_owned(),
+        steps => format!(" though {} were taken", count(steps, "step")),
+    };
+    let stalled = thrash.figures.pressure_percent.unwrap_or(0.0);
+    format!(
+        "memory had been thrashing for {}{steps} (at last everything stood still {stalled:.0} % \
+         of the time), so --abort-on-thrash ended the build after {took}",
+        span(thrash.time)
+    )
 }
 
 fn told(killed: &Killed) -> String {
@@ -257,30 +272,43 @@ fn oom_kills(number: u64) -> String {
 }
 
 fn remedy(kind: Kind, seen: &Evidence<'_>) -> Option<String> {
-    match kind {
-        Kind::OomKill if seen.has_plenty() => Some("raise that limit (memory.max of its cgroup, `--memory` of its container)".to_owned()),
+    let remedy = match kind {
+        Kind::OomKill if seen.has_plenty() => {
+            "raise that limit (memory.max of its cgroup, `--memory` of its container)"
+        }
         Kind::OomKill | Kind::OomKillNearby | Kind::Thrash | Kind::Abort if seen.is_in_front => {
-            Some("the memory of this machine is what counts for it: room on the engine's host does not help".to_owned())
+            "the memory of this machine is what counts for it: room on the engine's host does \
+             not help"
         }
-        Kind::OomKill | Kind::OomKillNearby | Kind::Thrash => {
-            let spare =
-                seen.spare.first().map(|spare| format!("pausing `{}` would give {} more", printable(&spare.name), size(spare.bytes)));
-            let doubled = (seen.swap_free_bytes * 2).max(4 << 30);
-            let swap = format!("`--swap {}GiB` would give it a place to go", doubled.div_ceil(1 << 30));
-            Some(spare.map_or_else(|| swap.clone(), |spare| format!("{spare}, or {swap}")))
+        Kind::OomKill | Kind::OomKillNearby | Kind::Thrash => return Some(more_room(seen)),
+        Kind::Abort => return larger_heap(seen),
+        Kind::EngineLost => "the engine's log says why: `journalctl -u docker` on its host",
+        Kind::Timeout => "a longer --timeout, or none",
+        Kind::Ok | Kind::Killed | Kind::Cancelled | Kind::OwnError => return None,
+    };
+    Some(remedy.to_owned())
+}
+
+fn more_room(seen: &Evidence<'_>) -> String {
+    let doubled = (seen.swap_free_bytes * 2).max(4 << 30);
+    let swap = format!("`--swap {}GiB` would give it a place to go", doubled.div_ceil(1 << 30));
+    match seen.spare.first() {
+        Some(spare) => {
+            let (name, gain) = (printable(&spare.name), size(spare.bytes));
+            format!("pausing `{name}` would give {gain} more, or {swap}")
         }
-        // What was available at the lowest is what the heap could have grown by; a third of it is
-        // surplus.
-        Kind::Abort => {
-            let room_bytes = seen.available_min_bytes?.saturating_add(seen.peak_bytes?) / 3 * 2;
-            let mebibytes = room_bytes >> 20;
-            (mebibytes >= 512 && seen.heap_limit_bytes.is_none_or(|limit| room_bytes > limit))
-                .then(|| format!("NODE_OPTIONS=--max-old-space-size={mebibytes} is what this machine has room for"))
-        }
-        Kind::EngineLost => Some("the engine's log says why: `journalctl -u docker` on its host".to_owned()),
-        Kind::Timeout => Some("a longer --timeout, or none".to_owned()),
-        Kind::Ok | Kind::Killed | Kind::Cancelled | Kind::OwnError => None,
+        None => swap,
     }
+}
+
+/// What was available at the lowest is what the heap could have grown by; a third of it is surplus.
+fn larger_heap(seen: &Evidence<'_>) -> Option<String> {
+    let room_bytes = seen.available_min_bytes?.saturating_add(seen.peak_bytes?) / 3 * 2;
+    let mebibytes = room_bytes >> 20;
+    let is_gain = seen.heap_limit_bytes.is_none_or(|limit| room_bytes > limit);
+    (mebibytes >= 512 && is_gain).then(|| {
+        format!("NODE_OPTIONS=--max-old-space-size={mebibytes} is what this machine has room for")
+    })
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Owns what a person reads of the way to a host: the host's name, and the program that leads there.
-//! Pure.
+//! Owns what a person reads of the way to a host: the host's name, and the program that leads
+//! there. Pure.
 
 use crate::core::{machine::route::Route, text};
 

@@ -176,6 +176,9 @@ fn the_report_has_the_rooms_figures_and_without_room_this_machines() {
     };
     assert_eq!(figures(&with_room), (Some(90), (Some(10), Some(30)), Some(7), Some(3)));
     assert_eq!(figures(&without), (Some(90), (Some(20), Some(20)), Some(7), Some(3)));
+    // What this machine has says nothing of a host that is another one.
+    let elsewhere = Heard { host: Some("vm".to_owned()), ..without };
+    assert_eq!(figures(&elsewhere).0, None);
     let report = make_report(&with_room).expect("a report");
     assert_eq!((report.command.as_str(), report.elapsed_s), ("pnpm", 2.0), "no argument");
     assert_eq!(Exit::from(report.exit), Exit::Code(1));
@@ -223,4 +226,31 @@ fn the_verdict_is_made_of_all_that_was_heard() {
         let verdict = make_report(&heard).expect("a report").verdict;
         assert_eq!(verdict.kind, kind, "{heard:?}");
     }
+}
+
+#[test]
+fn the_verdict_knows_the_command_the_host_and_who_else_could_have_made_room() {
+    let spare = Spare { name: "web".to_owned(), bytes: 1 << 30 };
+    let memory = Memory { swap_free_bytes: 8 << 30, ..Memory::default() };
+    let killed = Heard {
+        room: Some(Room { memory: Some(memory), ..Room::default() }),
+        child_end: Some(ChildEnd { exit: Exit::Signal(9), took: Duration::ZERO }),
+        memory_seen: Some(MemorySeen { build_oom_kills: Some(1), ..MemorySeen::default() }),
+        back: Some(Back { spare: vec![spare], ..Back::default() }),
+        ..failed(BuildSite::Child)
+    };
+    let remedy = |heard: &Heard| make_report(heard).expect("a report").verdict.remedy;
+    assert_eq!(
+        remedy(&killed).as_deref(),
+        Some(
+            "pausing `web` would give 1.0 GiB more, or `--swap 16GiB` would give it a place to go"
+        )
+    );
+    let in_front = Heard { host: Some("vm".to_owned()), ..killed };
+    assert!(remedy(&in_front).is_some_and(|remedy| remedy.contains("does not help")));
+    let mut aborted = failed(BuildSite::Child);
+    aborted.child_end = Some(ChildEnd { exit: Exit::Code(134), took: Duration::ZERO });
+    aborted.about.heap_limit_bytes = Some(1 << 30);
+    let cause = make_report(&aborted).expect("a report").verdict.cause;
+    assert!(cause.is_some_and(|cause| cause.contains("limit (here 1.0 GiB)")));
 }

@@ -60,7 +60,8 @@ fn each_end_has_its_cause() {
         (
             Evidence { oom_kills: Some(1), killed: &step, ..failed.clone() },
             Kind::OomKill,
-            "the kernel killed `cc1` (pid 8, 1.0 GiB), a step of the engine's builder, for memory: it held 8.0 GiB",
+            "the kernel killed `cc1` (pid 8, 1.0 GiB), a step of the engine's builder, for \
+             memory: it held 8.0 GiB",
         ),
         (aborted.clone(), Kind::Abort, "was not seen"),
         // The kernel's is a SIGKILL: this one ended itself.
@@ -78,7 +79,8 @@ fn each_end_has_its_cause() {
         (
             Evidence { thrash: Some(thrash(2)), cancelled: true, ..killed_by_us() },
             Kind::Thrash,
-            "thrashing for 30.0 s though 2 steps were taken (at last everything stood still 43 % of the time), so --abort-on-thrash ended the build after 1m 30s: it held",
+            "thrashing for 30.0 s though 2 steps were taken (at last everything stood still \
+             43 % of the time), so --abort-on-thrash ended the build after 1m 30s: it held",
         ),
         (
             Evidence { thrash: Some(thrash(0)), ..killed_by_us() },

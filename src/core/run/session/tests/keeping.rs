@@ -1,4 +1,5 @@
-//! The room and the terminal: kept after the build, given back while it is stopped, without a keeper.
+//! The room and the terminal: kept after the build, given back while it is stopped, and without a
+//! keeper.
 
 use super::*;
 
