@@ -13,6 +13,7 @@ use crate::support::{
     makeroom::{Done, wait_until_gone},
     process,
     proxy::{Moment, Proxy},
+    schema,
     services::Services,
     site::{Site, UNTIL_GO},
     wait_until,
@@ -43,7 +44,10 @@ fn stop(site: &Site, words: &[&str]) -> Done {
 fn status(site: &Site) -> Value {
     let done = site.makeroom(["status", "--json"]).run();
     done.expect_code(0);
-    serde_json::from_str(&done.out).unwrap_or_else(|error| panic!("{error}: {}", done.out))
+    let told = serde_json::from_str(&done.out);
+    let told = told.unwrap_or_else(|error| panic!("{error}: {}", done.out));
+    schema::must_fit("status", &told);
+    told
 }
 
 #[track_caller]

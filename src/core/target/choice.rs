@@ -18,7 +18,7 @@ pub const COMPOSE_DEPENDS_ON: &str = "com.docker.compose.depends_on";
 pub const SYSTEMD_UNIT: &str = "PODMAN_SYSTEMD_UNIT";
 
 /// What a container is doing, as far as makeroom has to tell apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Activity {
     /// Its processes run.
@@ -164,7 +164,7 @@ pub fn choose(listed: &[Listed], pause: &[Selector], keep: &[Selector]) -> Choic
 }
 
 /// How a target makes room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
     /// Frozen, its memory pushed out to swap.
