@@ -12,6 +12,7 @@ pub mod plan;
 pub mod recover;
 pub mod report;
 pub mod run;
+pub mod schemas;
 pub mod start;
 pub mod status;
 pub mod stop;

@@ -32,23 +32,34 @@ use crate::{
 /// A run that makes or gives back room at this moment is over soon.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 
-#[derive(Debug, Default, Serialize)]
-struct Status {
+#[derive(Debug, Default, Serialize, schemars::JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(crate) struct Status {
+    /// The leases that are held.
     leases: Vec<Lease>,
+    /// What could not be read, a sentence each.
     unreadable: Vec<String>,
-    /// What a person calls the host, where it is not this machine.
+    /// What a person calls the host; null is this machine.
     host: Option<String>,
+    /// The host's memory; null where it does not answer.
     memory: Option<Memory>,
+    /// The host's active swap areas.
     swap: Vec<Area>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+#[schemars(deny_unknown_fields)]
 struct Lease {
+    /// Its id.
     #[serde(rename = "lease")]
     id: String,
+    /// What made it; null where it is just begun.
     kind: Option<Kind>,
+    /// The name that `start --name` gave it.
     name: Option<String>,
+    /// The build's program.
     program: Option<String>,
+    /// When it was made.
     since: Option<String>,
     /// Until when it is kept after its build.
     lingers_until: Option<String>,
@@ -56,14 +67,20 @@ struct Lease {
     releasing: bool,
     /// Whether its holder lives; what a dead one holds is for `makeroom recover`.
     alive: bool,
+    /// What it holds.
     targets: Vec<Target>,
+    /// The paths of its swap areas.
     areas: Vec<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+#[schemars(deny_unknown_fields)]
 struct Target {
+    /// Its name.
     name: String,
+    /// The container's full id, or the Swarm service's.
     id: String,
+    /// How it makes room.
     method: Method,
     /// What it is scaled back to; null where it has no such number.
     replicas: Option<u64>,
@@ -73,10 +90,14 @@ struct Target {
     awaited_until: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+#[schemars(deny_unknown_fields)]
 struct Area {
+    /// Where it is.
     path: String,
+    /// Its size.
     size_bytes: u64,
+    /// How much of it is in use.
     used_bytes: u64,
 }
 

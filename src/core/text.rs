@@ -52,7 +52,8 @@ pub fn span_of_seconds(seconds: f64) -> String {
 
 /// Counts by a noun: `1 lease`, `15 leases`.
 #[must_use]
-pub fn count(number: usize, noun: &str) -> String {
+pub fn count(number: impl TryInto<u64>, noun: &str) -> String {
+    let number = number.try_into().unwrap_or(u64::MAX);
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 

@@ -3,17 +3,14 @@
 //! engine that was named to another one: that would pause somebody else's containers.
 
 use std::{
-    collections::HashMap,
     env,
-    fmt::Write as _,
-    fs, io,
     path::{Path, PathBuf},
 };
 
-use serde::Deserialize;
-use sha2::{Digest as _, Sha256};
-
-use crate::core::machine::{address::Address, route::Homes};
+use crate::{
+    core::machine::{address::Address, route::Homes},
+    engine::docker_config::{self, ConfigError, Context},
+};
 
 /// Where `docker` looks when nothing names an engine.
 pub const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
@@ -44,10 +41,8 @@ impl Endpoint {
 pub enum EndpointError {
     #[error("the context `{name}` ({named_by}) does not exist: no {}", path.display())]
     NoContext { name: String, named_by: String, path: PathBuf },
-    #[error("cannot read {}: {source}", path.display())]
-    Unreadable { path: PathBuf, source: io::Error },
-    #[error("cannot read {}: {source}", path.display())]
-    Malformed { path: PathBuf, source: serde_json::Error },
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     #[error("the context `{name}` ({named_by}) names no Docker engine")]
     NoEngine { name: String, named_by: String },
     #[error("{named_by}: {reason}")]
@@ -127,7 +122,8 @@ pub fn find(wish: &Wish, surroundings: &Surroundings) -> Result<Endpoint, Endpoi
     if let Some(name) = &surroundings.docker_context {
         return of_context(name, "DOCKER_CONTEXT", surroundings);
     }
-    match current_context(surroundings)? {
+    let current = surroundings.config_dir().map(|dir| docker_config::current_context(&dir));
+    match current.transpose()?.flatten() {
         Some((name, file)) => {
             of_context(&name, &format!("currentContext in {}", file.display()), surroundings)
         }
@@ -168,38 +164,11 @@ fn of_url(
     Ok(Endpoint { address, certificates, context: None, named_by: named_by.to_owned() })
 }
 
-fn current_context(
-    surroundings: &Surroundings,
-) -> Result<Option<(String, PathBuf)>, EndpointError> {
-    #[derive(Deserialize)]
-    struct Config {
-        #[serde(rename = "currentContext")]
-        current_context: Option<String>,
-    }
-    let Some(path) = surroundings.config_dir().map(|dir| dir.join("config.json")) else {
-        return Ok(None);
-    };
-    let Some(text) = read_if_there(&path)? else { return Ok(None) };
-    let config: Config = serde_json::from_str(&text)
-        .map_err(|source| EndpointError::Malformed { path: path.clone(), source })?;
-    Ok(config.current_context.filter(|name| !name.is_empty()).map(|name| (name, path)))
-}
-
 fn of_context(
     name: &str,
     named_by: &str,
     surroundings: &Surroundings,
 ) -> Result<Endpoint, EndpointError> {
-    #[derive(Deserialize)]
-    struct Meta {
-        #[serde(rename = "Endpoints", default)]
-        endpoints: HashMap<String, Place>,
-    }
-    #[derive(Deserialize)]
-    struct Place {
-        #[serde(rename = "Host", default)]
-        host: String,
-    }
     if name == "default" {
         return Ok(default_socket());
     }
@@ -211,54 +180,35 @@ fn of_context(
     let Some(dir) = surroundings.config_dir() else {
         return Err(missing(PathBuf::from("~/.docker")));
     };
-    let path = dir.join("contexts/meta").join(directory_of(name)).join("meta.json");
-    let Some(text) = read_if_there(&path)? else { return Err(missing(path)) };
-    let meta: Meta =
-        serde_json::from_str(&text).map_err(|source| EndpointError::Malformed { path, source })?;
-    match meta.endpoints.get("docker") {
-        Some(place) if place.host.is_empty() => {
+    match docker_config::context(&dir, name)? {
+        Context::Absent { path } => Err(missing(path)),
+        Context::WithoutEngine => {
+            Err(EndpointError::NoEngine { name: name.to_owned(), named_by: named_by.to_owned() })
+        }
+        Context::Engine { host } if host.is_empty() => {
             Ok(Endpoint { context: Some(name.to_owned()), ..default_socket() })
         }
-        Some(place) => {
+        Context::Engine { host } => {
             let named_by = format!("the context `{name}`, {named_by}");
-            let address = place.host.parse().map_err(|reason| EndpointError::NotAnAddress {
+            let address = host.parse().map_err(|reason| EndpointError::NotAnAddress {
                 reason,
                 named_by: named_by.clone(),
             })?;
-            // docker/cli, `cli/context/store/tlsstore.go`: one directory a context and endpoint.
-            let material = dir.join("contexts/tls").join(directory_of(name)).join("docker");
-            let certificates = Some(material)
+            let certificates = Some(docker_config::certificates(&dir, name))
                 .filter(|material| matches!(address, Address::Tcp { .. }) && material.exists());
             Ok(Endpoint { address, certificates, context: Some(name.to_owned()), named_by })
         }
-        None => {
-            Err(EndpointError::NoEngine { name: name.to_owned(), named_by: named_by.to_owned() })
-        }
-    }
-}
-
-/// docker/cli, `cli/context/store/metadatastore.go`: the SHA-256 of the name, in hexadecimal.
-fn directory_of(context: &str) -> String {
-    Sha256::digest(context).iter().fold(String::new(), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
-}
-
-fn read_if_there(path: &PathBuf) -> Result<Option<String>, EndpointError> {
-    match fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(source) if source.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(EndpointError::Unreadable { path: path.clone(), source }),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     /// A `~/.docker` with the contexts `remote`, `near` and `empty`, and `currentContext` as given.
-    fn surroundings(dir: &std::path::Path, current: &str) -> Surroundings {
+    fn surroundings(dir: &Path, current: &str) -> Surroundings {
         for (name, meta) in [
             ("near", r#"{"Name":"near","Endpoints":{"docker":{"Host":"unix:///near.sock"}}}"#),
             ("remote", r#"{"Name":"remote","Endpoints":{"docker":{"Host":"tcp://1.2.3.4:2376"}}}"#),
@@ -269,9 +219,11 @@ mod tests {
             ),
             ("broken", "{"),
         ] {
-            let place = dir.join("contexts/meta").join(directory_of(name));
-            fs::create_dir_all(&place).expect("a directory");
-            fs::write(place.join("meta.json"), meta).expect("a file");
+            let Ok(Context::Absent { path }) = docker_config::context(dir, name) else {
+                panic!("`{name}` is there already");
+            };
+            fs::create_dir_all(path.parent().expect("a directory")).expect("a directory");
+            fs::write(path, meta).expect("a file");
         }
         fs::write(dir.join("config.json"), current).expect("a file");
         Surroundings { docker_config: Some(dir.to_owned()), ..Surroundings::default() }
@@ -369,7 +321,7 @@ mod tests {
     #[test]
     fn tls_is_used_where_it_is_asked_for_and_only_over_tcp() {
         let dir = tempfile::tempdir().expect("a directory");
-        let material = dir.path().join("contexts/tls").join(directory_of("remote")).join("docker");
+        let material = docker_config::certificates(dir.path(), "remote");
         let plain = surroundings(dir.path(), "{}");
         let of = |context: Option<&str>, surroundings: &Surroundings, url: &str| {
             let wish = Wish {
@@ -397,13 +349,5 @@ mod tests {
         fs::write(&own, "").expect("a file");
         assert_eq!(found(), Address::Unix(own.clone()));
         assert_eq!(first_there(&absent, vec![]).address, Address::Unix(absent.clone()));
-    }
-
-    #[test]
-    fn a_context_lives_where_docker_puts_it() {
-        assert_eq!(
-            directory_of("colima"),
-            "f24fd3749c1368328e2b149bec149cb6795619f244c5b584e844961215dadd16"
-        );
     }
 }

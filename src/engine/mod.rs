@@ -2,6 +2,7 @@
 //! bollard or the engine's API. Runs in the keeper and in short commands, never in the supervisor.
 
 pub mod client;
+mod docker_config;
 pub mod endpoint;
 pub mod events;
 pub mod healthcheck;

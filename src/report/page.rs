@@ -104,7 +104,7 @@ fn figures(report: &RunReport) -> Markup {
         div.scroll {
             table {
                 @for (what, figure) in rows {
-                    tr { th { (what) } (cell(figure)) }
+                    tr { th { (what) } (cell(figure.as_deref())) }
                 }
             }
         }
@@ -138,17 +138,16 @@ fn row(report: &TargetReport) -> Markup {
         tr {
             td { (printable(&target.name)) }
             td { (target.method.participle()) }
-            (cell(target.memory_bytes.map(size)))
-            (cell(target.given_back_bytes.map(size)))
+            (cell(target.memory_bytes.map(size).as_deref()))
+            (cell(target.given_back_bytes.map(size).as_deref()))
             td { (whether_it_runs(report)) }
             td.figure { (report.answered_after_s.map(span_of_seconds).unwrap_or_default()) }
         }
     }
 }
 
-fn cell(figure: Option<String>) -> Markup {
-    let figure = figure.unwrap_or_else(|| "not known".to_owned());
-    html! { td.figure { (figure) } }
+fn cell(figure: Option<&str>) -> Markup {
+    html! { td.figure { (figure.unwrap_or("not known")) } }
 }
 
 #[cfg(test)]

@@ -98,10 +98,7 @@ fn memory(memory: &MemoryReport) -> String {
         memory.available_with_room_bytes.map(|bytes| format!("{} available at first", size(bytes))),
         memory.available_min_bytes.map(|bytes| format!("{} at the lowest", size(bytes))),
         memory.full_stall_s.map(|stall| format!("stalled {}", span_of_seconds(stall))),
-        memory
-            .oom_kills
-            .filter(|kills| *kills > 0)
-            .map(|kills| count(usize::try_from(kills).unwrap_or(usize::MAX), "OOM kill")),
+        memory.oom_kills.filter(|kills| *kills > 0).map(|kills| count(kills, "OOM kill")),
     ];
     figures.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }

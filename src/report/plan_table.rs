@@ -70,6 +70,9 @@ fn sums(audit: &Audit) -> Vec<String> {
     } else {
         String::new()
     };
+    let short_by = |gap_bytes, verdict: &str| {
+        line("short by", "", Some(gap_bytes), &format!("→ {verdict}{behind}"))
+    };
     let verdict = match audit.fit {
         None => return lines,
         Some(Fit::Fits) => {
@@ -84,21 +87,11 @@ fn sums(audit: &Audit) -> Vec<String> {
                     .map(|target| target.gives_bytes)
                     .sum(),
             );
-            line(
-                "short by",
-                "",
-                Some(gap_bytes),
-                &format!("→ fits with room made (+ {room}){behind}"),
-            )
+            short_by(gap_bytes, &format!("fits with room made (+ {room})"))
         }
         Some(Fit::Short { gap_bytes, short_by_bytes }) => {
             let missing = size(short_by_bytes);
-            line(
-                "short by",
-                "",
-                Some(gap_bytes),
-                &format!("→ does not fit: {missing} are missing with room made{behind}"),
-            )
+            short_by(gap_bytes, &format!("does not fit: {missing} are missing with room made"))
         }
     };
     lines.push(verdict);

@@ -106,10 +106,7 @@ pub fn build_ended(figures: &BuildFigures<'_>) -> String {
         figures.peak_bytes.map(|bytes| format!("{peak} {}", size(bytes))),
         figures.available_min_bytes.map(|bytes| format!("lowest available{place} {}", size(bytes))),
         figures.full_stall.map(|stall| format!("stalled {}", span(stall))),
-        figures
-            .oom_kills
-            .filter(|kills| *kills > 0)
-            .map(|kills| count(usize::try_from(kills).unwrap_or(usize::MAX), "OOM kill")),
+        figures.oom_kills.filter(|kills| *kills > 0).map(|kills| count(kills, "OOM kill")),
     ];
     let figures: Vec<_> = figures.into_iter().flatten().collect();
     if !figures.is_empty() {

@@ -21,7 +21,7 @@ use crate::core::{
 };
 
 /// What somebody else did to a target. Its words are values of the report's JSON.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ForeignChange {
     /// It was paused and runs.

@@ -27,7 +27,7 @@ use crate::core::{
 pub const VERSION: u32 = 6;
 
 /// Whether a lease belongs to a run or outlives the command that made it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// Made by `makeroom run`, ends with its child.

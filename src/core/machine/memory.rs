@@ -6,7 +6,18 @@ use std::time::Duration;
 use procfs_core::{FromBufRead as _, Meminfo};
 
 /// The host's memory at one moment, in bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    serde::Serialize,
+    serde::Deserialize,
+    schemars::JsonSchema,
+)]
+#[schemars(deny_unknown_fields)]
 pub struct Memory {
     /// `MemTotal`.
     pub total_bytes: u64,

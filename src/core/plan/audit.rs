@@ -54,9 +54,11 @@ pub struct Facts<'a> {
 }
 
 /// The audit. Its fields are the keys of the JSON.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct Audit {
-    /// Of this format.
+    /// The version of this format.
+    #[schemars(extend("const" = VERSION))]
     pub version: u32,
     /// What a person calls the host; null is this machine.
     pub host: Option<String>,
@@ -66,7 +68,7 @@ pub struct Audit {
     pub need: Option<Need>,
     /// Whether it fits, as things are or with room made; null where the need is not known.
     pub fits: Option<bool>,
-    /// How; null where the need is not known.
+    /// How it fits, or what is missing; null where the need is not known.
     pub fit: Option<Fit>,
     /// What all targets together would make available.
     pub room_bytes: u64,
@@ -81,7 +83,8 @@ pub struct Audit {
 }
 
 /// The host's memory, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct HostMemory {
     /// `MemTotal`.
     pub total_bytes: u64,
@@ -100,11 +103,13 @@ pub struct HostMemory {
 }
 
 /// A target of the run that was planned.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct Planned {
     /// The container's name.
     pub name: String,
     /// Its full id.
+    #[schemars(regex(pattern = "^[0-9a-f]{64}$"))]
     pub id: String,
     /// How it would make room.
     pub method: Method,
@@ -117,15 +122,18 @@ pub struct Planned {
 }
 
 /// A container that has processes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct Audited {
     /// Its name.
     pub name: String,
     /// Its full id.
+    #[schemars(regex(pattern = "^[0-9a-f]{64}$"))]
     pub id: String,
     /// What it is to a run.
     pub role: Role,
     /// What it is doing.
+    #[schemars(extend("enum" = ["running", "paused", "restarting"]))]
     pub activity: State,
     /// What its cgroup holds; null where that cannot be read.
     pub memory_bytes: Option<u64>,

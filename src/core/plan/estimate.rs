@@ -10,7 +10,8 @@ use crate::core::{
 };
 
 /// What a build is expected to need.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct Need {
     /// The most that it holds at once.
     pub bytes: u64,
@@ -19,7 +20,7 @@ pub struct Need {
 }
 
 /// Where the need is known from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum NeedSource {
     /// `--need`.
@@ -54,7 +55,7 @@ pub fn need_of_heap(node_options: &str) -> Option<Need> {
 }
 
 /// Whether a container makes room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// `--pause` names it.
@@ -66,11 +67,12 @@ pub enum Role {
 }
 
 /// What a container's memory would give back, in bytes of MemAvailable.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct Gives {
-    /// Pause and reclaim.
+    /// What pause and reclaim would make available.
     pub pause_bytes: u64,
-    /// Stop.
+    /// What a stop would make available.
     pub stop_bytes: u64,
 }
 
@@ -148,8 +150,9 @@ pub fn with_whole_targets(listed: &[Listed], enough: &[usize]) -> Vec<usize> {
 }
 
 /// Whether the build fits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
 #[serde(tag = "verdict", rename_all = "snake_case")]
+#[schemars(deny_unknown_fields)]
 pub enum Fit {
     /// As things are.
     Fits,

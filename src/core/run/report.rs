@@ -7,32 +7,41 @@ use serde::{Deserialize, Serialize};
 use crate::core::{
     lease::foreign_change::ForeignChange,
     machine::pressure::Cause,
-    run::{exit::Exit, results::RoomTarget, timeline::Point, verdict::Verdict},
+    run::{
+        exit::Exit,
+        results::RoomTarget,
+        timeline::{MOST_POINTS, Point},
+        verdict::Verdict,
+    },
 };
 
 /// The version of the JSON. It grows when a key goes or changes its meaning, not when one is added.
 pub const VERSION: u32 = 1;
 
 /// A run. Its fields are the keys of the JSON.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct RunReport {
-    /// Of this format.
+    /// The version of this format.
+    #[schemars(extend("const" = VERSION))]
     pub version: u32,
     /// The lease; null where nothing could be changed.
+    #[schemars(regex(pattern = "^[0-9a-f]{12}$"))]
     pub lease: Option<String>,
     /// When the command was started.
     pub started_at: Timestamp,
-    /// The program, with its arguments only where that was asked for.
+    /// The program; with its arguments, quoted for a shell, only with `--record-arguments`.
     pub command: String,
     /// How it ended.
     pub exit: ExitReport,
     /// How long the command ran.
+    #[schemars(range(min = 0))]
     pub elapsed_s: f64,
     /// What a person calls the host; null is this machine.
     pub host: Option<String>,
     /// What made room, before the build or in a step.
     pub targets: Vec<TargetReport>,
-    /// The steps that were taken while it ran.
+    /// What `--then` took while the command ran, in order.
     #[serde(default)]
     pub steps: Vec<StepReport>,
     /// The swap that was made.
@@ -42,15 +51,18 @@ pub struct RunReport {
     /// Why it ended as it did.
     pub verdict: Verdict,
     /// What was seen, moment by moment.
+    #[schemars(length(max = MOST_POINTS))]
     pub timeline: Vec<Point>,
 }
 
 /// How the command ended: one of the two.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct ExitReport {
-    /// With this code.
+    /// The code that it ended with.
     pub code: Option<u8>,
-    /// Of this signal.
+    /// The signal that it died of.
+    #[schemars(range(min = 1))]
     pub signal: Option<i32>,
 }
 
@@ -70,22 +82,24 @@ impl From<ExitReport> for Exit {
 }
 
 /// A target, from the pause to the return.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct TargetReport {
     /// What was made of it.
     #[serde(flatten)]
     pub target: RoomTarget,
-    /// Whether it runs again; false also where another run still needs it.
+    /// Whether it was seen to run again; false also where another run still needs it.
     pub restored: bool,
     /// Whether it was left as it is to another run, which brings it back.
     #[serde(default)]
     pub handed_over: bool,
-    /// From then until its own health check was content, in seconds; null where that was not waited
-    /// for, or in vain.
+    /// Seconds from its return until its own health check was content, with `--wait-healthy`; null
+    /// where that was not waited for, or in vain.
     #[serde(default)]
+    #[schemars(range(min = 0))]
     pub answered_after_s: Option<f64>,
-    /// What somebody else did to it, so that it was theirs at the end and not brought back; null
-    /// where nobody did.
+    /// What somebody else did to it while the build ran, so that it was theirs at the end and not
+    /// brought back; null where nobody did.
     #[serde(default)]
     pub theirs: Option<ForeignChange>,
 }
@@ -105,34 +119,41 @@ impl TargetReport {
 }
 
 /// A step that was taken under pressure.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct StepReport {
-    /// Seconds since the build began, when it had been taken.
+    /// When it had been taken, in seconds since the build began.
+    #[schemars(range(min = 0))]
     pub at_s: f64,
-    /// Its selector.
+    /// The selector that `--then` names.
     pub selector: String,
-    /// Why.
+    /// Why it was due.
     pub cause: Cause,
-    /// The pressure before it, in percent; null where it is not measured.
+    /// The full avg10 before it, in percent; null where it is not measured.
+    #[schemars(range(min = 0, max = 100))]
     pub pressure_percent: Option<f64>,
     /// MemAvailable before it.
     pub available_bytes: u64,
-    /// The ids of what was taken.
+    /// The ids of what was taken; they are among the report's `targets`.
+    #[schemars(inner(regex(pattern = "^[0-9a-f]{64}$")))]
     pub targets: Vec<String>,
-    /// What that gave back; null where nothing was pushed out.
+    /// What they gave back; null where nothing was pushed out.
     pub given_back_bytes: Option<u64>,
-    /// When it was undone while the build still ran; null where it was not.
+    /// When it was undone while the build still ran, in seconds since that began; null where it was
+    /// not.
+    #[schemars(range(min = 0))]
     pub undone_at_s: Option<f64>,
 }
 
 /// The swap of a run.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct SwapReport {
     /// Whether this run made some.
     pub made: bool,
-    /// Where.
+    /// Where it is.
     pub path: Option<String>,
-    /// How much.
+    /// How large it is.
     pub size_bytes: Option<u64>,
     /// The most that was in use of all the host's swap.
     pub peak_used_bytes: Option<u64>,
@@ -141,7 +162,7 @@ pub struct SwapReport {
 }
 
 /// Where the build's peak was read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PeakSource {
     /// The highest sum of the RSS of all its processes, or its largest process, whichever is more.
@@ -153,23 +174,26 @@ pub enum PeakSource {
 }
 
 /// Memory figures in bytes, and stalls in seconds; null where they are not known.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct MemoryReport {
-    /// The host's, in all.
+    /// MemTotal.
     pub total_bytes: Option<u64>,
     /// MemAvailable before anything was changed.
     pub available_before_bytes: Option<u64>,
-    /// And with room made.
+    /// MemAvailable with room made.
     pub available_with_room_bytes: Option<u64>,
-    /// The lowest while the build ran.
+    /// The lowest MemAvailable while the build ran.
     pub available_min_bytes: Option<u64>,
     /// The most that the build held.
     pub build_peak_bytes: Option<u64>,
-    /// Where that was read.
+    /// Where the peak was read.
     pub build_peak_source: Option<PeakSource>,
-    /// Some task was stalled on memory for so long while the build ran.
+    /// For how long some task was stalled on memory while the build ran.
+    #[schemars(range(min = 0))]
     pub some_stall_s: Option<f64>,
-    /// All tasks were.
+    /// For how long all tasks were.
+    #[schemars(range(min = 0))]
     pub full_stall_s: Option<f64>,
     /// What the kernel killed for memory on the host while the build ran.
     pub oom_kills: Option<u64>,

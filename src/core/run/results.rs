@@ -48,11 +48,13 @@ pub struct Room {
 }
 
 /// One target of a run. Its fields are keys of the report's JSON.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct RoomTarget {
-    /// The container's name.
+    /// Its name.
     pub name: String,
-    /// Its full id.
+    /// The container's full id, or the Swarm service's.
+    #[schemars(regex(pattern = "^([0-9a-f]{64}|[0-9a-z]{25})$"))]
     pub id: String,
     /// How it makes room.
     pub method: Method,

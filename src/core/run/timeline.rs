@@ -6,22 +6,26 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// As many moments as a page shows; beyond that two become one.
-const MOST_POINTS: usize = 512;
+pub const MOST_POINTS: usize = 512;
 
-/// One moment, or several that were put together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// One moment, or several that were put together: the lowest available, the highest of the others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct Point {
     /// Seconds since the build began.
+    #[schemars(range(min = 0))]
     pub at_s: f64,
     /// The lowest MemAvailable.
     pub available_bytes: u64,
-    /// The highest that the build held.
+    /// The most that the build held.
     pub build_bytes: u64,
-    /// The highest that was in swap.
+    /// The most that was in swap.
     pub swap_used_bytes: u64,
     /// Seconds for which some task was stalled on memory, since the build began.
+    #[schemars(range(min = 0))]
     pub some_stall_s: f64,
     /// Seconds for which all tasks were.
+    #[schemars(range(min = 0))]
     pub full_stall_s: f64,
     /// What the kernel killed for memory, since the build began.
     pub oom_kills: u64,

@@ -12,7 +12,7 @@ use crate::core::{
 };
 
 /// What kind of end it was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// It succeeded.
@@ -38,9 +38,10 @@ pub enum Kind {
 }
 
 /// Why a build ended as it did.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct Verdict {
-    /// For programs.
+    /// The kind of end, for programs.
     pub kind: Kind,
     /// One sentence with the cause; null where there is nothing to explain.
     pub cause: Option<String>,

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::core::values::MethodWish;
 
 /// How a target makes room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Method {
     /// Frozen, its memory pushed out to swap.

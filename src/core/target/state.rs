@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 /// What a target is doing, as far as makeroom has to tell apart.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// Its processes run.

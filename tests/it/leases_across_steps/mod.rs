@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::support::{makeroom::Done, services::Services, site::Site, wait_until};
+use crate::support::{makeroom::Done, schema, services::Services, site::Site, wait_until};
 
 /// Starts a lease of all these services; gives its id.
 #[track_caller]
@@ -35,7 +35,10 @@ fn stop(site: &Site, words: &[&str]) -> Done {
 fn status(site: &Site) -> Value {
     let done = site.makeroom(["status", "--json"]).run();
     done.expect_code(0);
-    serde_json::from_str(&done.out).unwrap_or_else(|error| panic!("{error}: {}", done.out))
+    let told = serde_json::from_str(&done.out);
+    let told = told.unwrap_or_else(|error| panic!("{error}: {}", done.out));
+    schema::must_fit("status", &told);
+    told
 }
 
 #[track_caller]
