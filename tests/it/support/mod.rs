@@ -8,6 +8,7 @@ pub mod disk;
 pub mod dockerd;
 pub mod figures;
 pub mod holder;
+pub mod journal;
 pub mod kernel;
 pub mod makeroom;
 pub mod podman;
