@@ -8,7 +8,7 @@ use makeroom::core::{machine::{cgroup, doctor::HostFacts, memory, sample}, run::
 
 fuzz_target!(|text: &str| {
     let measured = cgroup::read(text);
-    cgroup::given_back(&measured, &measured);
+    let _ = cgroup::given_back(&measured, &measured);
     let _ = (memory::meminfo(text), memory::swaps(text), memory::some_stall(text), memory::oom_kills(text));
     let _ = (sample::read(text), HostFacts::read(text), oom_log::read(text, Duration::from_secs(9)));
     assert!(history::read(text).count() <= text.lines().count());

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use libfuzzer_sys::fuzz_target;
-use makeroom::core::{lease::{late_call::{self, Call}, record::{self, LeaseState, Record, Unreadable, VERSION}}, machine::way::Way};
+use makeroom::core::{lease::{late_call::{self, Call, Moment}, record::{self, LeaseState, Record, Unreadable, VERSION}}, machine::way::Way};
 
 fuzz_target!(|bytes: &[u8]| {
     as_it_is(bytes);
@@ -98,25 +98,27 @@ fn ways(found: &LeaseState) {
     assert!(way.home().is_none_or(std::path::Path::is_absolute), "{way:?}");
 }
 
-/// Nobody is made to wait for longer than a call's limit, wherever the clock is, nor for one that
-/// is over.
+/// Nobody is made to wait for longer than a call's limit, wherever the clocks are, nor for one that
+/// is over by the clock since boot.
 fn open_calls(found: &LeaseState) {
-    let calls: Vec<Call> = found.targets.values().filter_map(|held| held.open_call(Timestamp::UNIX_EPOCH, None)).collect();
-    let mut moments = vec![Timestamp::MIN, Timestamp::UNIX_EPOCH, Timestamp::MAX];
+    let epoch = Moment { at: Timestamp::UNIX_EPOCH, since_boot: Duration::ZERO };
+    let calls: Vec<Call> = found.targets.values().filter_map(|held| held.open_call(epoch, None)).collect();
+    let mut walls = vec![Timestamp::MIN, Timestamp::UNIX_EPOCH, Timestamp::MAX];
+    let mut boots = vec![Duration::ZERO, Duration::MAX];
     for call in &calls {
-        moments.extend([Some(call.at), call.until()].into_iter().flatten());
-        moments.extend(call.at.checked_add(SignedDuration::from_hours(1)));
-        moments.extend(call.at.checked_sub(SignedDuration::from_hours(1)));
+        walls.extend([Some(call.at), call.until()].into_iter().flatten());
+        walls.extend(call.at.checked_add(SignedDuration::from_hours(1)));
+        walls.extend(call.at.checked_sub(SignedDuration::from_hours(1)));
+        boots.extend([call.since_boot, ends(call).1]);
     }
+    let moments: Vec<_> =
+        walls.iter().flat_map(|&at| boots.iter().map(move |&since_boot| Moment { at, since_boot })).collect();
     for call in &calls {
         for &now in &moments {
             let left = call.left(now);
-            assert!(left <= call.limit.unwrap_or(Duration::MAX), "{call:?} at {now}: {left:?}");
-            assert_eq!(
-                left.is_zero(),
-                call.until().is_some_and(|until| until <= now || call.limit == Some(Duration::ZERO)),
-                "{call:?} at {now}"
-            );
+            assert!(left <= call.limit.unwrap_or(Duration::MAX), "{call:?} at {now:?}: {left:?}");
+            let (is_endless, end) = ends(call);
+            assert!(is_endless || now.since_boot < end || left.is_zero(), "{call:?} at {now:?}: {left:?}");
         }
         for other in &calls {
             let later = call.later(Some(*other));
@@ -128,17 +130,14 @@ fn open_calls(found: &LeaseState) {
     }
     for now in moments {
         let late = found.late_calls(now);
-        assert!(
-            late.iter().all(|call| found.targets.contains_key(&call.id) && call.until.is_none_or(|until| until > now)),
-            "{late:?} at {now}"
-        );
+        assert!(late.iter().all(|call| found.targets.contains_key(&call.id)), "{late:?} at {now:?}");
         assert_eq!(late_call::awaited(&late).is_none(), late.is_empty());
     }
 }
 
 /// What never ends is after all that does.
-fn ends(call: &Call) -> (bool, Option<Timestamp>) {
-    (call.until().is_none(), call.until())
+fn ends(call: &Call) -> (bool, Duration) {
+    (call.limit.is_none(), call.since_boot.saturating_add(call.limit.unwrap_or(Duration::ZERO)))
 }
 
 /// With one line damaged it is the fold of the others.

@@ -10,7 +10,7 @@ fuzz_target!(|input: (&str, &str, &str, &str)| {
     let (selector, name, key, value) = input;
     if let Ok(selector) = selector.parse::<Selector>() {
         let labels = HashMap::from([(key.to_owned(), value.to_owned())]);
-        selector.matches(&[name.to_owned()], &labels);
+        let _ = selector.matches(&[name.to_owned()], &labels);
     }
     // A plain name matches itself.
     let is_plain = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');

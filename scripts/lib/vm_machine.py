@@ -1,6 +1,7 @@
-"""Owns a VM of tests/vm as scripts/lib/bench_vm uses it: booting it, reaching it, its services, its swap and its
-counters. Each look at it has a time limit: one that is out of memory may not answer for minutes."""
-import os, re, shutil, subprocess, sys, time
+"""Owns what scripts/lib/bench_vm does with a VM, by the scripts of tests/vm, which the tests use as well: it calls them,
+each with a time limit, because a VM that is out of memory may not answer for minutes. Its own are the bench's swap, the
+start that is the same for all, and counters."""
+import os, re, subprocess, time
 from concurrent.futures import ThreadPoolExecutor
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -29,30 +30,23 @@ def run(command, limit, **more):
     return done.stdout
 
 
-def client():
-    """A docker client that speaks to BuildKit by itself: up to 20.10 all do, later ones with the plugin buildx."""
-    for path in dict.fromkeys(filter(None, [shutil.which("docker"), "/usr/bin/docker"])):
-        found = subprocess.run([path, "--version"], text=True, capture_output=True, timeout=30).stdout
-        version = re.search(r"version (\d+)\.", found)
-        if version and (int(version[1]) < 23 or subprocess.run([path, "buildx", "version"], capture_output=True, timeout=30).returncode == 0):
-            return path, found.split(",")[0].removeprefix("Docker version ")
-    sys.exit("no docker client that speaks to BuildKit: install docker-buildx")
-
-
 class Vm:
     def __init__(self, directory, memory):
         self.dir, self.memory = directory, memory
         self.config = f"{directory}/ssh_config"
-        self.docker_path, self.docker_version = client()
+        self.docker_path = run([f"{TOOLS}/client"], 60).strip()
         self.wanted, self.services = ([], None), {}
+
+    def tool(self, name, *args, limit=60):
+        return run([f"{TOOLS}/{name}", self.dir, *args], limit)
 
     def boot(self):
         # The first boot ever makes the disks, which takes minutes.
-        run([f"{TOOLS}/boot", self.dir, str(self.memory), CPU], 2400)
+        self.tool("boot", str(self.memory), CPU, limit=2400)
 
     def reboot(self):
         """After it fell silent. Its disk stays, its services start anew."""
-        run([f"{TOOLS}/down", self.dir], 60)
+        self.tool("down")
         self.boot()
         self.services = {}
         self.serve(*self.wanted)
@@ -61,7 +55,7 @@ class Vm:
         subprocess.run([f"{TOOLS}/down", self.dir, "--wipe"], timeout=120)
 
     def driver(self, name):
-        run([f"{TOOLS}/driver", self.dir, name], 180)
+        self.tool("driver", name, limit=180)
         self.services = {}
 
     def words(self, command):
@@ -86,7 +80,8 @@ class Vm:
     def environment(self):
         facts = self.ssh("uname -r; awk '/^MemTotal/ { print int($2 / 1024) }' /proc/meminfo; grep -qw erms /proc/cpuinfo && echo with || echo without").split()
         engine = self.docker("info", "--format", "{{.ServerVersion}}, {{.CgroupDriver}}, cgroup v{{.CgroupVersion}}").strip()
-        return f"VM: {facts[1]} MiB, 2 emulated cores {facts[2]} erms, Linux {facts[0]}, engine {engine}; docker client {self.docker_version}"
+        client = self.docker("--version").split()[2].strip(",")
+        return f"VM: {facts[1]} MiB, 2 emulated cores {facts[2]} erms, Linux {facts[0]}, engine {engine}; docker client {client}"
 
     def serve(self, sizes, first_port=None, work_every=None):
         """Exactly these services, a hog of so many MiB each, in fresh containers where not just these run. They answer at
@@ -97,7 +92,7 @@ class Vm:
             self.ssh("docker ps -aq | xargs -r docker rm -f", 120)
             for name, (size, port) in wanted.items():
                 network, work = "host" if port else "none", [str(work_every)] if work_every else []
-                self.docker("run", "-d", "--name", name, "--network", network, "makeroom-test", "/bin/hog", str(size), str(port or 0), *work)
+                self.tool("services", "start", name, network, str(size), str(port or 0), *work, limit=120)
             self.services = wanted
             self.sums()
 
@@ -110,34 +105,21 @@ class Vm:
 
     def sums(self):
         """Has each service read all its memory; gives what it found there since it started."""
-        if not self.services:
-            return {}
-        # A quick service has printed its first sum before the engine writes down that it has started.
-        ended = dict(row.split() for row in self.docker("inspect", "-f", "{{slice .Name 1}} {{.State.FinishedAt}}", *self.services).splitlines())
-
-        def printed(name):
-            since = [] if "0001-01-01" in ended[name] else ["--since", ended[name]]
-            return [row for row in self.docker("logs", *since, name).splitlines() if row.startswith("sum ")]
-
-        before = {name: self.until(lambda: printed(name), 120) for name in self.services}
-        self.docker("kill", "-s", "USR1", *self.services)
-        return {name: set(self.until(lambda: len(rows := printed(name)) > len(before[name]) and rows, 180)) for name in self.services}
+        told = [row.split() for row in self.tool("services", "read", *self.services, limit=400).splitlines()] if self.services else []
+        return {name: {found for whose, found in told if whose == name} for name in self.services}
 
     @staticmethod
     def until(look, limit):
         end = time.monotonic() + limit
         while not (found := look()):
             if time.monotonic() > end:
-                raise Silent(f"a service says nothing for {limit} s")
+                raise Silent(f"nothing for {limit} s of what is waited for")
             time.sleep(0.2)
         return found
 
     def processes(self):
         """What tells one run of a service from another, and that it runs."""
-        if not self.services:
-            return []
-        form = "{{.Name}} {{.State.Pid}} {{.State.StartedAt}} running {{.State.Running}} paused {{.State.Paused}}"
-        return self.docker("inspect", "-f", form, *self.services).splitlines()
+        return self.tool("services", "states", *self.services).splitlines() if self.services else []
 
     def replies(self):
         """What each service says to a caller at its port."""

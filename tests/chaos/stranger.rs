@@ -15,11 +15,12 @@ use std::{
 };
 
 use nix::{sys::stat::Mode, unistd::mkfifo};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     plan::Stranger,
     support::{
+        journal::Journal,
         services::{Services, State},
         site::Site,
         stranger::{become_stranger, give_away, label_in_sight},
@@ -199,17 +200,9 @@ fn exchange(path: &Path, aside: &Path, other: &Path, by_itself: bool) -> bool {
 /// A state directory in which a dead lease has a command to run.
 fn prepare_state(dir: &Path, vm: &Path, roots: &Path) {
     const LEASE: &str = "00112233445566ff";
-    let records = [
-        json!({ "record": "opened", "version": 4, "lease": LEASE, "kind": "run", "name": null, "program": "sh", "engine": null,
-            "host": { "name": "vm", "words": [vm] }, "at": "2026-01-01T00:00:00Z" }),
-        json!({ "record": "area_making", "area": { "path": "/nonexistent/a", "size_bytes": 4096, "label": "mr-0" } }),
-    ];
-    let line = |record: &Value| {
-        format!("{:08x} {record}\n", crc32fast::hash(record.to_string().as_bytes()))
-    };
     let journal = dir.join(format!("leases/{LEASE}.journal"));
     fs::create_dir_all(dir.join("leases")).expect("his own");
-    fs::write(&journal, records.iter().map(line).collect::<String>()).expect("written");
+    Journal::of(LEASE).with_area_behind(&json!([vm])).write(&journal);
     fs::write(vm, format!("#!/bin/sh\ntouch {}/obeyed\n", roots.display())).expect("written");
     for (path, mode) in [(dir, 0o700), (&dir.join("leases"), 0o700), (&journal, 0o600), (vm, 0o755)]
     {

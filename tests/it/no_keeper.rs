@@ -13,6 +13,7 @@ use std::{
 use nix::sys::resource::{Resource, getrlimit};
 
 use crate::support::{
+    crowd,
     makeroom::{Run, Running},
     must_run, needed, process, programs,
     proxy::{Deed, Moment, Proxy},
@@ -52,7 +53,7 @@ fn more_keepers_killed_in_a_row_than_are_started_at_once_and_the_services_run_in
         .expect_code(7)
         .expect_said("there is a keeper again")
         .expect_said("2 services running again");
-    assert!(ended.elapsed() < Duration::from_secs(3), "{:?}", ended.elapsed());
+    crowd::expect_within(Duration::from_secs(3), ended);
     assert!(services.are("running"), "{:?}", services.statuses());
     assert!(site.journals().is_empty(), "{:?}", site.journals());
 }
@@ -67,7 +68,7 @@ fn keepers_killed_in_a_row_do_not_keep_a_signal_waiting() {
     let told = Instant::now();
     run.signal(libc::SIGTERM);
     services.wait_until_all("running");
-    assert!(told.elapsed() < Duration::from_secs(5), "{:?}", told.elapsed());
+    crowd::expect_within(Duration::from_secs(5), told);
     assert_eq!(run.wait().signal(), Some(libc::SIGTERM));
 }
 
@@ -221,7 +222,7 @@ fn with_no_process_to_be_had_the_services_run_again_within_five_seconds_of_a_sig
         let told = Instant::now();
         run.signal(libc::SIGTERM);
         scene.services.wait_until_all("running");
-        assert!(told.elapsed() < Duration::from_secs(5), "{:?}", told.elapsed());
+        crowd::expect_within(Duration::from_secs(5), told);
         assert_eq!(process::runs(child), is_stubborn, "the grace is the build's all the same");
         scene.site.go();
         let done = run.wait();

@@ -15,7 +15,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::support::site::Site;
+use serde_json::{Value, json};
+
+use crate::support::{journal::Journal, site::Site};
 
 const STRANGER: u32 = 1234;
 
@@ -53,16 +55,11 @@ fn plant(dir: &Path, got: &Path) {
     let leases = dir.join("leases");
     fs::DirBuilder::new().recursive(true).mode(0o755).create(&leases).expect("a directory");
     let command = format!("id -u >>'{}'; exit 1", got.display());
-    let records = [
-        serde_json::json!({ "record": "opened", "version": 4, "lease": "0123456789ab", "kind": "start", "name": null, "program": null,
-            "engine": null, "host": { "name": "vm", "words": ["/bin/sh", "-c", command] }, "at": "2026-01-01T00:00:00Z" }),
-        serde_json::json!({ "record": "area_making", "area": { "path": "/nonexistent/a", "size_bytes": 4096, "label": "mr-0" } }),
-    ];
-    let line = |record: &serde_json::Value| {
-        format!("{:08x} {record}\n", crc32fast::hash(record.to_string().as_bytes()))
-    };
-    fs::write(leases.join("0123456789ab.journal"), records.iter().map(line).collect::<String>())
-        .expect("written");
+    Journal::of("0123456789ab")
+        .with("kind", json!("start"))
+        .with("program", Value::Null)
+        .with_area_behind(&json!(["/bin/sh", "-c", command]))
+        .write(&leases.join("0123456789ab.journal"));
 }
 
 fn seconds() -> Duration {

@@ -12,6 +12,7 @@ use std::{
 use serde_json::json;
 
 use crate::support::{
+    journal::Journal,
     must_run, process,
     proxy::{Deed, Proxy},
     site::{Site, UNTIL_GO},
@@ -170,15 +171,7 @@ fn plant(site: &Site, lease: &str) -> PathBuf {
         "vm",
         &format!("#!/bin/sh\ntouch '{}'; exit 1\n", site.path("gone-there").display()),
     );
-    let records = [
-        json!({ "record": "opened", "version": 4, "lease": lease, "kind": "run", "name": null, "program": "sh", "engine": null,
-            "host": { "name": "vm", "words": [vm] }, "at": "2026-01-01T00:00:00Z" }),
-        json!({ "record": "area_making", "area": { "path": "/nonexistent/a", "size_bytes": 4096, "label": "mr-0" } }),
-    ];
-    let line = |record: &serde_json::Value| {
-        format!("{:08x} {record}\n", crc32fast::hash(record.to_string().as_bytes()))
-    };
-    fs::write(&journal, records.iter().map(line).collect::<String>()).expect("written");
+    Journal::of(lease).with_area_behind(&json!([vm])).write(&journal);
     fs::set_permissions(&journal, fs::Permissions::from_mode(0o600)).expect("a mode");
     journal
 }

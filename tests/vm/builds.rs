@@ -1,32 +1,21 @@
 //! Builds that run in the engine: the child is `docker build`, a client, and the memory is that of
 //! BuildKit's steps in the VM.
 
-use std::{
-    fs,
-    process::{Command, Stdio},
-    sync::OnceLock,
-};
+use std::{fs, process::Command, sync::OnceLock};
 
 use crate::{
+    machine::script,
     place::{PATIENCE, Place, lines_with, mib_said, wait_until_said},
     support::wait_within,
 };
 
-/// A docker client that speaks BuildKit: by itself, as before version 23, or with buildx.
+/// A docker client that speaks to BuildKit.
 fn docker() -> &'static str {
-    static FOUND: OnceLock<&str> = OnceLock::new();
+    static FOUND: OnceLock<String> = OnceLock::new();
     FOUND.get_or_init(|| {
-        let output = |program: &str, args: &[&str]| Command::new(program).args(args).stderr(Stdio::null()).output().ok();
-        let speaks = |program: &&&str| {
-            let version =
-                output(program, &["version", "--format", "{{.Client.Version}}"]).unwrap_or_else(|| output("true", &[]).expect("true"));
-            let major = String::from_utf8_lossy(&version.stdout).split('.').next().and_then(|major| major.trim().parse::<u32>().ok());
-            major.is_some_and(|major| {
-                (18..23).contains(&major) || output(program, &["buildx", "version"]).is_some_and(|o| o.status.success())
-            })
-        };
-        let programs: &[&str] = &["/usr/bin/docker", "/usr/local/bin/docker"];
-        programs.iter().find(speaks).expect("these tests need a docker client with BuildKit: apt-get install docker-cli docker-buildx")
+        let found = Command::new(script("client")).output().expect("bash");
+        assert!(found.status.success(), "{}", String::from_utf8_lossy(&found.stderr));
+        String::from_utf8_lossy(&found.stdout).trim().to_owned()
     })
 }
 

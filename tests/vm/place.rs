@@ -12,12 +12,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::json;
-
 use crate::{
     machine::{Vm, script, vm},
     support::{
-        api,
         makeroom::{Done, Run, Running},
         must_run, process,
         site::Site,
@@ -144,16 +141,16 @@ impl Place {
     /// Starts `count` services that hold so much memory each, which nobody uses.
     #[must_use]
     pub fn hogs(&self, count: usize, mebibytes: usize) -> Hogs {
-        self.hogs_of(count, &["hog", &mebibytes.to_string()])
+        self.hogs_of(count, &[&mebibytes.to_string()])
     }
 
     /// The same, and they read all of it every few seconds: no kernel swaps it out for free.
     #[must_use]
     pub fn hogs_in_use(&self, count: usize, mebibytes: usize) -> Hogs {
-        self.hogs_of(count, &["hog", &mebibytes.to_string(), "0", "2"])
+        self.hogs_of(count, &[&mebibytes.to_string(), "0", "2"])
     }
 
-    fn hogs_of(&self, count: usize, command: &[&str]) -> Hogs {
+    fn hogs_of(&self, count: usize, arguments: &[&str]) -> Hogs {
         let prefix = unique("hog");
         let hogs = Hogs {
             vm: self.vm,
@@ -161,13 +158,9 @@ impl Place {
             all: format!("{prefix}-*"),
         };
         for name in &hogs.names {
-            let body = json!({
-                "Image": "makeroom-test", "Cmd": command, "HostConfig": { "NetworkMode": "none" },
-            });
-            hogs.call("POST", &format!("/containers/create?name={name}"), Some(&body));
-            hogs.call("POST", &format!("/containers/{name}/start"), None);
+            let _ = hogs.run("start", &[&[name.as_str(), "none"], arguments].concat());
         }
-        wait_within(PATIENCE, "the services hold their memory", || hogs.sums(1).is_some());
+        let _ = hogs.sums();
         hogs
     }
 
@@ -251,18 +244,19 @@ impl Hogs {
 
     /// All of them as they are now.
     #[must_use]
+    #[track_caller]
     pub fn states(&self) -> Vec<State> {
-        let one = |name: &String| {
-            let state =
-                &self.call("GET", &format!("/containers/{name}/json"), None).json()["State"];
-            let text = |field: &str| state[field].as_str().unwrap_or_default().to_owned();
+        let state = |line: &str| {
+            let [_, status, pid, started_at] = line.split(' ').collect::<Vec<_>>()[..] else {
+                panic!("no state: {line}")
+            };
             State {
-                status: text("Status"),
-                pid: state["Pid"].as_i64().unwrap_or(0),
-                started_at: text("StartedAt"),
+                status: status.to_owned(),
+                pid: pid.parse().expect("a pid"),
+                started_at: started_at.to_owned(),
             }
         };
-        self.names.iter().map(one).collect()
+        self.all_of("states").lines().map(state).collect()
     }
 
     /// Whether each has this status.
@@ -283,34 +277,41 @@ impl Hogs {
             .sum()
     }
 
-    /// What each has last printed of its memory, once all have printed so many.
+    /// What each has last printed of its memory since it was started.
     #[must_use]
-    pub fn sums(&self, count: usize) -> Option<Vec<String>> {
-        let one = |name: &String| {
-            let body = self.call("GET", &format!("/containers/{name}/logs?stdout=1"), None).body;
-            let text = String::from_utf8_lossy(&body).into_owned();
-            let sums: Vec<_> = text
-                .lines()
-                .filter_map(|line| Some(line.split_once("sum ")?.1.to_owned()))
-                .collect();
-            sums.get(count - 1).cloned()
-        };
-        self.names.iter().map(one).collect()
+    #[track_caller]
+    pub fn sums(&self) -> Vec<String> {
+        self.last(&self.all_of("sums"))
     }
 
-    /// Has each read all of its memory again; gives what it finds, the `count`th time.
+    /// Has each read all of its memory again; gives what it finds.
     #[must_use]
-    pub fn sums_again(&self, count: usize) -> Vec<String> {
-        for name in &self.names {
-            self.call("POST", &format!("/containers/{name}/kill?signal=SIGUSR1"), None);
-        }
-        wait_within(PATIENCE, "the services have read their memory", || self.sums(count).is_some());
-        self.sums(count).expect("waited for")
+    #[track_caller]
+    pub fn sums_again(&self) -> Vec<String> {
+        self.last(&self.all_of("read"))
+    }
+
+    fn last(&self, sums: &str) -> Vec<String> {
+        let of = |name: &String| {
+            let mut own =
+                sums.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+            own.next_back().expect("a sum").to_owned()
+        };
+        self.names.iter().map(of).collect()
     }
 
     #[track_caller]
-    fn call(&self, method: &str, path: &str, body: Option<&serde_json::Value>) -> api::Answer {
-        api::must(&self.vm.socket(), method, path, body)
+    fn all_of(&self, verb: &str) -> String {
+        self.run(verb, &self.names.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    #[track_caller]
+    fn run(&self, verb: &str, arguments: &[&str]) -> String {
+        let mut services = Command::new(script("services"));
+        let output = services.arg(self.vm.dir()).arg(verb).args(arguments).output().expect("bash");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{verb} {arguments:?}: {}\n{said}", output.status);
+        String::from_utf8_lossy(&output.stdout).into_owned()
     }
 }
 

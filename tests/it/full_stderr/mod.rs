@@ -13,6 +13,7 @@ use std::{
 };
 
 use crate::support::{
+    crowd,
     makeroom::{Done, Run, Running},
     process, programs,
     proxy::Proxy,
@@ -124,7 +125,7 @@ impl Stage {
     fn ends(&self, run: Running) -> Done {
         let begun = std::time::Instant::now();
         let done = run.wait();
-        assert!(begun.elapsed() < PROMISED, "it took {:?}", begun.elapsed());
+        crowd::expect_within(PROMISED, begun);
         wait_within(PROMISED, "the services run", || self.services.are("running"));
         assert_eq!(self.stalled.flags(), self.flags, "the shell shares them");
         done

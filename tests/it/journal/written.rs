@@ -7,7 +7,10 @@ use std::{
 
 use nix::sys::resource::Resource;
 
+use serde_json::json;
+
 use crate::support::{
+    journal::Journal,
     must_run,
     proxy::{Moment, Proxy},
     site::{Site, UNTIL_GO},
@@ -146,15 +149,15 @@ fn too_many_open_files_are_no_other_leases_and_nothing_is_changed() {
     let services = site.services(1);
     site.makeroom(["true"]).run().expect_code(0);
     // Leases of dead holders that need an engine which is gone: each is looked at and kept.
+    let target = json!({
+        "id": "c", "name": "n", "started_at": "t", "project": null, "service": null, "depends_on": [],
+    });
     for index in 0..60 {
         let lease = format!("{index:012x}");
-        let json = format!(
-            r#"{{"record":"opened","version":4,"lease":"{lease}","kind":"run","name":null,"program":"sh","engine":"unix:///nonexistent/s","at":"1970-01-01T00:00:00Z"}}"#
-        );
-        let target = r#"{"record":"taking","target":{"id":"c","name":"n","started_at":"t","project":null,"service":null,"depends_on":[]},"method":"pause"}"#;
-        let line = |json: &str| format!("{:08x} {json}\n", crc32fast::hash(json.as_bytes()));
-        let path = site.state().join(format!("leases/{lease}.journal"));
-        fs::write(path, line(&json) + &line(target)).expect("written");
+        Journal::of(&lease)
+            .with("engine", json!("unix:///nonexistent/s"))
+            .then(json!({ "record": "taking", "target": target, "method": "pause" }))
+            .write(&site.state().join(format!("leases/{lease}.journal")));
     }
     let mut run = site.makeroom([
         "--restore-timeout",

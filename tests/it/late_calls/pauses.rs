@@ -5,6 +5,7 @@ use std::{fs, time::Duration};
 use serde_json::json;
 
 use crate::support::{
+    journal::line,
     makeroom::wait_until_gone,
     process,
     proxy::{Moment, Proxy},
@@ -96,12 +97,13 @@ fn a_clock_that_is_moved_ends_no_waiting() {
     let moved: Vec<String> = fs::read_to_string(&journal)
         .expect("a journal")
         .lines()
-        .map(|line| {
-            let mut record: serde_json::Value = serde_json::from_str(&line[9..]).expect("a record");
+        .map(|before| {
+            let mut record: serde_json::Value =
+                serde_json::from_str(&before[9..]).expect("a record");
             if record["record"] == "taking" {
                 record["call"]["at"] = json!("2026-01-01T00:00:00Z");
             }
-            format!("{:08x} {record}\n", crc32fast::hash(record.to_string().as_bytes()))
+            line(&record)
         })
         .collect();
     fs::write(&journal, moved.concat()).expect("written");

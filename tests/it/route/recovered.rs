@@ -3,6 +3,7 @@
 use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf};
 
 use crate::support::{
+    journal::Journal,
     process,
     services::Recipe,
     site::{Site, UNTIL_GO},
@@ -189,15 +190,7 @@ fn the_words_of_a_journal_of_version_4_are_gone_only_where_they_are_known_or_nob
         ),
     ] {
         let _ = fs::remove_file(&went);
-        let records = [
-            serde_json::json!({ "record": "opened", "version": 4, "lease": "0123456789ab", "kind": "run", "name": null, "program": "sh",
-                "engine": null, "host": { "name": "vm", "words": words }, "at": "2026-01-01T00:00:00Z" }),
-            serde_json::json!({ "record": "area_making", "area": { "path": "/nonexistent/a", "size_bytes": 4096, "label": "mr-0" } }),
-        ];
-        let line = |record: &serde_json::Value| {
-            format!("{:08x} {record}\n", crc32fast::hash(record.to_string().as_bytes()))
-        };
-        fs::write(&journal, records.iter().map(line).collect::<String>()).expect("written");
+        Journal::of("0123456789ab").with_area_behind(&words).write(&journal);
         site.makeroom(["recover"])
             .env("PATH", path_with(&site))
             .run()

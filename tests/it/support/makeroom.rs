@@ -9,7 +9,6 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     rc::Rc,
-    thread,
     time::{Duration, Instant},
 };
 
@@ -19,7 +18,7 @@ use nix::{
 };
 
 use super::{
-    PATIENCE, process,
+    PATIENCE, crowd, process,
     site::{Inner, Site},
     unique, wait_for, wait_within,
 };
@@ -55,6 +54,7 @@ pub struct Done {
     pub err: String,
     /// From its start to its end.
     pub took: Duration,
+    begun: Instant,
 }
 
 impl Run {
@@ -211,11 +211,11 @@ impl Running {
     #[track_caller]
     pub fn keeper_other_than(&self, before: i32) -> i32 {
         let is_keeper = |pid: &i32| {
-            let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let is_child = |stat: process::Stat| stat.parent == self.pid() && stat.state != 'Z';
+            let words = || fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             *pid != before
-                && process::stat(*pid)
-                    .is_some_and(|stat| stat.parent == self.pid() && stat.state != 'Z')
-                && words.split(|&byte| byte == 0).nth(1) == Some(b"keeper")
+                && process::stat(*pid).is_some_and(is_child)
+                && words().split(|&byte| byte == 0).nth(1) == Some(b"keeper")
         };
         wait_for("a keeper", || process::all().into_iter().find(is_keeper))
     }
@@ -248,17 +248,16 @@ impl Running {
     /// Where it does not end within its limit.
     #[track_caller]
     pub fn wait(mut self) -> Done {
-        let mut status = None;
-        let left = self.limit.saturating_sub(self.begun.elapsed());
-        let begun = Instant::now();
-        // Finer than other conditions: figures are taken of this one.
-        while begun.elapsed() < left && status.is_none() {
-            status = self.child.try_wait().expect("a child");
-            thread::sleep(Duration::from_millis(1));
+        let mut has_ended = !self.is_running();
+        while !has_ended && !crowd::is_over(self.limit, self.begun) {
+            let left = crowd::allowed(self.limit, self.begun).saturating_sub(self.begun.elapsed());
+            has_ended = process::has_ended_within(self.pid(), left);
         }
         let took = self.begun.elapsed();
-        let Some(status) = status else { panic!("it has not ended within {:?}", self.limit) };
-        Done { status, out: self.written("out"), err: self.written("err"), took }
+        assert!(has_ended, "it has not ended within {took:?}");
+        let status = self.child.wait().expect("a child");
+        let (out, err) = (self.written("out"), self.written("err"));
+        Done { status, out, err, took, begun: self.begun }
     }
 }
 
@@ -301,7 +300,8 @@ impl Done {
     /// Requires that it ended within this time.
     #[track_caller]
     pub fn expect_within(&self, limit: Duration) -> &Self {
-        assert!(self.took <= limit, "it took {:?}, allowed are {limit:?}", self.took);
+        let (took, allowed) = (self.took, crowd::allowed(limit, self.begun));
+        assert!(took <= allowed, "it took {took:?}, allowed are {allowed:?}");
         self
     }
 }

@@ -3,10 +3,12 @@
 
 pub mod api;
 pub mod cgroup;
+pub mod crowd;
 pub mod disk;
 pub mod dockerd;
 pub mod figures;
 pub mod holder;
+pub mod journal;
 pub mod kernel;
 pub mod makeroom;
 pub mod podman;
@@ -31,7 +33,8 @@ use std::{
 
 /// After this a condition is not going to come true on its own.
 pub const PATIENCE: Duration = Duration::from_secs(20);
-const POLL: Duration = Duration::from_millis(5);
+/// The shortest and the longest time between two looks.
+const POLL: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(50));
 
 /// Waits until the condition holds; panics, naming it, when it does not within [`PATIENCE`].
 #[track_caller]
@@ -39,15 +42,26 @@ pub fn wait_until(what: &str, condition: impl FnMut() -> bool) -> Duration {
     wait_within(PATIENCE, what, condition)
 }
 
-/// The same with a limit of its own; tells how long it took.
+/// The same with a limit of its own, that of a machine which is not crowded; tells how long it took.
+/// The longer it lasts, the less often it
+/// is looked: a look costs the processor that what is waited for needs.
 #[track_caller]
 pub fn wait_within(limit: Duration, what: &str, mut condition: impl FnMut() -> bool) -> Duration {
     let begun = Instant::now();
-    while !condition() {
-        assert!(begun.elapsed() < limit, "not within {limit:?}: {what}");
-        thread::sleep(POLL);
-    }
+    assert!(comes_true_within(limit, &mut condition), "not within {limit:?}: {what}");
     begun.elapsed()
+}
+
+/// Whether the condition holds at some time within the limit.
+pub fn comes_true_within(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
+    let begun = Instant::now();
+    while !condition() {
+        if crowd::is_over(limit, begun) {
+            return false;
+        }
+        thread::sleep((begun.elapsed() / 8).clamp(POLL.0, POLL.1));
+    }
+    true
 }
 
 /// The same for a value that is there at some time.

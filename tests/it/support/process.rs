@@ -5,9 +5,20 @@ use std::{
     ffi::OsString,
     fmt::Write as _,
     fs,
-    os::unix::ffi::{OsStrExt as _, OsStringExt as _},
+    os::{
+        fd::{AsFd as _, FromRawFd as _, OwnedFd},
+        unix::ffi::{OsStrExt as _, OsStringExt as _},
+    },
     path::PathBuf,
+    time::{Duration, Instant},
 };
+
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+};
+
+use super::wait_until;
 
 /// The fields of `/proc/PID/stat` that tests look at (proc_pid_stat(5)).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +48,40 @@ pub fn stat(pid: i32) -> Option<Stat> {
 #[must_use]
 pub fn runs(pid: i32) -> bool {
     stat(pid).is_some_and(|stat| !matches!(stat.state, 'Z' | 'X'))
+}
+
+/// Waits until it has ended, at most so long; tells whether it has. It is this process's child, or
+/// nobody has waited for it yet.
+///
+/// # Panics
+/// Where there is no such process.
+#[must_use]
+pub fn has_ended_within(pid: i32, limit: Duration) -> bool {
+    // SAFETY: the system call has no memory to get wrong, and gives a descriptor of our own.
+    let opened = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+    let opened = i32::try_from(opened).ok().filter(|&fd| fd >= 0).expect("a process");
+    // SAFETY: as above.
+    let process = unsafe { OwnedFd::from_raw_fd(opened) };
+    let end = Instant::now() + limit;
+    loop {
+        let left = PollTimeout::try_from(end.saturating_duration_since(Instant::now()));
+        let mut ends = [PollFd::new(process.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut ends, left.unwrap_or(PollTimeout::MAX)) {
+            Err(Errno::EINTR) => {}
+            ended => return ended.expect("a wait") > 0,
+        }
+    }
+}
+
+/// Waits until it has gone to sleep so many times more: whatever it does each time that it wakes it
+/// has done by then.
+#[track_caller]
+pub fn wait_for_turns(pid: i32, count: u64) {
+    let turns = || -> u64 {
+        status(pid, "voluntary_ctxt_switches").and_then(|text| text.parse().ok()).expect("it runs")
+    };
+    let end = turns() + count;
+    wait_until("it has gone to sleep again", || turns() >= end);
 }
 
 /// One field of `/proc/PID/status`.

@@ -16,7 +16,7 @@ use std::{
 use tempfile::TempDir;
 
 use super::{
-    api,
+    api, crowd,
     disk::Disk,
     dockerd,
     makeroom::Run,
@@ -84,6 +84,7 @@ impl Site {
 
     fn with_state(engine: PathBuf, state: &Path) -> Self {
         report_panics();
+        crowd::begin();
         let dir = dockerd::directory("makeroom-site-");
         for name in ["home", "work", "log"] {
             fs::create_dir(dir.path().join(name)).expect("a directory");

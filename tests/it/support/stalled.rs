@@ -22,7 +22,7 @@ use nix::{
     },
 };
 
-use super::{PATIENCE, makeroom::Run};
+use super::{PATIENCE, comes_true_within, makeroom::Run};
 
 /// What it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,11 +156,8 @@ impl Reader {
     /// Waits until these words were read.
     #[track_caller]
     pub fn shows(&self, words: &str) -> String {
-        let begun = Instant::now();
-        while !self.text().contains(words) {
-            assert!(begun.elapsed() < PATIENCE, "`{words}` is not in:\n{}", self.text());
-            thread::sleep(Duration::from_millis(5));
-        }
+        let is_there = comes_true_within(PATIENCE, || self.text().contains(words));
+        assert!(is_there, "`{words}` is not in:\n{}", self.text());
         self.text()
     }
 }

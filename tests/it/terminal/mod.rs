@@ -16,6 +16,7 @@ use std::{
 use nix::pty::openpty;
 
 use crate::support::{
+    PATIENCE, comes_true_within,
     makeroom::{Run, Running},
     process,
     services::Services,
@@ -97,15 +98,8 @@ impl Terminal {
     #[track_caller]
     fn shows(&self, words: &str) {
         let is_shown = || self.screen().contains(words);
-        let begun = std::time::Instant::now();
-        while !is_shown() {
-            assert!(
-                begun.elapsed() < crate::support::PATIENCE,
-                "`{words}` is not on the screen:\n{}",
-                self.screen()
-            );
-            thread::sleep(std::time::Duration::from_millis(5));
-        }
+        let has_come = comes_true_within(PATIENCE, is_shown);
+        assert!(has_come, "`{words}` is not on the screen:\n{}", self.screen());
     }
 
     /// The shell reads and answers again. What is typed is not what is answered, so that the

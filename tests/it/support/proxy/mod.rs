@@ -20,7 +20,7 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{PATIENCE, api, dockerd};
+use super::{PATIENCE, api, comes_true_within, dockerd};
 
 /// When a call is interfered with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -225,14 +225,9 @@ impl Gate {
 
     #[track_caller]
     fn wait(&self, what: &str, is_so: impl Fn(&GateState) -> bool) {
-        let state = self.state.lock().expect("unpoisoned");
-        let (state, _) = self
-            .changed
-            .wait_timeout_while(state, PATIENCE, |state| !is_so(state))
-            .expect("unpoisoned");
-        let is_so = is_so(&state);
-        drop(state);
-        assert!(is_so, "not within {PATIENCE:?}: the held call is {what}");
+        let is_there =
+            comes_true_within(PATIENCE, || is_so(&self.state.lock().expect("unpoisoned")));
+        assert!(is_there, "not within {PATIENCE:?}: the held call is {what}");
     }
 }
 
