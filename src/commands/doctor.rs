@@ -17,6 +17,7 @@ use crate::{
         machine::{
             doctor::{self, Check, HostState},
             route::Route,
+            swap::OWN_DIR,
         },
         run::{
             exit::{DONE, NO},
@@ -28,7 +29,7 @@ use crate::{
         container::{Place, place_of},
         findings,
         shell::Root,
-        swap::{OWN_DIR, own_dir},
+        swap::own_dir,
     },
     lease::{leases::Leases, state_dir::StateDir},
     room::machine::Machine,

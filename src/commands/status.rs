@@ -78,7 +78,7 @@ struct Lease {
 struct Target {
     /// Its name.
     name: String,
-    /// The container's full id, or the Swarm service's.
+    /// Its full id, in the words of its kind.
     id: String,
     /// How it makes room.
     method: Method,

@@ -6,11 +6,8 @@ use nix::unistd::{Uid, User, geteuid};
 use crate::{
     commands::error::CommandError,
     config::Settings,
-    core::text,
-    host::{
-        held_mark::{self, OfRoot},
-        swap::OWN_DIR,
-    },
+    core::{machine::swap::OWN_DIR, text},
+    host::held_mark::{self, OfRoot},
     lease::state_dir::StateDir,
     report::console::Say,
 };

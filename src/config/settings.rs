@@ -10,14 +10,13 @@ use std::{
 use crate::{
     config::{error::ConfigError, found::Refused, layer::Layer, unknown::UnknownVariable},
     core::{
-        machine::pressure,
+        machine::{pressure, swap::OWN_DIR},
         run::{
             hook,
             room_settings::{Afterwards, RoomSettings},
         },
         values::{ColorWish, NeedWish, Span},
     },
-    host::swap::OWN_DIR,
 };
 
 /// `--restore-timeout` where nothing is said.

@@ -12,6 +12,6 @@ pub mod target;
 
 pub mod lease;
 
-pub mod run;
-
 pub mod plan;
+
+pub mod run;

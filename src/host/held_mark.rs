@@ -10,7 +10,7 @@ use std::{
     path::Path,
 };
 
-use crate::host::swap::OWN_DIR;
+use crate::core::machine::swap::OWN_DIR;
 
 const MARK: &str = "/var/lib/makeroom.held";
 

@@ -12,11 +12,8 @@ use std::{
 };
 
 use crate::{
-    core::machine::process::{Process, ProcessId, descendants},
-    host::{
-        kernel::{self, Role},
-        process::group_is_alive,
-    },
+    core::machine::process::{Process, ProcessId, Role, descendants},
+    host::{kernel, process::group_is_alive},
 };
 
 /// How often to look again, before SIGKILL, for what was forked while everything known was being

@@ -9,12 +9,13 @@ use crate::{
         machine::{
             cgroup::{self, Measured},
             memory::escape,
+            swap::OWN_DIR,
         },
     },
     host::{
         reclaim::MEASURE,
         shell::{Shell, variable},
-        swap::{OWN_DIR, PLACE, Removal, SwapError, answer, head, make, remove},
+        swap::{PLACE, Removal, SwapError, answer, head, make, remove},
     },
 };
 

@@ -10,7 +10,7 @@ use crate::{
             cgroup::{self, Measured},
             memory::{ActiveSwap, escape},
             route::Route,
-            swap::fits_back,
+            swap::{OWN_DIR, fits_back},
         },
         text,
     },
@@ -25,8 +25,6 @@ const MAKE: &str = include_str!("scripts/swap_make.sh");
 const NEEDED: &str = include_str!("scripts/swap_needed.sh");
 const NEEDED_LIMIT: Duration = Duration::from_secs(15);
 const REMOVE: &str = include_str!("scripts/swap_remove.sh");
-/// The default directory; made if it is missing, for root alone.
-pub const OWN_DIR: &str = "/var/lib/makeroom";
 /// For filling a file with zeroes on a slow disk; fallocate takes milliseconds.
 const MAKE_LIMIT: Duration = Duration::from_mins(5);
 /// For swapoff, which reads every page back, one by one.

@@ -24,12 +24,9 @@ use tokio::net::UnixStream;
 use crate::{
     core::run::{
         exit::FAILED,
-        wire::{FromKeeper, ToKeeper},
+        wire::{FromKeeper, JOURNAL_FD, STATE_DIR_FD, ToKeeper},
     },
-    host::{
-        kernel::{JOURNAL_FD, STATE_DIR_FD, set_oom_score},
-        limits::raise_files,
-    },
+    host::{kernel::set_oom_score, limits::raise_files},
     keeper::{
         input::{Heard, Input},
         lifecycle,

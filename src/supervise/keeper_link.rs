@@ -16,12 +16,8 @@ use std::{
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::{
-    core::run::wire::{self, FromKeeper, Inbox, ToKeeper},
-    host::{
-        kernel::{JOURNAL_FD, STATE_DIR_FD, own_program},
-        limits::give_back_files,
-        within::write_within,
-    },
+    core::run::wire::{self, FromKeeper, Inbox, JOURNAL_FD, STATE_DIR_FD, ToKeeper},
+    host::{kernel::own_program, limits::give_back_files, within::write_within},
     lease::journal::Journal,
 };
 

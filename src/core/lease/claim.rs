@@ -48,7 +48,7 @@ pub fn claim(
     }
     match now.state {
         State::Running | State::Starting if is_awaited && own.is_none() => Claim::Awaited,
-        // The engine decides about one that is restarting, and says why not.
+        // Whoever runs it decides about one that is about to start, and says why not.
         State::Running | State::Starting => Claim::Take,
         State::Paused => Claim::PausedByOther,
         State::Stopped => Claim::NotRunning,
@@ -60,8 +60,8 @@ mod tests {
     use super::*;
     use crate::core::target::{recorded::Target, samples, state::Incarnation};
 
-    fn held(method: Method, started_at: &str) -> HeldTarget {
-        let incarnation = Incarnation::new(started_at);
+    fn held(method: Method, incarnation: &str) -> HeldTarget {
+        let incarnation = Incarnation::new(incarnation);
         HeldTarget::held(Target { incarnation, ..samples::target("n") }, method)
     }
 

@@ -127,7 +127,7 @@ mod tests {
         for (method, stage, state, incarnation, expected) in [
             (Method::Pause, Held, Paused, "t1", None),
             (Method::Pause, Held, Running, "t1", Some(Unpaused)),
-            // A restarting engine stops what is paused.
+            // An engine that restarts stops what is paused.
             (Method::Pause, Held, Stopped, "t1", None),
             (Method::Pause, Held, Running, "t2", Some(Started)),
             (Method::Pause, Held, Stopped, "t2", Some(Started)),

@@ -19,6 +19,15 @@ pub struct ProcessId {
     pub start_ticks: u64,
 }
 
+/// The role of a process of makeroom's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It restores, and ends when that is done.
+    Keeper,
+    /// A run, which takes care of its own build, or a short command.
+    Supervisor,
+}
+
 /// One process at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Process {

@@ -1,5 +1,8 @@
 //! Owns the sums about swap: how much is missing, and whether an area's pages fit back. Pure.
 
+/// The default directory; made if it is missing, for root alone.
+pub const OWN_DIR: &str = "/var/lib/makeroom";
+
 /// mkswap's header: the first page of an area holds no swapped page.
 const HEADER_BYTES: u64 = 4096;
 /// A shortage below this part of the wish does not count, so that an area that was just made for

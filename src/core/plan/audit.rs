@@ -133,7 +133,7 @@ pub struct Audited {
     /// What it is to a run.
     pub role: Role,
     /// What it is doing.
-    #[schemars(extend("enum" = ["running", "paused", "restarting"]))]
+    #[schemars(extend("enum" = State::WITH_PROCESSES))]
     pub activity: State,
     /// What its cgroup holds; null where that cannot be read.
     pub memory_bytes: Option<u64>,

@@ -53,7 +53,7 @@ pub struct Room {
 pub struct RoomTarget {
     /// Its name.
     pub name: String,
-    /// The container's full id, or the Swarm service's.
+    /// Its full id, in the words of its kind.
     #[schemars(regex(pattern = "^([0-9a-f]{64}|[0-9a-z]{25})$"))]
     pub id: String,
     /// How it makes room.

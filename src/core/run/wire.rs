@@ -19,6 +19,12 @@ use crate::core::{
     },
 };
 
+/// A keeper's descriptor of its journal, after standard input, output and error.
+pub const JOURNAL_FD: i32 = 3;
+/// A keeper's descriptor of the state directory: the very one that was checked, wherever its path
+/// leads by now.
+pub const STATE_DIR_FD: i32 = 4;
+
 /// To the keeper.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "say", rename_all = "snake_case")]

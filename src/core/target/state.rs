@@ -20,6 +20,11 @@ pub enum State {
     Stopped,
 }
 
+impl State {
+    /// The words of those that something with processes can be in, as they are written.
+    pub const WITH_PROCESSES: [&str; 3] = ["running", "paused", "restarting"];
+}
+
 /// One life of a target, from one start to the next, in the words of its kind: compared, never
 /// computed with. Empty where that is not known.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

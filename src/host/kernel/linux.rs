@@ -20,9 +20,9 @@ use nix::{
 };
 use procfs_core::{FromRead as _, process::Stat};
 
-use crate::{
-    core::machine::process::{Process, ProcessId},
-    host::kernel::{JOURNAL_FD, Role},
+use crate::core::{
+    machine::process::{Process, ProcessId, Role},
+    run::wire::JOURNAL_FD,
 };
 
 /// Whether memory and processes can be watched at next to no cost.

@@ -30,21 +30,6 @@ pub fn moment() -> Moment {
     Moment { at: Timestamp::now(), since_boot: time_since_boot() }
 }
 
-/// A keeper's descriptor of its journal, after standard input, output and error.
-pub const JOURNAL_FD: i32 = 3;
-/// A keeper's descriptor of the state directory: the very one that was checked, wherever its path
-/// leads by now.
-pub const STATE_DIR_FD: i32 = 4;
-
-/// The role of a process of makeroom's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// It restores, and ends when that is done.
-    Keeper,
-    /// A run, which takes care of its own build, or a short command.
-    Supervisor,
-}
-
 #[cfg(test)]
 mod tests {
     use std::{

@@ -22,10 +22,7 @@ use nix::{
     unistd::{Pid, ttyname},
 };
 
-use crate::{
-    core::machine::process::{self, Process, ProcessId},
-    host::kernel::Role,
-};
+use crate::core::machine::process::{self, Process, ProcessId, Role};
 
 /// This machine's memory is not watched: on a Mac it is not the host's. A build's peak is that of
 /// its largest process, from getrusage(2).
