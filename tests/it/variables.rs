@@ -1,6 +1,6 @@
-//! Variables that are called as makeroom's are: one that nobody knows is an error before a build and
-//! a warning after it, and none of those that makeroom, its hooks, its tests and its scripts set is
-//! such a one.
+//! Variables that are called as makeroom's are: one that nobody knows is an error before a build
+//! and a warning where nothing is built, and none of those that makeroom, its hooks, its tests and
+//! its scripts set is such a one.
 
 use std::{
     collections::BTreeSet,
