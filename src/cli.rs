@@ -27,7 +27,8 @@ makeroom.toml and as MAKEROOM_… variables; `makeroom man` has all the rest.";
 
 /// Makes room in memory for a build: pauses containers, swaps them out, and puts all back after.
 #[derive(Debug, Parser)]
-#[command(name = "makeroom", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+#[command(name = "makeroom", version, after_help = EXAMPLES)]
+#[command(args_conflicts_with_subcommands = true)]
 #[command(
     disable_help_subcommand = true,
     override_usage = "makeroom [OPTIONS] [--] COMMAND [ARG...]\n       makeroom SUBCOMMAND"
@@ -95,7 +96,11 @@ pub struct RunArgs {
     #[command(flatten)]
     pub common: CommonArgs,
     /// The command to run
-    #[arg(trailing_var_arg = true, value_name = "COMMAND", value_hint = ValueHint::CommandWithArguments)]
+    #[arg(
+        trailing_var_arg = true,
+        value_name = "COMMAND",
+        value_hint = ValueHint::CommandWithArguments
+    )]
     pub command: Vec<OsString>,
 }
 

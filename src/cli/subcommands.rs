@@ -62,7 +62,11 @@ pub struct PlanArgs {
     #[command(flatten)]
     pub common: CommonArgs,
     /// The command that is to be run, for what its last runs needed
-    #[arg(trailing_var_arg = true, value_name = "COMMAND", value_hint = ValueHint::CommandWithArguments)]
+    #[arg(
+        trailing_var_arg = true,
+        value_name = "COMMAND",
+        value_hint = ValueHint::CommandWithArguments
+    )]
     pub command: Vec<OsString>,
 }
 

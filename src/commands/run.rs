@@ -176,7 +176,10 @@ fn await_turn(
         }
     };
     if host.is_some() && !site.is_in_engine() {
-        say.info("this build runs in front of the machine that room is made on: it does not wait for others");
+        say.info(
+            "this build runs in front of the machine that room is made on: it does not wait for \
+             others",
+        );
         return Ok(None);
     }
     wait::for_turn(limit, need.bytes, host.as_ref(), settings, signals, say)

@@ -11,9 +11,19 @@ pub enum ConfigError {
     Unreadable { path: PathBuf, source: std::io::Error },
     #[error("{}:{line}: {message}", path.display())]
     File { path: PathBuf, line: usize, message: String },
-    #[error("{}:{line}: `{key}` may not be set by a makeroom.toml that comes with a repository; set it in {}", path.display(), user.display())]
+    #[error(
+        "{}:{line}: `{key}` may not be set by a makeroom.toml that comes with a repository; \
+         set it in {}",
+        path.display(),
+        user.display()
+    )]
     NotTrusted { path: PathBuf, line: usize, key: String, user: PathBuf },
-    #[error("{}:{line}: `{key}` is one hour at most in a makeroom.toml that comes with a repository; set more in {}", path.display(), user.display())]
+    #[error(
+        "{}:{line}: `{key}` is one hour at most in a makeroom.toml that comes with a repository; \
+         set more in {}",
+        path.display(),
+        user.display()
+    )]
     TooLong { path: PathBuf, line: usize, key: String, user: PathBuf },
     #[error("{}", .0.reason())]
     Refused(Refused),

@@ -214,7 +214,8 @@ mod tests {
         let merged = Layer::merged([
             layer("pause = ['near']\nkeep = ['k1']\nswap = 'off'"),
             layer(
-                "pause = ['far', 'farther']\nkeep = ['k2']\nmethod = 'stop'\nswap = '1G'\ncontext = 'c'",
+                "pause = ['far', 'farther']\nkeep = ['k2']\nmethod = 'stop'\nswap = '1G'\n\
+                 context = 'c'",
             ),
             layer("engine = 'unix:///x'\ngrace = '3s'\nstate_dir = '/s'\nvm_shell = 'vm'"),
         ]);

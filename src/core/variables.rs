@@ -7,7 +7,8 @@ pub const PREFIX: &str = "MAKEROOM_";
 
 /// The variable in which a build's processes find its lease.
 pub const LEASE: &str = "MAKEROOM_LEASE";
-/// The option's variable that builds and hooks find, so that a makeroom inside sees the same leases.
+/// The option's variable that builds and hooks find, so that a makeroom inside finds the same
+/// leases.
 pub const STATE_DIR: &str = "MAKEROOM_STATE_DIR";
 /// The option's variable that a build does not find: it asks for the report of one run.
 pub const REPORT: &str = "MAKEROOM_REPORT";

@@ -1,6 +1,6 @@
-//! Variables that are called as makeroom's are: one that nobody knows is an error before a build and
-//! a warning after it, and none of those that makeroom, its hooks, its tests and its scripts set is
-//! such a one.
+//! Variables that are called as makeroom's are: one that nobody knows is an error before a build
+//! and a warning where nothing is built, and none of those that makeroom, its hooks, its tests and
+//! its scripts set is such a one.
 
 use std::{
     collections::BTreeSet,
@@ -16,9 +16,8 @@ use ::makeroom::{
     core::variables::{OTHERS, PREFIX},
 };
 
-#[cfg(not(makeroom_portable))]
-use crate::support::figures::Figures;
 use crate::support::{
+    figures::Figures,
     makeroom::Run,
     proxy::Proxy,
     site::{Site, UNTIL_GO},
@@ -170,7 +169,6 @@ fn inside_a_build_and_with_the_tests_variables_all_are_known() {
 
 #[test]
 #[cfg_attr(makeroom_portable, ignore = "this machine's memory is seen on Linux only")]
-#[cfg(not(makeroom_portable))]
 fn inside_each_hook_all_are_known() {
     let (site, figures) = (Site::new(), Figures::new(9000));
     let services = site.services(2);
