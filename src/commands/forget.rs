@@ -5,7 +5,7 @@
 use crate::{
     config::Settings,
     core::{
-        lease::record::{HeldTarget, LeaseState},
+        lease::state::{HeldTarget, LeaseState},
         machine::way::Prefix,
         text,
     },

@@ -13,7 +13,7 @@ use crate::{
     config::{Layer, Purpose, Settings},
     core::{
         few::Few,
-        lease::{late_call::awaited, record::LeaseState},
+        lease::{late_call::awaited, state::LeaseState},
         run::{
             exit::{DONE, FAILED},
             wire::FromKeeper,

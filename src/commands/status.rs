@@ -13,10 +13,7 @@ use crate::{
     },
     config::{Layer, Purpose, Settings},
     core::{
-        lease::{
-            late_call::LateCall,
-            record::{Kind, LeaseState},
-        },
+        lease::{late_call::LateCall, record::Kind, state::LeaseState},
         machine::memory::{ActiveSwap, Memory},
         run::exit::DONE,
         target::method::Method,

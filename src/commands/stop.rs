@@ -17,7 +17,7 @@ use crate::{
     },
     config::{Layer, Purpose, Settings},
     core::{
-        lease::{late_call::awaited, record::LeaseState},
+        lease::{late_call::awaited, state::LeaseState},
         run::{
             exit::{DONE, FAILED},
             results::Back,

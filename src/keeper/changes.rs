@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use crate::{
-    core::{lease::record::HeldTarget, target::seen::Seen},
+    core::{lease::state::HeldTarget, target::seen::Seen},
     keeper::operations::Machine,
 };
 

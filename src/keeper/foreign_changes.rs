@@ -8,7 +8,8 @@ use crate::{
             foreign_change::{
                 ForeignChange, Reply, RetakeBudget, change_since_taken, is_sign, replaced,
             },
-            record::{HeldTarget, LeaseState, Record, Restored},
+            record::{Record, Restored},
+            state::{HeldTarget, LeaseState},
         },
         run::{
             note::{Level, Note},

@@ -7,7 +7,10 @@ use jiff::{Span, Timestamp};
 
 use crate::{
     core::{
-        lease::record::{Kind, LeaseState, Opened, Record},
+        lease::{
+            record::{Kind, Opened, Record},
+            state::LeaseState,
+        },
         run::{oom_log::Killed, results::Lingering, verdict::Spare, wire::Started},
         target::method::Method,
     },

@@ -7,7 +7,7 @@ use futures_util::future;
 
 use crate::{
     core::{
-        lease::record::LeaseState,
+        lease::state::LeaseState,
         machine::pressure::{Cause, Figures},
         run::{
             hook::Whose,

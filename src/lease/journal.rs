@@ -14,7 +14,7 @@ use std::{
 use nix::fcntl::OFlag;
 
 use crate::{
-    core::lease::record::{self, LeaseState, Record, Unreadable},
+    core::lease::{lines, lines::Unreadable, record::Record, state::LeaseState},
     lease::{
         dir::{self, Dir},
         state_dir::StateDir,
@@ -296,11 +296,11 @@ impl Journal {
     fn append(&mut self, records: &[Record]) -> Result<(), JournalError> {
         #[cfg(test)]
         if let Some(name) = &self.fails_on
-            && records.iter().any(|record| record::line(record).contains(name))
+            && records.iter().any(|record| lines::line(record).contains(name))
         {
             return Err(self.failed(io::ErrorKind::StorageFull.into()));
         }
-        let lines: String = records.iter().map(record::line).collect();
+        let lines: String = records.iter().map(lines::line).collect();
         if self.end + lines.len() as u64 > LARGEST_BYTES {
             return Err(self.failed(io::ErrorKind::FileTooLarge.into()));
         }
@@ -398,10 +398,10 @@ fn read_all(file: &File, path: &Path) -> Result<(LeaseState, u64), JournalError>
     // The file offset is shared with the other holder, so it must not be used.
     let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
     file.read_exact_at(&mut bytes, 0).map_err(failed)?;
-    let state = record::read(&bytes).map_err(unreadable)?;
+    let state = lines::read(&bytes).map_err(unreadable)?;
     let end = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |last| last + 1);
     // An unfinished line is cut off; a damaged one is kept as it is.
-    let is_torn = !record::is_damaged_end(&bytes[end..]);
+    let is_torn = !lines::is_damaged_end(&bytes[end..]);
     Ok((state, if is_torn { end } else { bytes.len() } as u64))
 }
 
@@ -415,7 +415,11 @@ mod tests {
         let state = StateDir::open(base.path()).expect("a state directory");
         let mut journal = Journal::create(&state, "l").expect("a journal");
         let record = Record::AreaJoined {
-            area: record::Area { path: "/s".to_owned(), size_bytes: 1, label: "l".to_owned() },
+            area: crate::core::lease::record::Area {
+                path: "/s".to_owned(),
+                size_bytes: 1,
+                label: "l".to_owned(),
+            },
         };
         journal.end = LARGEST_BYTES - 10;
         for written in [journal.intend(std::slice::from_ref(&record)), journal.announce(&record)] {

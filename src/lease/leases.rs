@@ -10,7 +10,7 @@ use crate::{
     core::{
         lease::{
             late_call::{LateCall, Moment},
-            record::LeaseState,
+            state::LeaseState,
         },
         machine::way::Way,
     },
@@ -93,7 +93,7 @@ impl Leases {
     pub fn holder_of(
         &self,
         container: &str,
-    ) -> Option<(&str, &crate::core::lease::record::HeldTarget)> {
+    ) -> Option<(&str, &crate::core::lease::state::HeldTarget)> {
         self.holding()
             .find_map(|(lease, state)| Some((lease.as_str(), state.targets.get(container)?)))
     }

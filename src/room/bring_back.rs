@@ -10,7 +10,8 @@ use crate::{
     core::{
         lease::{
             late_call::{Call, Moment},
-            record::{HeldTarget, Restored, Stage},
+            record::Restored,
+            state::{HeldTarget, Stage},
         },
         target::{
             method::Method,

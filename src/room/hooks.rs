@@ -23,7 +23,7 @@ use tokio::{
 use crate::{
     core::{
         few::Few,
-        lease::record::LeaseState,
+        lease::state::LeaseState,
         run::{
             hook::{Commands, Event, Facts, Whose},
             note::{Level, Note},

@@ -15,7 +15,8 @@ use crate::{
     core::{
         lease::{
             late_call::{LateCall, Moment},
-            record::{HeldTarget, Record, Restored, Stage},
+            record::{Record, Restored},
+            state::{HeldTarget, Stage},
         },
         run::results::Back,
         values,

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 use crate::{
     core::{
         few::Few,
-        lease::record::LeaseState,
+        lease::state::LeaseState,
         run::note::{Level, Note},
         target::recorded::Target,
         text,

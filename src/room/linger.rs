@@ -5,7 +5,7 @@ use std::io::Write as _;
 
 use crate::{
     core::{
-        lease::record::LeaseState,
+        lease::state::LeaseState,
         run::{
             note::{Level, Note},
             wire::{self, ToKeeper},
@@ -46,7 +46,7 @@ fn has_all(own: &LeaseState, other: &LeaseState) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::lease::record::{Area, HeldArea};
+    use crate::core::lease::{record::Area, state::HeldArea};
 
     #[test]
     fn a_lease_is_carried_on_only_where_nothing_of_it_would_be_given_back() {

@@ -11,7 +11,7 @@ use std::{
 
 use crate::{
     core::{
-        lease::record::{LeaseState, Opened},
+        lease::{record::Opened, state::LeaseState},
         machine::{
             address::Address,
             route::{self, Homes, Route},

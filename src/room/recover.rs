@@ -8,7 +8,10 @@ use futures_util::future::join_all;
 
 use crate::{
     core::{
-        lease::record::{AreaGone, LeaseState, Record},
+        lease::{
+            record::{AreaGone, Record},
+            state::LeaseState,
+        },
         machine::{route::Route, way::Prefix},
         run::{
             note::{Level, Note},

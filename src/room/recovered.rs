@@ -1,7 +1,7 @@
 //! Owns what is said of leases that were found without their holder, and of what became of them. Pure.
 
 use crate::core::{
-    lease::{late_call::awaited, record::LeaseState},
+    lease::{late_call::awaited, state::LeaseState},
     run::{
         note::{Level, Note},
         results::{Back, SwapBack},

@@ -9,7 +9,10 @@ use futures_util::future;
 
 use crate::{
     core::{
-        lease::record::{Area, HeldTarget, Stage},
+        lease::{
+            record::Area,
+            state::{HeldTarget, Stage},
+        },
         run::{
             note::{Level, Note},
             results::Back,

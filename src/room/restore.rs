@@ -10,7 +10,8 @@ use crate::{
     core::{
         lease::{
             late_call::Moment,
-            record::{HeldTarget, Record, Restored, Stage},
+            record::{Record, Restored},
+            state::{HeldTarget, Stage},
         },
         run::{
             note::{Level, Note, Phase},

@@ -6,7 +6,7 @@ use std::{slice, time::Instant};
 
 use crate::{
     core::{
-        lease::{late_call::awaited, record::Stage},
+        lease::{late_call::awaited, state::Stage},
         machine::pressure::{Cause, Figures},
         run::{
             hook::Facts,

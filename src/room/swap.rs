@@ -5,7 +5,10 @@ use std::path::Path;
 
 use crate::{
     core::{
-        lease::record::{Area, AreaGone, LeaseState, Record},
+        lease::{
+            record::{Area, AreaGone, Record},
+            state::LeaseState,
+        },
         machine::{cgroup::Measured, swap as sums},
         run::{
             note::{Level, Note},

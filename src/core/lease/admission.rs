@@ -8,7 +8,7 @@
 use jiff::Timestamp;
 
 use crate::core::{
-    lease::record::{Kind, LeaseState},
+    lease::{record::Kind, state::LeaseState},
     text::{names, size, span},
 };
 

@@ -1,7 +1,7 @@
 //! Owns what becomes of a chosen target when room is made: taken, joined, or left alone. Pure.
 
 use crate::core::{
-    lease::record::HeldTarget,
+    lease::state::HeldTarget,
     target::{method::Method, seen::Seen, state::State},
 };
 

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::core::{
-    lease::record::{HeldTarget, LeaseState, Stage},
+    lease::state::{HeldTarget, LeaseState, Stage},
     target::{
         event::{Happened, TargetEvent},
         method::Method,

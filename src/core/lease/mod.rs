@@ -4,4 +4,6 @@ pub mod admission;
 pub mod claim;
 pub mod foreign_change;
 pub mod late_call;
+pub mod lines;
 pub mod record;
+pub mod state;

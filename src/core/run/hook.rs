@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::core::{
-    lease::record::LeaseState,
+    lease::state::LeaseState,
     run::{
         exit::Exit,
         results::{Back, Room, Step},
@@ -163,7 +163,7 @@ impl Facts {
 mod tests {
     use super::*;
     use crate::core::{
-        lease::record::HeldTarget,
+        lease::state::HeldTarget,
         target::{method::Method, recorded::Target, samples},
     };
 

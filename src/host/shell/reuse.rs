@@ -40,7 +40,7 @@ mod tests {
 
     use std::time::Duration;
 
-    use super::super::{
+    use crate::host::shell::{
         Shell,
         tests::{SOON, behind},
     };

@@ -1,8 +1,18 @@
 //! Every prefix of every sequence of records, by record and by byte.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
+
 use super::*;
 use crate::core::{
-    lease::late_call::{self, Moment},
+    lease::late_call::{self, Call, Moment},
+    lease::{
+        record::{Area, AreaGone, Kind, Opened, Restored},
+        state::Stage,
+    },
+    machine::{pressure, way::Way},
+    target::{method::Method, recorded::Target},
     target::{
         recorded::{Scaled, Undo},
         samples,

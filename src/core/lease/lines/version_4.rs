@@ -2,6 +2,7 @@
 //! is in their directory.
 
 use super::*;
+use crate::core::lease::state::{HeldArea, HeldTarget, Stage};
 
 macro_rules! journal {
     ($name:literal) => {
