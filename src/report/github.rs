@@ -14,13 +14,13 @@ pub const FOLD: &str = "::group::makeroom";
 /// Closes it.
 pub const UNFOLD: &str = "::endgroup::";
 
-/// Whether GitHub Actions reads the log.
+/// Tells whether GitHub Actions reads the log.
 #[must_use]
 pub fn is_reading() -> bool {
     std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true")
 }
 
-/// The run as a part of the job's summary.
+/// Describes the run as a part of the job's summary.
 #[must_use]
 pub fn markdown(report: &RunReport) -> String {
     let mut text = format!(
@@ -64,7 +64,7 @@ pub fn markdown(report: &RunReport) -> String {
     text + "\n"
 }
 
-/// Text from outside, with nothing in it that Markdown or HTML would act on.
+/// Escapes text from outside, so that neither Markdown nor HTML acts on it.
 fn plain(foreign: &str) -> String {
     let escape = |letter: char| match letter {
         '&' => "&amp;".to_owned(),

@@ -1,5 +1,6 @@
-//! Owns what a person reads: lines on stderr, the live line, and the words of a run's summary.
-//! stdout is the child's.
+//! Owns what a person reads: the lines on stderr, the line of progress, and a run's report as text,
+//! as a page and as a job's summary. stdout is the child's. Runs in the supervisor and in short
+//! commands.
 
 mod chart;
 pub mod console;

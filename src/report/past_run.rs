@@ -1,4 +1,4 @@
-//! Owns the words for a run that is over, from its report. Pure.
+//! Owns the report of a run as the lines of `makeroom report`. Pure.
 
 use crate::{
     core::{
@@ -37,7 +37,7 @@ fn line(what: &str, words: &str) -> String {
     format!("{what:<10}  {words}")
 }
 
-/// The targets and the steps, and what they gave back.
+/// Tells what was taken, and what that gave back.
 fn taken(report: &RunReport) -> Vec<String> {
     let mut lines = Vec::new();
     for method in [Method::Pause, Method::Stop] {
@@ -56,7 +56,7 @@ fn taken(report: &RunReport) -> Vec<String> {
     lines
 }
 
-/// What became of the targets at the end.
+/// Tells what became of the targets at the end.
 fn brought_back(targets: &[TargetReport]) -> Vec<String> {
     let mut lines = Vec::new();
     let answered: Vec<String> = targets
