@@ -8,7 +8,7 @@ use crate::{
     config,
     core::{run::report::RunReport, text},
     lease::{reports::Reports, state_dir::StateDir},
-    report::{page, past_run},
+    report::{page, report_text},
 };
 
 /// What helps where there is none.
@@ -40,7 +40,7 @@ pub fn report(args: &ReportArgs) -> ExitCode {
                 }
                 None if args.json => Ok(json),
                 None => read(&json)
-                    .map(|report| past_run::describe(&report))
+                    .map(|report| report_text::describe(&report))
                     .map_err(|error| (error, Some(WHERE))),
             },
         );

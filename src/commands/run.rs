@@ -19,7 +19,7 @@ use crate::{
         variables::LEASE,
     },
     lease::state_dir::StateLock,
-    report::{console::Say, file::ReportFile},
+    report::{console::Say, report_file::ReportFile},
     supervise::{
         event_loop::{Ended, Plan, drive},
         exit_like_child::end_as,

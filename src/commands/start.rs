@@ -22,7 +22,7 @@ use crate::{
         text,
     },
     host::process::identify,
-    report::{console::Say, summary},
+    report::{console::Say, run_lines},
     supervise::{inherited::outlive_limits, keeper_link::KeeperLink, watch},
 };
 
@@ -141,7 +141,7 @@ fn await_room(keeper: &mut KeeperLink, lease: &str, strict: bool, say: &mut Say)
                 FromKeeper::RoomMade(_) if strict && shortfall => return None,
                 FromKeeper::RoomMade(room) => {
                     say.settle();
-                    say.info(summary::room_made(
+                    say.info(run_lines::room_made(
                         &room,
                         watch::now().filter(|_| room.host.is_none()),
                     ));

@@ -29,7 +29,7 @@ use crate::{
         leases::{Leases, id_of},
         state_dir::StateDir,
     },
-    report::{console::Say, summary},
+    report::{console::Say, run_lines},
     room::{
         hooks,
         machine::Machine,
@@ -120,10 +120,11 @@ fn stop_all(
                         tell_hook(&state, settings, &before, &back, say)?;
                     }
                     None => say.info(
-                        summary::all_back(&back).unwrap_or_else(|| format!("lease {lease} ended")),
+                        run_lines::all_back(&back)
+                            .unwrap_or_else(|| format!("lease {lease} ended")),
                     ),
                 }
-                if let Some(line) = summary::not_healthy(&back) {
+                if let Some(line) = run_lines::not_healthy(&back) {
                     say.warning(
                         line,
                         Some("`docker ps` shows their health, `docker logs` what they say"),
@@ -136,7 +137,7 @@ fn stop_all(
                         Some("`makeroom status` shows it"),
                     );
                 }
-                if let Some(line) = summary::not_back(&back) {
+                if let Some(line) = run_lines::not_back(&back) {
                     is_whole = false;
                     say.error(line, None, Some("makeroom recover"));
                 }

@@ -21,7 +21,7 @@ use crate::{
         },
         values::ColorWish,
     },
-    report::{github, progress::ProgressLine, stderr::Stderr},
+    report::{progress::ProgressLine, stderr::Stderr},
 };
 
 /// How long the end waits for somebody who reads.
@@ -31,6 +31,10 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 const HASTY_WORDS: Duration = Duration::from_millis(250);
 /// How often it tries meanwhile.
 const LAST_AGAIN: Duration = Duration::from_millis(5);
+/// What opens a fold in the log of GitHub Actions (docs.github.com, "Workflow commands").
+const FOLD: &str = "::group::makeroom";
+/// What closes it.
+const UNFOLD: &str = "::endgroup::";
 
 /// Speaks for a process. Dropped, it says what it can of the rest.
 #[derive(Debug)]
@@ -69,7 +73,7 @@ impl Say {
         // Moving the cursor takes escape codes as well: whoever wants none gets none.
         let is_live =
             !quiet && !in_ci() && color != ColorChoice::Never && std::io::stderr().is_terminal();
-        let fold = if github::is_reading() && !quiet { Fold::Closed } else { Fold::Never };
+        let fold = if is_folded() && !quiet { Fold::Closed } else { Fold::Never };
         let (progress, stderr) = (ProgressLine::new(is_live, quiet), Stderr::default());
         Self { quiet, verbose, strict, color, progress, fold, stderr, patience: LAST_WORDS }
     }
@@ -78,7 +82,7 @@ impl Say {
     pub fn fold(&mut self) {
         if self.fold == Fold::Closed {
             self.fold = Fold::Open;
-            self.write(Rank::Mark, format!("{}\n", github::FOLD).into());
+            self.write(Rank::Mark, format!("{}\n", FOLD).into());
         }
     }
 
@@ -86,7 +90,7 @@ impl Say {
     pub fn unfold(&mut self) {
         if self.fold == Fold::Open {
             self.fold = Fold::Closed;
-            self.write(Rank::Mark, format!("{}\n", github::UNFOLD).into());
+            self.write(Rank::Mark, format!("{}\n", UNFOLD).into());
         }
     }
 
@@ -227,6 +231,11 @@ impl Drop for Say {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// Tells whether GitHub Actions reads the log.
+fn is_folded() -> bool {
+    std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true")
 }
 
 /// Tells whether a CI runner reads what is written.

@@ -4,14 +4,14 @@
 
 mod chart;
 pub mod console;
-pub mod file;
-pub mod foreign_changes;
-pub mod github;
+pub mod foreign_change_lines;
+pub mod job_summary;
 pub mod page;
-pub mod past_run;
 pub mod plan_table;
 pub mod progress;
+pub mod report_file;
+pub mod report_text;
+pub mod run_lines;
 mod sink;
 mod stderr;
-pub mod steps;
-pub mod summary;
+pub mod step_lines;

@@ -30,7 +30,7 @@ use crate::{
     },
     host::kernel::become_subreaper,
     lease::journal::Journal,
-    report::{console::Say, file::ReportFile},
+    report::{console::Say, report_file::ReportFile},
     supervise::{
         child::{self, ChildError},
         finish::Outcome,

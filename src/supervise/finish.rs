@@ -22,9 +22,9 @@ use crate::{
     host::{kernel::IS_SAMPLED, within::write_within},
     lease::{history::History, reports::Reports},
     report::{
-        file::open_now,
-        github,
-        summary::{self, BuildFigures},
+        job_summary,
+        report_file::open_now,
+        run_lines::{self, BuildFigures},
     },
     supervise::{event_loop::EventLoop, watch::Seen},
 };
@@ -48,7 +48,7 @@ impl EventLoop<'_> {
         let seen = watch.end(ended.largest_bytes);
         self.say.fold();
         let peak_bytes = (seen.peak_bytes > 0).then_some(seen.peak_bytes);
-        self.say.info(summary::build_ended(&BuildFigures {
+        self.say.info(run_lines::build_ended(&BuildFigures {
             exit: ended.exit,
             ended_by: self.ended_by(),
             took: ended.took,
@@ -114,12 +114,12 @@ impl EventLoop<'_> {
         self.report_build();
         let lease = self.plan.lease.as_ref().map_or("", |(request, _)| request.lease.as_str());
         let lingering =
-            || self.lingering.as_ref().map(|lingering| summary::lingering(lease, lingering));
-        let line = self.back.as_ref().map_or_else(lingering, summary::all_back);
+            || self.lingering.as_ref().map(|lingering| run_lines::lingering(lease, lingering));
+        let line = self.back.as_ref().map_or_else(lingering, run_lines::all_back);
         if let Some(line) = line {
             self.say.info(line);
         }
-        if let Some(line) = self.back.as_ref().and_then(summary::not_healthy) {
+        if let Some(line) = self.back.as_ref().and_then(run_lines::not_healthy) {
             self.say
                 .warning(line, Some("`docker ps` shows their health, `docker logs` what they say"));
         }
@@ -143,7 +143,7 @@ impl EventLoop<'_> {
     fn say_what_is_left(&mut self) -> bool {
         match &self.back {
             Some(back) => {
-                let (late, left) = (awaited(&back.late), summary::not_back(back));
+                let (late, left) = (awaited(&back.late), run_lines::not_back(back));
                 if let Some(line) = &late {
                     match self.keeper {
                         Some(_) => self.say.warning(
@@ -209,7 +209,7 @@ impl EventLoop<'_> {
         }
         if let Some(path) = env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty()) {
             let file = open_now(Path::new(&path));
-            let summary = github::markdown(&report);
+            let summary = job_summary::markdown(&report);
             check(
                 "the job's summary",
                 file.and_then(|mut file| write_within(patience, &mut file, summary.as_bytes())),

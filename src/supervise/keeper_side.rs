@@ -15,7 +15,7 @@ use crate::{
         },
         text,
     },
-    report::{foreign_changes, steps, summary},
+    report::{foreign_change_lines, run_lines, step_lines},
     room::alone,
     supervise::{
         event_loop::{EventLoop, HASTY_RETURN},
@@ -69,12 +69,12 @@ impl EventLoop<'_> {
                         None,
                     );
                 } else {
-                    self.say.info(summary::room_made(
+                    self.say.info(run_lines::room_made(
                         &room,
                         crate::supervise::watch::now().filter(|_| room.host.is_none()),
                     ));
                     if let Some(line) =
-                        summary::room_elsewhere(&room, &self.plan.command, self.plan.site)
+                        run_lines::room_elsewhere(&room, &self.plan.command, self.plan.site)
                     {
                         self.say.info(line);
                     }
@@ -84,11 +84,11 @@ impl EventLoop<'_> {
                 self.queue.push_back(if is_refused { Event::Refused } else { Event::RoomMade });
             }
             FromKeeper::StepTaken(step) => {
-                self.say.info(steps::taken(&step));
+                self.say.info(step_lines::taken(&step));
                 self.steps.taken(self.begun.elapsed().as_secs_f64(), &step);
             }
             FromKeeper::StepUndone { running, restored, took } => {
-                self.say.info(steps::undone(restored, took));
+                self.say.info(step_lines::undone(restored, took));
                 self.steps.undone(self.begun.elapsed().as_secs_f64(), &running);
             }
             FromKeeper::Thrashing { time, figures } => {
@@ -98,7 +98,7 @@ impl EventLoop<'_> {
                         Stage::Running | Stage::Suspending | Stage::Resuming
                     );
                 if is_first && self.child.is_some() {
-                    self.say.warning(steps::thrashing(time, &figures), None);
+                    self.say.warning(step_lines::thrashing(time, &figures), None);
                     self.thrash = Some(Thrash { time, figures, steps: self.steps.count() });
                     self.queue.push_back(Event::Thrashing);
                 }
@@ -106,7 +106,7 @@ impl EventLoop<'_> {
             FromKeeper::Touched { id, name, deed, reply } => {
                 let first =
                     self.room.iter().flat_map(|room| &room.targets).find(|target| target.id == id);
-                self.say.info(foreign_changes::touched(
+                self.say.info(foreign_change_lines::touched(
                     &name,
                     deed,
                     reply,
@@ -115,7 +115,7 @@ impl EventLoop<'_> {
                 self.theirs.insert(id, deed);
             }
             FromKeeper::TakenAgain(target) => {
-                self.say.info(foreign_changes::taken_again(&target));
+                self.say.info(foreign_change_lines::taken_again(&target));
                 self.theirs.remove(&target.id);
             }
             FromKeeper::Covered => self.covered = true,

@@ -6,7 +6,7 @@ use crate::{
         target::choice::Method,
         text::{count, names, printable, size, span_of_seconds},
     },
-    report::{foreign_changes::by_somebody, steps, summary::ended},
+    report::{foreign_change_lines::by_somebody, run_lines::ended, step_lines},
 };
 
 /// Describes the run in a few lines, with a newline at the end.
@@ -52,7 +52,7 @@ fn taken(report: &RunReport) -> Vec<String> {
     if !given_back.is_empty() {
         lines.push(line("given back", &size(given_back.iter().sum())));
     }
-    lines.extend(report.steps.iter().map(|step| line("step", &steps::past(step))));
+    lines.extend(report.steps.iter().map(|step| line("step", &step_lines::past(step))));
     lines
 }
 
