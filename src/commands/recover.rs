@@ -25,7 +25,7 @@ use crate::{
         leases::{Leases, set_aside},
         state_dir::StateDir,
     },
-    report::{console::Say, summary},
+    report::{console::Say, run_lines},
     room::{
         hooks,
         mark::unmark,
@@ -131,7 +131,7 @@ async fn recover_all(
         hooks::after_the_dead(&settings.room.hooks, state.path(), before, back, &tell).await;
         // What a damaged line held is not known.
         is_whole &= before.damaged_line.is_none();
-        if let Some(line) = summary::not_back(back) {
+        if let Some(line) = run_lines::not_back(back) {
             is_whole = false;
             say.borrow_mut().error(
                 line,

@@ -16,7 +16,7 @@ use crate::{
     config::{Layer, Purpose},
     core::run::{exit::DONE, report::RunReport},
     lease::{reports::Reports, state_dir::StateDir},
-    report::{page, past_run},
+    report::{page, report_text},
 };
 
 /// What helps where there is none.
@@ -47,7 +47,7 @@ fn show(Context { settings, say, .. }: &mut Context, lease: Option<&str>, how: &
     let none = |error: String| CommandError::new(error).with_hint(WHERE.to_owned());
     let json = find(lease, opened.state()).map_err(none)?;
     match how {
-        Shown::Text => print(&past_run::describe(&read(&json).map_err(none)?))?,
+        Shown::Text => print(&report_text::describe(&read(&json).map_err(none)?))?,
         Shown::Json => print(&json)?,
         Shown::Page(path) => write_page(path, &json).map_err(CommandError::new)?,
     }

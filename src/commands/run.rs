@@ -29,7 +29,7 @@ use crate::{
         variables::{LEASE, REPORT},
     },
     lease::state_dir::StateLock,
-    report::{console::Say, file::ReportFile},
+    report::{console::Say, report_file::ReportFile},
     supervise::{
         event_loop::supervise,
         exit_like_child::end_as,

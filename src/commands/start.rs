@@ -33,7 +33,7 @@ use crate::{
         },
     },
     host::process::identify,
-    report::{console::Say, summary},
+    report::{console::Say, run_lines},
     supervise::{inherited::outlive_limits, keeper_link::KeeperLink, memory_watch},
 };
 
@@ -134,7 +134,7 @@ fn await_room(keeper: &mut KeeperLink, lease: &str, strict: bool, say: &mut Say)
                 FromKeeper::RoomMade(_) if strict && shortfall => return None,
                 FromKeeper::RoomMade(room) => {
                     say.settle();
-                    say.info(summary::room_made(
+                    say.info(run_lines::room_made(
                         &room,
                         memory_watch::now().filter(|_| room.host.is_none()),
                     ));

@@ -32,7 +32,7 @@ use crate::{
         leases::id_of,
         state_dir::StateDir,
     },
-    report::{console::Say, summary},
+    report::{console::Say, run_lines},
     room::{
         cancel::Cancel,
         context::Context as Operation,
@@ -117,10 +117,10 @@ fn stop_one(
             tell_hook(state, settings, &before, &back, say)?;
         }
         None => {
-            say.info(summary::all_back(&back).unwrap_or_else(|| format!("lease {lease} ended")));
+            say.info(run_lines::all_back(&back).unwrap_or_else(|| format!("lease {lease} ended")));
         }
     }
-    if let Some(line) = summary::not_healthy(&back) {
+    if let Some(line) = run_lines::not_healthy(&back) {
         say.warning(line, Some("`docker ps` shows their health, `docker logs` what they say"));
     }
     let mut is_whole = true;
@@ -131,7 +131,7 @@ fn stop_one(
             Some("`makeroom status` shows it"),
         );
     }
-    if let Some(line) = summary::not_back(&back) {
+    if let Some(line) = run_lines::not_back(&back) {
         is_whole = false;
         say.error(line, None, Some("makeroom recover"));
     }

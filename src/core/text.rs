@@ -2,13 +2,13 @@
 
 use std::{fmt::Write as _, time::Duration};
 
-/// A size in binary units with two figures: `712 MiB`, `9.1 GiB`, `21 GiB`.
+/// Writes a size in binary units with two figures: `712 MiB`, `9.1 GiB`, `21 GiB`.
 #[must_use]
 pub fn size(bytes: u64) -> String {
     in_units(bytes, 9.95)
 }
 
-/// The same where sums are made of it, with the tenths of each GiB: `21.4 GiB`.
+/// Does the same where sums are made of it, with the tenths of each GiB: `21.4 GiB`.
 #[must_use]
 pub fn size_in_tenths(bytes: u64) -> String {
     if bytes < 1 << 30 { size(bytes) } else { in_units(bytes, 999.95) }
@@ -33,7 +33,7 @@ fn in_units(bytes: u64, tenths_below: f64) -> String {
     }
 }
 
-/// A time as a person says it: `0.4 s`, `12.3 s`, `3m 12s`, `2h 5m`.
+/// Writes a time as a person says it: `0.4 s`, `12.3 s`, `3m 12s`, `2h 5m`.
 #[must_use]
 pub fn span(time: Duration) -> String {
     let seconds = time.as_secs();
@@ -44,7 +44,7 @@ pub fn span(time: Duration) -> String {
     }
 }
 
-/// The same of seconds, as JSON has them.
+/// Does the same for seconds, as JSON has them.
 #[must_use]
 pub fn span_of_seconds(seconds: f64) -> String {
     span(Duration::try_from_secs_f64(seconds).unwrap_or_default())
@@ -57,14 +57,17 @@ pub fn count(number: impl TryInto<u64>, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
-/// Text from outside (names, labels, the engine's messages) with everything that a terminal
-/// would obey made visible, so that it can be printed.
+/// Makes visible what a terminal would obey in text from outside (names, labels, the engine's
+/// messages), so that it can be printed.
 #[must_use]
 pub fn printable(foreign: &str) -> String {
     let mut safe = String::with_capacity(foreign.len());
     for letter in foreign.chars() {
         // Bidirectional overrides reorder a line as surely as an escape sequence recolours it.
-        let reorders = matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        let reorders = matches!(
+            letter,
+            '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+        );
         if letter.is_control() || reorders {
             let _ = write!(safe, "{}", letter.escape_default());
         } else {
@@ -74,7 +77,7 @@ pub fn printable(foreign: &str) -> String {
     safe
 }
 
-/// Up to `most` names, and how many more there are.
+/// Lists up to `most` names, and counts the rest.
 #[must_use]
 pub fn names<'name>(all: impl IntoIterator<Item = &'name str>, most: usize) -> String {
     let all: Vec<_> = all.into_iter().map(printable).collect();

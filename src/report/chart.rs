@@ -17,10 +17,10 @@ const LEFT: f64 = 70.0;
 const TOP: f64 = 20.0;
 const BOTTOM: f64 = 26.0;
 const RIGHT: f64 = 10.0;
-/// A stretch in which all tasks were stalled for more than this part of it is marked.
+/// The part of a stretch for which all tasks must have been stalled, so that it is marked.
 const STALLED_PART: f64 = 0.05;
 
-/// From time and bytes to places in the picture.
+/// Turns times and bytes into places in the picture.
 struct Scale {
     seconds: f64,
     bytes: f64,
@@ -75,7 +75,7 @@ pub(super) fn svg(points: &[Point], elapsed_s: f64) -> Markup {
     }
 }
 
-/// A line of the grid with its size.
+/// Draws a line of the grid with its size.
 fn level(scale: &Scale, bytes: u64) -> Markup {
     let y = scale.y(bytes);
     html! {
@@ -84,7 +84,7 @@ fn level(scale: &Scale, bytes: u64) -> Markup {
     }
 }
 
-/// A time below the picture.
+/// Writes a time below the picture.
 fn moment(scale: &Scale, quarter: u32) -> Markup {
     let seconds = scale.seconds * f64::from(quarter) / 4.0;
     let anchor = match quarter {
@@ -99,13 +99,13 @@ fn moment(scale: &Scale, quarter: u32) -> Markup {
     }
 }
 
-/// The stretch between two moments, where all tasks were stalled for long.
+/// Marks the stretch between two moments where all tasks were stalled for long.
 fn stall(scale: &Scale, from: Point, to: Point) -> Markup {
     let is_stalled = to.full_stall_s - from.full_stall_s > STALLED_PART * (to.at_s - from.at_s);
-    let (x, end) = (scale.x(from.at_s), scale.x(to.at_s));
+    let (x, end, height) = (scale.x(from.at_s), scale.x(to.at_s), HEIGHT - TOP - BOTTOM);
     html! {
         @if is_stalled {
-            rect.stall x=(tenths(x)) y=(TOP) width=(tenths(end - x)) height=(HEIGHT - TOP - BOTTOM) {}
+            rect.stall x=(tenths(x)) y=(TOP) width=(tenths(end - x)) height=(height) {}
         }
     }
 }
@@ -116,7 +116,7 @@ fn curve(scale: &Scale, class: &str, points: &[Point], bytes: fn(&Point) -> u64)
     html! { polyline class={ "curve " (class) } points=(places) {} }
 }
 
-/// The moments by which the kernel had killed more than before.
+/// Finds the moments by which the kernel had killed more than before.
 fn kills(points: &[Point]) -> impl Iterator<Item = &Point> {
     let mut kills = 0;
     points.iter().filter(move |point| {
@@ -138,7 +138,8 @@ fn tenths(place: f64) -> String {
     format!("{place:.1}")
 }
 
-/// Bytes from one line of the grid to the next, a power of two, and how many lines: three to six.
+/// Chooses the bytes from one line of the grid to the next, a power of two, and how many lines:
+/// three to six.
 fn grid(highest: u64) -> (u64, u64) {
     let step = (highest / 3).max(1).next_power_of_two() / 2;
     let step = step.max(1);

@@ -1,6 +1,6 @@
-//! Owns makeroom's own lines on stderr: their prefix, colours and levels. One write a line, so that
-//! a build's output does not cut them. No line is waited for: what is not read is said later or
-//! left out.
+//! Owns makeroom's own lines on stderr: their prefix, colour and level. Each line is one write, so
+//! that the build's output does not cut it. Nothing waits for a reader: what is not read is said
+//! later or left out. Runs in the supervisor and in short commands.
 
 use std::{
     fmt::Display,
@@ -21,18 +21,22 @@ use crate::{
         },
         values::ColorWish,
     },
-    report::{github, progress::ProgressLine, stderr::Stderr},
+    report::{progress::ProgressLine, stderr::Stderr},
 };
 
-/// At the end, for so long somebody may still come who reads.
+/// How long the end waits for somebody who reads.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-/// The same after a signal: a reader that is only slow comes within this, as after a build that
-/// wrote much.
+/// The same after a signal: enough for a reader that is only slow, as after a build that wrote
+/// much.
 const HASTY_WORDS: Duration = Duration::from_millis(250);
-/// How often that is tried.
+/// How often it tries meanwhile.
 const LAST_AGAIN: Duration = Duration::from_millis(5);
+/// What opens a fold in the log of GitHub Actions (docs.github.com, "Workflow commands").
+const FOLD: &str = "::group::makeroom";
+/// What closes it.
+const UNFOLD: &str = "::endgroup::";
 
-/// The voice of a process. Dropped, it says what it can of the rest.
+/// Speaks for a process. Dropped, it says what it can of the rest.
 #[derive(Debug)]
 pub struct Say {
     quiet: bool,
@@ -45,7 +49,7 @@ pub struct Say {
     patience: Duration,
 }
 
-/// Where GitHub Actions folds our lines away.
+/// Whether GitHub Actions folds our lines away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fold {
     /// Nobody folds.
@@ -55,7 +59,7 @@ enum Fold {
 }
 
 impl Say {
-    /// A voice as the settings have it.
+    /// Makes one that speaks as the settings have it.
     #[must_use]
     pub fn new(color: ColorWish, quiet: bool, verbose: bool, strict: bool) -> Self {
         let color = match color {
@@ -69,41 +73,41 @@ impl Say {
         // Moving the cursor takes escape codes as well: whoever wants none gets none.
         let is_live =
             !quiet && !in_ci() && color != ColorChoice::Never && std::io::stderr().is_terminal();
-        let fold = if github::is_reading() && !quiet { Fold::Closed } else { Fold::Never };
+        let fold = if is_folded() && !quiet { Fold::Closed } else { Fold::Never };
         let (progress, stderr) = (ProgressLine::new(is_live, quiet), Stderr::default());
         Self { quiet, verbose, strict, color, progress, fold, stderr, patience: LAST_WORDS }
     }
 
-    /// The lines from here on are one part of the log, where its reader can fold.
+    /// Begins a part of the log that its reader can fold away.
     pub fn fold(&mut self) {
         if self.fold == Fold::Closed {
             self.fold = Fold::Open;
-            self.write(Rank::Mark, format!("{}\n", github::FOLD).into());
+            self.write(Rank::Mark, format!("{}\n", FOLD).into());
         }
     }
 
-    /// They end here: what follows is the build's, or an error that nobody should have to unfold.
+    /// Ends that part: what follows is the build's, or an error that nobody should have to unfold.
     pub fn unfold(&mut self) {
         if self.fold == Fold::Open {
             self.fold = Fold::Closed;
-            self.write(Rank::Mark, format!("{}\n", github::UNFOLD).into());
+            self.write(Rank::Mark, format!("{}\n", UNFOLD).into());
         }
     }
 
-    /// News, not with `-q`.
+    /// Says news, but not with `-q`.
     pub fn info(&mut self, text: impl Display) {
         if !self.quiet {
             self.line(Rank::News, &text.to_string());
         }
     }
 
-    /// Something that is not as it should be.
+    /// Says that something is not as it should be.
     pub fn warning(&mut self, text: impl Display, hint: Option<&str>) {
         self.line(Rank::Warning, &format!("{} {text}", "warning:".yellow().bold()));
         self.hint(Rank::Warning, hint);
     }
 
-    /// Something that makeroom cannot do, and what was not done for it.
+    /// Says that makeroom cannot do something, and what was not done for it.
     pub fn error(&mut self, text: impl Display, not_done: Option<&str>, hint: Option<&str>) {
         self.unfold();
         self.line(Rank::Warning, &format!("{} {text}", "error:".red().bold()));
@@ -113,7 +117,7 @@ impl Say {
         self.hint(Rank::Warning, hint);
     }
 
-    /// What the keeper says.
+    /// Passes on what the keeper says.
     pub fn note(&mut self, note: &Note) {
         let hint = note.hint.as_deref();
         match note.level {
@@ -130,20 +134,19 @@ impl Say {
         }
     }
 
-    /// How far the keeper is.
+    /// Shows how far the keeper is.
     pub fn progress(&mut self, phase: Phase, done: usize, total: usize) {
         self.progress.progress(phase, done, total);
     }
 
-    /// For whom it is waited.
+    /// Shows what is waited for.
     pub fn waits(&mut self, text: &str) {
         if let Some(line) = self.progress.waits(text) {
             self.info(line);
         }
     }
 
-    /// Says what is unsaid, lets the live line move, and gives a log what it should have instead of
-    /// that.
+    /// Says what is unsaid, moves the line of progress, and says what a log has instead of one.
     pub fn tick(&mut self) {
         self.go_on();
         if let Some(line) = self.progress.tick() {
@@ -152,29 +155,29 @@ impl Say {
         self.draw(Rank::Moment);
     }
 
-    /// No more progress for now.
+    /// Takes the line of progress away.
     pub fn settle(&mut self) {
         self.progress.clear();
         self.draw(Rank::Mark);
     }
 
-    /// What to wait for while something is unsaid (POLLOUT), or until when it is of no use to ask.
+    /// Tells what to wait for while something is unsaid (POLLOUT), or until when asking is useless.
     #[must_use]
     pub fn awaited(&self) -> (Option<BorrowedFd<'_>>, Option<Instant>) {
         self.stderr.awaited()
     }
 
-    /// Says more, after what is awaited.
+    /// Says more, once what is awaited has come.
     pub fn go_on_when_ready(&mut self) {
         self.stderr.go_on_when_ready();
     }
 
-    /// Whoever sent a signal does not wait for long.
+    /// Shortens the wait at the end: whoever sent a signal does not wait for long.
     pub fn hurry(&mut self) {
         self.patience = HASTY_WORDS;
     }
 
-    /// Says what it can of the rest within a moment, and nothing of it later.
+    /// Says what it can of the rest within a moment, and drops what is left.
     pub fn end(&mut self) {
         self.settle();
         let deadline = Instant::now() + self.patience;
@@ -230,7 +233,12 @@ impl Drop for Say {
     }
 }
 
-/// Whether a CI runner reads what is written.
+/// Tells whether GitHub Actions reads the log.
+fn is_folded() -> bool {
+    std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true")
+}
+
+/// Tells whether a CI runner reads what is written.
 #[must_use]
 pub fn in_ci() -> bool {
     std::env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false")

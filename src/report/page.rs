@@ -11,7 +11,7 @@ use crate::{
         },
         text::{printable, size, span_of_seconds},
     },
-    report::{chart, foreign_changes::whether_it_runs, summary::ended},
+    report::{chart, foreign_change_lines::whether_it_runs, run_lines::ended},
 };
 
 const CSS: &str = include_str!("page.css");

@@ -1,4 +1,4 @@
-//! Owns the audit as a table that a person reads in five seconds. Pure.
+//! Owns the audit of `makeroom plan` as a table that is read in five seconds. Pure.
 
 use crate::core::{
     few::Few,
@@ -10,10 +10,10 @@ use crate::core::{
     text::{count, printable, size_in_tenths as size},
 };
 
-/// More rows are read by nobody; the JSON has them all.
+/// Nobody reads more rows; the JSON has them all.
 const MOST_ROWS: usize = 20;
 
-/// The table, with a newline at its end.
+/// Makes the table, with a newline at its end.
 #[must_use]
 pub fn table(audit: &Audit) -> String {
     let mut lines = sums(audit);

@@ -1,6 +1,6 @@
-//! Owns the live line while room is made or given back: shown on a terminal only, and only where
-//! it takes longer than a moment. Elsewhere a long phase is said once, as a plain line.
-//! No thread: whoever owns it ticks it. It writes nothing: what is to be drawn is given.
+//! Owns the line that shows progress while room is made or given back: on a terminal, and only when
+//! that takes longer than a moment. Elsewhere a long phase is one plain line. Has no thread: its
+//! owner ticks it. Writes nothing: its owner gets what is to be drawn.
 
 use std::{
     io,
@@ -13,35 +13,35 @@ use terminal_size::terminal_size_of;
 
 use crate::core::{run::note::Phase, text::count};
 
-/// What is over sooner is not worth a line that appears and vanishes.
+/// What is over sooner is not worth a line that comes and goes.
 const MOMENT: Duration = Duration::from_millis(300);
 /// What takes longer is worth a line in a log.
 const LONG: Duration = Duration::from_secs(2);
 
-/// The live line.
+/// Shows progress in one line.
 #[derive(Debug)]
 pub struct ProgressLine {
     has_terminal: bool,
     bar: Option<ProgressBar>,
     canvas: Canvas,
-    /// The phase, or none while it is waited for others.
+    /// The phase (none while others are waited for), its words, and since when.
     now: Option<(Option<Phase>, String, Instant)>,
     is_said: bool,
 }
 
 impl ProgressLine {
-    /// A line that is drawn, or one that is said.
+    /// Makes a line that is drawn on a terminal, or said elsewhere.
     #[must_use]
     pub fn new(has_terminal: bool, quiet: bool) -> Self {
         Self { has_terminal, bar: None, canvas: Canvas::default(), now: None, is_said: quiet }
     }
 
-    /// Where things are.
+    /// Takes note of how far a phase is.
     pub fn progress(&mut self, phase: Phase, done: usize, total: usize) {
         self.show(Some(phase), describe(phase, done, total));
     }
 
-    /// For whom it is waited; gives a plain line where there is no terminal, once.
+    /// Takes note of what is waited for; gives a plain line for a log, once.
     pub fn waits(&mut self, text: &str) -> Option<String> {
         let is_first = self.now.is_none();
         self.show(None, text.to_owned());
@@ -56,7 +56,7 @@ impl ProgressLine {
         self.now = Some((phase, text, since));
     }
 
-    /// Moves the line; gives a plain one where there is no terminal and it takes long.
+    /// Moves the line; gives a plain one for a log when it takes long.
     pub fn tick(&mut self) -> Option<String> {
         let (phase, text, since) = self.now.as_ref()?;
         if self.has_terminal && since.elapsed() >= MOMENT {
@@ -79,7 +79,7 @@ impl ProgressLine {
         }
     }
 
-    /// Puts something else in the line's place, and the line below it.
+    /// Gives what is to be written so that this piece stands above the line.
     #[must_use]
     pub fn around(&self, piece: Vec<u8>) -> Vec<u8> {
         match &self.bar {
@@ -91,7 +91,7 @@ impl ProgressLine {
         }
     }
 
-    /// What is to be drawn since this was asked last.
+    /// Gives what is to be drawn since the last call.
     #[must_use]
     pub fn drawn(&self) -> Vec<u8> {
         std::mem::take(&mut *self.canvas.0.lock().unwrap_or_else(PoisonError::into_inner))
@@ -105,7 +105,7 @@ fn spinner(canvas: &Canvas) -> ProgressBar {
         .with_style(style)
 }
 
-/// Takes what is drawn, for whoever writes it to the terminal.
+/// Keeps what is drawn for whoever writes it to the terminal.
 #[derive(Clone, Debug, Default)]
 struct Canvas(Arc<Mutex<Vec<u8>>>);
 
@@ -155,7 +155,7 @@ impl TermLike for Canvas {
     }
 }
 
-/// The control sequence that moves the cursor so far (ECMA-48, CUU to CUB).
+/// Makes the control sequence that moves the cursor so far (ECMA-48, CUU to CUB).
 fn cursor(cells: usize, direction: char) -> String {
     if cells == 0 { String::new() } else { format!("\x1b[{cells}{direction}") }
 }

@@ -1,6 +1,6 @@
-//! Owns how bytes get to stderr without waiting for whoever reads it. The description that was
-//! inherited is shared with the build and the shell: its flags stay as they are. Used by each
-//! process that has a voice; no thread, no other process.
+//! Owns how bytes get to stderr without waiting for whoever reads it. The file description that was
+//! inherited is shared with the build and the shell, so its flags stay as they are. Runs in the
+//! supervisor and in short commands; starts no thread and no process.
 
 use std::{
     fs::File,
@@ -25,27 +25,27 @@ use nix::{
 
 use crate::host::kernel::reopen_to_write;
 
-/// For how long a write to what cannot be opened again may wait where somebody else has filled it
-/// in the moment between the question whether it takes anything and the write.
+/// The longest wait of a write to what cannot be opened again: somebody else may fill it in the
+/// moment between poll(2) and write(2).
 const LONGEST_MICROS: libc::suseconds_t = 10_000;
 
-/// How stderr is written to.
+/// Where bytes for stderr are written, by what that is.
 #[derive(Debug)]
 pub(super) enum Sink {
-    /// A file takes what it gets at once, at the offset that all share. So does what is closed: it
-    /// refuses.
+    /// A file: takes all at once, at the offset that all share. Also what is closed: refuses at
+    /// once.
     Straight,
-    /// A socket is told for each call that this one does not wait.
+    /// A socket: each call says that it does not wait.
     Socket,
-    /// A pipe or a device, opened once more.
+    /// A pipe or a device: opened once more, with flags of its own.
     Own(File),
-    /// One that cannot be opened again, as the terminal of another user after `su`: it is asked
-    /// first, and a timer ends the write that waits all the same.
+    /// One that cannot be opened again, as the terminal of another user after `su`: asked first,
+    /// and a timer ends the write that waits all the same.
     Timed,
 }
 
 impl Sink {
-    /// Looks what stderr is. `None` where nobody reads it at this moment.
+    /// Finds out what stderr is; `None` where nobody reads it at this moment.
     pub(super) fn find() -> Option<Self> {
         let stderr = io::stderr();
         let (Ok(stat), Ok(flags)) = (fstat(&stderr), fcntl(&stderr, FcntlArg::F_GETFL)) else {
@@ -76,10 +76,10 @@ impl Sink {
         }
     }
 
-    /// Writes what is taken at once.
+    /// Writes as much as is taken at once.
     ///
     /// # Errors
-    /// `WouldBlock` where nothing is; anything else is final.
+    /// `WouldBlock` where nothing is taken; any other is final.
     pub(super) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         let written = from_the_background(|| match self {
             Self::Straight => write(io::stderr(), bytes),
@@ -90,7 +90,7 @@ impl Sink {
         Ok(written?)
     }
 
-    /// What to wait for until it takes something again (POLLOUT).
+    /// Gives what to wait for until it takes something again (POLLOUT).
     pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
             Self::Own(own) => own.as_fd(),
@@ -100,17 +100,16 @@ impl Sink {
     }
 }
 
-/// `/dev/ptmx` on Linux; elsewhere none is opened by what `fstat` says.
+/// `/dev/ptmx` on Linux; elsewhere no device has this number.
 const PTMX: libc::dev_t = if cfg!(target_os = "linux") { makedev(5, 2) } else { libc::dev_t::MAX };
 
-/// For small numbers, as the kernel's new_encode_dev does it (include/linux/kdev_t.h).
+/// Makes a device number of small parts as the kernel's new_encode_dev (include/linux/kdev_t.h).
 const fn makedev(major: libc::dev_t, minor: libc::dev_t) -> libc::dev_t {
     (major << 8) | minor
 }
 
-/// In the background of a terminal that is set so (`stty tostop`) the kernel would stop our whole
-/// group for a line, and with it whoever is to bring the services back; with the signal blocked it
-/// lets the line through (tty_check_change).
+/// Writes with SIGTTOU blocked: in the background of a terminal with `stty tostop` the kernel would
+/// stop our whole group for a line; so it lets the line through (tty_check_change).
 fn from_the_background<T>(act: impl FnOnce() -> T) -> T {
     let mut before = SigSet::empty();
     let _ =
@@ -134,8 +133,7 @@ fn write_timed(bytes: &[u8]) -> nix::Result<usize> {
 
 extern "C" fn only_interrupt(_: libc::c_int) {}
 
-/// Lets an alarm interrupt what waits, again and again: the first one may come before the waiting
-/// begins.
+/// Lets an alarm interrupt what waits, again and again: the first may come before it waits.
 fn within_the_timer(act: impl FnOnce() -> nix::Result<usize>) -> nix::Result<usize> {
     // Without SA_RESTART the call ends with EINTR, or with what was written until then (signal(7)).
     let interrupting =

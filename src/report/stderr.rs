@@ -1,5 +1,5 @@
 //! Owns what is written to stderr and when: at once as far as it is taken, the rest as soon as it
-//! is. Nothing of it ever holds up an act. Used by each process that has a voice.
+//! is. It never holds anything up. Runs in the supervisor and in short commands.
 
 use std::{
     io,
@@ -12,28 +12,28 @@ use crate::{
     report::sink::Sink,
 };
 
-/// How soon it is tried again where poll(2) says that something is taken and nothing is, as of a
-/// device on macOS.
+/// How soon to try again where poll(2) says that something is taken and nothing is, as for a device
+/// on macOS.
 const AGAIN: Duration = Duration::from_millis(50);
 
-/// stderr, with what is not written yet.
+/// Writes to stderr, and keeps what is not written yet.
 #[derive(Debug, Default)]
 pub(super) struct Stderr {
-    /// Looked for when there is something to write.
+    /// Found when there is something to write.
     sink: Option<Sink>,
     unsaid: Unsaid,
-    /// It said that it takes something, and took nothing: it is not asked before this.
+    /// When to ask again, after it said that it takes something and took nothing.
     not_before: Option<Instant>,
 }
 
 impl Stderr {
-    /// Writes it, now or later or not at all.
+    /// Writes this now, later, or not at all.
     pub(super) fn say(&mut self, piece: Vec<u8>, rank: Rank) {
         self.unsaid.push(piece, rank);
         self.go_on();
     }
 
-    /// Writes as much as is taken; tells whether that was anything.
+    /// Writes as much as is taken; tells whether anything was.
     pub(super) fn go_on(&mut self) -> bool {
         let mut is_taken = false;
         while let Some(bytes) = self.unsaid.next() {
@@ -55,17 +55,17 @@ impl Stderr {
         is_taken
     }
 
-    /// The same when poll(2) says that something is taken.
+    /// Does the same when poll(2) says that something is taken.
     pub(super) fn go_on_when_ready(&mut self) {
         self.not_before = (!self.go_on()).then(|| Instant::now() + AGAIN);
     }
 
-    /// How many lines were left out, once that can be said.
+    /// Takes the number of lines that were left out, once that can be said.
     pub(super) fn take_left_out(&mut self) -> usize {
         self.unsaid.take_left_out()
     }
 
-    /// What to wait for while something is unsaid (POLLOUT), or until when it is of no use to ask.
+    /// Tells what to wait for while something is unsaid (POLLOUT), or until when asking is useless.
     pub(super) fn awaited(&self) -> (Option<BorrowedFd<'_>>, Option<Instant>) {
         match self.not_before.filter(|at| *at > Instant::now()) {
             _ if self.unsaid.is_empty() => (None, None),
@@ -74,7 +74,7 @@ impl Stderr {
         }
     }
 
-    /// Whether all is written.
+    /// Tells whether all is written.
     pub(super) fn is_done(&self) -> bool {
         self.unsaid.is_empty()
     }

@@ -6,7 +6,7 @@ use crate::{
         run::{heard::Heard, wire::FromKeeper},
         text,
     },
-    report::{console::Say, foreign_changes, steps, summary},
+    report::{console::Say, foreign_change_lines, run_lines, step_lines},
     supervise::{memory_watch, timers::SAY_STOPPED},
 };
 
@@ -26,22 +26,24 @@ pub(super) fn announce(say: &mut Say, message: &FromKeeper, heard: &Heard, is_re
                 return;
             }
             let here = memory_watch::now().filter(|_| room.host.is_none());
-            say.info(summary::room_made(room, here));
+            say.info(run_lines::room_made(room, here));
             if let Some(line) =
-                summary::room_elsewhere(room, &heard.about.command, heard.about.site)
+                run_lines::room_elsewhere(room, &heard.about.command, heard.about.site)
             {
                 say.info(line);
             }
         }
-        FromKeeper::StepTaken(step) => say.info(steps::taken(step)),
-        FromKeeper::StepUndone { restored, took, .. } => say.info(steps::undone(*restored, *took)),
+        FromKeeper::StepTaken(step) => say.info(step_lines::taken(step)),
+        FromKeeper::StepUndone { restored, took, .. } => {
+            say.info(step_lines::undone(*restored, *took))
+        }
         FromKeeper::Thrashing { time, figures } if heard.is_running() => {
-            say.warning(steps::thrashing(*time, figures), None);
+            say.warning(step_lines::thrashing(*time, figures), None);
         }
         FromKeeper::Touched { id, name, change, reply } => {
-            say.info(foreign_changes::touched(name, *change, *reply, heard.target(id)));
+            say.info(foreign_change_lines::touched(name, *change, *reply, heard.target(id)));
         }
-        FromKeeper::TakenAgain(target) => say.info(foreign_changes::taken_again(target)),
+        FromKeeper::TakenAgain(target) => say.info(foreign_change_lines::taken_again(target)),
         FromKeeper::TargetsBack(_) => say.settle(),
         FromKeeper::Released(_) => {
             say.settle();

@@ -7,7 +7,7 @@ use crate::{
     },
     report::{
         console::Say,
-        summary::{self, BuildFigures},
+        run_lines::{self, BuildFigures},
     },
     supervise::keepers::Keepers,
 };
@@ -17,7 +17,7 @@ pub(super) fn say_build_ended(say: &mut Say, heard: &Heard) {
     let (Some(end), Some(seen)) = (heard.child_end, &heard.memory_seen) else { return };
     let site = heard.about.site;
     say.fold();
-    say.info(summary::build_ended(&BuildFigures {
+    say.info(run_lines::build_ended(&BuildFigures {
         exit: end.exit,
         ended_by: heard.ended_by(),
         took: end.took,
@@ -40,11 +40,11 @@ pub(super) fn say_build_ended(say: &mut Say, heard: &Heard) {
 pub(super) fn say_all_back(say: &mut Say, heard: &Heard, report: Option<&RunReport>) {
     let lease = heard.about.lease.as_deref().unwrap_or_default();
     let lingering =
-        || heard.lingering.as_ref().map(|lingering| summary::lingering(lease, lingering));
-    if let Some(line) = heard.back.as_ref().map_or_else(lingering, summary::all_back) {
+        || heard.lingering.as_ref().map(|lingering| run_lines::lingering(lease, lingering));
+    if let Some(line) = heard.back.as_ref().map_or_else(lingering, run_lines::all_back) {
         say.info(line);
     }
-    if let Some(line) = heard.back.as_ref().and_then(summary::not_healthy) {
+    if let Some(line) = heard.back.as_ref().and_then(run_lines::not_healthy) {
         say.warning(line, Some("`docker ps` shows their health, `docker logs` what they say"));
     }
     let verdict = report.map(|report| &report.verdict);
@@ -59,7 +59,7 @@ pub(super) fn say_all_back(say: &mut Say, heard: &Heard, report: Option<&RunRepo
 pub(super) fn say_what_is_left(say: &mut Say, heard: &Heard, keepers: &Keepers) -> bool {
     match &heard.back {
         Some(back) => {
-            let (late, left) = (awaited(&back.late), summary::not_back(back));
+            let (late, left) = (awaited(&back.late), run_lines::not_back(back));
             if let Some(line) = &late {
                 if keepers.is_there() {
                     say.warning(

@@ -11,8 +11,8 @@ use crate::{
     lease::{history::History, journal::Journal, reports::Reports},
     report::{
         console::Say,
-        file::{ReportFile, open_now},
-        github,
+        job_summary,
+        report_file::{ReportFile, open_now},
     },
 };
 
@@ -54,7 +54,7 @@ pub(super) fn keep_report(
     }
     if let Some(path) = env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty()) {
         let file = open_now(Path::new(&path));
-        let summary = github::markdown(report);
+        let summary = job_summary::markdown(report);
         check(
             "the job's summary",
             file.and_then(|mut file| write_within(patience, &mut file, summary.as_bytes())),

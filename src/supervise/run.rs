@@ -5,7 +5,7 @@ use std::{ffi::OsString, time::Duration};
 use crate::{
     core::run::{build_site::BuildSite, exit::Exit, wire::Request},
     lease::journal::Journal,
-    report::file::ReportFile,
+    report::report_file::ReportFile,
 };
 
 /// What a run is made of.

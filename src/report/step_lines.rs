@@ -1,5 +1,5 @@
-//! Owns the words of the steps against memory pressure: taken, undone, and when none is left. Every
-//! figure is one that was measured. Pure.
+//! Owns the lines about steps against memory pressure: taken, undone, and when none is left. Every
+//! figure was measured. Pure.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::core::{
     text::{count, printable, size, span, span_of_seconds},
 };
 
-/// The line when a step was taken.
+/// Says that a step was taken.
 #[must_use]
 pub fn taken(step: &Step) -> String {
     let number = |method| step.targets.iter().filter(|target| target.method == method).count();
@@ -22,7 +22,7 @@ pub fn taken(step: &Step) -> String {
     format!("{}: {} in {}", why(step.cause, &step.figures), done.join(", "), span(step.took))
 }
 
-/// The line when one was undone before the build's end.
+/// Says that a step was undone before the build's end.
 #[must_use]
 pub fn undone(restored: usize, took: Duration) -> String {
     format!(
@@ -32,7 +32,7 @@ pub fn undone(restored: usize, took: Duration) -> String {
     )
 }
 
-/// The line when the build is ended for it.
+/// Says that the build is ended because memory is thrashing.
 #[must_use]
 pub fn thrashing(time: Duration, figures: &Figures) -> String {
     format!(
@@ -42,7 +42,7 @@ pub fn thrashing(time: Duration, figures: &Figures) -> String {
     )
 }
 
-/// A step of a run that is over.
+/// Describes a step of a run that is over.
 #[must_use]
 pub fn past(step: &StepReport) -> String {
     let mut line = format!("`{}` after {}", printable(&step.selector), span_of_seconds(step.at_s));

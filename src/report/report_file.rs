@@ -1,5 +1,5 @@
-//! Owns the file of `--report`. That it cannot be written is known before the build; until the
-//! report is there whole, the file is as it was. Runs in the supervisor.
+//! Owns the file of `--report`. Whether it can be written is known before the build; until the
+//! whole report is there, the file stays as it was. Runs in the supervisor.
 
 use std::{
     fs::{self, File, OpenOptions, Permissions},
@@ -13,25 +13,25 @@ use tempfile::NamedTempFile;
 
 use crate::host::within::write_within;
 
-/// Where a report will go; dropped without one, it leaves nothing.
+/// Takes a report when there is one; dropped without, it leaves nothing.
 #[derive(Debug)]
 pub struct ReportFile(Destination);
 
 #[derive(Debug)]
 enum Destination {
-    /// A file beside it gets its name at the end.
+    /// A file beside it, which gets its name at the end.
     Beside { new: NamedTempFile, path: PathBuf },
     /// The file itself: nothing can be made beside it.
     Over(PathBuf),
-    /// A terminal, a pipe, a device, or what this process was handed: it takes what is written.
+    /// A terminal, a pipe, a device, or what this process was handed: written into as it is.
     Into(File),
 }
 
 impl ReportFile {
-    /// Gets ready to write it; never waits.
+    /// Opens it without waiting.
     ///
     /// # Errors
-    /// Where it could not be written.
+    /// Where a report could not be written there.
     pub fn open(path: &Path) -> io::Result<Self> {
         // `/dev/stdout` and its like are files as well, which others write to.
         let is_handed = path.starts_with("/dev") || path.starts_with("/proc");
@@ -57,7 +57,7 @@ impl ReportFile {
         }))
     }
 
-    /// Writes it, for no longer than this where somebody has to read it.
+    /// Writes the report, for no longer than `patience` where somebody has to read it.
     ///
     /// # Errors
     /// Where it cannot be written; a file that was there is then as it was.
@@ -87,7 +87,7 @@ fn beside(path: &Path) -> io::Result<NamedTempFile> {
         .tempfile_in(dir)
 }
 
-/// Opens a file to add to it, and makes one where there is none. A FIFO that nobody reads would
+/// Opens a file to append to it, and creates it where it is missing. A FIFO that nobody reads would
 /// make the build wait (fifo(7)), so it is an error. One that is read does not block either:
 /// [`write_within`].
 ///

@@ -1,4 +1,4 @@
-//! Owns the words for a run that is over, from its report. Pure.
+//! Owns the report of a run as the lines of `makeroom report`. Pure.
 
 use crate::{
     core::{
@@ -6,7 +6,7 @@ use crate::{
         target::method::Method,
         text::{count, names, printable, size, span_of_seconds},
     },
-    report::{foreign_changes::by_somebody, steps, summary::ended},
+    report::{foreign_change_lines::by_somebody, run_lines::ended, step_lines},
 };
 
 /// Describes the run in a few lines, with a newline at the end.
@@ -37,7 +37,7 @@ fn line(what: &str, words: &str) -> String {
     format!("{what:<10}  {words}")
 }
 
-/// The targets and the steps, and what they gave back.
+/// Tells what was taken, and what that gave back.
 fn taken(report: &RunReport) -> Vec<String> {
     let mut lines = Vec::new();
     for method in [Method::Pause, Method::Stop] {
@@ -52,11 +52,11 @@ fn taken(report: &RunReport) -> Vec<String> {
     if !given_back.is_empty() {
         lines.push(line("given back", &size(given_back.iter().sum())));
     }
-    lines.extend(report.steps.iter().map(|step| line("step", &steps::past(step))));
+    lines.extend(report.steps.iter().map(|step| line("step", &step_lines::past(step))));
     lines
 }
 
-/// What became of the targets at the end.
+/// Tells what became of the targets at the end.
 fn brought_back(targets: &[TargetReport]) -> Vec<String> {
     let mut lines = Vec::new();
     let answered: Vec<String> = targets

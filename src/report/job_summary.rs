@@ -1,26 +1,15 @@
-//! Owns what GitHub Actions shows of a run beside the log: the job summary as Markdown, and the
-//! folds around makeroom's own lines. Pure, but for the question whether this is such a runner.
+//! Owns the report of a run as a part of a CI job's summary, in the Markdown that GitHub Actions
+//! shows beside the log. Pure.
 
 use crate::{
     core::{
         run::report::RunReport,
         text::{printable, size, span_of_seconds},
     },
-    report::{foreign_changes::whether_it_runs, summary::ended},
+    report::{foreign_change_lines::whether_it_runs, run_lines::ended},
 };
 
-/// Opens a fold in the log (docs.github.com, "Workflow commands").
-pub const FOLD: &str = "::group::makeroom";
-/// Closes it.
-pub const UNFOLD: &str = "::endgroup::";
-
-/// Whether GitHub Actions reads the log.
-#[must_use]
-pub fn is_reading() -> bool {
-    std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true")
-}
-
-/// The run as a part of the job's summary.
+/// Describes the run as a part of the job's summary.
 #[must_use]
 pub fn markdown(report: &RunReport) -> String {
     let mut text = format!(
@@ -64,7 +53,7 @@ pub fn markdown(report: &RunReport) -> String {
     text + "\n"
 }
 
-/// Text from outside, with nothing in it that Markdown or HTML would act on.
+/// Escapes text from outside, so that neither Markdown nor HTML acts on it.
 fn plain(foreign: &str) -> String {
     let escape = |letter: char| match letter {
         '&' => "&amp;".to_owned(),

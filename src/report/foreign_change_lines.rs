@@ -18,7 +18,7 @@ pub fn by_somebody(change: ForeignChange) -> &'static str {
     }
 }
 
-/// Whether it runs again, and if not, whose it is.
+/// Tells whether a target runs again, and if not, why.
 #[must_use]
 pub fn whether_it_runs(target: &TargetReport) -> &'static str {
     match target.theirs {
@@ -29,7 +29,8 @@ pub fn whether_it_runs(target: &TargetReport) -> &'static str {
     }
 }
 
-/// The line when it was seen. `target` is what was measured of it, where that is known.
+/// Says what somebody else did to a target. `target` is what was measured of it, where that is
+/// known.
 #[must_use]
 pub fn touched(
     name: &str,
@@ -57,7 +58,7 @@ pub fn touched(
     }
 }
 
-/// The line when it was taken again.
+/// Says that a target was taken again.
 #[must_use]
 pub fn taken_again(target: &RoomTarget) -> String {
     let given_back = target

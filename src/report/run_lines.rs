@@ -1,5 +1,5 @@
-//! Owns the words of a run's lines: room made, the build's end, everything back. Every figure is
-//! one that was measured; what was not is left out. Pure.
+//! Owns the lines about a run: room made, the build's end, everything back. Every figure was
+//! measured; what was not is left out. Pure.
 
 use std::{ffi::OsString, time::Duration};
 
@@ -26,17 +26,17 @@ pub struct BuildFigures<'a> {
     pub host: Option<&'a str>,
     /// Its peak in bytes, where it was seen.
     pub peak_bytes: Option<u64>,
-    /// That peak is one process's alone: this system tells no more.
+    /// Whether that peak is one process's alone: this system tells no more.
     pub is_largest_process: bool,
-    /// The lowest MemAvailable in bytes.
+    /// The lowest MemAvailable, in bytes.
     pub available_min_bytes: Option<u64>,
-    /// The full stall.
+    /// For how long all tasks were stalled on memory.
     pub full_stall: Option<Duration>,
-    /// What the kernel killed for memory while it ran.
+    /// How often the kernel killed something for memory while it ran.
     pub oom_kills: Option<u64>,
 }
 
-/// The line when room is made. `memory` is the host's where the keeper did not measure it.
+/// Says that room is made. `memory` is the host's where the keeper did not measure it.
 #[must_use]
 pub fn room_made(room: &Room, memory: Option<Memory>) -> String {
     let mut done = Vec::new();
@@ -79,7 +79,7 @@ pub fn room_made(room: &Room, memory: Option<Memory>) -> String {
     line
 }
 
-/// The line where the room is on a machine that this build does not use; `None` where it is not so.
+/// Says that the room is on a machine that this build does not use; `None` where it is not so.
 #[must_use]
 pub fn room_elsewhere(room: &Room, command: &[OsString], site: BuildSite) -> Option<String> {
     let host = room.host.as_ref().filter(|_| room.memory.is_some() && site == BuildSite::Child)?;
@@ -91,7 +91,7 @@ pub fn room_elsewhere(room: &Room, command: &[OsString], site: BuildSite) -> Opt
     ))
 }
 
-/// The line when the build has ended.
+/// Says that the build has ended.
 #[must_use]
 pub fn build_ended(figures: &BuildFigures<'_>) -> String {
     let took = span(figures.took);
@@ -115,7 +115,7 @@ pub fn build_ended(figures: &BuildFigures<'_>) -> String {
     line
 }
 
-/// How a build ended, as the end of a sentence.
+/// Ends a sentence with how a build ended.
 #[must_use]
 pub fn ended(exit: Exit) -> String {
     match exit {
@@ -125,7 +125,7 @@ pub fn ended(exit: Exit) -> String {
     }
 }
 
-/// The line when everything is back; `None` where there was nothing to bring back.
+/// Says what is back; `None` where there was nothing to bring back.
 #[must_use]
 pub fn all_back(back: &Back) -> Option<String> {
     let mut parts = Vec::new();
@@ -154,7 +154,7 @@ pub fn all_back(back: &Back) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join("; "))
 }
 
-/// The line when the room stays for the next build.
+/// Says that the room stays for the next build.
 #[must_use]
 pub fn lingering(lease: &str, lingering: &Lingering) -> String {
     let number = lingering.paused + lingering.stopped;
@@ -174,7 +174,7 @@ pub fn lingering(lease: &str, lingering: &Lingering) -> String {
     )
 }
 
-/// What runs again and was not healthy in time; `None` where all were, or none was waited for.
+/// Names what runs again and was not healthy in time; `None` where nothing is late.
 #[must_use]
 pub fn not_healthy(back: &Back) -> Option<String> {
     let late: Vec<&str> = back
@@ -187,7 +187,7 @@ pub fn not_healthy(back: &Back) -> Option<String> {
         .then(|| format!("running again, but not healthy in time: {}", names(late, 8)))
 }
 
-/// What could not be brought back, with the command to type; `None` where all could.
+/// Names what could not be brought back; `None` where all could.
 #[must_use]
 pub fn not_back(back: &Back) -> Option<String> {
     let mut parts = Vec::new();
@@ -201,7 +201,7 @@ pub fn not_back(back: &Back) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join("; "))
 }
 
-/// A signal's name, `SIGTERM`; real-time signals have numbers only.
+/// Names a signal: `SIGTERM`. Real-time signals have numbers only.
 #[must_use]
 pub fn signal_name(signal: i32) -> String {
     nix::sys::signal::Signal::try_from(signal)
