@@ -4,6 +4,7 @@
 use std::{fs, path::PathBuf, time::Duration};
 
 use crate::support::{
+    crowd,
     makeroom::{Done, Run, Running, wait_until_gone},
     process,
     site::{Site, UNTIL_GO},
@@ -20,6 +21,8 @@ const LEAVING: [(&str, &str); 4] = [
 /// The supervisor has looked by then at what there is, and told: while nothing comes it wakes for
 /// that alone.
 const LOOKS: u64 = 4;
+/// A time limit by which a build has begun.
+const SHORT: Duration = Duration::from_millis(600);
 /// Also on SIGTERM it stays.
 const OBSTINATE: &str =
     "trap \"\" TERM; cd \"WORK\"; sh -c \"echo \\$PPID\" >stray; while :; do sleep 0.05; done";
@@ -61,21 +64,24 @@ fn each(options: &[&str], sleep: &str, then: &str, act: impl Fn(&str, Running, i
 #[test]
 #[cfg_attr(makeroom_portable, ignore = "a subreaper is Linux's own")]
 fn what_left_the_group_is_ended_with_a_build_that_takes_too_long() {
-    each(&["--timeout", "600ms"], MEEK, UNTIL_GO, |name, run, _| {
+    let timeout = crowd::lately(SHORT);
+    each(&["--timeout", &crowd::option(timeout)], MEEK, UNTIL_GO, |name, run, _| {
         let done = run.wait();
         eprintln!("{name}");
-        done.expect_code(124).expect_within(Duration::from_secs(4));
+        done.expect_code(124).expect_within(Duration::from_secs(3) + timeout);
     });
 }
 
 #[test]
 #[cfg_attr(makeroom_portable, ignore = "a subreaper is Linux's own")]
 fn what_left_the_group_and_ignores_term_is_killed_after_the_grace() {
-    each(&["--timeout", "600ms", "--grace", "400ms"], OBSTINATE, UNTIL_GO, |name, run, _| {
+    let timeout = crowd::lately(SHORT);
+    let options = ["--timeout", &crowd::option(timeout), "--grace", "400ms"];
+    each(&options, OBSTINATE, UNTIL_GO, |name, run, _| {
         let done = run.wait();
         eprintln!("{name}");
-        done.expect_code(124).expect_within(Duration::from_secs(4));
-        assert!(done.took >= Duration::from_secs(1), "{:?}", done.took);
+        done.expect_code(124).expect_within(Duration::from_secs(3) + timeout);
+        assert!(done.took >= timeout + Duration::from_millis(400), "{:?}", done.took);
     });
 }
 
@@ -122,11 +128,12 @@ fn what_forks_as_fast_as_it_can_is_killed_whole() {
     )
     .expect("written");
     let script = format!("sh runner; {UNTIL_GO}");
-    let run =
-        site.makeroom(["--timeout", "600ms", "--grace", "300ms", "sh", "-c", &script]).spawn();
+    let timeout = crowd::lately(SHORT);
+    let options = ["--timeout", &crowd::option(timeout), "--grace", "300ms"];
+    let run = site.makeroom(options).args(["sh", "-c", &script]).spawn();
     let last = || fs::read_to_string(site.work().join("pids")).unwrap_or_default().lines().count();
     wait_until("it runs", || last() > 20);
-    run.wait().expect_code(124).expect_within(Duration::from_secs(6));
+    run.wait().expect_code(124).expect_within(Duration::from_secs(5) + timeout);
     let left = process::with_environment(&site.mark());
     fs::write(site.work().join("over"), "").expect("written");
     assert!(left.is_empty(), "{}", process::table(&left));
@@ -218,7 +225,8 @@ fn nested(outer: &[&str], act: impl Fn(&Site, Running)) {
 #[test]
 #[cfg_attr(makeroom_portable, ignore = "a subreaper is Linux's own")]
 fn the_keeper_of_a_makeroom_inside_restores_though_all_else_of_the_build_is_killed() {
-    nested(&["--timeout", "1s", "--grace", "300ms"], |_, run| {
+    let timeout = crowd::option(crowd::lately(Duration::from_secs(1)));
+    nested(&["--timeout", &timeout, "--grace", "300ms"], |_, run| {
         run.wait().expect_code(124);
     });
 }
@@ -236,8 +244,9 @@ fn a_build_that_somebody_stopped_is_ended_by_its_time_limit() {
         "sleep 60 & kill -STOP $!; echo $! >child; wait",
     ] {
         let site = site();
-        let done = site.makeroom(["--timeout", "500ms", "sh", "-c", script]).run();
-        done.expect_code(124).expect_within(Duration::from_secs(3));
+        let timeout = crowd::lately(SHORT);
+        let done = site.makeroom(["--timeout", &crowd::option(timeout), "sh", "-c", script]).run();
+        done.expect_code(124).expect_within(Duration::from_secs(3) + timeout);
         assert!(!process::runs(site.child()), "{script}");
     }
 }

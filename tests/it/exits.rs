@@ -5,7 +5,7 @@ use std::{fs, os::unix::process::ExitStatusExt as _, path::PathBuf, thread, time
 use nix::sys::resource::{RLIM_INFINITY, Resource};
 
 use crate::support::{
-    process,
+    crowd, process,
     site::{STUBBORN, Site},
 };
 
@@ -83,20 +83,25 @@ fn a_program_that_cannot_be_executed_gives_126() {
     }
 }
 
+/// A time limit by which a build has begun.
+const SHORT: Duration = Duration::from_millis(200);
+
 #[test]
 fn a_build_that_takes_too_long_gives_124() {
     let site = site();
-    let done =
-        site.makeroom(["--timeout", "200ms", "sh", "-c", "echo $$ >child; exec sleep 60"]).run();
-    done.expect_code(124).expect_within(Duration::from_secs(3));
-    assert!(done.took >= Duration::from_millis(200), "{:?}", done.took);
+    let timeout = crowd::lately(SHORT);
+    let mut run = site.makeroom(["--timeout", &crowd::option(timeout)]);
+    let done = run.args(["sh", "-c", "echo $$ >child; exec sleep 60"]).run();
+    done.expect_code(124).expect_within(Duration::from_secs(3) + timeout);
+    assert!(done.took >= timeout, "{:?}", done.took);
     assert!(!process::runs(site.child()));
 }
 
 #[test]
 fn a_build_that_takes_too_long_and_then_succeeds_gives_124_all_the_same() {
     let site = site();
-    site.makeroom(["--timeout", "200ms", "sh", "-c", "trap 'exit 0' TERM; sleep 60 & wait"])
+    site.makeroom(["--timeout", &crowd::option(crowd::lately(SHORT))])
+        .args(["sh", "-c", "trap 'exit 0' TERM; sleep 60 & wait"])
         .run()
         .expect_code(124);
 }
@@ -104,10 +109,11 @@ fn a_build_that_takes_too_long_and_then_succeeds_gives_124_all_the_same() {
 #[test]
 fn a_build_that_takes_too_long_and_ignores_term_is_killed_after_the_grace() {
     let site = site();
-    let done =
-        site.makeroom(["--timeout", "200ms", "--grace", "300ms", "sh", "-c", STUBBORN]).run();
-    done.expect_code(124).expect_within(Duration::from_secs(4));
-    assert!(done.took >= Duration::from_millis(500), "{:?}", done.took);
+    let timeout = crowd::lately(SHORT);
+    let options = ["--timeout", &crowd::option(timeout), "--grace", "300ms"];
+    let done = site.makeroom(options).args(["sh", "-c", STUBBORN]).run();
+    done.expect_code(124).expect_within(Duration::from_secs(4) + timeout);
+    assert!(done.took >= timeout + Duration::from_millis(300), "{:?}", done.took);
     assert!(!process::runs(site.child()));
 }
 

@@ -1,9 +1,9 @@
 //! In whatever state a run is in, a stderr of whatever kind holds up nothing that it does.
 
-use std::thread;
+use std::{thread, time::Duration};
 
 use crate::support::{
-    process,
+    crowd, process,
     proxy::Moment,
     site::{STUBBORN, UNTIL_GO},
     stalled::{Kind, Stalled},
@@ -46,8 +46,10 @@ fn ends_while_it_waits_for_stderr_itself(stage: &Stage) {
 }
 
 fn ends_by_its_timeout(stage: &Stage) {
-    let run = stage.start(&["--timeout", "1s"], UNTIL_GO);
-    stage.site.child();
+    let timeout = crowd::option(crowd::lately(Duration::from_secs(1)));
+    let run = stage.start(&["--timeout", &timeout], UNTIL_GO);
+    let child = stage.site.child();
+    wait_until("its time is over", || !process::runs(child));
     stage.ends(run).expect_code(124);
 }
 

@@ -12,6 +12,8 @@ use std::{
 
 /// Between two looks.
 const TICK: Duration = Duration::from_millis(20);
+/// How long it was before now that counts as of late.
+const LATELY: Duration = Duration::from_secs(5);
 /// What is known of the past: more than any limit.
 const MOST: usize = 15_000;
 
@@ -66,6 +68,18 @@ pub fn allowed(limit: Duration, since: Instant) -> Duration {
     }
     drop(kept);
     limit.mul_f64(f64::max(1.0, if count > 0.0 { sum / count } else { now() }))
+}
+
+/// What a limit is by what was seen of late: for a build that has to have begun within it.
+#[must_use]
+pub fn lately(limit: Duration) -> Duration {
+    allowed(limit, Instant::now().checked_sub(LATELY).unwrap_or_else(Instant::now))
+}
+
+/// The same as makeroom's options take it.
+#[must_use]
+pub fn option(limit: Duration) -> String {
+    format!("{}ms", limit.as_millis())
 }
 
 /// Whether its limit is over, for what began then.
