@@ -35,7 +35,7 @@ pub(super) fn announce(say: &mut Say, message: &FromKeeper, heard: &Heard, is_re
         }
         FromKeeper::StepTaken(step) => say.info(step_lines::taken(step)),
         FromKeeper::StepUndone { restored, took, .. } => {
-            say.info(step_lines::undone(*restored, *took))
+            say.info(step_lines::undone(*restored, *took));
         }
         FromKeeper::Thrashing { time, figures } if heard.is_running() => {
             say.warning(step_lines::thrashing(*time, figures), None);

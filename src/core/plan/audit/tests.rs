@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use super::*;
 use crate::core::{
     plan::estimate::NeedSource,
-    target::{cgroup_of::CgroupOf, samples, swarm_service},
+    target::{cgroup_of::CgroupOf, samples},
 };
 
 const MIB: u64 = 1 << 20;
@@ -11,8 +11,7 @@ const MIB: u64 = 1 << 20;
 fn container(name: &str, labels: &[(&str, &str)]) -> (Listed, Option<Seen>) {
     let labels: HashMap<_, _> =
         labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    let part_of = swarm_service::service_of(&labels).map(str::to_owned);
-    let listed = Listed { id: format!("id-{name}"), labels, part_of, ..samples::listed(name) };
+    let listed = Listed { id: format!("id-{name}"), labels, ..samples::listed(name) };
     (
         listed,
         Some(Seen {
