@@ -10,7 +10,7 @@ use clap::{
 
 use crate::core::{
     machine::way::Prefix,
-    target::selector::Selector,
+    target::selector::{FORMS, Selector},
     values::{ColorWish, MethodWish, NeedWish, Percent, Size, Span, SwapWish},
 };
 
@@ -36,9 +36,7 @@ impl ValueParserFactory for Switch {
 /// How room is made.
 #[derive(Clone, Debug, Default, Args)]
 pub struct RoomArgs {
-    /// Containers to make room with: name, glob, re:REGEX, label:KEY[=VALUE],
-    /// compose:PROJECT[/SERVICE]
-    #[arg(long, value_name = "SELECTOR")]
+    #[arg(help = format!("Containers to make room with: {FORMS}"), long, value_name = "SELECTOR")]
     pub pause: Option<Vec<Selector>>,
     /// Containers never to touch; wins over --pause
     #[arg(long, value_name = "SELECTOR")]

@@ -11,8 +11,8 @@ use crate::core::target::{
     start_order::{COMPOSE_PROJECT, COMPOSE_SERVICE},
 };
 
-const ALLOWED: &str =
-    "allowed: a name, a glob as `mon-*`, re:REGEX, label:KEY[=VALUE], compose:PROJECT[/SERVICE]";
+/// The forms that a selector may have.
+pub const FORMS: &str = "name, glob, re:REGEX, label:KEY[=VALUE], compose:PROJECT[/SERVICE]";
 
 /// What a person typed to name containers, ready to match.
 #[derive(Clone, Debug)]
@@ -55,7 +55,7 @@ impl FromStr for Selector {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let refused = |why: &str| format!("`{text}` is not a selector: {why}; {ALLOWED}");
+        let refused = |why: &str| format!("`{text}` is not a selector: {why}; allowed: {FORMS}");
         let rule = if let Some(pattern) = text.strip_prefix("re:") {
             let short = |error: regex::Error| {
                 error.to_string().lines().last().unwrap_or_default().trim().to_owned()
