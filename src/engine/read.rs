@@ -67,6 +67,7 @@ fn listed(one: &Value) -> Option<Listed> {
     Some(Listed {
         id: one["Id"].as_str().filter(is_id)?.to_owned(),
         names: names(one),
+        image: one["Image"].as_str().map(str::to_owned),
         part_of: swarm_service::service_of(&labels).map(str::to_owned),
         labels,
         undo: Undo::Container,

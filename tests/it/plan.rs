@@ -280,3 +280,22 @@ fn a_container_that_vanishes_between_listing_and_measuring_is_left_out() {
     named(&told["containers"], services[1].name(0));
     assert!(!done.out.contains(&id), "{}", done.out);
 }
+
+#[test]
+fn what_was_made_of_an_image_is_meant_by_its_repository() {
+    let site = Site::new();
+    let (busybox, hog) = (site.services(1), site.hogs(&Recipe::hog(5), 1));
+    for (selector, roles) in [
+        ("image:busybox", ["target", "other"]),
+        ("image:docker.io/library/busy*:latest", ["target", "other"]),
+        ("image:hog:lat*", ["other", "target"]),
+        ("image:hog:2", ["other", "other"]),
+    ] {
+        let done = site.makeroom(["plan", "--json", "--pause", selector]).run();
+        let told = json(done.expect_code(0));
+        for (services, role) in [&busybox, &hog].into_iter().zip(roles) {
+            let seen = named(&told["containers"], services.name(0));
+            assert_eq!(seen["role"], role, "{selector}: {seen}");
+        }
+    }
+}

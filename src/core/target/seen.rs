@@ -23,6 +23,8 @@ pub struct Listed {
     pub undo: Undo,
     /// Its names, the ones that selectors match.
     pub names: Vec<String>,
+    /// The image that it was made of, by the name that it was made with.
+    pub image: Option<String>,
     /// Its labels.
     pub labels: HashMap<String, String>,
     /// What it was doing when the list was made.

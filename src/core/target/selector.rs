@@ -12,7 +12,8 @@ use crate::core::target::{
 };
 
 /// The forms that a selector may have.
-pub const FORMS: &str = "name, glob, re:REGEX, label:KEY[=VALUE], compose:PROJECT[/SERVICE]";
+pub const FORMS: &str =
+    "name, glob, re:REGEX, label:KEY[=VALUE], compose:PROJECT[/SERVICE], image:REPOSITORY[:TAG]";
 
 /// What a person typed to name containers, ready to match.
 #[derive(Clone, Debug)]
@@ -27,6 +28,7 @@ enum Rule {
     Pattern(Regex),
     Label { key: String, value: Option<String> },
     Compose { project: String, service: Option<String> },
+    Image { repository: GlobMatcher, tag: Option<GlobMatcher> },
 }
 
 impl Selector {
@@ -47,6 +49,11 @@ impl Selector {
                 labels.get(COMPOSE_PROJECT) == Some(project)
                     && (service.is_none() || label_is(COMPOSE_SERVICE, service))
             }
+            Rule::Image { repository, tag } => listed.image.as_deref().is_some_and(|image| {
+                let (name, own_tag) = image_name(image);
+                repository.is_match(name)
+                    && tag.as_ref().is_none_or(|tag| tag.is_match(own_tag.unwrap_or(LATEST)))
+            }),
         }
     }
 }
@@ -79,6 +86,13 @@ impl FromStr for Selector {
                 return Err(refused("the project or the service is empty"));
             }
             Rule::Compose { project: project.to_owned(), service }
+        } else if let Some(image) = text.strip_prefix("image:") {
+            let (repository, tag) = image_name(image);
+            if repository.is_empty() || tag == Some("") {
+                return Err(refused("the repository or the tag is empty"));
+            }
+            let glob = |text: &str| glob(text).map_err(|why| refused(&why));
+            Rule::Image { repository: glob(repository)?, tag: tag.map(glob).transpose()? }
         } else {
             if text.is_empty() {
                 return Err(refused("it is empty"));
@@ -88,12 +102,30 @@ impl FromStr for Selector {
                     "no container's name holds a colon, and `{prefix}:` is unknown"
                 )));
             }
-            let glob = GlobBuilder::new(text)
-                .build()
-                .map_err(|error| refused(&error.kind().to_string()))?;
-            Rule::Name(glob.compile_matcher())
+            Rule::Name(glob(text).map_err(|why| refused(&why))?)
         };
         Ok(Self { text: text.to_owned(), rule })
+    }
+}
+
+fn glob(text: &str) -> Result<GlobMatcher, String> {
+    let glob = GlobBuilder::new(text).build().map_err(|error| error.kind().to_string())?;
+    Ok(glob.compile_matcher())
+}
+
+/// The tag of an image that is named without one (docs.docker.com/reference/cli/docker/image/tag).
+const LATEST: &str = "latest";
+
+/// An image's repository, as short as it can be written, and its tag: without the registry that is
+/// meant where none is named, its own namespace, and a digest (distribution's `reference`).
+fn image_name(image: &str) -> (&str, Option<&str>) {
+    let name = image.split_once('@').map_or(image, |(name, _digest)| name);
+    let name = name.strip_prefix("docker.io/").unwrap_or(name);
+    let name = name.strip_prefix("library/").unwrap_or(name);
+    // A colon before a slash is a registry's port.
+    match name.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')) {
+        Some((repository, tag)) => (repository, Some(tag)),
+        None => (name, None),
     }
 }
 
@@ -175,6 +207,34 @@ mod tests {
                 expected,
                 "{selector} on {name}"
             );
+        }
+    }
+
+    #[test]
+    fn an_image_is_meant_by_its_repository_whatever_its_tag_unless_one_is_named() {
+        for (selector, image, expected) in [
+            ("image:postgres", "postgres:16", true),
+            ("image:postgres", "docker.io/library/postgres:16", true),
+            ("image:docker.io/library/postgres", "postgres", true),
+            ("image:postgres", "postgres@sha256:0123", true),
+            ("image:postgres", "bitnami/postgres:16", false),
+            ("image:postgres:16", "postgres:16", true),
+            ("image:postgres:16", "postgres:16@sha256:0123", true),
+            ("image:postgres:16", "postgres:15", false),
+            ("image:postgres:latest", "postgres", true),
+            ("image:postgres:16", "postgres", false),
+            ("image:postgres:1?", "postgres:16", true),
+            ("image:prom/*", "prom/prometheus:v2.5", true),
+            ("image:prom/{alertmanager,prometheus}:v2*", "prom/prometheus:v2.5", true),
+            ("image:*", "localhost:5000/app", true),
+            ("image:localhost:5000/app", "localhost:5000/app:1", true),
+            ("image:localhost:5000/app:2", "localhost:5000/app:1", false),
+            ("image:app", "sha256:0123", false),
+        ] {
+            let parsed: Selector = selector.parse().expect(selector);
+            let listed = Listed { image: Some(image.to_owned()), ..samples::listed("x") };
+            assert_eq!(parsed.matches(&listed), expected, "{selector} on {image}");
+            assert!(!parsed.matches(&samples::listed("postgres")), "{selector} on no image");
         }
     }
 

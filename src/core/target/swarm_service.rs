@@ -94,6 +94,11 @@ impl Service {
             id: self.id.clone(),
             undo: Undo::SwarmService(scaled.clone()),
             names: scaled.tasks.clone(),
+            image: self
+                .spec
+                .pointer("/TaskTemplate/ContainerSpec/Image")
+                .and_then(Value::as_str)
+                .map(str::to_owned),
             labels,
             state: State::Stopped,
             ..Listed::default()
@@ -172,7 +177,9 @@ mod tests {
         let scaled = Scaled { replicas: 1, tasks: vec!["web.1.t".to_owned()] };
         let listed =
             service(&json!({ "Replicated": { "Replicas": 0 } })).in_place_of_its_tasks(&scaled);
-        for text in ["web.*", "label:tier=x", "label:com.docker.swarm.service.name=web"] {
+        for text in
+            ["web.*", "label:tier=x", "label:com.docker.swarm.service.name=web", "image:i:latest"]
+        {
             let selector: crate::core::target::selector::Selector = text.parse().expect(text);
             assert!(selector.matches(&listed), "{text}");
         }
