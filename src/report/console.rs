@@ -82,7 +82,7 @@ impl Say {
     pub fn fold(&mut self) {
         if self.fold == Fold::Closed {
             self.fold = Fold::Open;
-            self.write(Rank::Mark, format!("{}\n", FOLD).into());
+            self.write(Rank::Mark, format!("{FOLD}\n").into());
         }
     }
 
@@ -90,7 +90,7 @@ impl Say {
     pub fn unfold(&mut self) {
         if self.fold == Fold::Open {
             self.fold = Fold::Closed;
-            self.write(Rank::Mark, format!("{}\n", UNFOLD).into());
+            self.write(Rank::Mark, format!("{UNFOLD}\n").into());
         }
     }
 
