@@ -1,6 +1,7 @@
-# Prints what a run needs to know of the host's kernel and tools: "kernel VERSION", "reclaim v2|v1|old|none",
-# "psi yes|no", "missing TOOL…", "room KIB DIRECTORY" for the directory of the default swap area's disk, and
-# "place REASON" where that is no place for swap. Needs: place.sh, $swap_dir.
+# Prints what a run needs to know of the host's kernel and tools: "kernel VERSION", "reclaim
+# v2|v1|old|none", "psi yes|no", "missing TOOL…", "room KIB DIRECTORY" for the directory of the
+# default swap area's disk, and "place REASON" where that is no place for swap. Needs: place.sh,
+# $swap_dir.
 read -r kernel < /proc/sys/kernel/osrelease
 echo "kernel $kernel"
 way=none

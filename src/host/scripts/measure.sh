@@ -1,11 +1,14 @@
-# Needs: $targets, a line "PID ID" or "PATH ID" for each. Prints the host's memory and each target's cgroup.
-# A target's line: target ID VERSION USED UNEVICTABLE CACHE SWAP_LIMIT SWAPPINESS DIRECTORY ("-": not known).
-# A cgroup counts only if its path holds the container's full id: behind a forwarded socket the
-# engine's pids belong to another kernel. A path, below the mount of the cgroups, is one that the target's kind vouches for. Where /proc hides other users' processes (hidepid; proc(5)) the same
-# is seen, so a line "hidden" says that it does: everybody may read the first process's cgroup otherwise.
+# Needs: $targets, a line "PID ID" or "PATH ID" for each. Prints the host's memory and each target's
+# cgroup. A target's line: target ID VERSION USED UNEVICTABLE CACHE SWAP_LIMIT SWAPPINESS DIRECTORY
+# ("-": not known). The cgroup of a process counts only if its path holds the target's full id:
+# behind a forwarded socket the engine's pids belong to another kernel. A path, below the mount of the
+# cgroups, is one that the target's kind vouches for. Where /proc hides other users' processes
+# (hidepid; proc(5)) nothing is seen either, so a line "hidden" says that it does: everybody may read
+# the first process's cgroup otherwise.
 memory() {
-    # One process for all: head names each file in a line of its own, "==> FILE <==". The third field of
-    # mm_stat is the memory that a zram device occupies (Documentation/admin-guide/blockdev/zram.rst).
+    # One process for all: head names each file in a line of its own, "==> FILE <==". The third
+    # field of mm_stat is the memory that a zram device occupies
+    # (Documentation/admin-guide/blockdev/zram.rst).
     head -n 1000 /proc/meminfo /proc/swaps /sys/block/zram*/mm_stat 2>/dev/null
     return 0
 }
@@ -17,7 +20,8 @@ cgroups() {
     [ -r /proc/1/cgroup ] || echo hidden
     printf '%s\n' "$targets" | awk '
         function first(file,    line) { line = "-"; if ((getline line < file) <= 0) line = "-"; close(file); return line }
-        # "UNEVICTABLE CACHE", of memory.stat; v1 has the figures of a subtree under names of their own.
+        # "UNEVICTABLE CACHE", of memory.stat; v1 has the figures of a subtree under names of their
+        # own.
         function stat(file, prefix,    line, parts, of) {
             while ((getline line < file) > 0) { split(line, parts, " "); of[parts[1]] = parts[2] }
             close(file)

@@ -1,12 +1,14 @@
-# Needs: $path and $label of a swap area, $listed (the path as /proc/swaps writes it). Finds the area's directory and stays in
-# it: from there on its file is ./"$name", whatever becomes of the names above. What is checked is not a path, which can lead
-# elsewhere a moment later, but the directory that the shell is in and those that really are above it.
+# Needs: $path and $label of a swap area, $listed (the path as /proc/swaps writes it). Finds the
+# area's directory and stays in it: from there on its file is ./"$name", whatever becomes of the
+# names above. What is checked is not a path, which can lead elsewhere a moment later, but the
+# directory that the shell is in and those that really are above it.
 dir=${path%/*}
 dir=${dir:-/}
 name=${path##*/}
 no() { echo "no $*"; exit 0; }
-# Prints who besides root can change what is in here, or put something else in its place; nothing where nobody can. Bottom up:
-# what only root can move is still in a directory when that one is looked at. Where it is sticky, only root moves what is root's.
+# Prints who besides root can change what is in here, or put something else in its place; nothing
+# where nobody can. Bottom up: what only root can move is still in a directory when that one is
+# looked at. Where it is sticky, only root moves what is root's.
 exposed() {
     here=$(pwd -P)
     left=$here
@@ -59,5 +61,6 @@ enter() {
     [ -z "$why" ] || no "$why"
 }
 active() { awk -v path="$listed" 'NR > 1 && $1 == path { found = 1 } END { exit !found }' /proc/swaps; }
-# The label is in the header, behind 1024 free bytes and 28 of figures (mkswap(8); include/linux/swap.h, union swap_header).
+# The label is in the header, behind 1024 free bytes and 28 of figures (mkswap(8);
+# include/linux/swap.h, union swap_header).
 ours() { [ -f "./$name" ] && [ ! -L "./$name" ] && [ "$(dd if="./$name" bs=1 skip=1052 count="${#label}" 2> /dev/null)" = "$label" ]; }

@@ -1,14 +1,16 @@
-# Needs: $builds_in_engine (not empty: look for what the engine's builder runs). Prints a line at once, and one for each
-# line that it reads until there are no more: "makeroom-sample AVAILABLE_KIB SWAP_USED_KIB SOME_STALL_US FULL_STALL_US OOM_KILLS BUILD_BYTES
-# TOTAL_KIB", "-" for what is not known. Uses only what the shell does itself: a machine that is short of memory should not have to start
-# programs to say so.
+# Needs: $builds_in_engine (not empty: look for what the engine's builder runs). Prints a line at
+# once, and one for each line that it reads until there are no more: "makeroom-sample AVAILABLE_KIB
+# SWAP_USED_KIB SOME_STALL_US FULL_STALL_US OOM_KILLS BUILD_BYTES TOTAL_KIB", "-" for what is not
+# known. Uses only what the shell does itself: a machine that is short of memory should not have to
+# start programs to say so.
 root=
 if [ -n "$builds_in_engine" ]; then
     while read -r _ _ _ from at rest; do
         case "$from $rest" in "/ "*" - cgroup2 "*) root=$at && break ;; esac
     done < /proc/self/mountinfo
 fi
-# What a step of the builder holds or has in swap; the cache of the files that it wrote is not its need.
+# What a step of the builder holds or has in swap; the cache of the files that it wrote is not its
+# need.
 weigh() {
     while read -r name value; do
         case $name in
@@ -26,7 +28,8 @@ volunteer() {
         [ "$score" = 1000 ] || echo 1000 > "/proc/$pid/oom_score_adj"
     done < "$1/cgroup.procs"
 }
-# Steps are no containers: they have cgroups beside the containers' own, with other names than their 64 digits.
+# Steps are no containers: they have cgroups beside the containers' own, with other names than their
+# 64 digits.
 look_at_steps() {
     build=0
     for dir in "$root"/*:docker:* "$root"/*/*:docker:* "$root"/docker/* "$root"/docker/buildkit/*; do
@@ -59,8 +62,9 @@ while :; do
             full) full=${value#total=} ;;
         esac
     done < /proc/pressure/memory
-    # This file is longer than all the others, and a shell reads byte by byte. The kernel kills nothing before something
-    # was stalled on memory; once more after that, for a kill between the two looks.
+    # This file is longer than all the others, and a shell reads byte by byte. The kernel kills
+    # nothing before something was stalled on memory; once more after that, for a kill between the
+    # two looks.
     [ "$some" = "$before" ] || calm=0
     if [ "$calm" -lt 2 ]; then
         kills=-

@@ -1,7 +1,8 @@
-# Needs: measure.sh, place.sh, $size (bytes, whole MiB), $own_dir (made if it is missing). Makes an area
-# and activates it. Prints "ok" and the host's memory, or "no REASON". Nothing that exists is ever written to: the file is made under a name
-# of its own, labelled, and gets its real name by a link, which never replaces anything.
-# Whatever ours was: what is made on the way has to be fit for what comes into it.
+# Needs: measure.sh, place.sh, $size (bytes, whole MiB), $own_dir (made if it is missing). Makes an
+# area and activates it. Prints "ok" and the host's memory, or "no REASON". Nothing that exists is
+# ever written to: the file is made under a name of its own, labelled, and gets its real name by a
+# link, which never replaces anything. Whatever ours was: what is made on the way has to be fit for
+# what comes into it.
 umask 022
 new=
 no() {
@@ -35,7 +36,8 @@ umask 077
 new="$name.$label"
 (set -C; : > "./$new") || { new=; no "$dir/$name.$label cannot be made"; }
 made=$(stat -c %d:%i "./$new")
-# btrfs takes a file as swap only where it is not copied on write, which can be said of an empty one (btrfs(5), "Swapfile support").
+# btrfs takes a file as swap only where it is not copied on write, which can be said of an empty one
+# (btrfs(5), "Swapfile support").
 [ -z "$is_btrfs" ] || chattr +C "./$new" || no "$dir is on btrfs, and the file cannot be taken off copy-on-write (chattr +C)"
 # F2FS, and ext4 of Linux 5.7 and 5.8, refuse swap on what fallocate gives: zeroes always work.
 zeroes() { dd if=/dev/zero of="./$new" bs=1048576 count="$((size / 1048576))" conv=notrunc,fsync || no "it cannot be filled: no room or a failing disk"; }
@@ -43,7 +45,8 @@ fallocate -l "$size" "./$new" || zeroes
 mkswap -L "$label" "./$new" > /dev/null || no "mkswap fails"
 # -n: a path that became a directory since would be linked into.
 ln -n "./$new" "./$name" || no "it exists and is not makeroom's"
-# A file that is active as swap cannot be unlinked, under none of its names (fs/namei.c, may_delete).
+# A file that is active as swap cannot be unlinked, under none of its names (fs/namei.c,
+# may_delete).
 rm -f "./$new"
 new=$name
 if ! swapon "./$new"; then

@@ -1,7 +1,8 @@
-# Needs: place.sh, $typed (the path as a shell reads it), $trim (not empty: the disk is a VM's and sparse). Takes an area away.
-# Prints "ok", "gone" or "no REASON".
-# A step that makes it outlives its keeper, and is let finish. It is a shell like this one that root runs, with `-s` and the label
-# behind it: anybody can call himself that, also with what becomes root by itself (sudo, su), but not be run by the same file.
+# Needs: place.sh, $typed (the path as a shell reads it), $trim (not empty: the disk is a VM's and
+# sparse). Takes an area away. Prints "ok", "gone" or "no REASON". A step that makes it outlives its
+# keeper, and is let finish. It is a shell like this one that root runs, with `-s` and the label
+# behind it: anybody can call himself that, also with what becomes root by itself (sudo, su), but
+# not be run by the same file.
 making() {
     shell=$(stat -L -c %d:%i "/proc/$$/exe")
     set -- /proc/[0-9]*/cmdline
@@ -20,13 +21,15 @@ while ! active && making; do
     sleep 1
     waits=$((waits + 1))
 done
-# What an earlier makeroom made where others have a hand in it: it could lead us to anybody's file by now.
+# What an earlier makeroom made where others have a hand in it: it could lead us to anybody's file
+# by now.
 found=
 if ! cd -P "$dir" 2> /dev/null; then
     why="$dir is not there any more"
 else
     why=$(misplaced)
-    # It may be a FIFO the moment after; what cannot be read in time is not known to be somebody else's.
+    # It may be a FIFO the moment after; what cannot be read in time is not known to be somebody
+    # else's.
     if [ -n "$why" ] && [ -f "./$name" ] && [ ! -L "./$name" ]; then
         found=$(timeout 10 dd if="./$name" bs=1 skip=1052 count="${#label}" 2> /dev/null) || found=$label
     fi
@@ -43,14 +46,16 @@ if [ -n "$why" ]; then
     }
     exit 0
 fi
-# This name holds the lease's id and lies in a directory that only root writes to: nobody else made it.
+# This name holds the lease's id and lies in a directory that only root writes to: nobody else made
+# it.
 rm -f "./$name.$label"
 if ! ours; then echo gone; exit 0; fi
 waits=0
 while active; do
     # One that is killed can have been done all the same.
     said=$(swapoff "./$name" 2>&1) || ! active || case $said in
-        # The step of a keeper that died is still at it, and the kernel lets nobody else (mm/swapfile.c, SWP_WRITEOK).
+        # The step of a keeper that died is still at it, and the kernel lets nobody else
+        # (mm/swapfile.c, SWP_WRITEOK).
         *"Invalid argument"*)
             [ "$waits" -lt 60 ] || no "it is still being removed"
             sleep 1

@@ -1,9 +1,10 @@
-# Needs: measure.sh, $targets, $seconds. Reads the swapped memory of the targets' processes, all targets at once, for so
-# many seconds at most. A page that is read through /proc/PID/mem is one that its process need not wait for (proc_pid_mem(5)).
+# Needs: measure.sh, $targets, $seconds. Reads the swapped memory of the targets' processes, all
+# targets at once, for so many seconds at most. A page that is read through /proc/PID/mem is one
+# that its process need not wait for (proc_pid_mem(5)).
 read -r now _ < /proc/uptime
 until=$((${now%.*} + seconds))
-# swapped PID: "START LENGTH" in pages of 4096 bytes, for each mapping that has pages in swap. One that is large and
-# mostly untouched is left alone: reading it would fill page tables for nothing.
+# swapped PID: "START LENGTH" in pages of 4096 bytes, for each mapping that has pages in swap. One
+# that is large and mostly untouched is left alone: reading it would fill page tables for nothing.
 swapped() {
     awk '
         / kB$/ && $1 == "Size:" { size = $2 }
