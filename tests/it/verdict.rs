@@ -12,6 +12,7 @@ use crate::support::{
     proxy::{Deed, Moment, Proxy},
     schema,
     site::Site,
+    swap,
 };
 
 /// A memory cgroup with this limit, gone at drop.
@@ -58,7 +59,8 @@ fn site() -> Site {
 #[test]
 #[cfg_attr(makeroom_portable, ignore = "OOM kills of this machine are seen on Linux only")]
 fn a_build_that_the_kernel_kills_at_a_cgroups_limit_is_told_so_and_no_swap_is_advised() {
-    let _turn = kills_turn();
+    // With swap it would not die.
+    let (_kills, _swap) = (kills_turn(), swap::turn());
     let (site, limited) = (site(), Limited::new(48 << 20));
     let (err, told) =
         reported(&site, &limited.run(&format!("'{}' 200 1", programs::grower().display())));

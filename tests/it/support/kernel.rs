@@ -1,10 +1,14 @@
 //! Owns the turn of a test for which it matters what the kernel kills for memory: it counts for the
 //! whole machine.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
-/// Waits until no other such test runs, and keeps them waiting until it is dropped.
-pub fn kills_turn() -> MutexGuard<'static, ()> {
+use super::turn::{Turn, take};
+
+/// Waits until no other such test runs, and keeps them waiting until it is dropped. Who takes the
+/// machine's swap as well takes that afterwards.
+#[must_use]
+pub fn kills_turn() -> Turn {
     static TURN: Mutex<()> = Mutex::new(());
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+    take(&TURN, "kills")
 }

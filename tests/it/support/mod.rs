@@ -22,6 +22,7 @@ pub mod stalled;
 pub mod stranger;
 pub mod swap;
 pub mod swarm;
+pub mod turn;
 
 use std::{
     path::{Path, PathBuf},

@@ -1,34 +1,30 @@
-//! Owns the turn of a test that touches the machine's swap: one at a time, in this process and in
-//! any other that runs these tests; and where such a test may put an area. What it left active is
-//! taken away with it.
+//! Owns the turn of a test that touches the machine's swap, and where such a test may put an area.
+//! What it left active is taken away with it.
 
 use std::{
-    fs::{self, File},
+    fs,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     process::Command,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::Mutex,
 };
 
 use tempfile::TempDir;
 
+use super::turn::{Turn, take};
+
 /// The machine's swap is this test's until it is dropped.
 pub struct SwapTurn {
     dir: TempDir,
-    _file: File,
-    _turn: MutexGuard<'static, ()>,
+    _turn: Turn,
 }
 
 /// Waits for the turn.
 #[must_use]
 pub fn turn() -> SwapTurn {
     static TURN: Mutex<()> = Mutex::new(());
-    // A test that panicked in its turn has given back what it had.
-    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    let file =
-        File::create(std::env::temp_dir().join("makeroom-it-swap.lock")).expect("a lock's file");
-    file.lock().expect("locked");
-    SwapTurn { dir: directory(), _file: file, _turn: turn }
+    let turn = take(&TURN, "swap");
+    SwapTurn { dir: directory(), _turn: turn }
 }
 
 /// A directory that only root writes to, as makeroom asks of all above it: where cargo's target
