@@ -9,6 +9,12 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
+    time::{Duration, Instant},
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
 };
 
 use crate::{
@@ -19,6 +25,10 @@ use crate::{
 /// How often to look again, before SIGKILL, for what was forked while everything known was being
 /// stopped.
 const STOPS: u32 = 16;
+/// Whoever comes to us later than this after the last one is found by the next look.
+const CHASE: Duration = Duration::from_millis(2);
+/// Who is not caught within this is chased again after the next look.
+const LONGEST_CHASE: Duration = Duration::from_millis(100);
 
 /// How far to look below the makerooms that run inside the build.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,11 +122,14 @@ impl Offspring {
             return !group_is_alive(child);
         };
         let left: Vec<i32> =
-            children.into_iter().filter(|pid| !self.apart.contains(&session(*pid))).collect();
+            children.iter().copied().filter(|pid| !self.apart.contains(&session(*pid))).collect();
         let Ok(roles) = kernel::roles(&left) else { return false };
         let is_there =
             |pid: &i32| kernel::process(*pid).is_ok_and(|seen| seen.is_some_and(|seen| seen.runs));
-        !left.iter().any(|pid| roles.get(pid) != Some(&Role::Keeper) && is_there(pid))
+        let is_left = left.iter().any(|pid| roles.get(pid) != Some(&Role::Keeper) && is_there(pid));
+        // Nobody was reaped meanwhile: who lives now and is not below one of these is new.
+        let is_same = |now: Vec<i32>| now.iter().all(|pid| children.contains(pid));
+        !is_left && kernel::own_children().is_some_and(is_same)
     }
 
     /// Sends SIGKILL to all of it. Stops all of it first, so that nothing is forked between the
@@ -143,7 +156,33 @@ impl Offspring {
         for process in stopped.values() {
             send(process.id(), libc::SIGKILL);
         }
+        if self.is_below_us {
+            self.chase();
+        }
         Ok(())
+    }
+
+    /// Sends SIGKILL to whoever comes to us as a child from now on: who forks and ends faster than
+    /// a look takes is caught before it has forked again.
+    fn chase(&self) {
+        let (begun, mut met) = (Instant::now(), BTreeSet::new());
+        let mut since = begun;
+        while since.elapsed() < CHASE && begun.elapsed() < LONGEST_CHASE {
+            let children = kernel::own_children().unwrap_or_default();
+            let fresh: Vec<i32> = children
+                .into_iter()
+                .filter(|pid| !self.apart.contains(&session(*pid)) && met.insert(*pid))
+                .collect();
+            if fresh.is_empty() {
+                continue;
+            }
+            since = Instant::now();
+            let Ok(roles) = kernel::roles(&fresh) else { return };
+            for pid in fresh.into_iter().filter(|pid| roles.get(pid) != Some(&Role::Keeper)) {
+                // ESRCH: it has ended. Its number is nobody else's before we reap it.
+                let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+            }
+        }
     }
 }
 

@@ -19,6 +19,9 @@ use crate::{
 /// One part in so many of a core is what looking may cost.
 const COST_PART: u32 = 4;
 
+/// So often it is looked who is left, before it is said that nobody is.
+const MOST_LOOKS: usize = 4;
+
 /// So many pids fit into a line.
 const MOST_NAMED: usize = 10;
 
@@ -117,10 +120,9 @@ impl Descendants {
 
     /// Who does not even die of SIGKILL, as a line with its hint; `None` where nobody is left.
     pub(super) fn survivors(&mut self) -> Option<(String, String)> {
-        let left = self.look(Depth::Deep);
-        if left.is_empty() {
-            return None;
-        }
+        // Who forks while it is looked for is missed now and then.
+        let mut looks = (0..MOST_LOOKS).map(|_| self.look(Depth::Deep));
+        let left = looks.find(|left| !left.is_empty())?;
         let pids = left.iter().take(MOST_NAMED).map(|process| process.pid.to_string());
         let pids = pids.collect::<Vec<_>>().join(",");
         let line = format!(
