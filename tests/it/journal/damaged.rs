@@ -164,7 +164,7 @@ fn a_journal_of_a_newer_version_is_said_loudly_kept_and_left_alone() {
     let journal = abandoned(&site, &services);
     let text = fs::read_to_string(&journal).expect("a journal");
     let (first, rest) = text.split_once('\n').expect("lines");
-    let json = first[9..].replace("\"version\":5", "\"version\":99");
+    let json = first[9..].replace("\"version\":6", "\"version\":99");
     assert_ne!(json, first[9..]);
     fs::write(&journal, format!("{:08x} {json}\n{rest}", crc32fast::hash(json.as_bytes())))
         .expect("written");
