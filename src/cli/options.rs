@@ -83,7 +83,7 @@ pub struct RoomArgs {
 }
 
 /// Commands that are told what happens to the room. Not on the screen of `--help`: see
-/// [`Cli::whole`].
+/// `Cli::whole`.
 #[derive(Clone, Debug, Default, Args)]
 pub struct HookArgs {
     /// Run by `sh -c` beside the build's start, with the facts in MAKEROOM_EVENT, MAKEROOM_SERVICES

@@ -3,7 +3,7 @@
 //! whether and when one is made is `room`'s. Runs in the keeper and in short commands.
 //!
 //! A new kind is a variant of `core::target::kind::Kind`, what its undoing takes in
-//! `core::target::recorded::Undo`, a file here that implements [`kind::TargetKind`], and a line in
+//! `core::target::recorded::Undo`, a file here that implements `kind::TargetKind`, and a line in
 //! [`all`].
 
 pub mod all;
