@@ -163,12 +163,32 @@ impl SwarmService {
         self.tasks().iter().filter(|task| task.status == status).count()
     }
 
-    /// Waits until so many of its tasks run, and no more.
+    /// Waits until so many of its tasks run, and no more; and the manager is done with all others: a
+    /// task that runs can be one that it has yet to end.
     #[track_caller]
     pub fn wait_until_it_runs(&self, tasks: usize) {
         wait_until(&format!("{tasks} tasks of {} run", self.name), || {
-            self.count("running") == tasks
+            self.count("running") == tasks && self.is_settled(tasks)
         });
+    }
+
+    /// Whether so many of its tasks are to run and do, and all others have ended.
+    fn is_settled(&self, tasks: usize) -> bool {
+        let path = format!("/tasks?filters=%7B%22service%22%3A%5B%22{}%22%5D%7D", self.id);
+        let listed = api::must(&swarm(), "GET", &path, None).json();
+        let (to_run, others): (Vec<_>, Vec<_>) = listed
+            .as_array()
+            .into_iter()
+            .flatten()
+            .partition(|task| task["DesiredState"] == "running");
+        let is_over = |task: &&Value| {
+            ["complete", "shutdown", "failed", "rejected", "orphaned"]
+                .iter()
+                .any(|state| task["Status"]["State"] == *state)
+        };
+        to_run.len() == tasks
+            && to_run.iter().all(|task| task["Status"]["State"] == "running")
+            && others.iter().all(is_over)
     }
 }
 
