@@ -88,8 +88,8 @@ impl Descendants {
         signal_group(child, libc::SIGKILL);
     }
 
-    /// Looks, if it is time, and ends who came since; whether nobody is left. Not at every wake-up:
-    /// a look can have a process of its own, whose end is a wake-up.
+    /// Looks, if it is time, and ends who came since; gives whether nobody is left. Not at every
+    /// wake-up: a look can have a process of its own, whose end is a wake-up.
     pub(super) fn are_gone(&mut self, child: ProcessId) -> bool {
         if self.due.is_none_or(|due| due > Instant::now()) {
             return false;

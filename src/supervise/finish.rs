@@ -54,8 +54,8 @@ pub(super) fn say_all_back(say: &mut Say, heard: &Heard, report: Option<&RunRepo
     }
 }
 
-/// Says what is not back, in the last line, so that nobody overlooks it; whether there is nothing
-/// to say.
+/// Says what is not back, in the last line, so that nobody overlooks it; gives whether there is
+/// nothing to say.
 pub(super) fn say_what_is_left(say: &mut Say, heard: &Heard, keepers: &Keepers) -> bool {
     match &heard.back {
         Some(back) => {

@@ -138,7 +138,7 @@ impl Keepers {
         }
     }
 
-    /// What it said since the last time, and whether it is gone: it is forgotten then.
+    /// Gives what it said since the last time, and whether it is gone: it is forgotten then.
     pub(super) fn listen(&mut self) -> Vec<News> {
         let Some(link) = &mut self.link else { return vec![] };
         let (messages, is_there) = link.listen();
@@ -152,7 +152,7 @@ impl Keepers {
         messages.into_iter().map(|message| News::Said(Box::new(message))).chain(gone).collect()
     }
 
-    /// The one that is gone was not done.
+    /// The one that is gone was not done: another one is due, or none is worth it.
     pub(super) fn died(&mut self, session: &Session) -> Vec<News> {
         let due = self.attempts.die(Instant::now());
         self.miss(session, due, None)
@@ -201,13 +201,13 @@ impl Keepers {
         self.lease.is_some() && !self.has_given_up
     }
 
-    /// Whether something is left that can be put back without one.
+    /// Whether something is left that is to be put back without one.
     pub(super) fn needs_restore_alone(&self) -> bool {
         let may_try = self.link.is_none() && self.lease.is_some() && !self.has_tried_alone;
         may_try && !self.holds_nothing()
     }
 
-    /// What is to be put back without one, once.
+    /// Gives what is to be put back without one, once.
     pub(super) fn begin_restore_alone(&mut self) -> Option<&(Request, Journal)> {
         let is_first = !std::mem::replace(&mut self.has_tried_alone, true);
         self.lease.as_ref().filter(|_| is_first)

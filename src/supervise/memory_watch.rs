@@ -91,8 +91,8 @@ impl MemoryWatch {
         self.next
     }
 
-    /// Looks, if it is time; whether there are other strays than before. `keeper` is a child of
-    /// ours that is no part of the build.
+    /// Looks, if it is time; gives whether the strays are others than before. `keeper` is a child
+    /// of ours that is no part of the build.
     pub fn look_if_due(&mut self, keeper: Option<i32>) -> bool {
         let begun = Instant::now();
         if self.next.is_none_or(|next| begun < next) {

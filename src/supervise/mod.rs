@@ -1,7 +1,12 @@
 //! The supervisor: the process the user started. Synchronous, one thread, no tokio, no engine. It
 //! runs the child, passes signals on, watches memory, and leaves everything that was changed to the
 //! keeper; only where no process can be started for one does it put everything back itself, at the
-//! end (`room::without_keeper`). The policy is `core::run::session`; here it is fed and performed.
+//! end (`room::without_keeper`).
+//!
+//! What happens on which signal, timer or message is decided in `core::run::session`; what was
+//! heard of the run is in `core::run::heard`. [`event_loop`] feeds the one and the other and
+//! performs the acts: on the child and its descendants (`build`), on the keepers (`keepers`), on
+//! the terminal, and in words (`announce`, `finish`).
 
 mod announce;
 mod build;

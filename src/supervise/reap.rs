@@ -94,8 +94,8 @@ impl Reaping {
         changes
     }
 
-    /// Reaps all who ended, where it is time; what became of the build's own child meanwhile, and
-    /// whether anybody ended.
+    /// Reaps all who ended, if it is time; gives what became of the build's own child meanwhile,
+    /// and whether anybody ended.
     pub(super) fn reap_all(
         &mut self,
         is_running: bool,
@@ -117,7 +117,7 @@ impl Reaping {
         (changes, has_reaped)
     }
 
-    /// Whether there was anybody.
+    /// Reaps until nobody is left; gives whether there was anybody.
     fn wait_for_all(&mut self, changes: &mut Vec<ChildChange>) -> bool {
         let mut has_reaped = false;
         loop {
@@ -137,7 +137,8 @@ impl Reaping {
         }
     }
 
-    /// Takes note of what became of this child, or of any for -1; its pid, where something did.
+    /// Takes note of what became of this child, or of any for -1; gives its pid, where something
+    /// did.
     fn wait_for(&mut self, pid: i32, changes: &mut Vec<ChildChange>) -> Option<i32> {
         let (pid, status, usage) = wait(pid)?;
         if self.child == Some(pid) {

@@ -15,7 +15,7 @@ use crate::core::{
     target::method::Method,
 };
 
-/// What was made room with, measured.
+/// The room that was made, as it was measured.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Room {
     /// What a person calls the host, where it is not this machine.
@@ -64,7 +64,7 @@ pub struct RoomTarget {
     pub given_back_bytes: Option<u64>,
 }
 
-/// A step that was taken while the build ran, measured.
+/// A step that was taken while the build ran, as it was measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Step {
     /// Its selector.
@@ -136,7 +136,7 @@ impl Back {
     }
 }
 
-/// The room that is kept after a build, and what was looked for at its end.
+/// The room that is kept after a build, and what was found out at its end.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lingering {
     /// Targets that stay paused.

@@ -25,7 +25,7 @@ pub const JOURNAL_FD: i32 = 3;
 /// leads by now.
 pub const STATE_DIR_FD: i32 = 4;
 
-/// To the keeper.
+/// What the supervisor tells the keeper.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "say", rename_all = "snake_case")]
 pub enum ToKeeper {
@@ -33,7 +33,7 @@ pub enum ToKeeper {
     MakeRoom(Box<Request>),
     /// The child is about to execute its first instruction.
     Child { process: ProcessId },
-    /// What of the build was last seen outside of the child's process group.
+    /// The processes of the build that were last seen outside of the child's process group.
     Strays { processes: Vec<ProcessId> },
     /// The build is being ended: whoever is left of it goes with it.
     Ending,
@@ -48,31 +48,31 @@ pub enum ToKeeper {
     /// The build is over by itself: the room is kept for a while, for the next one. End-of-file
     /// means nothing any more.
     Linger,
-    /// The build was killed: the last word is to tell who else could have made room.
+    /// The build was killed: the last message is to name who else could have made room.
     LookAround,
     /// Restore and exit.
     Release,
 }
 
-/// From the keeper.
+/// What the keeper tells the supervisor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "say", rename_all = "snake_case")]
 pub enum FromKeeper {
-    /// Something a person is to know.
+    /// Something that a person should know.
     Note(Note),
-    /// How far the targets are.
+    /// How far the current phase is.
     Progress { phase: Phase, done: usize, total: usize },
-    /// Room is made: as well as it could be.
+    /// Room is made, as well as it could be.
     RoomMade(Room),
-    /// The host while the build runs, where it is another machine.
+    /// The host's figures while the build runs, where it is another machine.
     Sample(HostSample),
     /// A step was taken under pressure.
     StepTaken(Step),
-    /// The last of them was undone, because the pressure is gone.
+    /// The last step was undone, because the pressure is gone.
     StepUndone { running: Vec<String>, restored: usize, took: Duration },
     /// Somebody else did this to a target, which is theirs now.
     Touched { id: String, name: String, change: ForeignChange, reply: Reply },
-    /// One of these was taken again.
+    /// A target that had become somebody else's was taken again.
     TakenAgain(RoomTarget),
     /// Memory has been thrashing for so long, and no step is left.
     Thrashing { time: Duration, figures: Figures },
