@@ -79,6 +79,6 @@ fn version_of(json: &[u8]) -> Option<u32> {
 }
 
 #[cfg(test)]
-mod tests;
+mod older_versions;
 #[cfg(test)]
-mod version_4;
+mod tests;
