@@ -118,7 +118,7 @@ async fn of_engine(machine: &Machine) -> Check {
 async fn of_host(machine: &Machine, settings: &RoomSettings) -> Vec<Check> {
     let shell = &machine.shell;
     if let Route::NoWay { engine } = shell.route() {
-        let state = format!("no way into {engine} is known: services are only paused or stopped");
+        let state = format!("no way into {engine} is known: targets are only paused or stopped");
         return vec![Check::ill("host", state, "name the way with --vm-shell \"COMMAND\"")];
     }
     let name = shell.host_name().unwrap_or("this machine").to_owned();

@@ -118,7 +118,7 @@ fn targets(targets: &[TargetReport]) -> Markup {
             div.scroll {
                 table {
                     tr {
-                        th { "Service" }
+                        th { "Target" }
                         th { "How" }
                         th.figure { "Memory" }
                         th.figure { "Given back" }

@@ -43,7 +43,7 @@ fn taken(report: &RunReport) -> Vec<String> {
     for method in [Method::Pause, Method::Stop] {
         let with = named(&report.targets, |target| target.target.method == method);
         if !with.is_empty() {
-            let words = format!("{}: {}", count(with.len(), "service"), names(with, 8));
+            let words = format!("{}: {}", count(with.len(), "container"), names(with, 8));
             lines.push(line(method.participle(), &words));
         }
     }

@@ -41,10 +41,10 @@ pub struct BuildFigures<'a> {
 pub fn room_made(room: &Room, memory: Option<Memory>) -> String {
     let mut done = Vec::new();
     if room.paused > 0 {
-        done.push(format!("{} paused", count(room.paused, "service")));
+        done.push(format!("{} paused", count(room.paused, "container")));
     }
     if room.stopped > 0 {
-        done.push(format!("{} stopped", count(room.stopped, "service")));
+        done.push(format!("{} stopped", count(room.stopped, "container")));
     }
     if done.is_empty() {
         let why = room
@@ -132,7 +132,7 @@ pub fn all_back(back: &Back) -> Option<String> {
     if back.restored > 0 {
         parts.push(format!(
             "{} running again after {}",
-            count(back.restored, "service"),
+            count(back.restored, "container"),
             span(back.took)
         ));
     }
@@ -143,7 +143,7 @@ pub fn all_back(back: &Back) -> Option<String> {
     if !back.handed_over.is_empty() {
         parts.push(format!(
             "{} left to another run that needs them",
-            count(back.handed_over.len(), "service")
+            count(back.handed_over.len(), "container")
         ));
     }
     match &back.swap {
@@ -165,8 +165,8 @@ pub fn lingering(lease: &str, lingering: &Lingering) -> String {
     };
     let what = match number {
         0 => "the swap stays".to_owned(),
-        1 => format!("1 service stays {how}"),
-        number => format!("{} stay {how}", count(number, "service")),
+        1 => format!("1 container stays {how}"),
+        number => format!("{} stay {how}", count(number, "container")),
     };
     format!(
         "{what} for {} more (--linger); `makeroom stop {lease}` ends that now",
@@ -231,14 +231,14 @@ mod tests {
         };
         assert_eq!(
             room_made(&whole, None),
-            "15 services paused, 712 MiB given back in 0.4 s; 9.1 GiB available, 2.0 GiB swap free"
+            "15 containers paused, 712 MiB given back in 0.4 s; 9.1 GiB available, 2.0 GiB swap free"
         );
         let none = Memory { swap_total_bytes: 0, swap_free_bytes: 0, ..memory };
         assert_eq!(room_made(&Room::default(), Some(none)), "nothing paused; 9.1 GiB available");
         let frozen = Room { given_back_bytes: None, memory: Some(none), ..whole };
         assert_eq!(
             room_made(&frozen, None),
-            "15 services paused in 0.4 s; 9.1 GiB available; without swap, what is paused keeps its memory"
+            "15 containers paused in 0.4 s; 9.1 GiB available; without swap, what is paused keeps its memory"
         );
         assert_eq!(room_made(&Room::default(), None), "nothing paused");
         let mixed = Room {
@@ -250,7 +250,7 @@ mod tests {
         };
         assert_eq!(
             room_made(&mixed, None),
-            "1 service paused, 2 services stopped, 1 of them by another run already in 0.0 s; 1.0 GiB of swap made for this run"
+            "1 container paused, 2 containers stopped, 1 of them by another run already in 0.0 s; 1.0 GiB of swap made for this run"
         );
     }
 
@@ -342,9 +342,9 @@ mod tests {
             )
         };
         let end = "for 1m 30s more (--linger); `makeroom stop 0123abcd` ends that now";
-        assert_eq!(line(3, 0), format!("3 services stay paused {end}"));
-        assert_eq!(line(0, 1), format!("1 service stays stopped {end}"));
-        assert_eq!(line(1, 2), format!("3 services stay paused or stopped {end}"));
+        assert_eq!(line(3, 0), format!("3 containers stay paused {end}"));
+        assert_eq!(line(0, 1), format!("1 container stays stopped {end}"));
+        assert_eq!(line(1, 2), format!("3 containers stay paused or stopped {end}"));
         assert_eq!(line(0, 0), format!("the swap stays {end}"));
     }
 
@@ -358,7 +358,7 @@ mod tests {
         };
         assert_eq!(
             all_back(&back).as_deref(),
-            Some("15 services running again after 0.1 s; swap removed")
+            Some("15 containers running again after 0.1 s; swap removed")
         );
         assert_eq!((all_back(&Back::default()), not_back(&back)), (None, None));
         let failed = vec![("a\u{1b}".to_owned(), "the engine says 500: no".to_owned())];

@@ -17,7 +17,7 @@ pub fn taken(step: &Step) -> String {
     let verbs = [(number(Method::Pause), "paused"), (number(Method::Stop), "stopped")];
     let done = verbs.into_iter().filter(|(number, _)| *number > 0);
     let mut done: Vec<_> =
-        done.map(|(number, verb)| format!("{} {verb}", count(number, "more service"))).collect();
+        done.map(|(number, verb)| format!("{} {verb}", count(number, "more container"))).collect();
     done.extend(step.given_back_bytes.map(|bytes| format!("{} given back", size(bytes))));
     format!("{}: {} in {}", why(step.cause, &step.figures), done.join(", "), span(step.took))
 }
@@ -27,7 +27,7 @@ pub fn taken(step: &Step) -> String {
 pub fn undone(restored: usize, took: Duration) -> String {
     format!(
         "the pressure is gone: {} running again after {}",
-        count(restored, "service"),
+        count(restored, "container"),
         span(took)
     )
 }
@@ -46,7 +46,7 @@ pub fn thrashing(time: Duration, figures: &Figures) -> String {
 #[must_use]
 pub fn past(step: &StepReport) -> String {
     let mut line = format!("`{}` after {}", printable(&step.selector), span_of_seconds(step.at_s));
-    line += &format!(": {}", count(step.targets.len(), "service"));
+    line += &format!(": {}", count(step.targets.len(), "container"));
     if let Some(bytes) = step.given_back_bytes {
         line += &format!(", {} given back", size(bytes));
     }
@@ -109,22 +109,22 @@ mod tests {
         for (step, line) in [
             (
                 step(Cause::Pressure, Some(23.4), &[Pause; 3]),
-                "pressure 23 %, 180 MiB available: 3 more services paused, 212 MiB given back in 0.4 s",
+                "pressure 23 %, 180 MiB available: 3 more containers paused, 212 MiB given back in 0.4 s",
             ),
             (
                 step(Cause::Floor, Some(0.1), &[Stop]),
-                "180 MiB available: 1 more service stopped in 0.4 s",
+                "180 MiB available: 1 more container stopped in 0.4 s",
             ),
             (
                 step(Cause::Forecast, None, &[Pause, Stop]),
-                "180 MiB available, 60 MiB less each second: 1 more service paused, 1 more service stopped, 212 MiB given back in 0.4 s",
+                "180 MiB available, 60 MiB less each second: 1 more container paused, 1 more container stopped, 212 MiB given back in 0.4 s",
             ),
         ] {
             assert_eq!(taken(&step), line);
         }
         assert_eq!(
             undone(3, Duration::from_millis(100)),
-            "the pressure is gone: 3 services running again after 0.1 s"
+            "the pressure is gone: 3 containers running again after 0.1 s"
         );
     }
 
@@ -142,7 +142,7 @@ mod tests {
         };
         assert_eq!(
             past(&report),
-            "`mon-\\u{1b}*` after 12.0 s: 1 service, 212 MiB given back, undone after 1m 30s"
+            "`mon-\\u{1b}*` after 12.0 s: 1 container, 212 MiB given back, undone after 1m 30s"
         );
     }
 }

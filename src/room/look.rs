@@ -157,6 +157,6 @@ fn no_way(why: &str) -> (String, Option<String>) {
 
 fn nothing_is_made(why: &str) -> String {
     format!(
-        "{why}: services are only paused or stopped, no swap is made and no memory is pushed out"
+        "{why}: targets are only paused or stopped, no swap is made and no memory is pushed out"
     )
 }

@@ -25,7 +25,7 @@ pub fn recovered(lease: &str, state: &LeaseState, back: &Back) -> Note {
     if !state.targets.is_empty() {
         said += &format!(
             " and still held {held}; {} running again",
-            text::count(back.restored, "service")
+            text::count(back.restored, "container")
         );
     }
     if let Some((_, reason)) = back.failed.first() {
@@ -75,7 +75,7 @@ pub fn came(late: &Back) -> Note {
         (0, true) => Note::new(Level::Info, "nothing came any more"),
         (restored, true) => Note::new(
             Level::Info,
-            format!("it came: {} running again", text::count(restored, "service")),
+            format!("it came: {} running again", text::count(restored, "container")),
         ),
         // The last line says which.
         (_, false) => Note::new(Level::Info, "what came could not be put back"),

@@ -73,7 +73,8 @@ pub(super) fn say_stopped(say: &mut Say, held: usize, child: i32) {
 }
 
 fn stopped_line(held: usize) -> String {
-    let (services, stay) = (text::count(held, "service"), if held == 1 { "stays" } else { "stay" });
+    let (services, stay) =
+        (text::count(held, "container"), if held == 1 { "stays" } else { "stay" });
     format!(
         "the build is stopped (SIGSTOP) since {} s, and {services} {stay} paused",
         SAY_STOPPED.as_secs()
@@ -88,11 +89,11 @@ mod tests {
     fn a_build_that_somebody_stopped_is_said_with_what_it_keeps_paused() {
         assert_eq!(
             stopped_line(3),
-            "the build is stopped (SIGSTOP) since 30 s, and 3 services stay paused"
+            "the build is stopped (SIGSTOP) since 30 s, and 3 containers stay paused"
         );
         assert_eq!(
             stopped_line(1),
-            "the build is stopped (SIGSTOP) since 30 s, and 1 service stays paused"
+            "the build is stopped (SIGSTOP) since 30 s, and 1 container stays paused"
         );
     }
 }

@@ -185,7 +185,7 @@ impl Keepers {
             news.push(News::Unobtainable);
         } else if held > 0 && !self.is_missed && (error.is_some() || deaths >= MOST) {
             self.is_missed = true;
-            let held = text::count(held, "service");
+            let held = text::count(held, "container");
             news.push(News::Missed(format!("{why}; {held} held until there is one again")));
         }
         news

@@ -42,7 +42,7 @@ fn tasks_are_paused_and_swarm_does_not_replace_them() {
     site.child();
     assert_eq!((service.count("paused"), service.tasks().len()), (2, 2));
     site.go();
-    run.wait().expect_code(7).expect_said("2 services paused");
+    run.wait().expect_code(7).expect_said("2 containers paused");
     assert_eq!((service.tasks(), service.spec()), (before, spec));
     nothing_is_left(&site);
 }
@@ -68,8 +68,8 @@ fn a_service_is_scaled_to_0_and_back_and_nothing_else_of_its_spec_changes() {
     site.go();
     run.wait()
         .expect_code(7)
-        .expect_said("1 service stopped")
-        .expect_said("1 service running again");
+        .expect_said("1 container stopped")
+        .expect_said("1 container running again");
     assert_eq!(service.spec(), before);
     service.wait_until_it_runs(2);
     nothing_is_left(&site);
@@ -190,7 +190,7 @@ fn an_update_that_swarm_itself_got_ahead_of_is_tried_again() {
     build(&site, &service, "stop", "true")
         .wait()
         .expect_code(0)
-        .expect_said("1 service running again");
+        .expect_said("1 container running again");
     assert_eq!((service.replicas(), proxy.seen("update")), (Some(1), 4));
     nothing_is_left(&site);
 }
@@ -231,7 +231,7 @@ fn of_two_builds_with_one_service_the_last_one_out_scales_it_back() {
         };
         let end = |(name, run): (String, Running)| {
             std::fs::write(site.work().join(format!("go-{name}")), "").expect("written");
-            run.wait().expect_code(7).expect_said("1 service stopped");
+            run.wait().expect_code(7).expect_said("1 container stopped");
         };
         let (one, other) = (begin("a"), begin("b"));
         let (first, last) = if first == "a" { (one, other) } else { (other, one) };
