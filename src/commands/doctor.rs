@@ -23,6 +23,7 @@ use crate::{
             exit::{DONE, NO},
             room_settings::RoomSettings,
         },
+        target::{kind::counted, seen::Listed},
         text,
     },
     host::{
@@ -98,7 +99,7 @@ async fn of_engine(machine: &Machine) -> Check {
             let (url, by, all) = (
                 endpoint.url(),
                 &endpoint.named_by,
-                text::count(listed.targets.len(), "container"),
+                counted(listed.targets.iter().map(Listed::kind)),
             );
             Check::well(
                 "engine",

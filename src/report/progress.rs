@@ -11,7 +11,7 @@ use std::{
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 use terminal_size::terminal_size_of;
 
-use crate::core::{run::note::Phase, text::count};
+use crate::core::{run::note::Phase, target::kind::ANY, text::count};
 
 /// What is over sooner is not worth a line that comes and goes.
 const MOMENT: Duration = Duration::from_millis(300);
@@ -162,12 +162,12 @@ fn cursor(cells: usize, direction: char) -> String {
 
 fn describe(phase: Phase, done: usize, total: usize) -> String {
     match phase {
-        Phase::Pausing => format!("pausing targets, {done} of {total}"),
+        Phase::Pausing => format!("pausing {ANY}s, {done} of {total}"),
         Phase::Reclaiming => {
-            format!("pushing the memory of {} out to swap", count(total, "container"))
+            format!("pushing the memory of {} out to swap", count(total, ANY))
         }
-        Phase::Restoring => format!("bringing targets back, {done} of {total}"),
-        Phase::Answering => format!("waiting until targets answer, {done} of {total}"),
+        Phase::Restoring => format!("bringing {ANY}s back, {done} of {total}"),
+        Phase::Answering => format!("waiting until {ANY}s answer, {done} of {total}"),
         Phase::SwapOff => "removing swap".to_owned(),
     }
 }

@@ -10,6 +10,7 @@ use crate::core::{
         exit::Exit,
         results::{Back, Lingering, Room, SwapBack},
     },
+    target::{kind::noun_of, method::Method},
     text::{count, names, printable, size, span},
 };
 
@@ -40,11 +41,12 @@ pub struct BuildFigures<'a> {
 #[must_use]
 pub fn room_made(room: &Room, memory: Option<Memory>) -> String {
     let mut done = Vec::new();
-    if room.paused > 0 {
-        done.push(format!("{} paused", count(room.paused, "container")));
-    }
-    if room.stopped > 0 {
-        done.push(format!("{} stopped", count(room.stopped, "container")));
+    for (number, method) in [(room.paused, Method::Pause), (room.stopped, Method::Stop)] {
+        if number > 0 {
+            let with = room.targets.iter().filter(|target| target.method == method);
+            let noun = noun_of(with.map(|target| target.kind));
+            done.push(format!("{} {}", count(number, noun), method.participle()));
+        }
     }
     if done.is_empty() {
         let why = room
@@ -128,11 +130,12 @@ pub fn ended(exit: Exit) -> String {
 /// Says what is back; `None` where there was nothing to bring back.
 #[must_use]
 pub fn all_back(back: &Back) -> Option<String> {
+    let noun = noun_of(back.kinds.iter().copied());
     let mut parts = Vec::new();
     if back.restored > 0 {
         parts.push(format!(
             "{} running again after {}",
-            count(back.restored, "container"),
+            count(back.restored, noun),
             span(back.took)
         ));
     }
@@ -143,7 +146,7 @@ pub fn all_back(back: &Back) -> Option<String> {
     if !back.handed_over.is_empty() {
         parts.push(format!(
             "{} left to another run that needs them",
-            count(back.handed_over.len(), "container")
+            count(back.handed_over.len(), noun)
         ));
     }
     match &back.swap {
@@ -163,10 +166,11 @@ pub fn lingering(lease: &str, lingering: &Lingering) -> String {
         (0, _) => "stopped",
         (_, _) => "paused or stopped",
     };
+    let noun = noun_of(lingering.kinds.iter().copied());
     let what = match number {
         0 => "the swap stays".to_owned(),
-        1 => format!("1 container stays {how}"),
-        number => format!("{} stay {how}", count(number, "container")),
+        1 => format!("1 {noun} stays {how}"),
+        number => format!("{} stay {how}", count(number, noun)),
     };
     format!(
         "{what} for {} more (--linger); `makeroom stop {lease}` ends that now",
