@@ -82,7 +82,7 @@ class Beside:
         said = self.bench.read("said")
         notes = [row for row in said.splitlines() if row.startswith("makeroom: ")]
         self.seen |= {"answered": max(self.answered, default=None), "pressure": max(self.pressure, default=None)}
-        self.seen |= {"steps": len(re.findall(r" more services? paused", said)), "notes": notes}
+        self.seen |= {"steps": len(re.findall(r" more containers? paused", said)), "notes": notes}
         try:
             self.seen["killed"] = self.killed()
             if self.unit:

@@ -10,6 +10,7 @@ use crate::{
             room_settings::RoomSettings,
             wire::{self, Request, ToKeeper},
         },
+        target::kind::USUAL,
         text,
     },
     host::container::{Place, place_of},
@@ -47,7 +48,7 @@ pub(super) fn begin_lease(
             "all selectors together are longer than {}",
             text::size(wire::LONGEST_BYTES as u64)
         );
-        let hint = "a glob, `label:` or `compose:` names many containers at once".to_owned();
+        let hint = format!("a glob, `label:` or `compose:` names many {USUAL}s at once");
         return Err(CommandError::new(reason).with_hint(hint));
     }
     let journal = Journal::create(&state, &lease).map_err(CommandError::new)?;

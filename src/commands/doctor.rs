@@ -23,6 +23,7 @@ use crate::{
             exit::{DONE, NO},
             room_settings::RoomSettings,
         },
+        target::{kind::counted, seen::Listed},
         text,
     },
     host::{
@@ -98,7 +99,7 @@ async fn of_engine(machine: &Machine) -> Check {
             let (url, by, all) = (
                 endpoint.url(),
                 &endpoint.named_by,
-                text::count(listed.targets.len(), "container"),
+                counted(listed.targets.iter().map(Listed::kind)),
             );
             Check::well(
                 "engine",
@@ -118,7 +119,7 @@ async fn of_engine(machine: &Machine) -> Check {
 async fn of_host(machine: &Machine, settings: &RoomSettings) -> Vec<Check> {
     let shell = &machine.shell;
     if let Route::NoWay { engine } = shell.route() {
-        let state = format!("no way into {engine} is known: services are only paused or stopped");
+        let state = format!("no way into {engine} is known: targets are only paused or stopped");
         return vec![Check::ill("host", state, "name the way with --vm-shell \"COMMAND\"")];
     }
     let name = shell.host_name().unwrap_or("this machine").to_owned();

@@ -19,6 +19,7 @@ use crate::{
         target::{
             cgroup_of::CgroupOf,
             choice,
+            kind::USUAL,
             seen::{Listed, Seen},
             state::State,
         },
@@ -56,7 +57,7 @@ async fn look(settings: &Settings, command: &[OsString], say: &mut Say) -> Resul
         Ok(containers) => containers,
         Err((error, hint)) => {
             say.warning(
-                format!("no container is seen: {}", text::printable(&error)),
+                format!("no {USUAL} is seen: {}", text::printable(&error)),
                 hint.as_deref(),
             );
             vec![]

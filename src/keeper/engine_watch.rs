@@ -193,7 +193,7 @@ impl<'a> EngineWatch<'a> {
             self.following = Following::Not;
             let text = format!(
                 "the engine's events are not followed: {error}; \
-                 what others do to the services is seen at the end"
+                 what others do to the targets is seen at the end"
             );
             (self.tell)(FromKeeper::Note(Note::new(Level::Detail, text)));
             return;

@@ -53,5 +53,12 @@ pub(crate) fn told(
     (spare, killed): (Vec<Spare>, Vec<Killed>),
 ) -> Lingering {
     let with = |method| held.targets.values().filter(|held| held.method == method).count();
-    Lingering { paused: with(Method::Pause), stopped: with(Method::Stop), time, spare, killed }
+    Lingering {
+        kinds: held.targets.values().map(|held| held.target.kind()).collect(),
+        paused: with(Method::Pause),
+        stopped: with(Method::Stop),
+        time,
+        spare,
+        killed,
+    }
 }

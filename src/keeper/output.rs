@@ -87,13 +87,14 @@ mod tests {
             results::{Room, RoomTarget},
             wire::Inbox,
         },
-        target::method::Method,
+        target::{kind::Kind, method::Method},
     };
 
     fn large_room() -> FromKeeper {
         let target = |number| RoomTarget {
             name: format!("service-{number}"),
             id: format!("{number:064}"),
+            kind: Kind::Container,
             method: Method::Pause,
             memory_bytes: Some(1 << 20),
             given_back_bytes: None,

@@ -70,12 +70,14 @@ pub fn taken_again(target: &RoomTarget) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::target::kind::Kind;
 
     #[test]
     fn what_somebody_did_is_said_with_what_it_costs_where_that_is_known() {
         let target = |method| RoomTarget {
             name: "web".to_owned(),
             id: "i".to_owned(),
+            kind: Kind::Container,
             method,
             memory_bytes: Some(300 << 20),
             given_back_bytes: Some(212 << 20),

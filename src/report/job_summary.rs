@@ -34,7 +34,7 @@ pub fn markdown(report: &RunReport) -> String {
         text += &format!("| {what} | {} |\n", figure.unwrap_or_else(|| "not known".to_owned()));
     }
     if !report.targets.is_empty() {
-        text += "\n| service | how | memory | given back | runs again |\n|---|---|---:|---:|---|\n";
+        text += "\n| target | how | memory | given back | runs again |\n|---|---|---:|---:|---|\n";
         for target in &report.targets {
             let figure = |bytes: Option<u64>| bytes.map_or_else(|| "not known".to_owned(), size);
             text += &format!(

@@ -118,7 +118,7 @@ fn targets(targets: &[TargetReport]) -> Markup {
             div.scroll {
                 table {
                     tr {
-                        th { "Service" }
+                        th { "Target" }
                         th { "How" }
                         th.figure { "Memory" }
                         th.figure { "Given back" }
@@ -160,7 +160,7 @@ mod tests {
             report::{ExitReport, MemoryReport, SwapReport},
             results::RoomTarget,
         },
-        target::method::Method,
+        target::{kind::Kind as TargetKind, method::Method},
     };
 
     #[test]
@@ -169,6 +169,7 @@ mod tests {
         let target = RoomTarget {
             name: hostile.to_owned(),
             id: "x".to_owned(),
+            kind: TargetKind::Container,
             method: Method::Pause,
             memory_bytes: None,
             given_back_bytes: Some(7 << 20),

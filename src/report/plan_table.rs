@@ -6,7 +6,7 @@ use crate::core::{
         audit::{Audit, Audited},
         estimate::{Fit, NeedSource, Role},
     },
-    target::{method::Method, state::State},
+    target::{kind::Kind, method::Method, state::State},
     text::{count, printable, size_in_tenths as size},
 };
 
@@ -48,7 +48,7 @@ fn sums(audit: &Audit) -> Vec<String> {
     } else {
         format!("{} of it can make room", size(audit.room_bytes))
     };
-    let containers = count(audit.containers.len(), "container");
+    let containers = count(audit.containers.len(), Kind::Container.noun());
     let mut lines = vec![
         line("host", &host, Some(memory.total_bytes), &swap),
         line("in use", "kernel, others", Some(memory.other_bytes), ""),
@@ -99,6 +99,7 @@ fn sums(audit: &Audit) -> Vec<String> {
 }
 
 fn rows(audit: &Audit) -> Vec<String> {
+    let head = Kind::Container.noun().to_uppercase();
     let names: Vec<String> =
         audit.containers.iter().map(|container| printable(&container.name)).collect();
     let width = names
@@ -107,8 +108,8 @@ fn rows(audit: &Audit) -> Vec<String> {
         .map(|name| name.chars().count())
         .max()
         .unwrap_or(0)
-        .max("CONTAINER".len());
-    let mut lines = vec![format!("{:<width$}  {:>9}  {:>9}  ROOM", "CONTAINER", "MEMORY", "CACHE")];
+        .max(head.len());
+    let mut lines = vec![format!("{head:<width$}  {:>9}  {:>9}  ROOM", "MEMORY", "CACHE")];
     for (container, name) in audit.containers.iter().zip(&names).take(MOST_ROWS) {
         let figure = |bytes: Option<u64>| bytes.map_or_else(|| "?".to_owned(), size);
         let (memory, cache) = (figure(container.memory_bytes), figure(container.cache_bytes));

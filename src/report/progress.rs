@@ -11,7 +11,7 @@ use std::{
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 use terminal_size::terminal_size_of;
 
-use crate::core::{run::note::Phase, text::count};
+use crate::core::{run::note::Phase, target::kind::ANY, text::count};
 
 /// What is over sooner is not worth a line that comes and goes.
 const MOMENT: Duration = Duration::from_millis(300);
@@ -162,12 +162,12 @@ fn cursor(cells: usize, direction: char) -> String {
 
 fn describe(phase: Phase, done: usize, total: usize) -> String {
     match phase {
-        Phase::Pausing => format!("pausing services, {done} of {total}"),
+        Phase::Pausing => format!("pausing {ANY}s, {done} of {total}"),
         Phase::Reclaiming => {
-            format!("pushing the memory of {} out to swap", count(total, "service"))
+            format!("pushing the memory of {} out to swap", count(total, ANY))
         }
-        Phase::Restoring => format!("bringing services back, {done} of {total}"),
-        Phase::Answering => format!("waiting until services answer, {done} of {total}"),
+        Phase::Restoring => format!("bringing {ANY}s back, {done} of {total}"),
+        Phase::Answering => format!("waiting until {ANY}s answer, {done} of {total}"),
         Phase::SwapOff => "removing swap".to_owned(),
     }
 }
@@ -185,7 +185,7 @@ mod tests {
             Instant::now().checked_sub(MOMENT).expect("a past");
         assert_eq!(live.tick(), None);
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
-        assert!(text(live.drawn()).contains("makeroom: pausing services, 1 of 15 ("));
+        assert!(text(live.drawn()).contains("makeroom: pausing targets, 1 of 15 ("));
         let said = text(live.around(b"said\n".to_vec()));
         let (cleared, again) = said.split_once("said\n").expect("said");
         assert!(cleared.contains("\x1b[2K") && again.contains("1 of 15"), "{said:?}");
@@ -212,7 +212,7 @@ mod tests {
     #[test]
     fn a_log_gets_one_line_for_what_takes_long_and_none_when_quiet() {
         for (quiet, expected) in
-            [(false, Some("pausing services, 1 of 15 …".to_owned())), (true, None)]
+            [(false, Some("pausing targets, 1 of 15 …".to_owned())), (true, None)]
         {
             let mut live = ProgressLine::new(false, quiet);
             live.progress(Phase::Pausing, 1, 15);

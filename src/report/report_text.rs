@@ -3,7 +3,7 @@
 use crate::{
     core::{
         run::report::{MemoryReport, PeakSource, RunReport, TargetReport},
-        target::method::Method,
+        target::{kind::noun_of, method::Method},
         text::{count, names, printable, size, span_of_seconds},
     },
     report::{foreign_change_lines::by_somebody, run_lines::ended, step_lines},
@@ -41,9 +41,12 @@ fn line(what: &str, words: &str) -> String {
 fn taken(report: &RunReport) -> Vec<String> {
     let mut lines = Vec::new();
     for method in [Method::Pause, Method::Stop] {
-        let with = named(&report.targets, |target| target.target.method == method);
+        let is_one = |target: &&TargetReport| target.target.method == method;
+        let with: Vec<_> = report.targets.iter().filter(is_one).collect();
         if !with.is_empty() {
-            let words = format!("{}: {}", count(with.len(), "service"), names(with, 8));
+            let noun = noun_of(with.iter().map(|target| target.target.kind));
+            let with: Vec<_> = with.iter().map(|target| target.target.name.as_str()).collect();
+            let words = format!("{}: {}", count(with.len(), noun), names(with, 8));
             lines.push(line(method.participle(), &words));
         }
     }
@@ -52,7 +55,9 @@ fn taken(report: &RunReport) -> Vec<String> {
     if !given_back.is_empty() {
         lines.push(line("given back", &size(given_back.iter().sum())));
     }
-    lines.extend(report.steps.iter().map(|step| line("step", &step_lines::past(step))));
+    lines.extend(
+        report.steps.iter().map(|step| line("step", &step_lines::past(step, &report.targets))),
+    );
     lines
 }
 

@@ -10,6 +10,7 @@ use crate::core::{
         exit::Exit,
         results::{Back, Lingering, Room, SwapBack},
     },
+    target::{kind::noun_of, method::Method},
     text::{count, names, printable, size, span},
 };
 
@@ -40,11 +41,12 @@ pub struct BuildFigures<'a> {
 #[must_use]
 pub fn room_made(room: &Room, memory: Option<Memory>) -> String {
     let mut done = Vec::new();
-    if room.paused > 0 {
-        done.push(format!("{} paused", count(room.paused, "service")));
-    }
-    if room.stopped > 0 {
-        done.push(format!("{} stopped", count(room.stopped, "service")));
+    for (number, method) in [(room.paused, Method::Pause), (room.stopped, Method::Stop)] {
+        if number > 0 {
+            let with = room.targets.iter().filter(|target| target.method == method);
+            let noun = noun_of(with.map(|target| target.kind));
+            done.push(format!("{} {}", count(number, noun), method.participle()));
+        }
     }
     if done.is_empty() {
         let why = room
@@ -128,11 +130,12 @@ pub fn ended(exit: Exit) -> String {
 /// Says what is back; `None` where there was nothing to bring back.
 #[must_use]
 pub fn all_back(back: &Back) -> Option<String> {
+    let noun = noun_of(back.kinds.iter().copied());
     let mut parts = Vec::new();
     if back.restored > 0 {
         parts.push(format!(
             "{} running again after {}",
-            count(back.restored, "service"),
+            count(back.restored, noun),
             span(back.took)
         ));
     }
@@ -143,7 +146,7 @@ pub fn all_back(back: &Back) -> Option<String> {
     if !back.handed_over.is_empty() {
         parts.push(format!(
             "{} left to another run that needs them",
-            count(back.handed_over.len(), "service")
+            count(back.handed_over.len(), noun)
         ));
     }
     match &back.swap {
@@ -163,10 +166,11 @@ pub fn lingering(lease: &str, lingering: &Lingering) -> String {
         (0, _) => "stopped",
         (_, _) => "paused or stopped",
     };
+    let noun = noun_of(lingering.kinds.iter().copied());
     let what = match number {
         0 => "the swap stays".to_owned(),
-        1 => format!("1 service stays {how}"),
-        number => format!("{} stay {how}", count(number, "service")),
+        1 => format!("1 {noun} stays {how}"),
+        number => format!("{} stay {how}", count(number, noun)),
     };
     format!(
         "{what} for {} more (--linger); `makeroom stop {lease}` ends that now",
@@ -231,14 +235,14 @@ mod tests {
         };
         assert_eq!(
             room_made(&whole, None),
-            "15 services paused, 712 MiB given back in 0.4 s; 9.1 GiB available, 2.0 GiB swap free"
+            "15 containers paused, 712 MiB given back in 0.4 s; 9.1 GiB available, 2.0 GiB swap free"
         );
         let none = Memory { swap_total_bytes: 0, swap_free_bytes: 0, ..memory };
         assert_eq!(room_made(&Room::default(), Some(none)), "nothing paused; 9.1 GiB available");
         let frozen = Room { given_back_bytes: None, memory: Some(none), ..whole };
         assert_eq!(
             room_made(&frozen, None),
-            "15 services paused in 0.4 s; 9.1 GiB available; without swap, what is paused keeps its memory"
+            "15 containers paused in 0.4 s; 9.1 GiB available; without swap, what is paused keeps its memory"
         );
         assert_eq!(room_made(&Room::default(), None), "nothing paused");
         let mixed = Room {
@@ -250,7 +254,7 @@ mod tests {
         };
         assert_eq!(
             room_made(&mixed, None),
-            "1 service paused, 2 services stopped, 1 of them by another run already in 0.0 s; 1.0 GiB of swap made for this run"
+            "1 container paused, 2 containers stopped, 1 of them by another run already in 0.0 s; 1.0 GiB of swap made for this run"
         );
     }
 
@@ -342,9 +346,9 @@ mod tests {
             )
         };
         let end = "for 1m 30s more (--linger); `makeroom stop 0123abcd` ends that now";
-        assert_eq!(line(3, 0), format!("3 services stay paused {end}"));
-        assert_eq!(line(0, 1), format!("1 service stays stopped {end}"));
-        assert_eq!(line(1, 2), format!("3 services stay paused or stopped {end}"));
+        assert_eq!(line(3, 0), format!("3 containers stay paused {end}"));
+        assert_eq!(line(0, 1), format!("1 container stays stopped {end}"));
+        assert_eq!(line(1, 2), format!("3 containers stay paused or stopped {end}"));
         assert_eq!(line(0, 0), format!("the swap stays {end}"));
     }
 
@@ -358,7 +362,7 @@ mod tests {
         };
         assert_eq!(
             all_back(&back).as_deref(),
-            Some("15 services running again after 0.1 s; swap removed")
+            Some("15 containers running again after 0.1 s; swap removed")
         );
         assert_eq!((all_back(&Back::default()), not_back(&back)), (None, None));
         let failed = vec![("a\u{1b}".to_owned(), "the engine says 500: no".to_owned())];

@@ -1,33 +1,43 @@
 //! Owns the lines about steps against memory pressure: taken, undone, and when none is left. Every
 //! figure was measured. Pure.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use crate::core::{
     machine::pressure::{Cause, Figures},
-    run::{report::StepReport, results::Step},
-    target::method::Method,
+    run::{
+        report::{StepReport, TargetReport},
+        results::Step,
+    },
+    target::{
+        kind::{Kind, noun_of},
+        method::Method,
+    },
     text::{count, printable, size, span, span_of_seconds},
 };
 
 /// Says that a step was taken.
 #[must_use]
 pub fn taken(step: &Step) -> String {
-    let number = |method| step.targets.iter().filter(|target| target.method == method).count();
-    let verbs = [(number(Method::Pause), "paused"), (number(Method::Stop), "stopped")];
-    let done = verbs.into_iter().filter(|(number, _)| *number > 0);
-    let mut done: Vec<_> =
-        done.map(|(number, verb)| format!("{} {verb}", count(number, "more service"))).collect();
+    let mut done = Vec::new();
+    for method in [Method::Pause, Method::Stop] {
+        let with = step.targets.iter().filter(|target| target.method == method);
+        let kinds: Vec<Kind> = with.map(|target| target.kind).collect();
+        if !kinds.is_empty() {
+            let more = format!("more {}", noun_of(kinds.iter().copied()));
+            done.push(format!("{} {}", count(kinds.len(), &more), method.participle()));
+        }
+    }
     done.extend(step.given_back_bytes.map(|bytes| format!("{} given back", size(bytes))));
     format!("{}: {} in {}", why(step.cause, &step.figures), done.join(", "), span(step.took))
 }
 
 /// Says that a step was undone before the build's end.
 #[must_use]
-pub fn undone(restored: usize, took: Duration) -> String {
+pub fn undone(kinds: &BTreeSet<Kind>, restored: usize, took: Duration) -> String {
     format!(
         "the pressure is gone: {} running again after {}",
-        count(restored, "service"),
+        count(restored, noun_of(kinds.iter().copied())),
         span(took)
     )
 }
@@ -42,11 +52,14 @@ pub fn thrashing(time: Duration, figures: &Figures) -> String {
     )
 }
 
-/// Describes a step of a run that is over.
+/// Describes a step of a run that is over. `targets` are all of the run's.
 #[must_use]
-pub fn past(step: &StepReport) -> String {
+pub fn past(step: &StepReport, targets: &[TargetReport]) -> String {
+    let targets = targets.iter().map(|target| &target.target);
+    let kinds =
+        targets.filter(|target| step.targets.contains(&target.id)).map(|target| target.kind);
     let mut line = format!("`{}` after {}", printable(&step.selector), span_of_seconds(step.at_s));
-    line += &format!(": {}", count(step.targets.len(), "service"));
+    line += &format!(": {}", count(step.targets.len(), noun_of(kinds)));
     if let Some(bytes) = step.given_back_bytes {
         line += &format!(", {} given back", size(bytes));
     }
@@ -85,6 +98,7 @@ mod tests {
         let target = |method: &Method| RoomTarget {
             name: "a".to_owned(),
             id: "a".to_owned(),
+            kind: Kind::Container,
             method: *method,
             memory_bytes: None,
             given_back_bytes: None,
@@ -109,22 +123,22 @@ mod tests {
         for (step, line) in [
             (
                 step(Cause::Pressure, Some(23.4), &[Pause; 3]),
-                "pressure 23 %, 180 MiB available: 3 more services paused, 212 MiB given back in 0.4 s",
+                "pressure 23 %, 180 MiB available: 3 more containers paused, 212 MiB given back in 0.4 s",
             ),
             (
                 step(Cause::Floor, Some(0.1), &[Stop]),
-                "180 MiB available: 1 more service stopped in 0.4 s",
+                "180 MiB available: 1 more container stopped in 0.4 s",
             ),
             (
                 step(Cause::Forecast, None, &[Pause, Stop]),
-                "180 MiB available, 60 MiB less each second: 1 more service paused, 1 more service stopped, 212 MiB given back in 0.4 s",
+                "180 MiB available, 60 MiB less each second: 1 more container paused, 1 more container stopped, 212 MiB given back in 0.4 s",
             ),
         ] {
             assert_eq!(taken(&step), line);
         }
         assert_eq!(
-            undone(3, Duration::from_millis(100)),
-            "the pressure is gone: 3 services running again after 0.1 s"
+            undone(&[Kind::Container].into(), 3, Duration::from_millis(100)),
+            "the pressure is gone: 3 containers running again after 0.1 s"
         );
     }
 
@@ -141,8 +155,8 @@ mod tests {
             undone_at_s: Some(90.0),
         };
         assert_eq!(
-            past(&report),
-            "`mon-\\u{1b}*` after 12.0 s: 1 service, 212 MiB given back, undone after 1m 30s"
+            past(&report, &[]),
+            "`mon-\\u{1b}*` after 12.0 s: 1 container, 212 MiB given back, undone after 1m 30s"
         );
     }
 }

@@ -79,7 +79,7 @@ pub(crate) async fn warm(context: &Context<'_>, again: &[Again]) {
     if let Err(error) = read_back(context, again, limit).await {
         context.note(Note::new(
             Level::Warning,
-            format!("what the services have in swap is not read back: {}", text::printable(&error)),
+            format!("what the targets have in swap is not read back: {}", text::printable(&error)),
         ));
     }
 }

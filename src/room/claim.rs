@@ -204,6 +204,7 @@ pub(crate) fn room_target(
     RoomTarget {
         name: target.name.clone(),
         id: target.id.clone(),
+        kind: target.kind(),
         method,
         memory_bytes,
         given_back_bytes: None,

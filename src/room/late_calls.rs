@@ -4,6 +4,7 @@
 //! keeper, and in `recover` and `stop` for leases whose holder is dead.
 
 use std::{
+    collections::BTreeSet,
     future,
     time::{Duration, Instant},
 };
@@ -19,6 +20,7 @@ use crate::{
             state::{HeldTarget, Stage},
         },
         run::results::Back,
+        target::kind::Kind,
         values,
     },
     lease::journal::{Journal, JournalError},
@@ -106,6 +108,11 @@ impl Waiting {
     #[must_use]
     pub fn calls(&self) -> Vec<LateCall> {
         self.late.iter().map(LateTarget::call).collect()
+    }
+
+    /// The kinds of the targets that these may still reach.
+    pub(crate) fn kinds(&self) -> BTreeSet<Kind> {
+        self.late.iter().map(|late| late.held.target.kind()).collect()
     }
 }
 

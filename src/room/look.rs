@@ -7,7 +7,7 @@ use crate::{
         machine::{cgroup::Measured, route::Route},
         run::note::{Level, Note},
         target::{
-            cgroup_of::CgroupOf, choice::choose, recorded::Target, seen::Listed,
+            cgroup_of::CgroupOf, choice::choose, kind::USUAL, recorded::Target, seen::Listed,
             selector::Selector, state::State,
         },
         text,
@@ -51,7 +51,7 @@ pub(crate) async fn at_targets(
 ) -> Option<Found> {
     if let Err(error) = context.machine.endpoint() {
         let hint = "`docker context ls` shows what there is".to_owned();
-        context.shortfall(format!("{error}; no container is paused"), Some(hint));
+        context.shortfall(format!("{error}; no {USUAL} is paused"), Some(hint));
         return None;
     }
     let found = async {
@@ -60,7 +60,7 @@ pub(crate) async fn at_targets(
         Ok::<_, TargetError>((targets, listing))
     };
     let failed = |error: TargetError| {
-        context.shortfall(format!("{error}; no container is paused"), error.hint());
+        context.shortfall(format!("{error}; no {USUAL} is paused"), error.hint());
     };
     let (targets, listing) = found.await.map_err(failed).ok()?;
     if let Some(text) = listing.warning() {
@@ -83,7 +83,7 @@ fn chosen(context: &Context<'_>, listed: &[Listed], selectors: &[Selector]) -> V
     let choice = choose(listed, selectors, &context.request.settings.keep);
     let mut few = Few::default();
     for selector in choice.unmatched {
-        let text = format!("no container matches `{}`", text::printable(&selector));
+        let text = format!("no {USUAL} matches `{}`", text::printable(&selector));
         context.note_few(&mut few, Note::new(Level::Warning, text));
     }
     context.note_rest(&few, Level::Warning);
@@ -157,6 +157,6 @@ fn no_way(why: &str) -> (String, Option<String>) {
 
 fn nothing_is_made(why: &str) -> String {
     format!(
-        "{why}: services are only paused or stopped, no swap is made and no memory is pushed out"
+        "{why}: targets are only paused or stopped, no swap is made and no memory is pushed out"
     )
 }

@@ -6,6 +6,7 @@ use crate::core::{
         note::{Level, Note},
         results::{Back, SwapBack},
     },
+    target::kind::noun_of,
     text,
 };
 
@@ -23,9 +24,10 @@ pub fn recovered(lease: &str, state: &LeaseState, back: &Back) -> Note {
     let held = text::names(state.targets.values().map(|held| held.target.name.as_str()), 5);
     let mut said = format!("a lease{whose} had lost its holder");
     if !state.targets.is_empty() {
+        let kinds = state.targets.values().map(|held| held.target.kind());
         said += &format!(
             " and still held {held}; {} running again",
-            text::count(back.restored, "service")
+            text::count(back.restored, noun_of(kinds))
         );
     }
     if let Some((_, reason)) = back.failed.first() {
@@ -75,7 +77,10 @@ pub fn came(late: &Back) -> Note {
         (0, true) => Note::new(Level::Info, "nothing came any more"),
         (restored, true) => Note::new(
             Level::Info,
-            format!("it came: {} running again", text::count(restored, "service")),
+            format!(
+                "it came: {} running again",
+                text::count(restored, noun_of(late.kinds.iter().copied()))
+            ),
         ),
         // The last line says which.
         (_, false) => Note::new(Level::Info, "what came could not be put back"),

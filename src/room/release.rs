@@ -150,7 +150,7 @@ pub(crate) async fn finish(context: &Context<'_>, parting: Parting) -> (Back, Op
 /// Waits for all that may still come, however long that takes, and brings it back; removes the
 /// journal when nothing is left.
 pub async fn wait_for(context: &Context<'_>, mut waiting: Waiting) -> Back {
-    let mut back = Back::default();
+    let mut back = Back { kinds: waiting.kinds(), ..Back::default() };
     let deadline = values::deadline(Instant::now(), Duration::MAX);
     late_calls::wait_until(context, deadline, &mut waiting, &mut back).await;
     close(context, waiting.journal).await;

@@ -68,6 +68,7 @@ pub(crate) async fn targets(
     let mut brought = BroughtBack::default();
     let all: Vec<HeldTarget> =
         journal.state().targets.values().filter(|held| is_meant(held)).cloned().collect();
+    brought.back.kinds = all.iter().map(|held| held.target.kind()).collect();
     let (handed_over, ours): (Vec<_>, Vec<_>) =
         all.into_iter().partition(|held| leases.holder_of(&held.target.id).is_some());
     for HeldTarget { target, .. } in handed_over {

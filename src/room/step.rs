@@ -14,7 +14,7 @@ use crate::{
             results::{Room, RoomTarget, Step},
             wire::FromKeeper,
         },
-        target::{method::Method, seen::Listed, selector::Selector},
+        target::{kind::USUAL, method::Method, seen::Listed, selector::Selector},
         text,
     },
     lease::journal::Journal,
@@ -95,7 +95,7 @@ pub(crate) async fn room_of(
     }
     let opened = announce::open(context, journal, true);
     opened
-        .map_err(|error| context.shortfall(format!("{error}; no container is paused"), None))
+        .map_err(|error| context.shortfall(format!("{error}; no {USUAL} is paused"), None))
         .ok()?;
     let measured = look::at_host(context, Some(&found)).await;
     take_and_push_out(
@@ -130,6 +130,7 @@ pub(crate) async fn undo_step(context: &Context<'_>, journal: &mut Journal, step
         )));
     }
     (context.tell)(FromKeeper::StepUndone {
+        kinds: back.kinds,
         running: back.running,
         restored: back.restored,
         took: back.took,

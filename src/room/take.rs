@@ -14,7 +14,10 @@ use crate::{
             results::Room,
             wire::FromKeeper,
         },
-        target::{candidate::Candidate, cgroup_of::CgroupOf, method::Method, recorded::Target},
+        target::{
+            candidate::Candidate, cgroup_of::CgroupOf, kind::USUAL, method::Method,
+            recorded::Target,
+        },
         text,
     },
     host::kernel::moment,
@@ -66,7 +69,7 @@ pub(crate) async fn take_all(
     if !intents.is_empty() && !context.cancel.is_said() {
         mark_held(context);
         if let Err(error) = journal.intend(&intents) {
-            context.shortfall(format!("no container is paused: {error}"), None);
+            context.shortfall(format!("no {USUAL} is paused: {error}"), None);
         } else {
             take_announced(context, targets, journal, candidates, &mut taken, room).await;
         }

@@ -4,7 +4,7 @@
 use crate::{
     core::{
         run::{heard::Heard, wire::FromKeeper},
-        text,
+        target::kind::{Kind, counted},
     },
     report::{console::Say, foreign_change_lines, run_lines, step_lines},
     supervise::{memory_watch, timers::SAY_STOPPED},
@@ -34,8 +34,8 @@ pub(super) fn announce(say: &mut Say, message: &FromKeeper, heard: &Heard, is_re
             }
         }
         FromKeeper::StepTaken(step) => say.info(step_lines::taken(step)),
-        FromKeeper::StepUndone { restored, took, .. } => {
-            say.info(step_lines::undone(*restored, *took));
+        FromKeeper::StepUndone { kinds, restored, took, .. } => {
+            say.info(step_lines::undone(kinds, *restored, *took));
         }
         FromKeeper::Thrashing { time, figures } if heard.is_running() => {
             say.warning(step_lines::thrashing(*time, figures), None);
@@ -64,19 +64,20 @@ pub(super) fn announce(say: &mut Say, message: &FromKeeper, heard: &Heard, is_re
     }
 }
 
-/// Says that somebody has stopped the build, where that keeps `held` targets paused.
-pub(super) fn say_stopped(say: &mut Say, held: usize, child: i32) {
-    if held > 0 {
+/// Says that somebody has stopped the build, where that keeps targets of these kinds paused.
+pub(super) fn say_stopped(say: &mut Say, held: &[Kind], child: i32) {
+    if !held.is_empty() {
         let hint = format!("`kill -CONT -- -{child}` lets it go on");
         say.warning(stopped_line(held), Some(&hint));
     }
 }
 
-fn stopped_line(held: usize) -> String {
-    let (services, stay) = (text::count(held, "service"), if held == 1 { "stays" } else { "stay" });
+fn stopped_line(held: &[Kind]) -> String {
+    let stay = if held.len() == 1 { "stays" } else { "stay" };
     format!(
-        "the build is stopped (SIGSTOP) since {} s, and {services} {stay} paused",
-        SAY_STOPPED.as_secs()
+        "the build is stopped (SIGSTOP) since {} s, and {} {stay} paused",
+        SAY_STOPPED.as_secs(),
+        counted(held.iter().copied())
     )
 }
 
@@ -87,12 +88,12 @@ mod tests {
     #[test]
     fn a_build_that_somebody_stopped_is_said_with_what_it_keeps_paused() {
         assert_eq!(
-            stopped_line(3),
-            "the build is stopped (SIGSTOP) since 30 s, and 3 services stay paused"
+            stopped_line(&[Kind::Container; 3]),
+            "the build is stopped (SIGSTOP) since 30 s, and 3 containers stay paused"
         );
         assert_eq!(
-            stopped_line(1),
-            "the build is stopped (SIGSTOP) since 30 s, and 1 service stays paused"
+            stopped_line(&[Kind::SwarmService]),
+            "the build is stopped (SIGSTOP) since 30 s, and 1 Swarm service stays paused"
         );
     }
 }

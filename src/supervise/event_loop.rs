@@ -290,7 +290,7 @@ impl EventLoop<'_> {
             (Act::Kill, Some(child)) => build.descendants.kill(child),
             (Act::WatchDescendants, _) => build.descendants.watch(),
             (Act::SayStopped, Some(child)) => {
-                say_stopped(state.say, self.keepers.held(), child.pid);
+                say_stopped(state.say, &self.keepers.held(), child.pid);
             }
             (Act::SayWhoRemains, _) => {
                 if let Some((line, hint)) = build.descendants.survivors() {
@@ -310,7 +310,7 @@ impl EventLoop<'_> {
             (Act::Linger, _) => self.tell_keeper(&ToKeeper::Linger, Event::Released),
             (Act::Release, _) => {
                 // A keeper that says nothing is waited for all the same, and that is shown.
-                let held = self.keepers.held();
+                let held = self.keepers.held().len();
                 if held > 0 {
                     state.say.progress(Phase::Restoring, 0, held);
                 }

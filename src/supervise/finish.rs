@@ -81,12 +81,12 @@ pub(super) fn say_what_is_left(say: &mut Say, heard: &Heard, keepers: &Keepers) 
         {
             let (line, hint) = if keepers.is_there() {
                 (
-                    "the services are not known to run again yet; the keeper is still at it",
+                    "the targets are not known to run again yet; the keeper is still at it",
                     "`makeroom status` shows what is left, `makeroom recover` brings it back",
                 )
             } else {
                 (
-                    "the services are not known to run again, and no keeper is left that \
+                    "the targets are not known to run again, and no keeper is left that \
                      brings them back",
                     "makeroom recover",
                 )

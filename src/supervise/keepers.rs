@@ -17,7 +17,7 @@ use crate::{
             session::Session,
             wire::{FromKeeper, Request, ToKeeper},
         },
-        text,
+        target::kind::{Kind, counted},
     },
     lease::journal::Journal,
     supervise::keeper_link::KeeperLink,
@@ -175,7 +175,7 @@ impl Keepers {
         }
         let held = self.held();
         let is_over = self.attempts.is_out_of_processes() || deaths >= MOST;
-        if is_over && held == 0 && is_no_room == is_making_room && self.holds_nothing() {
+        if is_over && held.is_empty() && is_no_room == is_making_room && self.holds_nothing() {
             self.has_given_up = true;
             news.push(News::GivenUp);
             return news;
@@ -183,9 +183,9 @@ impl Keepers {
         self.due = Some(due);
         if session.is_released() && self.attempts.is_out_of_processes() {
             news.push(News::Unobtainable);
-        } else if held > 0 && !self.is_missed && (error.is_some() || deaths >= MOST) {
+        } else if !held.is_empty() && !self.is_missed && (error.is_some() || deaths >= MOST) {
             self.is_missed = true;
-            let held = text::count(held, "service");
+            let held = counted(held);
             news.push(News::Missed(format!("{why}; {held} held until there is one again")));
         }
         news
@@ -213,11 +213,12 @@ impl Keepers {
         self.lease.as_ref().filter(|_| is_first)
     }
 
-    /// How many targets the lease holds, by its journal.
-    pub(super) fn held(&self) -> usize {
+    /// The kind of each target that the lease holds, by its journal.
+    pub(super) fn held(&self) -> Vec<Kind> {
         let journal = self.lease.as_ref().map(|(_, journal)| journal);
         let state = journal.and_then(|journal| journal.reread().ok().flatten());
-        state.map_or(0, |state| state.targets.len())
+        let targets = state.into_iter().flat_map(|state| state.targets.into_values());
+        targets.map(|held| held.target.kind()).collect()
     }
 
     /// Whether nothing is left to bring back, by the journal that no keeper writes to any more.

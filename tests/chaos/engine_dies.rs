@@ -48,7 +48,7 @@ fn killed_in_mid_restore(policy: &str, live_restore: bool) {
         .limit(Duration::from_mins(1))
         .run()
         .expect_code(0)
-        .expect_said("services running again");
+        .expect_said("containers running again");
     assert_eq!(number(&services, "paused"), 0);
     assert!(site.journals().is_empty());
     // What ran again before the engine died is the engine's own to restart, where it took that with
@@ -81,7 +81,7 @@ fn an_engine_that_is_away_when_the_build_ends_and_comes_back_in_time_is_waited_f
     // By now it has been tried in vain.
     wait_until("the build's end is said", || run.written("err").contains("build failed with 7"));
     engine().start_again(true);
-    run.wait().expect_code(7).expect_said("5 services running again");
+    run.wait().expect_code(7).expect_said("5 containers running again");
     assert!(services.are("running"), "{:?}", services.statuses());
     assert!(site.journals().is_empty());
 }

@@ -87,7 +87,9 @@ fn what_was_healthy_is_asked_at_once_and_the_report_has_each_ones_time() {
         ]);
         let begun = Instant::now();
         let done = run.args(["sh", "-c", "exit 3"]).run();
-        done.expect_code(3).expect_said("2 services running again").expect_said("2 healthy after");
+        done.expect_code(3)
+            .expect_said("2 containers running again")
+            .expect_said("2 healthy after");
         for target in patients.report()["targets"].as_array().expect("targets") {
             // The engine's own question comes later.
             let after_s = target["answered_after_s"].as_f64().expect("a time");
@@ -192,7 +194,7 @@ fn what_was_not_healthy_before_and_what_has_no_check_is_not_waited_for() {
     let plain = patients.site.services(1);
     let names = ["--pause", &patients.services.all(), "--pause", &plain.all()];
     let done = patients.site.makeroom(["--wait-healthy", "20s"]).args(names).args(["true"]).run();
-    done.expect_code(0).expect_said("2 services running again");
+    done.expect_code(0).expect_said("2 containers running again");
     assert!(!done.err.contains("healthy"), "{}", done.err);
 }
 
@@ -272,7 +274,7 @@ fn a_name_whose_lease_is_being_released_is_free_for_another_one() {
     assert!(stopping.is_running() && other.are("paused"), "{}", stopping.written("err"));
     stopping.wait().expect_code(0).expect_said("not healthy in time");
     assert!(other.are("paused") && site.journals().len() == 1, "{:?}", site.journals());
-    site.makeroom(["stop"]).run().expect_code(0).expect_said("1 service running again");
+    site.makeroom(["stop"]).run().expect_code(0).expect_said("1 container running again");
     assert!(other.are("running") && site.journals().is_empty());
 }
 
@@ -298,7 +300,7 @@ fn what_services_have_in_swap_that_stays_is_read_back_where_that_is_asked_for() 
     for warm in [&[][..], &["--warm", "15s"]] {
         let mut run = site.makeroom(["--swap", "1MiB", "--pause", &services.all()]);
         let done = run.args(warm).args(["true"]).run();
-        done.expect_code(0).expect_said("2 services running again");
+        done.expect_code(0).expect_said("2 containers running again");
         assert!(!done.err.contains("not read back"), "{}", done.err);
         left.push(swapped_kib(&services));
     }

@@ -95,8 +95,8 @@ fn a_jobs_own_container_is_never_paused_though_it_is_selected() {
         scene.site.go();
         assert_eq!(scene.code(), "7", "{cgroups}: {}", scene.said());
         assert!(
-            scene.said().contains("2 services paused")
-                && scene.said().contains("2 services running again"),
+            scene.said().contains("2 containers paused")
+                && scene.said().contains("2 containers running again"),
             "{}",
             scene.said()
         );
@@ -151,7 +151,7 @@ fn what_a_cancelled_job_held_is_put_back_by_the_next_job() {
         assert_eq!(scene.code(), code, "{}", scene.said());
         assert!(
             scene.said().contains("lost its holder")
-                && scene.said().contains("2 services running again"),
+                && scene.said().contains("2 containers running again"),
             "{}",
             scene.said()
         );

@@ -328,7 +328,7 @@ fn no_repository_keeps_anybody_from_putting_back_or_looking() {
         site.makeroom(["stop"]).run().expect_code(0);
         site.makeroom(["swap", "status"]).run().expect_code(0);
         site.makeroom(["report"]).run().expect_code(125).expect_said("there is no run yet");
-        site.makeroom(["recover"]).run().expect_code(0).expect_said("1 service running again");
+        site.makeroom(["recover"]).run().expect_code(0).expect_said("1 container running again");
         assert!(services.are("running"), "{attempt}: {:?}", services.statuses());
         fs::remove_file(&file).expect("removed");
     }

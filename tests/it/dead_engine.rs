@@ -57,7 +57,7 @@ fn three() -> Dead {
         services.wait_until_all("paused");
     }
     wait_until("each build runs", || {
-        runs.iter().all(|run| run.written("err").contains("1 service paused"))
+        runs.iter().all(|run| run.written("err").contains("1 container paused"))
     });
     runs.iter_mut().for_each(Running::kill_with_keeper);
     site.again();
@@ -75,7 +75,7 @@ fn three_dead_leases_whose_engines_hang_cost_a_build_one_short_try_and_a_second_
     let own = site.services(1);
     let first = site.makeroom(["true"]).spawn();
     let second = site.makeroom(["--pause", &own.all(), "sh", "-c", "exit 4"]).run();
-    second.expect_code(4).expect_said("1 service paused").expect_within(Duration::from_secs(9));
+    second.expect_code(4).expect_said("1 container paused").expect_within(Duration::from_secs(9));
     let first = first.wait();
     first.expect_code(0).expect_within(Duration::from_secs(9));
     for services in &services {

@@ -47,7 +47,7 @@ fn abandon(site: &Site, services: &Services, kind: Kind) -> String {
 fn expect_first_line(done: &Done, services: &Services, since: &str) {
     let first = done.err.lines().next().unwrap_or_default();
     for words in
-        ["lost its holder", services.name(0), services.name(1), since, "2 services running again"]
+        ["lost its holder", services.name(0), services.name(1), since, "2 containers running again"]
     {
         assert!(first.contains(words), "`{words}` is not in the first line of:\n{}", done.err);
     }

@@ -154,7 +154,7 @@ fn an_engine_that_answers_again_before_the_time_limit_has_everything_put_back_by
     wait_until("restoring has asked in vain", || scene.proxy.seen("inspect") > seen);
     scene.proxy.forget();
     // The question that hangs is given up after ten seconds, and asked again.
-    run.wait().expect_code(7).expect_said("2 services running again");
+    run.wait().expect_code(7).expect_said("2 containers running again");
     assert_eq!(scene.services.states(), scene.before);
     assert!(scene.site.journals().is_empty(), "{:?}", scene.site.journals());
 }

@@ -179,13 +179,13 @@ fn a_disk_that_is_full_in_mid_build_keeps_nothing_from_being_put_back_whoever_do
                 site.makeroom(["recover"])
                     .run()
                     .expect_code(0)
-                    .expect_said("2 services running again"),
+                    .expect_said("2 containers running again"),
             ),
             Who::NextRun => drop(
                 site.makeroom(["sh", "-c", "exit 3"])
                     .run()
                     .expect_code(3)
-                    .expect_said("2 services running again"),
+                    .expect_said("2 containers running again"),
             ),
         }
         assert_eq!(services.states(), before, "{who:?}");

@@ -160,7 +160,7 @@ fn a_hook_that_hangs_is_ended_with_its_group_when_its_time_is_over() {
     run.wait()
         .expect_code(5)
         .expect_said("on_restored was ended after 10")
-        .expect_said("1 service running again");
+        .expect_said("1 container running again");
     wait_until_gone(Duration::from_secs(2), "the hook", &hung);
     assert!(site.journals().is_empty());
 }

@@ -95,7 +95,7 @@ fn a_target_whose_inspection_has_values_that_nobody_knows_is_taken_and_put_back(
     site.child();
     assert!(services.are("paused"), "{:?}", services.statuses());
     site.go();
-    run.wait().expect_code(7).expect_said("2 services running again");
+    run.wait().expect_code(7).expect_said("2 containers running again");
     assert_eq!(services.states(), before);
     assert!(site.journals().is_empty());
 }
@@ -166,7 +166,7 @@ fn a_start_that_is_not_known_when_it_is_put_back_is_nobody_elses() {
         site.child();
         proxy.on("inspect", None, Deed::Change(|whole| whole["State"]["StartedAt"] = json!("")));
         site.go();
-        run.wait().expect_code(7).expect_said("4 services running again");
+        run.wait().expect_code(7).expect_said("4 containers running again");
         assert!(services.are("running"), "{:?}", services.statuses());
         assert!(site.journals().is_empty());
     }
@@ -302,7 +302,7 @@ fn an_engine_over_tcp_is_asked_like_any_other_and_read_no_further() {
     site.child();
     assert!(services.are("paused"), "{:?}", services.statuses());
     site.go();
-    run.wait().expect_code(7).expect_said("2 services running again");
+    run.wait().expect_code(7).expect_said("2 containers running again");
     assert_eq!(services.states(), before);
     proxy.on("list", None, Deed::Flood(200, "[", "                ", ENDLESS));
     let done = site.makeroom(pause).args(["true"]).limit(Duration::from_mins(1)).run();

@@ -44,7 +44,7 @@ fn two_hundred_containers_are_paused_with_as_few_open_files_as_there_may_be() {
         two_hundred(&proxy);
         let mut run = site.makeroom(["--pause", "many-*", "sh", "-c", "exit 7"]);
         let done = with_files(&mut run, files, files).limit(Duration::from_mins(1)).run();
-        done.expect_code(7).expect_said("200 services paused");
+        done.expect_code(7).expect_said("200 containers paused");
         assert!(!done.err.contains("open files"), "{files}: {}", done.err);
         assert_eq!((proxy.seen("pause"), site.journals().len()), (200, 0), "{files}");
     }

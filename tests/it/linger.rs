@@ -50,7 +50,7 @@ fn after_the_build_its_services_stay_paused_until_the_time_is_over() {
     let begun = Instant::now();
     build(&site, &services, "2s", &["true"])
         .expect_code(0)
-        .expect_said("2 services stay paused for 2.0 s more (--linger)");
+        .expect_said("2 containers stay paused for 2.0 s more (--linger)");
     services.wait_until_all("running");
     assert!(begun.elapsed() >= Duration::from_secs(2), "{:?}", begun.elapsed());
     wait_until("the journal is gone", || site.journals().is_empty());
@@ -65,7 +65,7 @@ fn a_failed_build_leaves_its_room_as_well_and_its_exit_code_is_makerooms() {
     let done = build(&site, &services, "1h", &["sh", "-c", "exit 7"]);
     done.expect_code(7).expect_said(STAYS).expect_said("the build failed by itself with 7");
     assert!(services.are("paused") && !done.err.contains("error:"), "{}", done.err);
-    site.makeroom(["stop"]).run().expect_code(0).expect_said("2 services running again");
+    site.makeroom(["stop"]).run().expect_code(0).expect_said("2 containers running again");
     assert!(services.are("running"));
     assert_nothing_held(&site);
 }
@@ -89,7 +89,7 @@ fn status_shows_a_kept_room_with_its_end_and_stop_ends_it() {
         "{shown}"
     );
     let id = lease["lease"].as_str().expect("an id").to_owned();
-    site.makeroom(["stop", &id]).run().expect_code(0).expect_said("2 services running again");
+    site.makeroom(["stop", &id]).run().expect_code(0).expect_said("2 containers running again");
     assert!(services.are("running"));
     assert_nothing_held(&site);
 }
@@ -104,10 +104,10 @@ fn a_next_run_joins_the_room_and_asks_the_engine_for_nothing() {
     let before = calls();
     let done = site.makeroom(["--pause", &services.all(), "sh", "-c", "exit 7"]).run();
     done.expect_code(7)
-        .expect_said("3 services paused, 3 of them by another run already")
+        .expect_said("3 containers paused, 3 of them by another run already")
         .expect_said("left to another run");
     assert!(calls() == before && services.are("paused"));
-    site.makeroom(["stop"]).run().expect_code(0).expect_said("3 services running again");
+    site.makeroom(["stop"]).run().expect_code(0).expect_said("3 containers running again");
     assert!(services.are("running"));
     assert_nothing_held(&site);
 }
@@ -129,7 +129,7 @@ fn what_was_begun_in_the_ended_build_has_a_room_of_its_own() {
     site.makeroom(["stop", &lease]).run().expect_code(0);
     assert!(services.are("paused"), "{:?}", services.statuses());
     site.go();
-    later.wait().expect_code(7).expect_said("1 service running again");
+    later.wait().expect_code(7).expect_said("1 container running again");
     assert_nothing_held(&site);
 }
 
@@ -161,10 +161,10 @@ fn a_run_with_fewer_targets_leaves_the_kept_room_to_its_own_time() {
     site.makeroom(["--pause", services.name(0), "--linger", "1s", "true"])
         .run()
         .expect_code(0)
-        .expect_said("1 service stays paused");
+        .expect_said("1 container stays paused");
     wait_until("the second one's time is over", || site.journals().len() == 1);
     assert!(services.are("paused") && leases(&site)[0]["lease"] == first);
-    site.makeroom(["stop"]).run().expect_code(0).expect_said("2 services running again");
+    site.makeroom(["stop"]).run().expect_code(0).expect_said("2 containers running again");
     assert_nothing_held(&site);
 }
 
@@ -225,7 +225,7 @@ fn what_a_killed_keeper_kept_is_put_back_by_recover_by_stop_and_by_the_next_run(
         process::signal(site.keepers()[0], libc::SIGKILL);
         wait_until("the keeper is gone", || site.keepers().is_empty());
         assert!(services.are("paused"));
-        site.makeroom(command).run().expect_code(0).expect_said("2 services running again");
+        site.makeroom(command).run().expect_code(0).expect_said("2 containers running again");
         assert!(services.are("running"), "{command:?}");
         assert_nothing_held(&site);
     }
@@ -261,7 +261,7 @@ fn an_engine_that_hangs_at_the_end_of_the_time_is_waited_for() {
     site.child();
     assert!(services.are("paused"));
     site.go();
-    run.wait().expect_code(7).expect_said("1 service running again");
+    run.wait().expect_code(7).expect_said("1 container running again");
     assert!(services.are("running"));
     assert_nothing_held(&site);
 }

@@ -42,8 +42,9 @@ fn more_keepers_killed_in_a_row_than_are_started_at_once_and_the_services_run_in
     // There is a pause of a second before the sixth.
     kill_in_a_row(&run, 5);
     wait_until("it is said", || {
-        run.written("err")
-            .contains("the keeper died 5 times in a row; 2 services held until there is one again")
+        run.written("err").contains(
+            "the keeper died 5 times in a row; 2 containers held until there is one again",
+        )
     });
     kill_in_a_row(&run, 2);
     // The next pause is of four seconds; the build's end is a moment to try again.
@@ -52,7 +53,7 @@ fn more_keepers_killed_in_a_row_than_are_started_at_once_and_the_services_run_in
     run.wait()
         .expect_code(7)
         .expect_said("there is a keeper again")
-        .expect_said("2 services running again");
+        .expect_said("2 containers running again");
     crowd::expect_within(Duration::from_secs(3), ended);
     assert!(services.are("running"), "{:?}", services.statuses());
     assert!(site.journals().is_empty(), "{:?}", site.journals());
@@ -133,7 +134,7 @@ impl Scene {
         limit_processes(run.pid(), 0);
         process::signal(keeper, libc::SIGKILL);
         wait_until("it is said", || {
-            run.written("err").contains("2 services held until there is one again")
+            run.written("err").contains("2 containers held until there is one again")
         });
         run
     }
@@ -176,7 +177,7 @@ fn a_moment_in_which_no_process_can_be_started_passes() {
     run.wait()
         .expect_code(7)
         .expect_said("no keeper can be started")
-        .expect_said("2 services running again");
+        .expect_said("2 containers running again");
     scene.expect_all_back();
 }
 
@@ -192,7 +193,7 @@ fn with_no_process_to_be_had_at_the_end_the_supervisor_itself_puts_everything_ba
         let done = run.wait();
         done.expect_code(code)
             .expect_said("makeroom puts everything back by itself")
-            .expect_said("2 services running again");
+            .expect_said("2 containers running again");
         scene.expect_all_back();
         let mut report = scene.site.command(&scene.program.to_string_lossy());
         report

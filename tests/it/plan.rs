@@ -219,7 +219,7 @@ fn only_the_largest_targets_that_cover_the_gap_are_paused() {
     run.wait()
         .expect_code(7)
         .expect_said("1 of 3 targets are enough")
-        .expect_said("1 service paused");
+        .expect_said("1 container paused");
     assert!(services.iter().all(|services| services.are("running")));
 }
 
@@ -253,7 +253,10 @@ fn what_another_run_has_paused_is_shared_even_where_enough_is_available() {
         services[0].statuses()
     );
     other.go();
-    second.wait().expect_code(7).expect_said("1 service paused, 1 of them by another run already");
+    second
+        .wait()
+        .expect_code(7)
+        .expect_said("1 container paused, 1 of them by another run already");
     assert!(services[0].are("running"));
 }
 

@@ -30,8 +30,8 @@ fn a_run_pauses_podmans_containers_and_they_are_as_before_afterwards() {
     site.go();
     run.wait()
         .expect_code(7)
-        .expect_said("2 services paused")
-        .expect_said("2 services running again");
+        .expect_said("2 containers paused")
+        .expect_said("2 containers running again");
     assert_eq!(services.states(), before, "the third was paused by somebody else");
     assert!(site.journals().is_empty(), "{:?}", site.journals());
 }
@@ -47,8 +47,8 @@ fn with_method_stop_podmans_containers_are_stopped_and_started_again() {
     site.go();
     run.wait()
         .expect_code(7)
-        .expect_said("2 services stopped")
-        .expect_said("2 services running again");
+        .expect_said("2 containers stopped")
+        .expect_said("2 containers running again");
     assert!(services.are("running"), "{:?}", services.statuses());
     assert!(site.journals().is_empty(), "{:?}", site.journals());
 }
@@ -85,7 +85,7 @@ fn a_started_lease_on_podman_ends_by_stop_and_by_recover_where_its_keeper_was_ki
             wait_until("the keeper is gone", || site.keepers().is_empty());
         }
         let words = if is_killed { &["recover"][..] } else { &["stop", "ci"] };
-        site.makeroom(words).run().expect_code(0).expect_said("2 services running again");
+        site.makeroom(words).run().expect_code(0).expect_said("2 containers running again");
         assert_eq!(services.states(), before);
         assert!(site.journals().is_empty(), "{:?}", site.journals());
     }
@@ -100,7 +100,7 @@ fn after_sigkill_of_both_recover_brings_podmans_containers_back() {
             .spawn();
         let child = site.child();
         run.kill_with_keeper();
-        site.makeroom(["recover"]).run().expect_code(0).expect_said("2 services running again");
+        site.makeroom(["recover"]).run().expect_code(0).expect_said("2 containers running again");
         assert!(services.are("running"), "{method}: {:?}", services.statuses());
         assert!(site.journals().is_empty(), "{:?}", site.journals());
         process::signal(child, libc::SIGKILL);
@@ -202,7 +202,7 @@ fn engines_without_root_and_podman_are_found_by_their_usual_sockets() {
         site.child();
         assert!(services.are("paused"), "{}: {:?}", socket.display(), services.statuses());
         site.go();
-        run.wait().expect_code(7).expect_said("1 service running again");
+        run.wait().expect_code(7).expect_said("1 container running again");
         assert_eq!(services.states(), before);
         fs::remove_dir_all(&runtime).expect("only the namespace had it mounted");
         site.again();

@@ -122,7 +122,7 @@ fn with_sudo_that_asks_for_no_password_nobody_pushes_memory_out() {
         .args(["true"])
         .run();
     done.expect_code(0)
-        .expect_said("1 service paused, ")
+        .expect_said("1 container paused, ")
         .expect_said("given back")
         .expect_said("swap removed");
     let given = done

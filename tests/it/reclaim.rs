@@ -75,8 +75,8 @@ fn half_a_gibibyte_of_services_goes_to_swap_and_comes_back_whole() {
     site.go();
     let done = run.wait();
     done.expect_code(7)
-        .expect_said("5 services paused")
-        .expect_said("5 services running again")
+        .expect_said("5 containers paused")
+        .expect_said("5 containers running again")
         .expect_said("swap removed");
     let (said, measured) = (said_given_back(&done), (before - during) as f64);
     assert!((said - measured).abs() <= measured / 20.0, "said {said}, measured {measured}");
@@ -110,7 +110,7 @@ fn with_no_reclaim_services_are_paused_and_keep_their_memory() {
     site.go();
     let done = run.wait();
     assert!(during >= before / 20 * 19, "{before} before, {during} during the build");
-    done.expect_code(7).expect_said("2 services paused");
+    done.expect_code(7).expect_said("2 containers paused");
     assert!(!done.err.contains("given back"), "{}", done.err);
 }
 
@@ -197,8 +197,8 @@ fn without_swap_a_service_worth_it_is_stopped_and_started_again() {
     site.go();
     let done = run.wait();
     done.expect_code(7)
-        .expect_said("1 service paused, 1 service stopped")
-        .expect_said("2 services running again");
+        .expect_said("1 container paused, 1 container stopped")
+        .expect_said("2 containers running again");
     let after = (large.state(0).expect("there"), small.state(0).expect("there"));
     assert_eq!(
         (after.0.status.as_str(), &after.1),
@@ -231,7 +231,7 @@ fn without_swap_what_would_not_come_back_is_paused_all_the_same() {
         site.child();
         assert!(services.are("paused"), "{method}: {:?}", services.statuses());
         site.go();
-        run.wait().expect_code(7).expect_said("1 service paused");
+        run.wait().expect_code(7).expect_said("1 container paused");
         assert_eq!(services.states(), before, "{method}");
     }
 }
@@ -276,8 +276,8 @@ fn stopped_services_start_in_the_order_of_their_dependencies() {
     site.go();
     run.wait()
         .expect_code(7)
-        .expect_said("6 services stopped")
-        .expect_said("6 services running again");
+        .expect_said("6 containers stopped")
+        .expect_said("6 containers running again");
     let started: Vec<String> =
         services.states().into_iter().map(|state| state.expect("there").started_at).collect();
     assert!(services.are("running"));
@@ -354,7 +354,7 @@ fn a_stopped_service_starts_again_though_supervisor_and_keeper_were_killed() {
     let child = site.child();
     run.kill_with_keeper();
     assert!(services.are("exited"));
-    site.makeroom(["recover"]).run().expect_code(0).expect_said("2 services running again");
+    site.makeroom(["recover"]).run().expect_code(0).expect_said("2 containers running again");
     assert!(services.are("running") && site.journals().is_empty());
     process::signal(child, libc::SIGKILL);
 }
@@ -371,6 +371,6 @@ fn a_stop_that_nobody_saw_the_end_of_is_undone_by_recover() {
     held.wait();
     assert!(services.are("exited"));
     run.kill_with_keeper();
-    site.makeroom(["recover"]).run().expect_code(0).expect_said("1 service running again");
+    site.makeroom(["recover"]).run().expect_code(0).expect_said("1 container running again");
     assert!(services.are("running") && !site.work().join("child").exists());
 }

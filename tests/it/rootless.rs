@@ -84,8 +84,8 @@ fn an_engine_without_root_is_found_by_its_usual_socket_and_its_containers_are_st
     scene.site.go();
     run.wait()
         .expect_code(7)
-        .expect_said("2 services stopped")
-        .expect_said("2 services running again");
+        .expect_said("2 containers stopped")
+        .expect_said("2 containers running again");
     assert!(scene.services.are("running"), "{:?}", scene.services.statuses());
     assert!(scene.site.journals().is_empty(), "{:?}", scene.site.journals());
 }
@@ -98,13 +98,13 @@ fn a_started_lease_without_root_ends_by_stop_and_after_a_crash_by_recover() {
         .run()
         .expect_code(0);
     assert!(scene.services.are("exited"), "{:?}", scene.services.statuses());
-    scene.makeroom(&["stop", "ci"]).run().expect_code(0).expect_said("2 services running again");
+    scene.makeroom(&["stop", "ci"]).run().expect_code(0).expect_said("2 containers running again");
     assert!(scene.services.are("running"), "{:?}", scene.services.statuses());
     let mut run = scene.building(&["--method", "stop"]).spawn();
     let child = scene.site.child();
     run.kill_with_keeper();
     assert!(scene.services.are("exited"), "{:?}", scene.services.statuses());
-    scene.makeroom(&["recover"]).run().expect_code(0).expect_said("2 services running again");
+    scene.makeroom(&["recover"]).run().expect_code(0).expect_said("2 containers running again");
     assert!(scene.services.are("running"), "{:?}", scene.services.statuses());
     assert!(scene.site.journals().is_empty(), "{:?}", scene.site.journals());
     process::signal(child, libc::SIGKILL);

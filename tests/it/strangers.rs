@@ -330,7 +330,7 @@ fn a_state_directory_that_gets_another_name_meanwhile_is_the_same_to_both_proces
     process::signal(keeper, libc::SIGKILL);
     run.keeper_other_than(keeper);
     site.go();
-    run.wait().expect_code(7).expect_said("1 service running again");
+    run.wait().expect_code(7).expect_said("1 container running again");
     assert!(services.are("running"));
     assert_eq!(
         fs::read_dir(renamed.join("leases")).expect("there").count(),

@@ -42,7 +42,7 @@ fn tasks_are_paused_and_swarm_does_not_replace_them() {
     site.child();
     assert_eq!((service.count("paused"), service.tasks().len()), (2, 2));
     site.go();
-    run.wait().expect_code(7).expect_said("2 services paused");
+    run.wait().expect_code(7).expect_said("2 containers paused");
     assert_eq!((service.tasks(), service.spec()), (before, spec));
     nothing_is_left(&site);
 }
@@ -68,8 +68,8 @@ fn a_service_is_scaled_to_0_and_back_and_nothing_else_of_its_spec_changes() {
     site.go();
     run.wait()
         .expect_code(7)
-        .expect_said("1 service stopped")
-        .expect_said("1 service running again");
+        .expect_said("1 Swarm service stopped")
+        .expect_said("1 Swarm service running again");
     assert_eq!(service.spec(), before);
     service.wait_until_it_runs(2);
     nothing_is_left(&site);
@@ -77,6 +77,7 @@ fn a_service_is_scaled_to_0_and_back_and_nothing_else_of_its_spec_changes() {
         serde_json::from_slice(&std::fs::read(report).expect("a report")).expect("JSON");
     let target = &report["targets"][0];
     assert_eq!((&target["name"], &target["id"]), (&json!(service.name()), &json!(service.id())));
+    assert_eq!(target["kind"], json!("swarm_service"));
     assert_eq!((&target["method"], &target["restored"]), (&json!("stop"), &json!(true)));
     schema::must_fit("report", &report);
 }
@@ -190,7 +191,7 @@ fn an_update_that_swarm_itself_got_ahead_of_is_tried_again() {
     build(&site, &service, "stop", "true")
         .wait()
         .expect_code(0)
-        .expect_said("1 service running again");
+        .expect_said("1 Swarm service running again");
     assert_eq!((service.replicas(), proxy.seen("update")), (Some(1), 4));
     nothing_is_left(&site);
 }
@@ -231,7 +232,7 @@ fn of_two_builds_with_one_service_the_last_one_out_scales_it_back() {
         };
         let end = |(name, run): (String, Running)| {
             std::fs::write(site.work().join(format!("go-{name}")), "").expect("written");
-            run.wait().expect_code(7).expect_said("1 service stopped");
+            run.wait().expect_code(7).expect_said("1 Swarm service stopped");
         };
         let (one, other) = (begin("a"), begin("b"));
         let (first, last) = if first == "a" { (one, other) } else { (other, one) };

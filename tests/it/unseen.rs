@@ -89,7 +89,7 @@ fn what_root_holds_is_said_to_everybody_else_and_ends_with_125_and_the_mark_goes
         ),
     );
     expect(&site, "before", 0, "no lease is held");
-    expect(&site, "start", 0, "2 services paused");
+    expect(&site, "start", 0, "2 containers paused");
     assert_eq!(fs::read_to_string(site.work().join("mark")).expect("a mark"), "444 0 0\n");
     let held = "error: root holds leases in /var/lib/makeroom, which this user may not read";
     for step in ["stop", "named", "status", "recover"] {
@@ -151,7 +151,7 @@ fn the_mark_of_a_holder_that_died_goes_when_its_lease_is_recovered_and_one_witho
         ),
     );
     assert_eq!(fs::read_to_string(site.work().join("held")).expect("read"), format!("{MARK}\n"));
-    expect(&site, "recover", 0, "1 service running again");
+    expect(&site, "recover", 0, "1 container running again");
     for name in ["gone", "gone2"] {
         assert!(
             fs::read_to_string(site.work().join(name)).expect("read").contains("No such file"),
@@ -183,7 +183,7 @@ fn leases_of_the_user_who_became_root_are_said_and_a_name_that_may_be_theirs_is_
             all = services.all()
         ),
     );
-    expect(&site, "start", 0, "1 service paused");
+    expect(&site, "start", 0, "1 container paused");
     for step in ["stop", "recover"] {
         expect(&site, step, 0, "; `somebody` has leases of their own in ");
     }
@@ -287,7 +287,7 @@ fn processes_that_proc_hides_are_not_taken_for_another_kernels() {
     assert!(services.are("paused"));
     site.go();
     let done = run.wait();
-    done.expect_code(7).expect_said("/proc hides the engine's containers from this user (hidepid): services are only paused or stopped");
+    done.expect_code(7).expect_said("/proc hides the engine's containers from this user (hidepid): targets are only paused or stopped");
     done.expect_said("hint: run makeroom as root, or have them shown to you: `sudo mount -o remount,hidepid=0 /proc`");
     assert!(!done.err.contains("forwarded socket"), "{}", done.err);
     assert!(services.are("running"));
@@ -336,7 +336,7 @@ fn a_stop_that_is_asked_for_by_name_stops_also_where_nothing_is_to_be_pushed_out
     site.child();
     assert!(services.are("exited"), "{:?}", services.statuses());
     site.go();
-    run.wait().expect_code(7).expect_said("2 services stopped");
+    run.wait().expect_code(7).expect_said("2 containers stopped");
     assert!(services.are("running"));
 }
 

@@ -124,7 +124,7 @@ fn an_engine_that_goes_away_under_the_build_in_it_is_the_cause() {
             &services.all(),
         ]);
         let done = run.args(words).run();
-        done.expect_code(1).expect_said("1 service running again");
+        done.expect_code(1).expect_said("1 container running again");
         let told = serde_json::from_str(
             &fs::read_to_string(site.work().join("report.json")).expect("a report"),
         )

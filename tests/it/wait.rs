@@ -54,14 +54,14 @@ fn a_build_waits_for_the_one_beside_which_it_does_not_fit_and_holds_nothing_mean
     site.makeroom(["--pause", &services.all(), "true"])
         .run()
         .expect_code(0)
-        .expect_said("1 service paused");
+        .expect_said("1 container paused");
     site.go();
     holder.wait().expect_code(7);
     let done = run.wait();
     done.expect_code(0)
         .expect_said("both together need 1.8 PiB of")
         .expect_said("waited ")
-        .expect_said("1 service paused");
+        .expect_said("1 container paused");
     assert_eq!(
         done.err.matches("waiting for").count(),
         1,
@@ -202,7 +202,7 @@ fn a_room_that_is_kept_after_its_build_is_not_waited_for() {
     let services = site.services(1);
     site.makeroom(["--pause", &services.all(), "--need", ALL, "--linger", "1h", "true"])
         .run()
-        .expect_said("1 service stays paused");
+        .expect_said("1 container stays paused");
     let done = waiting(&site, "1h").args(["--pause", &services.all(), "true"]).run();
     assert!(!done.expect_code(0).err.contains("waiting for"), "{}", done.err);
     site.makeroom(["stop"]).run().expect_code(0);

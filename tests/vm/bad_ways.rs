@@ -15,8 +15,8 @@ fn expect_named(place: &Place, hogs: &Hogs, way: &str, expected: &str) {
     let args = ["--vm-shell", way, "--pause", hogs.all(), "--", "sh", "-c", "exit 7"];
     let done = place.forwarded(args).run();
     done.expect_code(7)
-        .expect_said("1 service paused")
-        .expect_said("1 service running again")
+        .expect_said("1 container paused")
+        .expect_said("1 container running again")
         .expect_within(LOOKED);
     let warnings = lines_with(&done, "warning:");
     assert!(
@@ -39,8 +39,8 @@ fn expect_no_swap(place: &Place, hogs: &Hogs, way: &str, expected: &str) {
     let args = ["--vm-shell", way, "--pause", hogs.all(), "--", "sh", "-c", "exit 7"];
     let done = place.forwarded(args).run();
     done.expect_code(7)
-        .expect_said("1 service stopped")
-        .expect_said("1 service running again")
+        .expect_said("1 container stopped")
+        .expect_said("1 container running again")
         .expect_within(LOOKED);
     let warnings = lines_with(&done, "warning:");
     assert!(

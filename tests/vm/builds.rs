@@ -61,7 +61,7 @@ fn a_steps_peak_is_reported_and_it_is_the_kernels_first_choice_while_it_runs() {
     let done = run.wait();
     done.expect_code(0)
         .expect_said("build ok")
-        .expect_said("2 services running again")
+        .expect_said("2 containers running again")
         .expect_said("swap removed");
     assert!(!done.err.contains("runs on this machine"), "{}", done.err);
     let peak = mib_said(&done, "; peak ");

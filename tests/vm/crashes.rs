@@ -29,7 +29,7 @@ fn with_supervisor_and_keeper_killed_recover_restores_by_the_recorded_way() {
         .makeroom(["recover"])
         .run()
         .expect_code(0)
-        .expect_said("2 services running again; its swap removed");
+        .expect_said("2 containers running again; its swap removed");
     assert_eq!(hogs.states(), before);
     assert_eq!(hogs.sums_again(), sums);
     place.expect_nothing_left();
@@ -48,7 +48,7 @@ fn a_killed_keeper_is_replaced_and_the_build_goes_on_and_everything_is_put_back(
     run.keeper_other_than(keeper);
     assert!(hogs.are("paused"), "{:?}", hogs.states());
     place.site.go();
-    run.wait().expect_code(7).expect_said("2 services running again").expect_said("swap removed");
+    run.wait().expect_code(7).expect_said("2 containers running again").expect_said("swap removed");
     assert_eq!(hogs.states(), before);
     place.expect_nothing_left();
 }
@@ -77,7 +77,7 @@ fn a_vm_that_dies_in_mid_build_and_comes_back_has_its_services_again_and_no_swap
     place.connect_colima();
     assert!(hogs.are("exited"), "{:?}", hogs.states());
     assert_eq!(place.vm.word(&format!("ls {AREA}")), AREA, "the file outlived the swap on it");
-    place.makeroom(["recover"]).run().expect_code(0).expect_said("2 services running again");
+    place.makeroom(["recover"]).run().expect_code(0).expect_said("2 containers running again");
     assert!(hogs.are("running"), "{:?}", hogs.states());
     place.expect_nothing_left();
 }

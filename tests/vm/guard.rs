@@ -47,9 +47,9 @@ fn a_build_that_needs_more_than_the_first_targets_give_gets_it_from_the_steps() 
     let options = ["--report", "report.json", "--pause", first.all(), "--then", then.all()];
     let done = build(&place, &options, "grower 1050 40").run();
     done.expect_code(0)
-        .expect_said("1 service paused")
-        .expect_said(": 2 more services paused, ")
-        .expect_said("3 services running again");
+        .expect_said("1 container paused")
+        .expect_said(": 2 more containers paused, ")
+        .expect_said("3 containers running again");
     let told = report(&place);
     assert!(
         told["steps"][0]["given_back_bytes"].as_u64().is_some_and(|bytes| bytes > 200 << 20),
@@ -81,7 +81,7 @@ fn a_build_that_leaks_for_ever_is_ended_before_the_machine_stops_answering() {
     let answered = asked.elapsed();
     let done = run.wait();
     done.expect_code(124)
-        .expect_said("1 more service paused")
+        .expect_said("1 more container paused")
         .expect_said("build ended by --abort-on-thrash")
         .expect_said("running again");
     let told = report(&place);

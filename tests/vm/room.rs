@@ -31,13 +31,13 @@ fn whole_job(place: &Place) {
     place.site.go();
     let done = run.wait();
     done.expect_code(7)
-        .expect_said("3 services paused")
+        .expect_said("3 containers paused")
         .expect_said(" given back in ")
         .expect_said(" available in colima");
     done.expect_said("of swap made for this run")
         .expect_said("the room is in colima; `sh` runs on this machine and does not use it");
     done.expect_said("lowest available in colima")
-        .expect_said("3 services running again")
+        .expect_said("3 containers running again")
         .expect_said("swap removed");
     assert!(!done.err.contains("warning"), "{}", done.err);
     assert_eq!(hogs.states(), before);

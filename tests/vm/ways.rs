@@ -56,7 +56,7 @@ fn over_ssh_one_connection_carries_the_engine_and_all_steps_and_nothing_of_it_st
     run.wait()
         .expect_code(7)
         .expect_said("available in vm")
-        .expect_said("2 services running again")
+        .expect_said("2 containers running again")
         .expect_said("swap removed");
     assert_eq!(logins(&place) - logins_before, 1);
     assert_eq!(hogs.states(), before);
@@ -76,7 +76,7 @@ fn over_ssh_a_killed_keeper_leaves_no_connection_behind_and_the_next_one_puts_ev
     process::signal(keeper, libc::SIGKILL);
     run.keeper_other_than(keeper);
     place.site.go();
-    run.wait().expect_code(7).expect_said("2 services running again").expect_said("swap removed");
+    run.wait().expect_code(7).expect_said("2 containers running again").expect_said("swap removed");
     assert_eq!(hogs.states(), before);
     assert!(!sockets.exists());
     place.expect_nothing_left();
@@ -97,7 +97,7 @@ fn over_ssh_recover_puts_back_what_two_killed_processes_left_and_takes_their_soc
         .makeroom(["recover"])
         .run()
         .expect_code(0)
-        .expect_said("2 services running again; its swap removed");
+        .expect_said("2 containers running again; its swap removed");
     assert_eq!(hogs.states(), before);
     place.expect_nothing_left();
     assert!(!sockets.exists(), "{} is left", sockets.display());
@@ -116,7 +116,9 @@ fn behind_a_forwarded_socket_without_a_way_services_are_paused_and_the_mend_is_s
     expect_no_swap_here();
     place.site.go();
     let done = run.wait();
-    done.expect_code(7).expect_said("2 services paused").expect_said("2 services running again");
+    done.expect_code(7)
+        .expect_said("2 containers paused")
+        .expect_said("2 containers running again");
     assert_eq!(lines_with(&done, "warning:").len(), 1, "{}", done.err);
     let hints = lines_with(&done, "hint:");
     assert!(hints.len() == 1 && hints[0].contains("--vm-shell"), "{}", done.err);
@@ -157,7 +159,7 @@ fn behind_a_forwarded_socket_a_named_command_makes_the_room_and_recover_finds_it
         .makeroom(["recover"])
         .run()
         .expect_code(0)
-        .expect_said("2 services running again; its swap removed");
+        .expect_said("2 containers running again; its swap removed");
     assert_eq!(hogs.states(), before);
     place.expect_nothing_left();
 }
@@ -217,12 +219,12 @@ fn an_engine_at_a_tcp_port_is_reached_and_its_host_by_the_named_command() {
     place.wait_for_build();
     expect_room_made(&place, &hogs, held);
     place.site.go();
-    run.wait().expect_code(7).expect_said("1 service running again").expect_said("swap removed");
+    run.wait().expect_code(7).expect_said("1 container running again").expect_said("swap removed");
     assert_eq!(hogs.states(), before);
     place.expect_nothing_left();
     // Without the command it is as with any other forwarded socket.
     let done = place.makeroom(["--engine", &url, "--pause", hogs.all(), "--", "true"]).run();
-    done.expect_code(0).expect_said("1 service paused").expect_said("--vm-shell");
+    done.expect_code(0).expect_said("1 container paused").expect_said("--vm-shell");
     assert_eq!(lines_with(&done, "warning:").len(), 1, "{}", done.err);
     assert_eq!(hogs.states(), before);
 }
@@ -251,7 +253,7 @@ fn an_engine_behind_tls_is_reached_with_dockers_variables_and_with_a_context_and
         .makeroom(["recover"])
         .run()
         .expect_code(0)
-        .expect_said("1 service running again; its swap removed");
+        .expect_said("1 container running again; its swap removed");
     assert_eq!(hogs.states(), before);
     place.expect_nothing_left();
 
@@ -261,7 +263,7 @@ fn an_engine_behind_tls_is_reached_with_dockers_variables_and_with_a_context_and
     place.wait_for_build();
     assert!(hogs.are("paused"), "{}", run.written("err"));
     place.site.go();
-    run.wait().expect_code(7).expect_said("1 service running again");
+    run.wait().expect_code(7).expect_said("1 container running again");
     assert_eq!(hogs.states(), before);
     place.expect_nothing_left();
 }

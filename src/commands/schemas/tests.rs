@@ -87,8 +87,8 @@ fn report() -> Value {
         "elapsed_s": 1.5,
         "host": null,
         "targets": [{
-            "name": "web", "id": "a".repeat(64), "method": "pause", "memory_bytes": 7,
-            "given_back_bytes": 7, "restored": true, "handed_over": false,
+            "name": "web", "id": "a".repeat(64), "kind": "swarm_service", "method": "pause",
+            "memory_bytes": 7, "given_back_bytes": 7, "restored": true, "handed_over": false,
             "answered_after_s": 1.5, "theirs": "recreated",
         }],
         "steps": [{
@@ -136,6 +136,7 @@ fn a_report_has_all_its_keys_no_other_and_only_sensible_values() {
             ("/elapsed_s", json!(null)),
             ("/targets/0/id", json!("web")),
             ("/targets/0/id", json!("a".repeat(24))),
+            ("/targets/0/kind", json!("pod")),
             ("/targets/0/method", json!("squeeze")),
             ("/targets/0/memory_bytes", json!(7.5)),
             ("/targets/0/restored", json!(null)),

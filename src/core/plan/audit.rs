@@ -11,6 +11,7 @@ use crate::core::{
     plan::estimate::{self, Fit, Gives, Means, Need, Role},
     target::{
         choice::choose,
+        kind::USUAL,
         method::{Method, MethodFacts, method},
         seen::{Listed, Seen},
         selector::Selector,
@@ -171,7 +172,7 @@ pub fn audit(facts: &Facts<'_>) -> Option<Audit> {
     let unmatched = choice
         .unmatched
         .iter()
-        .map(|selector| format!("no container matches `{}`", printable(selector)));
+        .map(|selector| format!("no {USUAL} matches `{}`", printable(selector)));
     Some(Audit {
         version: VERSION,
         host: facts.host.map(str::to_owned),

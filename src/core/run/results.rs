@@ -1,7 +1,7 @@
 //! Owns what a keeper's work came to: the room that was made, a step that was taken, the room that
 //! is kept, and how bringing everything back went. Plain data, measured. Pure.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +12,7 @@ use crate::core::{
         pressure::{Cause, Figures},
     },
     run::{oom_log::Killed, verdict::Spare},
-    target::method::Method,
+    target::{kind::Kind, method::Method},
 };
 
 /// The room that was made, as it was measured.
@@ -56,6 +56,9 @@ pub struct RoomTarget {
     /// Its full id, in the words of its kind.
     #[schemars(regex(pattern = "^([0-9a-f]{64}|[0-9a-z]{25})$"))]
     pub id: String,
+    /// What sort of target it is.
+    #[serde(default)]
+    pub kind: Kind,
     /// How it makes room.
     pub method: Method,
     /// What its cgroup held before; null where that cannot be read.
@@ -84,6 +87,9 @@ pub struct Step {
 /// How bringing everything back went.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Back {
+    /// The kinds of all that were to be brought back.
+    #[serde(default)]
+    pub kinds: BTreeSet<Kind>,
     /// Targets that run again because of this.
     pub restored: usize,
     /// The ids of all that were seen to run: the restored ones, and what ran already.
@@ -118,6 +124,7 @@ impl Back {
         self.restored = self.restored.max(before.restored);
         self.took = self.took.max(before.took);
         self.engine_lost |= before.engine_lost;
+        self.kinds.extend(before.kinds);
         for (ids, before) in
             [(&mut self.running, before.running), (&mut self.handed_over, before.handed_over)]
         {
@@ -139,6 +146,9 @@ impl Back {
 /// The room that is kept after a build, and what was found out at its end.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lingering {
+    /// The kinds of all that stay so.
+    #[serde(default)]
+    pub kinds: BTreeSet<Kind>,
     /// Targets that stay paused.
     pub paused: usize,
     /// Targets that stay stopped.
@@ -151,7 +161,7 @@ pub struct Lingering {
     pub killed: Vec<Killed>,
 }
 
-/// What a service's own health check said after it ran again.
+/// What a target's own health check said after it ran again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
     /// The container's full id.
@@ -183,6 +193,7 @@ mod tests {
     fn a_keeper_that_took_over_tells_what_the_one_before_it_had_done() {
         let ids = |ids: [&str; 2]| ids.map(str::to_owned).to_vec();
         let before = Back {
+            kinds: [Kind::SwarmService].into(),
             restored: 2,
             running: ids(["a", "b"]),
             handed_over: ids(["c", "d"]),
@@ -190,12 +201,19 @@ mod tests {
             ..Back::default()
         };
         let (running, handed_over) = (vec!["b".to_owned()], vec!["d".to_owned()]);
-        let later = Back { running, handed_over, swap: Some(SwapBack::Removed), ..Back::default() };
+        let later = Back {
+            kinds: [Kind::Container].into(),
+            running,
+            handed_over,
+            swap: Some(SwapBack::Removed),
+            ..Back::default()
+        };
         let told = later.taking_over(Some(before.clone()));
         assert_eq!(
             (told.restored, told.took, told.swap),
             (2, Duration::from_secs(1), Some(SwapBack::Removed))
         );
+        assert_eq!(told.kinds, Kind::ALL.into());
         assert_eq!(told.running, ["b", "a"]);
         assert_eq!(told.handed_over, ["d", "c"]);
         assert_eq!(before.clone().taking_over(Some(before.clone())), before);

@@ -3,7 +3,7 @@
 
 mod request;
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -17,6 +17,7 @@ use crate::core::{
         note::{Note, Phase},
         results::{Back, Lingering, Room, RoomTarget, Step},
     },
+    target::kind::Kind,
 };
 
 /// A keeper's descriptor of its journal, after standard input, output and error.
@@ -68,8 +69,14 @@ pub enum FromKeeper {
     Sample(HostSample),
     /// A step was taken under pressure.
     StepTaken(Step),
-    /// The last step was undone, because the pressure is gone.
-    StepUndone { running: Vec<String>, restored: usize, took: Duration },
+    /// The last of them was undone, because the pressure is gone.
+    StepUndone {
+        #[serde(default)]
+        kinds: BTreeSet<Kind>,
+        running: Vec<String>,
+        restored: usize,
+        took: Duration,
+    },
     /// Somebody else did this to a target, which is theirs now.
     Touched { id: String, name: String, change: ForeignChange, reply: Reply },
     /// A target that had become somebody else's was taken again.

@@ -7,9 +7,21 @@ use crate::core::text::count;
 
 /// What sort of target it is.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "TargetKind")]
 pub enum Kind {
     /// A container of the engine's.
     #[default]
@@ -45,7 +57,7 @@ impl Kind {
 
     /// Names one of them in a message.
     #[must_use]
-    pub fn noun(self) -> &'static str {
+    pub const fn noun(self) -> &'static str {
         match self {
             Self::Container => "container",
             Self::SwarmService => "Swarm service",
@@ -53,17 +65,26 @@ impl Kind {
     }
 }
 
-/// Counts targets by the noun that fits all of them: `2 containers`, `1 Swarm service`, and
-/// `3 targets` where they are of several kinds.
-pub fn counted(kinds: impl IntoIterator<Item = Kind>) -> String {
+/// Names one of them where they are of several kinds, or may be of any.
+pub const ANY: &str = "target";
+
+/// Names one of them where none is known: nearly everybody has nothing but these.
+pub const USUAL: &str = Kind::Container.noun();
+
+/// Gives the noun that fits all of these: their kind's, [`ANY`] for several kinds, and [`USUAL`]
+/// where there are none.
+pub fn noun_of(kinds: impl IntoIterator<Item = Kind>) -> &'static str {
     let mut kinds = kinds.into_iter();
-    let Some(first) = kinds.next() else { return count(0, ANY_KIND) };
-    let (number, same) =
-        kinds.fold((1, true), |(number, same), kind| (number + 1, same && kind == first));
-    count(number, if same { first.noun() } else { ANY_KIND })
+    let Some(first) = kinds.next() else { return USUAL };
+    if kinds.all(|kind| kind == first) { first.noun() } else { ANY }
 }
 
-const ANY_KIND: &str = "target";
+/// Counts targets by [`noun_of`]: `2 containers`, `1 Swarm service`, and `3 targets` where they are
+/// of several kinds.
+pub fn counted(kinds: impl IntoIterator<Item = Kind>) -> String {
+    let kinds: Vec<Kind> = kinds.into_iter().collect();
+    count(kinds.len(), noun_of(kinds.iter().copied()))
+}
 
 #[cfg(test)]
 mod tests {
@@ -74,7 +95,7 @@ mod tests {
     #[test]
     fn targets_are_counted_by_the_noun_that_fits_all_of_them() {
         for (kinds, text) in [
-            (&[][..], "0 targets"),
+            (&[][..], "0 containers"),
             (&[Container], "1 container"),
             (&[Container, Container], "2 containers"),
             (&[SwarmService], "1 Swarm service"),

@@ -49,7 +49,7 @@ fn a_selector_that_matches_nothing_is_named_and_the_build_runs() {
         done.expect_code(3)
             .expect_said("warning")
             .expect_said("no-such-service-*")
-            .expect_said("1 service paused");
+            .expect_said("1 container paused");
         assert!(
             !done.err.contains(&services.all()),
             "only what matches nothing is named: {}",

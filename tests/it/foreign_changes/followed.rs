@@ -44,7 +44,7 @@ fn the_next_keeper_goes_on_following_and_sees_what_was_done_before_it_came() {
     services.tell(1, "unpause");
     wait_until_said(&run, &unpaused(&services, 1));
     site.go();
-    run.wait().expect_code(7).expect_said("1 service running again");
+    run.wait().expect_code(7).expect_said("1 container running again");
     assert!(services.are("running"));
 }
 
@@ -85,7 +85,7 @@ fn an_engine_that_tells_no_events_is_one_detail_and_the_end_finds_what_was_done(
     wait_until_said(&run, "the engine's events are not followed: the engine says 403: not for you");
     services.tell(0, "unpause");
     site.go();
-    run.wait().expect_code(7).expect_said("1 service running again");
+    run.wait().expect_code(7).expect_said("1 container running again");
     assert_eq!(
         (services.are("running"), proxy.seen("events"), proxy.seen("unpause")),
         (true, 1, 1)
@@ -107,7 +107,7 @@ fn a_run_that_shares_a_target_and_ends_is_nobody_else() {
     let services = site.services(2);
     let first = build(&site, &services, &["--method", "pause"]);
     let second = site.makeroom(["--method", "pause", "--pause", &services.all(), "true"]).run();
-    second.expect_code(0).expect_said("2 services left to another run");
+    second.expect_code(0).expect_said("2 containers left to another run");
     let report = site.makeroom(["report"]).run().out;
     assert!(
         report.contains("left        to another run that needs them: ")
@@ -118,7 +118,7 @@ fn a_run_that_shares_a_target_and_ends_is_nobody_else() {
     wait_until_said(&first, &unpaused(&services, 0));
     site.go();
     let done = first.wait();
-    done.expect_code(7).expect_said("1 service running again");
+    done.expect_code(7).expect_said("1 container running again");
     assert_eq!(done.err.matches("somebody else").count(), 1, "{}", done.err);
 }
 
@@ -135,7 +135,7 @@ fn a_started_lease_lets_go_as_well() {
         fs::read_to_string(&journal).is_ok_and(|text| text.contains("theirs"))
     });
     services.tell(0, "pause");
-    site.makeroom(["stop", "x"]).run().expect_code(0).expect_said("1 service running again");
+    site.makeroom(["stop", "x"]).run().expect_code(0).expect_said("1 container running again");
     assert_eq!(services.statuses(), ["paused", "running"]);
 }
 
@@ -159,9 +159,9 @@ fn a_step_leaves_alone_what_is_theirs() {
     services.tell(0, "unpause");
     wait_until_said(&run, &unpaused(&services, 0));
     figures.available(400);
-    wait_until_said(&run, "1 more service paused");
+    wait_until_said(&run, "1 more container paused");
     assert_eq!(services.statuses(), ["running", "paused"]);
     site.go();
-    run.wait().expect_code(7).expect_said("1 service running again");
+    run.wait().expect_code(7).expect_said("1 container running again");
     assert!(services.are("running"));
 }

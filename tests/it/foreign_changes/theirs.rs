@@ -31,7 +31,7 @@ fn what_somebody_unpauses_is_theirs_said_at_once_and_not_touched_again() {
     // Theirs is also what they do with it from here on.
     services.tell(1, "pause");
     site.go();
-    run.wait().expect_code(7).expect_said("1 service running again");
+    run.wait().expect_code(7).expect_said("1 container running again");
     assert_eq!(services.statuses(), ["running", "paused", "running"]);
     assert_eq!(
         (proxy.seen("pause"), proxy.seen("unpause"), site.journals().is_empty()),
@@ -68,7 +68,7 @@ fn what_somebody_removes_or_recreates_is_theirs() {
         &format!("`{}` was recreated by somebody else and is theirs now", services.name(1)),
     );
     site.go();
-    run.wait().expect_code(7).expect_said("1 service running again");
+    run.wait().expect_code(7).expect_said("1 container running again");
     assert_eq!(services.statuses(), ["gone", "running", "running"]);
     let changes: Vec<_> = told(&site, &services).into_iter().map(|(theirs, _)| theirs).collect();
     assert_eq!(changes, [Value::from("removed"), Value::from("recreated"), Value::Null]);
@@ -107,7 +107,7 @@ fn a_stopped_target_that_somebody_starts_is_theirs() {
     // And is not started again, though they stop it.
     services.tell(0, "stop");
     site.go();
-    run.wait().expect_code(7).expect_said("1 service running again");
+    run.wait().expect_code(7).expect_said("1 container running again");
     assert_eq!(
         (services.statuses(), proxy.seen("start")),
         (vec!["exited".to_owned(), "running".to_owned()], 1)
@@ -126,7 +126,7 @@ fn with_insist_it_is_taken_again_and_brought_back_at_the_end() {
         wait_until_said(&run, if method == "pause" { "paused again" } else { "stopped again" });
         assert_eq!(services.statuses(), [status, status]);
         site.go();
-        run.wait().expect_code(7).expect_said("2 services running again");
+        run.wait().expect_code(7).expect_said("2 containers running again");
         assert!(services.are("running") && site.journals().is_empty());
         assert_eq!(told(&site, &services)[0], (Value::Null, Value::from(true)), "{method}");
     }
@@ -208,7 +208,7 @@ fn a_health_enforcer_finds_nothing_to_do_with_pause_and_wins_with_stop() {
         assert!(services.are("paused"));
         site.go();
         let done = run.wait();
-        done.expect_code(7).expect_said("2 services running again");
+        done.expect_code(7).expect_said("2 containers running again");
         assert!(!done.err.contains("somebody else"), "{}", done.err);
         assert_eq!(services.states(), before);
         site.again();

@@ -67,14 +67,14 @@ fn a_lease_whose_id_nobody_reads_ends_with_the_start_that_prints_it() {
     let services = site.services(1);
     let start = || with(1, &stalled, site.makeroom(["start", "--pause", &services.all()])).spawn();
     let mut run = start();
-    wait_until("room is made", || run.written("err").contains("1 service paused"));
+    wait_until("room is made", || run.written("err").contains("1 container paused"));
     assert!(run.is_running() && services.are("paused"));
     run.signal(libc::SIGTERM);
     wait_within(PROMISED, "the services run", || services.are("running"));
     assert_eq!(run.wait().signal(), Some(libc::SIGTERM));
     wait_until("no lease is held", || site.journals().is_empty() && site.keepers().is_empty());
     let run = start();
-    wait_until("room is made", || run.written("err").contains("1 service paused"));
+    wait_until("room is made", || run.written("err").contains("1 container paused"));
     let reader = stalled.read();
     run.wait().expect_code(0);
     let id = reader.shows("\n");
@@ -119,7 +119,7 @@ fn what_was_left_out_is_said_when_somebody_reads_again_and_with_q_as_well() {
         site.go();
         run.wait().expect_code(7);
         if news > 0 {
-            let text = reader.shows("1 service running again");
+            let text = reader.shows("1 container running again");
             assert!(text.find("nobody read") < text.find("running again"), "{text}");
         }
     }
@@ -140,11 +140,11 @@ fn a_line_of_which_a_pipe_takes_a_part_comes_out_whole_and_before_the_next() {
     let reader = stalled.read();
     site.go();
     run.wait().expect_code(7);
-    let text = reader.shows("1 service running again");
+    let text = reader.shows("1 container running again");
     let expected = names.map(|name| format!("makeroom: warning: no container matches `{name}`"));
     assert_eq!(text.lines().take(3).collect::<Vec<_>>(), expected);
     assert!(
-        text.lines().nth(3).is_some_and(|line| line.starts_with("makeroom: 1 service paused")),
+        text.lines().nth(3).is_some_and(|line| line.starts_with("makeroom: 1 container paused")),
         "{text}"
     );
 }

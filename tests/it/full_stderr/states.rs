@@ -183,6 +183,6 @@ fn what_is_read_while_room_is_made_and_not_afterwards_holds_up_nothing() {
         stage.stalled.fill();
         stage.site.go();
         stage.ends(run).expect_code(7);
-        stage.stalled.read().shows("1 service paused");
+        stage.stalled.read().shows("1 container paused");
     }
 }

@@ -36,15 +36,15 @@ fn steps_are_taken_in_order_each_only_when_memory_is_short_and_undone_at_the_end
     first.wait();
     figures.available(PLENTY_MIB);
     first.release();
-    wait_until("the first step is said", || run.written("err").contains("1 more service paused"));
+    wait_until("the first step is said", || run.written("err").contains("1 more container paused"));
     assert_eq!(services.statuses(), ["running", "paused"]);
     figures.available(LOW_MIB);
     wait_until_paused(&services, 0);
     wait_until("the second step is said", || {
-        run.written("err").matches("400 MiB available: 1 more service paused").count() == 2
+        run.written("err").matches("400 MiB available: 1 more container paused").count() == 2
     });
     site.go();
-    run.wait().expect_code(7).expect_said("2 services running again");
+    run.wait().expect_code(7).expect_said("2 containers running again");
     assert_eq!(services.states(), before);
     assert_eq!((proxy.seen("pause"), site.journals().is_empty()), (2, true));
     let told = report(&site);
@@ -126,10 +126,10 @@ fn pressure_is_a_reason_for_a_step_with_all_memory_available() {
     figures.stalled(90);
     services.wait_until_all("paused");
     wait_until("it is said", || {
-        run.written("err").contains(" %, 8.8 GiB available: 1 more service paused in")
+        run.written("err").contains(" %, 8.8 GiB available: 1 more container paused in")
     });
     site.go();
-    run.wait().expect_code(7).expect_said("1 service running again");
+    run.wait().expect_code(7).expect_said("1 container running again");
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn a_fall_towards_the_floor_is_a_reason_before_it_is_reached() {
         services.are("paused")
     });
     site.go();
-    run.wait().expect_code(7).expect_said("less each second: 1 more service paused");
+    run.wait().expect_code(7).expect_said("less each second: 1 more container paused");
 }
 
 #[test]
@@ -169,10 +169,10 @@ fn what_is_kept_or_held_already_is_no_part_of_a_step() {
     let run = guarded(&site, &figures, &options).spawn();
     site.child();
     wait_until_paused(&services, 2);
-    wait_until("it is said", || run.written("err").contains("1 more service paused"));
+    wait_until("it is said", || run.written("err").contains("1 more container paused"));
     assert_eq!(services.statuses(), ["paused", "running", "paused"]);
     site.go();
-    run.wait().expect_code(7).expect_said("2 services running again");
+    run.wait().expect_code(7).expect_said("2 containers running again");
     assert!(services.are("running"));
 }
 
@@ -200,11 +200,11 @@ fn a_step_is_undone_when_the_pressure_has_been_gone_for_a_while_and_what_was_the
         wait_within(Duration::from_mins(1), "it runs again", || status(&services, 1) == "running");
     assert!(took >= Duration::from_secs(9), "{took:?}");
     wait_until("it is said", || {
-        run.written("err").contains("the pressure is gone: 1 service running again")
+        run.written("err").contains("the pressure is gone: 1 container running again")
     });
     assert_eq!(status(&services, 0), "paused");
     site.go();
-    run.wait().expect_code(7).expect_said("makeroom: 1 service running again");
+    run.wait().expect_code(7).expect_said("makeroom: 1 container running again");
     let told = report(&site);
     assert!(told["steps"][0]["undone_at_s"].as_f64().is_some_and(|at| at >= 9.0), "{told:#}");
     assert!(
@@ -286,7 +286,7 @@ fn the_next_keeper_goes_on_guarding_and_gives_back_what_the_one_before_took() {
         wait_until_gone(Duration::from_secs(10), "the keeper", &[keeper]);
         services.wait_until_all("paused");
         site.go();
-        run.wait().expect_code(7).expect_said("3 services running again");
+        run.wait().expect_code(7).expect_said("3 containers running again");
         assert_eq!(services.states(), before, "{moment:?}");
         assert!(site.journals().is_empty());
     }
@@ -326,8 +326,8 @@ fn a_build_that_grows_below_the_floor_gets_the_memory_of_the_step() {
         .args(["3000", "6"]);
     let done = run.limit(Duration::from_mins(2)).run();
     done.expect_code(0)
-        .expect_said("2 more services paused, ")
-        .expect_said("2 services running again")
+        .expect_said("2 more containers paused, ")
+        .expect_said("2 containers running again")
         .expect_said("swap removed");
     assert_eq!(services.states(), before);
     let given_back = report(&site)["steps"][0]["given_back_bytes"].as_u64().expect("bytes");

@@ -32,10 +32,10 @@ fn a_build_that_thrashes_with_no_step_left_is_ended_with_124_and_told_why() {
     figures.stalled(80);
     let done = run.wait();
     done.expect_code(124)
-        .expect_said("1 more service paused")
+        .expect_said("1 more container paused")
         .expect_said("and no step is left: the build is ended");
     done.expect_said("build ended by --abort-on-thrash after")
-        .expect_said("1 service running again");
+        .expect_said("1 container running again");
     done.expect_said("thrashing for 2.").expect_said("though 1 step was taken");
     assert!(!process::runs(child) && services.are("running"));
     let told = report(&site);
@@ -69,7 +69,7 @@ fn without_psi_the_floor_still_counts_and_that_is_said_once_with_details() {
     site.child();
     services.wait_until_all("paused");
     wait_until("it is said", || {
-        run.written("err").matches("makeroom: 400 MiB available: 1 more service paused").count()
+        run.written("err").matches("makeroom: 400 MiB available: 1 more container paused").count()
             == 2
     });
     site.go();

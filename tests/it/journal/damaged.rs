@@ -27,7 +27,7 @@ fn a_journal_that_is_torn_at_its_end_is_read_up_to_there() {
         let journal = abandoned(&site, &services);
         let text = fs::read_to_string(&journal).expect("a journal");
         fs::write(&journal, tear(&text)).expect("written");
-        site.makeroom(["recover"]).run().expect_code(0).expect_said("2 services running again");
+        site.makeroom(["recover"]).run().expect_code(0).expect_said("2 containers running again");
         assert!(services.are("running") && site.journals().is_empty());
     }
 }
@@ -99,7 +99,7 @@ fn a_damaged_journal_is_restored_as_far_as_it_can_be_read_and_then_set_aside_and
             // A build is none the worse for it; whoever asks for everything to be put back is told
             // that there may be more.
             done.expect_code(if by == "recover" { 125 } else { 0 })
-                .expect_said("2 services running again")
+                .expect_said("2 containers running again")
                 .expect_said("is damaged");
             let aside = journal.with_extension("damaged");
             done.expect_said(&format!(
@@ -135,7 +135,7 @@ fn of_a_damaged_journal_whose_engine_is_not_there_nothing_is_lost() {
         done.expect_code(125).expect_said(services.name(0));
         assert!(journal.exists() && services.are("paused"));
     }
-    site.makeroom(["recover"]).run().expect_code(125).expect_said("1 service running again");
+    site.makeroom(["recover"]).run().expect_code(125).expect_said("1 container running again");
     assert_eq!(services.states(), before);
 }
 
@@ -152,7 +152,7 @@ fn a_keeper_goes_on_with_a_journal_that_was_damaged_under_it() {
     process::signal(first, libc::SIGKILL);
     run.keeper_other_than(first);
     site.go();
-    run.wait().expect_code(7).expect_said("2 services running again");
+    run.wait().expect_code(7).expect_said("2 containers running again");
     assert_eq!(services.states(), before);
     assert!(journal.with_extension("damaged").exists() && site.journals().is_empty());
 }
@@ -181,7 +181,7 @@ fn what_is_no_file_in_a_journals_place_holds_nobody_up() {
     fs::create_dir(leases.join("b.journal")).expect("a directory");
     std::os::unix::fs::symlink("/etc/passwd", leases.join("c.journal")).expect("a link");
     let done = site.makeroom(["--pause", &services.all(), "sh", "-c", "exit 3"]).run();
-    done.expect_code(3).expect_within(Duration::from_secs(5)).expect_said("1 service paused");
+    done.expect_code(3).expect_within(Duration::from_secs(5)).expect_said("1 container paused");
     assert!(services.are("running"));
     assert_eq!(site.journals().len(), 3);
 }
@@ -273,7 +273,7 @@ fn what_a_damaged_journal_names_and_does_not_tell_enough_of_is_said() {
     damage(&journal, lines_with(&journal, "\"taking\"")[0], 0);
     let done = site.makeroom(["recover"]).run();
     done.expect_code(125)
-        .expect_said("1 service running again")
+        .expect_said("1 container running again")
         .expect_said(&area.display().to_string());
     let left = services
         .states()

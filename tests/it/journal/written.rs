@@ -92,7 +92,7 @@ fn where_a_journal_cannot_be_opened_no_room_is_made_and_nothing_changed() {
         .expect_said("cannot look at the journal")
         .expect_said(&journal.to_string_lossy());
     done.expect_said("another lease may hold something: nothing is changed");
-    assert!(!done.err.contains("service paused"), "{}", done.err);
+    assert!(!done.err.contains("container paused"), "{}", done.err);
     site.makeroom(options).args(["--strict", "true"]).run().expect_code(125);
     site.makeroom(["start"]).args(options).run().expect_code(125);
     site.makeroom(["recover"]).run().expect_code(125).expect_said("cannot look at the journal");
@@ -107,7 +107,7 @@ fn where_a_journal_cannot_be_opened_no_room_is_made_and_nothing_changed() {
         .args(["sh", "-c", "exit 3"])
         .run()
         .expect_code(3)
-        .expect_said("1 service paused");
+        .expect_said("1 container paused");
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn too_many_open_files_are_no_other_leases_and_nothing_is_changed() {
     done.expect_code(3)
         .expect_said("Too many open files")
         .expect_said("another lease may hold something: nothing is changed");
-    assert!(!done.err.contains("service paused") && services.are("running"), "{}", done.err);
+    assert!(!done.err.contains("container paused") && services.are("running"), "{}", done.err);
     assert_eq!(site.journals().len(), 60);
 }
 

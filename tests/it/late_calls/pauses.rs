@@ -54,7 +54,7 @@ fn a_pause_that_is_held_back_when_both_processes_are_killed_is_waited_for_by_rec
         recover.written("err").contains("may still pause it until ")
     });
     held.release();
-    recover.wait().expect_code(0).expect_said("it came: 1 service running again");
+    recover.wait().expect_code(0).expect_said("it came: 1 container running again");
     assert_eq!(services.states(), before);
     assert!(site.journals().is_empty(), "{:?}", site.journals());
 }
@@ -115,6 +115,6 @@ fn a_clock_that_is_moved_ends_no_waiting() {
         .expect_said("may still stop it until ")
         .expect_said("another process waits for that");
     slow.open();
-    recover.wait().expect_code(0).expect_said("1 service running again");
+    recover.wait().expect_code(0).expect_said("1 container running again");
     slow.expect_back(&before);
 }

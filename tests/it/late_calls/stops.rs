@@ -70,7 +70,7 @@ fn recover_waits_for_a_stop_whose_keeper_was_killed_and_says_until_when() {
         .expect_said("it is left to that one")
         .expect_within(Duration::from_secs(8));
     slow.open();
-    recover.wait().expect_code(0).expect_said("1 service running again");
+    recover.wait().expect_code(0).expect_said("1 container running again");
     slow.expect_back(&before);
 }
 
@@ -89,7 +89,7 @@ fn a_run_that_comes_by_leaves_a_slow_stop_of_a_dead_lease_recorded_for_recover()
     assert_eq!(slow.site.journals().len(), 1);
     slow.open();
     slow.services.wait_until_all("exited");
-    slow.site.makeroom(["recover"]).run().expect_code(0).expect_said("1 service running again");
+    slow.site.makeroom(["recover"]).run().expect_code(0).expect_said("1 container running again");
     assert!(slow.services.are("running") && slow.site.journals().is_empty());
 }
 
@@ -212,7 +212,7 @@ fn a_service_that_was_started_again_though_a_dead_keepers_stop_may_still_come_is
     assert!(slow.services.are("exited"), "{:?}", slow.services.statuses());
     slow.site.go();
     let done = run.wait();
-    done.expect_code(7).expect_said("1 service running again");
+    done.expect_code(7).expect_said("1 container running again");
     let now = slow.services.states();
     assert!(slow.services.are("running") && now != before);
     // Nothing comes, and what makeroom itself has started is no stranger's.

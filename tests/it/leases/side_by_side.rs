@@ -220,6 +220,6 @@ fn a_lease_that_is_still_being_started_is_waited_for_by_stop() {
     assert!(stop.is_running(), "{}", stop.written("err"));
     start.signal(libc::SIGCONT);
     start.wait().expect_code(0);
-    stop.wait().expect_code(0).expect_said("1 service running again");
+    stop.wait().expect_code(0).expect_said("1 container running again");
     assert!(services.are("running") && site.journals().is_empty());
 }

@@ -91,7 +91,7 @@ fn stop_restores_by_itself_where_the_keeper_was_killed() {
     process::signal(site.keepers()[0], libc::SIGKILL);
     wait_until("the keeper is gone", || site.keepers().is_empty());
     assert!(services.are("paused"));
-    stop(&site, &["ci"]).expect_code(0).expect_said("2 services running again");
+    stop(&site, &["ci"]).expect_code(0).expect_said("2 containers running again");
     assert_eq!(services.states(), before);
     assert!(site.journals().is_empty());
 }
@@ -159,7 +159,7 @@ fn a_lease_that_ends_beside_a_run_leaves_the_runs_targets_paused() {
     stop(&site, &["ci"]).expect_code(0).expect_said("left to another run");
     assert!(services.are("paused"));
     site.go();
-    run.wait().expect_code(7).expect_said("2 services running again");
+    run.wait().expect_code(7).expect_said("2 containers running again");
     assert!(services.are("running"));
     assert_nothing_held(&site);
 }
@@ -171,7 +171,7 @@ fn stop_ends_a_lease_from_a_directory_that_was_deleted() {
     start(&site, &services, &["--name", "ci"]);
     let script = "mkdir gone && cd gone && rmdir ../gone && exec \"$0\" stop ci";
     let done = site.command("sh").args(["-c", script, env!("CARGO_BIN_EXE_makeroom")]).run();
-    done.expect_code(0).expect_said("1 service running again");
+    done.expect_code(0).expect_said("1 container running again");
     assert!(services.are("running"));
     assert_nothing_held(&site);
 }

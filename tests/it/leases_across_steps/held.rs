@@ -14,7 +14,7 @@ fn start_prints_only_the_id_and_its_targets_stay_paused_until_stop() {
     let id = start(&site, &services, &[]);
     assert!(services.are("paused"), "{:?}", services.statuses());
     assert_eq!(site.keepers().len(), 1);
-    stop(&site, &[]).expect_code(0).expect_said("3 services running again");
+    stop(&site, &[]).expect_code(0).expect_said("3 containers running again");
     assert_eq!(services.states(), before);
     assert_nothing_held(&site);
     stop(&site, &[&id]).expect_code(0);
@@ -71,7 +71,7 @@ fn two_starts_of_one_name_at_once_make_one_lease() {
     assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
     wait_until("one keeper is left", || site.keepers().len() == 1);
     assert!(services.are("paused"));
-    stop(&site, &[]).expect_code(0).expect_said("4 services running again");
+    stop(&site, &[]).expect_code(0).expect_said("4 containers running again");
     assert_nothing_held(&site);
 }
 
@@ -180,7 +180,7 @@ fn a_state_directory_may_have_a_path_longer_than_a_sockets_address() {
     assert!(services.are("paused"));
     let keepers = site.keepers();
     let done = with(&["stop", &id]);
-    done.expect_code(0).expect_said("1 service running again");
+    done.expect_code(0).expect_said("1 container running again");
     // Its keeper did it, and is done: whoever restored by itself would have left it waiting.
     wait_until_gone(crate::support::PATIENCE, "the keeper", &keepers);
     assert!(services.are("running"));
@@ -193,7 +193,7 @@ fn a_state_directory_may_be_named_from_where_one_is() {
     let with = |command: &[&str]| site.makeroom(command).args(["--state-dir", "here/state"]).run();
     with(&["start", "--pause", &services.all()]).expect_code(0);
     assert!(services.are("paused") && site.work().join("here/state/leases").is_dir());
-    with(&["stop"]).expect_code(0).expect_said("1 service running again");
+    with(&["stop"]).expect_code(0).expect_said("1 container running again");
     assert!(services.are("running"));
 }
 

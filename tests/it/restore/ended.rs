@@ -19,7 +19,9 @@ fn a_build_that_fails_gives_its_code_and_every_service_is_as_before() {
     let services = site.services(3);
     let before = services.states();
     let done = site.makeroom(["--pause", &services.all(), "sh", "-c", "exit 7"]).run();
-    done.expect_code(7).expect_said("3 services paused").expect_said("3 services running again");
+    done.expect_code(7)
+        .expect_said("3 containers paused")
+        .expect_said("3 containers running again");
     assert_eq!(services.states(), before);
     assert!(site.journals().is_empty(), "{:?}", site.journals());
 }
@@ -212,7 +214,7 @@ fn stopped_services_start_again_in_the_order_they_depend_on_each_other() {
     site.child();
     assert!(services.are("exited"), "{:?}", services.statuses());
     site.go();
-    run.wait().expect_code(7).expect_said("3 services");
+    run.wait().expect_code(7).expect_said("3 containers");
     assert!(services.are("running"), "{:?}", services.statuses());
     let started: Vec<_> =
         services.states().into_iter().flatten().map(|state| state.started_at).collect();
@@ -252,7 +254,7 @@ fn a_time_limit_of_nothing_is_no_reason_not_to_try() {
                 "exit 7",
             ])
             .run();
-        done.expect_code(7).expect_said("3 services running again");
+        done.expect_code(7).expect_said("3 containers running again");
         assert!(
             services.are("running") && site.journals().is_empty(),
             "{method}: {:?}",

@@ -80,7 +80,7 @@ fn after_sigkill_of_both_recover_restores() {
     run.kill_with_keeper();
     assert!(services.are("paused"), "nobody is left who could");
     assert_eq!(site.journals().len(), 1);
-    site.makeroom(["recover"]).run().expect_code(0).expect_said("3 services running again");
+    site.makeroom(["recover"]).run().expect_code(0).expect_said("3 containers running again");
     assert_eq!(services.states(), before);
     assert!(site.journals().is_empty(), "{:?}", site.journals());
     site.makeroom(["recover"]).run().expect_code(0).expect_said("nothing to recover");

@@ -29,7 +29,7 @@ fn a_lease_behind_a_prefix_is_recovered_behind_it() {
     site.makeroom(["recover"])
         .run()
         .expect_code(0)
-        .expect_said("2 services running again; its swap removed");
+        .expect_said("2 containers running again; its swap removed");
     assert!(used(&site) > before, "the steps took another way");
     assert!(services.are("running"));
     assert_eq!((turn.new_areas(), site.journals()), (vec![], vec![]));
@@ -78,7 +78,7 @@ fn ones_own_way_is_found_again_by_its_programs_path_by_whoever_has_another() {
     site.makeroom(["recover"])
         .run()
         .expect_code(0)
-        .expect_said("1 service running again; its swap removed");
+        .expect_said("1 container running again; its swap removed");
     assert_eq!((turn.new_areas(), site.journals()), (vec![], vec![]));
 }
 

@@ -41,7 +41,7 @@ fn behind_a_prefix_room_is_made_with_three_uses_of_it_and_everything_is_put_back
     site.go();
     let done = run.wait();
     done.expect_code(7)
-        .expect_said("3 services paused")
+        .expect_said("3 containers paused")
         .expect_said("available in vm")
         .expect_said("the room is in vm; `sh` runs on this machine");
     done.expect_said("lowest available in vm").expect_said("swap removed");
@@ -72,7 +72,7 @@ fn a_prefix_that_leads_nowhere_is_named_in_one_line_and_the_build_runs() {
         let vm = program(&site, name, script).display().to_string();
         let options = ["--pause", &services.all(), "--swap", "1MiB", "--vm-shell", &vm];
         let done = site.makeroom(options).args(["sh", "-c", "exit 3"]).run();
-        done.expect_code(3).expect_said(says).expect_said("1 service paused");
+        done.expect_code(3).expect_said(says).expect_said("1 container paused");
         assert_eq!(done.err.matches("warning").count(), 1, "{name}: {}", done.err);
         let strict = site.makeroom(options).args(["--strict", "sh", "-c", "touch ran"]).run();
         strict.expect_code(125).expect_said(says);
@@ -98,7 +98,9 @@ fn a_prefix_that_hangs_holds_the_build_up_for_seconds_only_and_a_signal_not_at_a
     let options = ["--pause", &services.all(), "--swap", "1MiB", "--vm-shell", &vm];
     let done =
         site.makeroom(options).args(["sh", "-c", "exit 3"]).limit(Duration::from_secs(30)).run();
-    done.expect_code(3).expect_said("vm has not answered for 15 s").expect_said("1 service paused");
+    done.expect_code(3)
+        .expect_said("vm has not answered for 15 s")
+        .expect_said("1 container paused");
     done.expect_within(Duration::from_secs(20));
     let run = site.makeroom(options).args(["sh", "-c", "touch ran"]).spawn();
     wait_until("the keeper waits for the host", || {
@@ -132,7 +134,7 @@ fn noise_before_a_steps_output_changes_nothing() {
     ];
     let done = site.makeroom(options).args(["sh", "-c", "exit 3"]).run();
     done.expect_code(3)
-        .expect_said("1 service paused")
+        .expect_said("1 container paused")
         .expect_said("given back")
         .expect_said("swap removed");
     assert!(!done.err.contains("warning"), "{}", done.err);
@@ -175,7 +177,7 @@ fn colima_is_found_by_its_socket_by_a_link_to_it_and_by_its_context_without_any_
             .env("PATH", path_with(&site))
             .env(variable, &value)
             .run();
-        done.expect_code(3).expect_said("1 service paused").expect_said("available in colima");
+        done.expect_code(3).expect_said("1 container paused").expect_said("available in colima");
         let said = fs::read_to_string(&words).unwrap_or_default();
         assert!(
             said.starts_with(&format!("--profile {profile} ssh -- sh -s ")),
@@ -206,7 +208,7 @@ fn an_engine_on_an_unknown_machine_is_said_once_with_the_mend_and_nothing_is_mad
     done.expect_code(3)
         .expect_said("no way into OrbStack is known")
         .expect_said("--vm-shell")
-        .expect_said("1 service paused");
+        .expect_said("1 container paused");
     assert_eq!(done.err.matches("no way").count(), 1, "{}", done.err);
     assert_eq!(done.out.lines().count(), before.len() + 1, "{}", done.out);
     let mut strict =

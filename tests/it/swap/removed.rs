@@ -200,7 +200,7 @@ fn a_keeper_that_dies_while_swap_is_removed_is_replaced_by_one_that_finishes_it(
     process::signal(keeper, libc::SIGKILL);
     wait_until("it is replaced", || run.keeper_other_than(keeper) != keeper);
     disk.thaw();
-    run.wait().expect_code(7).expect_said("2 services running again");
+    run.wait().expect_code(7).expect_said("2 containers running again");
     assert!(turn.new_areas().is_empty() && disk.areas().is_empty() && !path.exists());
     assert!(site.journals().is_empty(), "{:?}", site.journals());
 }

@@ -73,7 +73,7 @@ fn away_from_a_terminal_there_are_colours_only_when_asked_for() {
         );
         let done = site.command("sh").args(["-c", &script]).env("TERM", "xterm").run();
         assert_eq!(done.expect_code(0).out.contains("\x1b["), coloured, "{:?}", done.out);
-        assert!(done.out.contains("1 service paused"), "{:?}", done.out);
+        assert!(done.out.contains("1 container paused"), "{:?}", done.out);
     }
 }
 
@@ -85,15 +85,15 @@ fn a_slow_pause_shows_a_live_line_that_is_gone_afterwards() {
     let held = proxy.hold("pause", 1, Moment::Before);
     let mut run = site.makeroom(["--pause", &services.all()]);
     let terminal = Terminal::with(run.args(["sh", "-c", "echo bui'lt'"]).env("TERM", "xterm"));
-    terminal.shows("pausing services, 1 of 2");
+    terminal.shows("pausing targets, 1 of 2");
     assert!(!terminal.screen().contains("built"));
     held.release();
     terminal.shows("built");
     let screen = terminal.screen();
     // Whatever is written after the live line begins with taking it away (CSI K or CSI 2K,
     // ECMA-48).
-    let (_, after) = screen.rsplit_once("pausing services, ").expect("shown");
-    let (cleared, _) = after.split_once("2 services paused").expect("the summary");
+    let (_, after) = screen.rsplit_once("pausing targets, ").expect("shown");
+    let (cleared, _) = after.split_once("2 containers paused").expect("the summary");
     assert!(cleared.contains("\x1b[2K") || cleared.contains("\x1b[K"), "{screen:?}");
     terminal.running.wait().expect_code(0);
 }
@@ -129,7 +129,7 @@ fn a_pause_that_hangs_from_the_first_service_on_shows_a_live_line_as_well() {
     let mut run = site.makeroom(["--pause", &services.all()]);
     let terminal = Terminal::with(run.args(["true"]).env("TERM", "xterm"));
     held.wait();
-    terminal.shows("pausing services, 0 of 1");
+    terminal.shows("pausing targets, 0 of 1");
     held.release();
     terminal.running.wait().expect_code(0);
 }
@@ -144,12 +144,12 @@ fn a_log_gets_one_plain_line_for_a_slow_pause_and_none_when_quiet() {
         let run = site.makeroom(["--pause", &services.all()]).args(options).args(["true"]).spawn();
         held.wait();
         if lines > 0 {
-            wait_until("a line", || run.written("err").contains("pausing services, 1 of 2 …\n"));
+            wait_until("a line", || run.written("err").contains("pausing targets, 1 of 2 …\n"));
         }
         held.release();
         let done = run.wait();
         assert_eq!(
-            done.expect_code(0).err.matches("pausing services").count(),
+            done.expect_code(0).err.matches("pausing targets").count(),
             lines,
             "{:?}",
             done.err
@@ -166,7 +166,7 @@ fn a_ci_log_on_a_terminal_gets_no_live_line() {
     let held = proxy.hold("pause", 1, Moment::Before);
     let mut run = site.makeroom(["--pause", &services.all()]);
     let terminal = Terminal::with(run.args(["true"]).env("TERM", "xterm").env("CI", "1"));
-    terminal.shows("pausing services, 1 of 2 …\r\n");
+    terminal.shows("pausing targets, 1 of 2 …\r\n");
     held.release();
     terminal.shows("running again");
     assert!(!terminal.screen().contains('\x1b'), "{:?}", terminal.screen());

@@ -11,7 +11,7 @@ use crate::core::{
         note::{Note, Phase},
         results::Step,
     },
-    target::method::Method,
+    target::{kind::Kind, method::Method},
 };
 
 const AT: Duration = Duration::from_secs(3);
@@ -49,6 +49,7 @@ fn target(id: &str) -> RoomTarget {
     RoomTarget {
         name: format!("name-{id}"),
         id: id.to_owned(),
+        kind: Kind::Container,
         method: Method::Pause,
         memory_bytes: None,
         given_back_bytes: None,
@@ -120,8 +121,12 @@ fn number(message: &FromKeeper) -> usize {
 #[test]
 fn each_message_changes_what_it_tells_of_and_nothing_else() {
     type Changes = fn(&mut Heard);
-    let undone =
-        FromKeeper::StepUndone { running: vec!["s".to_owned()], restored: 1, took: Duration::ZERO };
+    let undone = FromKeeper::StepUndone {
+        kinds: [Kind::Container].into(),
+        running: vec!["s".to_owned()],
+        restored: 1,
+        took: Duration::ZERO,
+    };
     let progress = FromKeeper::Progress { phase: Phase::Pausing, done: 1, total: 2 };
     let nothing: Changes = |_| {};
     let lingering = Lingering { paused: 2, ..Lingering::default() };

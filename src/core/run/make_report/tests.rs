@@ -14,13 +14,14 @@ use crate::core::{
         results::{Answer, Lingering, RoomTarget, Step},
         verdict::{Kind, Thrash},
     },
-    target::method::Method,
+    target::{kind::Kind as TargetKind, method::Method},
 };
 
 fn target(id: &str) -> RoomTarget {
     RoomTarget {
         name: id.to_owned(),
         id: id.to_owned(),
+        kind: TargetKind::Container,
         method: Method::Pause,
         memory_bytes: Some(7),
         given_back_bytes: None,
