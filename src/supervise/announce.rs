@@ -87,13 +87,13 @@ mod tests {
 
     #[test]
     fn a_build_that_somebody_stopped_is_said_with_what_it_keeps_paused() {
-        assert_eq!(
-            stopped_line(&[Kind::Container; 3]),
-            "the build is stopped (SIGSTOP) since 30 s, and 3 containers stay paused"
-        );
-        assert_eq!(
-            stopped_line(&[Kind::SwarmService]),
-            "the build is stopped (SIGSTOP) since 30 s, and 1 Swarm service stays paused"
-        );
+        for (kinds, held) in [
+            (vec![Kind::ALL[0]; 3], "3 containers stay"),
+            (vec![Kind::ALL[0]], "1 container stays"),
+            (Kind::ALL.to_vec(), "2 targets stay"),
+        ] {
+            let expected = format!("the build is stopped (SIGSTOP) since 30 s, and {held} paused");
+            assert_eq!(stopped_line(&kinds), expected);
+        }
     }
 }

@@ -193,7 +193,7 @@ mod tests {
     fn a_keeper_that_took_over_tells_what_the_one_before_it_had_done() {
         let ids = |ids: [&str; 2]| ids.map(str::to_owned).to_vec();
         let before = Back {
-            kinds: [Kind::SwarmService].into(),
+            kinds: Kind::ALL[1..].iter().copied().collect(),
             restored: 2,
             running: ids(["a", "b"]),
             handed_over: ids(["c", "d"]),
