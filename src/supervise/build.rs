@@ -47,7 +47,7 @@ pub(super) fn start_child(
     state: &mut State<'_>,
     build: &mut Build,
     keepers: &mut Keepers,
-    inherited: &Inherited,
+    inherited: Inherited,
     signals: &Signals,
 ) {
     state.say.unfold();

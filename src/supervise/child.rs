@@ -49,7 +49,7 @@ pub struct Gated {
 /// [`ChildError`]; there is no process then.
 pub fn fork_gated(
     command: &[OsString],
-    inherited: &Inherited,
+    inherited: Inherited,
     handled: &[i32],
 ) -> Result<Gated, ChildError> {
     let argv = command
@@ -70,7 +70,7 @@ pub fn fork_gated(
         Ok(ForkResult::Child) => {
             drop((gate, status));
             inherited.give_back_dispositions(handled);
-            let errno = become_child(&argv, gate_in, *inherited);
+            let errno = become_child(&argv, gate_in, inherited);
             let _ = status_out.write_all(&errno.to_ne_bytes());
             // SAFETY: ends the process without running anything that belongs to the supervisor.
             unsafe { libc::_exit(NOT_FOUND.into()) }

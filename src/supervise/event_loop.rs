@@ -280,7 +280,7 @@ impl EventLoop<'_> {
         let (state, build) = (&mut self.state, &mut self.build);
         match (act, build.child) {
             (Act::StartChild, _) => {
-                start_child(state, build, &mut self.keepers, &self.inherited, &self.signals);
+                start_child(state, build, &mut self.keepers, self.inherited, &self.signals);
             }
             (Act::SignalGroup(signal), Some(child)) => signal_group(child, signal),
             (Act::EndDescendants, Some(child)) => {
