@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use libfuzzer_sys::fuzz_target;
-use makeroom::core::{lease::{late_call::{self, Call, Moment}, record::{self, LeaseState, Record, Unreadable, VERSION}}, machine::way::Way};
+use makeroom::core::{lease::{late_call::{self, Call, Moment}, lines::{self, Unreadable}, record::{Record, VERSION}, state::LeaseState}, machine::way::Way};
 
 fuzz_target!(|bytes: &[u8]| {
     as_it_is(bytes);
@@ -18,9 +18,9 @@ fuzz_target!(|bytes: &[u8]| {
 
 /// It is the fold of its lines that can be read, and what was read is what was written.
 fn as_it_is(bytes: &[u8]) {
-    let found = record::read(bytes);
+    let found = lines::read(bytes);
     let end = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
-    assert_eq!(found, record::read(&bytes[..end]), "what follows the last line's end says nothing");
+    assert_eq!(found, lines::read(&bytes[..end]), "what follows the last line's end says nothing");
     let lines: Vec<_> = bytes[..end].split_inclusive(|&byte| byte == b'\n').collect();
     match (fold(lines.iter().copied()), found) {
         (Ok(folded), Ok(found)) => {
@@ -71,12 +71,12 @@ fn record(line: &[u8]) -> Option<Record> {
 fn written_again(lines: &[&[u8]], found: &LeaseState) {
     let mut journal = String::new();
     for record in lines.iter().filter_map(|line| record(line)) {
-        let text = record::line(&record);
+        let text = lines::line(&record);
         assert_eq!(text.matches('\n').count(), 1, "{record:?}");
         assert_eq!(self::record(text.as_bytes()).as_ref(), Some(&record), "{text}");
         journal += &text;
     }
-    let again = record::read(journal.as_bytes()).expect("what we write");
+    let again = lines::read(journal.as_bytes()).expect("what we write");
     assert_eq!(again, LeaseState { damaged_line: None, ..found.clone() });
 }
 
@@ -151,7 +151,7 @@ fn with_a_line_damaged(journal: &[u8], chosen: usize) {
     let with = |damage: &'static [u8]| lines.iter().enumerate().map(move |(index, line)| if index == damaged { damage } else { line });
     for damage in [b"\n".as_slice(), b"\0\0\0\0\0\0\0\0\0\0\n", b"00000000 {\"record\":\"area_gone\"}\n"] {
         let expected = fold(with(b"\n"));
-        assert_eq!(record::read(&with(damage).collect::<Vec<_>>().concat()), expected, "{damage:?}");
+        assert_eq!(lines::read(&with(damage).collect::<Vec<_>>().concat()), expected, "{damage:?}");
         if let Ok(state) = expected {
             assert!(state.damaged_line.is_some_and(|line| line <= damaged + 1));
         }

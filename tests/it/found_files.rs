@@ -318,3 +318,20 @@ fn a_repository_stops_nothing_and_keeps_nothing_down_for_longer_than_an_hour() {
     write(&file, "method = 'pause'\ntimeout = '9h'\nwait = '9h'\n");
     site.makeroom(["true"]).run().expect_code(0);
 }
+
+#[test]
+fn a_user_without_a_home_has_no_settings_and_can_build() {
+    let site = Site::at(std::path::PathBuf::from("/nonexistent/docker.sock"));
+    let done = site.makeroom(["sh", "-c", "exit 7"]).user(65534).without_env("HOME").run();
+    assert!(!done.expect_code(7).err.contains("makeroom.toml"), "{}", done.err);
+}
+
+#[test]
+fn the_file_of_runs_is_not_that_of_swap_that_stays() {
+    let site = site();
+    site.makeroom(["swap", "status", "--swap-file", "relative"])
+        .run()
+        .expect_code(125)
+        .expect_said("not an absolute path");
+    site.makeroom(["swap", "status"]).env("MAKEROOM_SWAP_FILE", "relative").run().expect_code(0);
+}

@@ -28,6 +28,7 @@ mod found_files;
 mod full_disk;
 mod full_stderr;
 mod guard;
+mod help;
 mod hooks;
 mod inherit;
 mod journal;
