@@ -36,7 +36,7 @@ impl ValueParserFactory for Switch {
 /// How room is made.
 #[derive(Clone, Debug, Default, Args)]
 pub struct RoomArgs {
-    #[arg(help = format!("Containers to make room with: {FORMS}"), long, value_name = "SELECTOR")]
+    #[arg(help = format!("Containers to make room with: name, glob, {FORMS}"), long, value_name = "SELECTOR")]
     pub pause: Option<Vec<Selector>>,
     /// Containers never to touch; wins over --pause
     #[arg(long, value_name = "SELECTOR")]

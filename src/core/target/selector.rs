@@ -11,9 +11,9 @@ use crate::core::target::{
     start_order::{COMPOSE_PROJECT, COMPOSE_SERVICE},
 };
 
-/// The forms that a selector may have.
+/// The forms that a selector may have beside a name and a glob.
 pub const FORMS: &str =
-    "name, glob, re:REGEX, label:KEY[=VALUE], compose:PROJECT[/SERVICE], image:REPOSITORY[:TAG]";
+    "re:REGEX, label:KEY[=VALUE], compose:PROJECT[/SERVICE], image:REPOSITORY[:TAG]";
 
 /// What a person typed to name containers, ready to match.
 #[derive(Clone, Debug)]
@@ -62,7 +62,11 @@ impl FromStr for Selector {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let refused = |why: &str| format!("`{text}` is not a selector: {why}; allowed: {FORMS}");
+        let refused = |why: &str| {
+            format!(
+                "`{text}` is not a selector: {why}; allowed: a name, a glob as `mon-*`, {FORMS}"
+            )
+        };
         let rule = if let Some(pattern) = text.strip_prefix("re:") {
             let short = |error: regex::Error| {
                 error.to_string().lines().last().unwrap_or_default().trim().to_owned()
