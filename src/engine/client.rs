@@ -53,16 +53,12 @@ pub enum EngineError {
     NotSent { cause: String },
     #[error("the engine's answer was lost: {cause}")]
     Lost { cause: String },
-    #[error("the engine at {url} does not know it, and the journal does not tell of another one")]
-    Unknown { url: String },
     #[error("the engine's answer is refused: it is larger than {} MiB", transport::LARGEST_ANSWER_BYTES >> 20)]
     TooLarge,
     #[error("the engine's answer makes no sense: {why}")]
     Unclear { why: String },
     #[error("the container is being removed")]
     Removing,
-    #[error("the engine says that it is done, and nothing has changed")]
-    NotSeen,
     #[error("the service has no number of replicas")]
     NotReplicated,
     #[error("somebody else has changed the service's number of replicas")]

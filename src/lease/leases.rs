@@ -16,7 +16,8 @@ use crate::{
     },
     lease::{
         dir::Dir,
-        journal::{Journal, JournalError, Looked},
+        journal::{Journal, Looked},
+        journal_error::JournalError,
         state_dir::{StateDir, StateLock},
     },
 };

@@ -6,6 +6,7 @@ pub mod control_socket;
 pub mod dir;
 pub mod history;
 pub mod journal;
+pub mod journal_error;
 pub mod leases;
 pub mod reports;
 pub mod state_dir;

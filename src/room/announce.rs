@@ -16,10 +16,7 @@ use crate::{
     },
     engine::endpoint::Endpoint,
     host::kernel::proc_file,
-    lease::{
-        journal::{Journal, JournalError},
-        leases::Leases,
-    },
+    lease::{journal::Journal, journal_error::JournalError, leases::Leases},
     room::context::Context,
 };
 

@@ -11,10 +11,7 @@ use crate::{
             wire::{FromKeeper, Request},
         },
     },
-    lease::{
-        journal::{Journal, JournalError},
-        state_dir::StateDir,
-    },
+    lease::{journal::Journal, journal_error::JournalError, state_dir::StateDir},
     room::{cancel::Cancel, machine::Machine},
 };
 

@@ -23,7 +23,7 @@ use crate::{
         target::kind::Kind,
         values,
     },
-    lease::journal::{Journal, JournalError},
+    lease::{journal::Journal, journal_error::JournalError},
     room::{
         bring_back::{Brought, Late, attempt},
         context::Context,
