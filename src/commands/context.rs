@@ -10,7 +10,6 @@ use crate::{
     commands::error::CommandError,
     config::{self, Layer, Purpose, Settings},
     core::{run::exit::FAILED, text::printable, values::ColorWish},
-    engine::endpoint::Wish,
     lease::leases::new_id,
     report::console::Say,
     room::machine::Machine,
@@ -90,10 +89,8 @@ pub fn printed(result: io::Result<()>) -> Result<(), CommandError> {
 /// # Errors
 /// Where there is no name for a connection of its own.
 pub(super) fn reach(settings: &Settings) -> Result<Machine, String> {
-    let room = &settings.room;
-    let wish = Wish { engine: room.engine.clone(), context: room.context.clone() };
     let name = new_id().map_err(|error| error.to_string())?;
-    Ok(Machine::find(&wish, room.vm_shell.as_ref(), &name))
+    Ok(Machine::of_settings(&settings.room, &name))
 }
 
 /// Runs a short command's work with the engine.

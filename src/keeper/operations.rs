@@ -18,7 +18,6 @@ use crate::{
         },
         target::recorded::Target,
     },
-    engine::endpoint::Wish,
     lease::journal::Journal,
     room::{make, post_mortem, release, step},
 };
@@ -44,8 +43,7 @@ pub(crate) fn find_machine(request: &Request, journal: &Journal) -> Machine {
             &request.lease,
         );
     }
-    let wish = Wish { engine: settings.engine.clone(), context: settings.context.clone() };
-    Machine::find(&wish, settings.vm_shell.as_ref(), &request.lease)
+    Machine::of_settings(settings, &request.lease)
 }
 
 /// The hooks that the request names. None of them runs yet.

@@ -60,10 +60,10 @@ pub(crate) async fn look(context: &Context<'_>) -> Option<(Leases, StateLock)> {
 }
 
 /// The targets that leases have taken, or were about to.
-pub(crate) fn recorded(own: &LeaseState, others: &Leases) -> Vec<Target> {
+pub(crate) fn recorded<'a>(own: &'a LeaseState, others: &'a Leases) -> Vec<&'a Target> {
     let states = std::iter::once(own).chain(others.holding().map(|(_, state)| state));
     let held = states.flat_map(|state| state.targets.values());
     let by_id: BTreeMap<&str, &Target> =
         held.map(|held| (held.target.id.as_str(), &held.target)).collect();
-    by_id.into_values().cloned().collect()
+    by_id.into_values().collect()
 }

@@ -29,7 +29,7 @@ pub(crate) struct Found {
 
 /// Looks for targets before the build: also for steps that may be needed later. What is wrong with
 /// them is better known now than when memory is short.
-pub(crate) async fn at_targets_first(context: &Context<'_>, recorded: &[Target]) -> Option<Found> {
+pub(crate) async fn at_targets_first(context: &Context<'_>, recorded: &[&Target]) -> Option<Found> {
     let settings = &context.request.settings;
     let then = settings.guard.as_ref().map_or(&[][..], |guard| &guard.then);
     if settings.pause.is_empty() && then.is_empty() {
@@ -47,7 +47,7 @@ pub(crate) async fn at_targets_first(context: &Context<'_>, recorded: &[Target])
 pub(crate) async fn at_targets(
     context: &Context<'_>,
     selectors: &[Selector],
-    recorded: &[Target],
+    recorded: &[&Target],
 ) -> Option<Found> {
     if let Err(error) = context.machine.endpoint() {
         let hint = "`docker context ls` shows what there is".to_owned();

@@ -17,7 +17,10 @@ use crate::{
             route::{self, Homes, Route},
             way::{Prefix, Way},
         },
-        run::note::{Level, Note},
+        run::{
+            note::{Level, Note},
+            room_settings::RoomSettings,
+        },
         text,
     },
     engine::{
@@ -46,9 +49,19 @@ pub struct Machine {
     targets: RefCell<Option<Targets>>,
     /// What was sent over it and may still be under way.
     pub(crate) calls: Calls,
+    /// What is given in the place of an engine's.
+    #[cfg(test)]
+    fake: Option<Targets>,
 }
 
 impl Machine {
+    /// Finds the way that the settings name. `name` is no other's on this machine.
+    #[must_use]
+    pub fn of_settings(settings: &RoomSettings, name: &str) -> Self {
+        let wish = Wish { engine: settings.engine.clone(), context: settings.context.clone() };
+        Self::find(&wish, settings.vm_shell.as_ref(), name)
+    }
+
     /// Finds the way to the engine that is wished for. `name` is no other's on this machine.
     #[must_use]
     pub fn find(wish: &Wish, vm_shell: Option<&Prefix>, name: &str) -> Self {
@@ -99,8 +112,8 @@ impl Machine {
         let address = Address::Unix("/run/fake.sock".into());
         let named_by = "a test".to_owned();
         let endpoint = Endpoint { address, certificates: None, context: None, named_by };
-        let (targets, route) = (RefCell::new(Some(targets)), Route::Here);
-        Self { shell, targets, ..Self::at(Ok(endpoint), route, "fake") }
+        let (fake, route) = (Some(targets), Route::Here);
+        Self { shell, fake, ..Self::at(Ok(endpoint), route, "fake") }
     }
 
     fn at(endpoint: Result<Endpoint, EndpointError>, route: Route<Way>, name: &str) -> Self {
@@ -127,6 +140,8 @@ impl Machine {
             shell,
             targets: RefCell::default(),
             calls: Calls::default(),
+            #[cfg(test)]
+            fake: None,
         }
     }
 
@@ -173,6 +188,10 @@ impl Machine {
     /// # Errors
     /// [`TargetError`].
     pub async fn targets(&self) -> Result<Targets, TargetError> {
+        #[cfg(test)]
+        if let Some(fake) = &self.fake {
+            return Ok(fake.clone());
+        }
         if let Some(targets) = &*self.targets.borrow() {
             return Ok(targets.clone());
         }
@@ -198,11 +217,6 @@ impl Machine {
 
     /// Forgets a connection that broke.
     pub fn forget_engine(&self) {
-        // What is no engine's has no connection that could break.
-        #[cfg(test)]
-        if self.targets.borrow().as_ref().is_some_and(Targets::is_fake) {
-            return;
-        }
         self.targets.take();
     }
 }

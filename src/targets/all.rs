@@ -62,11 +62,6 @@ impl Targets {
         Self { source: Source::Fake(fake) }
     }
 
-    #[cfg(test)]
-    pub(crate) fn is_fake(&self) -> bool {
-        matches!(self.source, Source::Fake(_))
-    }
-
     /// The ones of this kind.
     pub(crate) fn of(&self, kind: Kind) -> AnyKind {
         match &self.source {
@@ -84,7 +79,7 @@ impl Targets {
     ///
     /// # Errors
     /// [`TargetError`] where one kind cannot be listed.
-    pub async fn list(&self, recorded: &[Target]) -> Result<Listing, TargetError> {
+    pub async fn list(&self, recorded: &[&Target]) -> Result<Listing, TargetError> {
         let mut listing = Listing::default();
         for kind in Kind::ALL {
             let Listing { targets, unreadable } = self.of(kind).list(recorded).await?;
@@ -159,7 +154,7 @@ macro_rules! of_kind {
 }
 
 impl TargetKind for AnyKind {
-    async fn list(&self, recorded: &[Target]) -> Result<Listing, TargetError> {
+    async fn list(&self, recorded: &[&Target]) -> Result<Listing, TargetError> {
         of_kind!(self, kind => kind.list(recorded).await)
     }
 

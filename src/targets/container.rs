@@ -31,7 +31,7 @@ impl Containers {
 }
 
 impl TargetKind for Containers {
-    async fn list(&self, _recorded: &[Target]) -> Result<Listing, TargetError> {
+    async fn list(&self, _recorded: &[&Target]) -> Result<Listing, TargetError> {
         Ok(self.engine.list().await?)
     }
 

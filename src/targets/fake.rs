@@ -111,7 +111,7 @@ fn refused(status: u16) -> EngineError {
 }
 
 impl TargetKind for FakeKind {
-    async fn list(&self, _recorded: &[Target]) -> Result<Listing, TargetError> {
+    async fn list(&self, _recorded: &[&Target]) -> Result<Listing, TargetError> {
         if self.kind != Kind::Container {
             return Ok(Listing::default());
         }

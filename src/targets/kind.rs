@@ -16,7 +16,7 @@ use crate::{
 pub(crate) trait TargetKind {
     /// What there is of it. `recorded` are the targets that leases have taken: some kinds are found
     /// by these alone.
-    async fn list(&self, recorded: &[Target]) -> Result<Listing, TargetError>;
+    async fn list(&self, recorded: &[&Target]) -> Result<Listing, TargetError>;
 
     /// One as it is now; [`TargetError::is_gone`] where there is none with this id.
     async fn look(&self, one: Handle<'_>) -> Result<Seen, TargetError>;

@@ -31,7 +31,7 @@ impl SwarmServices {
 impl TargetKind for SwarmServices {
     /// Those of the recorded ones that are at 0: their tasks are gone, or about to be. One that
     /// cannot be looked at is no target of this build; it stays the other's.
-    async fn list(&self, recorded: &[Target]) -> Result<Listing, TargetError> {
+    async fn list(&self, recorded: &[&Target]) -> Result<Listing, TargetError> {
         let mut listing = Listing::default();
         for target in recorded {
             if let Undo::SwarmService(scaled) = &target.undo

@@ -11,7 +11,6 @@ use crate::{
             method::Method,
             recorded::{Scaled, Target, Undo},
             seen::Listed,
-            state::Incarnation,
         },
         text,
     },
@@ -66,25 +65,24 @@ pub async fn in_place_of_parts(
     is_announced: impl Fn(&str) -> bool,
     tell: impl Fn(String),
 ) -> Vec<(Candidate, Method)> {
-    let mut parts: BTreeMap<String, Vec<Candidate>> = BTreeMap::new();
+    let to_stop = candidates.iter().filter(|(_, method)| *method == Method::Stop);
+    let mut wholes: BTreeMap<String, Vec<Candidate>> = to_stop
+        .filter_map(|(candidate, _)| candidate.part_of.clone())
+        .map(|id| (id, Vec::new()))
+        .collect();
+    if wholes.is_empty() {
+        return candidates;
+    }
     let mut all = Vec::with_capacity(candidates.len());
     for (candidate, method) in candidates {
-        match candidate.part_of.clone().filter(|_| method == Method::Stop) {
-            Some(whole) => parts.entry(whole).or_default().push(candidate),
+        match candidate.part_of.as_ref().and_then(|id| wholes.get_mut(id)) {
+            // Also one that is to be paused: the others of its whole cannot be stopped without it.
+            Some(parts) => parts.push(candidate),
             None => all.push((candidate, method)),
         }
     }
-    if parts.is_empty() {
-        return all;
-    }
-    // Those of its parts that are paused in any case stay by themselves only where it stays as well.
     let listed = targets.list(&[]).await;
-    for (id, mut parts) in parts {
-        let (more, others): (Vec<_>, Vec<_>) = all
-            .into_iter()
-            .partition(|(candidate, _)| candidate.part_of.as_deref() == Some(id.as_str()));
-        all = others;
-        parts.extend(more.into_iter().map(|(candidate, _)| candidate));
+    for (id, parts) in wholes {
         let is_meant = |listed: &Listed| parts.iter().any(|part| part.target.id == listed.id);
         let found = match &listed {
             Ok(listed) => find(targets, &id, &listed.targets, is_meant).await,
@@ -113,7 +111,7 @@ fn of_parts(mut parts: Vec<Candidate>, whole: Whole, announced: bool) -> Candida
     let memory_bytes = (!known.is_empty()).then(|| known.iter().sum());
     let tasks = parts.iter().map(|part| part.target.name.clone()).collect();
     let scaled = Scaled { replicas: whole.replicas, tasks };
-    let incarnation: Incarnation = Scaled::incarnation(whole.replicas);
+    let incarnation = Scaled::incarnation(whole.replicas);
     let one = parts.swap_remove(0);
     Candidate {
         target: Target {
