@@ -11,8 +11,8 @@ use makeroom::{
     cli::{Cli, Command, RunArgs, subcommand_first, usage},
     commands::{
         self,
-        context::{printed, refuse},
         error::CommandError,
+        invocation::{printed, refuse},
     },
     core::run::exit::DONE,
     keeper,

@@ -9,8 +9,8 @@ use std::{
 use crate::{
     cli::{ChildArgs, DoctorArgs},
     commands::{
-        context::{Context, Ended, block_on, enter, print, reach},
         error::CommandError,
+        invocation::{Ended, Invocation, block_on, enter, print, reach},
     },
     config::{Layer, Purpose, Settings},
     core::{
@@ -46,8 +46,8 @@ pub fn doctor(args: DoctorArgs) -> ExitCode {
     enter(flags, Purpose::Advice, check)
 }
 
-fn check(context: &mut Context) -> Ended {
-    let checks = block_on(look(&context.settings))
+fn check(invocation: &mut Invocation) -> Ended {
+    let checks = block_on(look(&invocation.settings))
         .map_err(|error| CommandError::new(error).with_state("nothing was checked"))?;
     let line = |check: &Check| {
         let state = text::printable(&check.state);

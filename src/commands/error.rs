@@ -1,5 +1,5 @@
 //! Owns why a subcommand failed: reason, what was not done for it, and a hint, printed at the one
-//! door of the subcommands (`commands::context`) and nowhere else.
+//! door of the subcommands (`commands::invocation`) and nowhere else.
 
 use std::io;
 

@@ -1,11 +1,11 @@
-//! The subcommands, one file each: composition only, through the one door in `context`.
+//! The subcommands, one file each: composition only, through the one door in `invocation`.
 
 mod begin;
-pub mod context;
 pub mod doctor;
 pub mod error;
 mod forget;
 mod idle;
+pub mod invocation;
 pub mod man;
 mod need;
 pub mod plan;

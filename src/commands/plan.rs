@@ -7,8 +7,8 @@ use futures_util::{StreamExt as _, future, stream};
 use crate::{
     cli::{ChildArgs, PlanArgs},
     commands::{
-        context::{Context, Ended, block_on, enter, print, reach},
         error::CommandError,
+        invocation::{Ended, Invocation, block_on, enter, print, reach},
         need,
     },
     config::{Layer, Purpose, Settings},
@@ -35,10 +35,14 @@ use crate::{
 #[must_use]
 pub fn plan(args: PlanArgs) -> ExitCode {
     let flags = Layer::of_flags(args.room, ChildArgs::default(), args.common);
-    enter(flags, Purpose::Build, |context| show(context, &args.command, args.json))
+    enter(flags, Purpose::Build, |invocation| show(invocation, &args.command, args.json))
 }
 
-fn show(Context { settings, say, .. }: &mut Context, command: &[OsString], json: bool) -> Ended {
+fn show(
+    Invocation { settings, say, .. }: &mut Invocation,
+    command: &[OsString],
+    json: bool,
+) -> Ended {
     let audit = block_on(look(settings, command, say))
         .map_err(|error| CommandError::new(error).with_state("nothing is known of the memory"))?;
     let shown = if json {

@@ -5,10 +5,10 @@ use std::process::ExitCode;
 use crate::{
     cli::{ChildArgs, RecoverArgs},
     commands::{
-        context::{Context, Ended, block_on, enter, print},
         error::CommandError,
         forget::forget,
-        unseen::{self, Opened, Unseen},
+        invocation::{Ended, Invocation, block_on, enter, print},
+        unseen::{self, StateDirSeen, Unseen},
     },
     config::{Layer, Purpose, Settings},
     core::{
@@ -39,7 +39,7 @@ use crate::{
 pub fn recover(args: RecoverArgs) -> ExitCode {
     outlive_limits();
     let flags = Layer::of_flags(args.restore.into(), ChildArgs::default(), args.common);
-    enter(flags, Purpose::Upkeep, |Context { settings, say, .. }| {
+    enter(flags, Purpose::Upkeep, |Invocation { settings, say, .. }| {
         let opened = unseen::open(settings, false, say)?;
         match &args.forget {
             Some(lease) => give_up(opened.state(), lease, settings, say),
@@ -48,13 +48,13 @@ pub fn recover(args: RecoverArgs) -> ExitCode {
     })
 }
 
-fn put_back(opened: &Opened, settings: &Settings, say: &mut Say) -> Ended {
+fn put_back(opened: &StateDirSeen, settings: &Settings, say: &mut Say) -> Ended {
     let recovered = match opened.state() {
         Some(state) => block_on(recover_all(state, settings, say)).map_err(CommandError::new)?,
         None => Recovered { is_whole: true, is_any: false },
     };
     let Recovered { is_whole, is_any } = recovered;
-    let is_nothing = is_whole && !is_any && !matches!(opened, Opened::Denied);
+    let is_nothing = is_whole && !is_any && !matches!(opened, StateDirSeen::Denied);
     match unseen::look(settings) {
         Unseen::Held(line) => {
             let hint = "`sudo makeroom recover`, or `sudo makeroom stop` for what was started";

@@ -9,8 +9,8 @@ use std::{
 use crate::{
     cli::{ChildArgs, ReportArgs, RoomArgs},
     commands::{
-        context::{Context, Ended, enter, print},
         error::CommandError,
+        invocation::{Ended, Invocation, enter, print},
         unseen,
     },
     config::{Layer, Purpose},
@@ -32,7 +32,7 @@ pub fn report(args: ReportArgs) -> ExitCode {
         None if json => Shown::Json,
         None => Shown::Text,
     };
-    enter(flags, Purpose::Upkeep, |context| show(context, lease.as_deref(), &shown))
+    enter(flags, Purpose::Upkeep, |invocation| show(invocation, lease.as_deref(), &shown))
 }
 
 /// As what it is shown.
@@ -42,7 +42,11 @@ enum Shown {
     Page(PathBuf),
 }
 
-fn show(Context { settings, say, .. }: &mut Context, lease: Option<&str>, how: &Shown) -> Ended {
+fn show(
+    Invocation { settings, say, .. }: &mut Invocation,
+    lease: Option<&str>,
+    how: &Shown,
+) -> Ended {
     let opened = unseen::open(settings, true, say)?;
     let none = |error: String| CommandError::new(error).with_hint(WHERE.to_owned());
     let json = find(lease, opened.state()).map_err(none)?;

@@ -14,9 +14,10 @@ use crate::{
     cli::RunArgs,
     commands::{
         begin::begin_lease,
-        context::{self, Context, enter, reach},
         error::CommandError,
-        idle, need, wait,
+        idle,
+        invocation::{self, Invocation, enter, reach},
+        need, wait,
     },
     config::{Layer, Purpose, Settings},
     core::{
@@ -48,11 +49,15 @@ pub fn run(args: RunArgs) -> ExitCode {
     outlive_limits();
     let RunArgs { room, child, common, command } = args;
     let flags = Layer::of_flags(room, child, common);
-    enter(flags, Purpose::Build, |context| build(context, command, inherited))
+    enter(flags, Purpose::Build, |invocation| build(invocation, command, inherited))
 }
 
-fn build(context: &mut Context, command: Vec<OsString>, inherited: Inherited) -> context::Ended {
-    let Context { flags, settings, say } = context;
+fn build(
+    invocation: &mut Invocation,
+    command: Vec<OsString>,
+    inherited: Inherited,
+) -> invocation::Ended {
+    let Invocation { flags, settings, say } = invocation;
     idle::tell(flags, settings, say);
     let report = open_report(settings, say)?;
     if flags.child.report.is_none() {
@@ -142,7 +147,7 @@ fn open_report(settings: &Settings, say: &mut Say) -> Result<Option<ReportFile>,
 }
 
 /// Returns only where that is not possible.
-fn become_command(command: Vec<OsString>, say: &mut Say) -> context::Ended {
+fn become_command(command: Vec<OsString>, say: &mut Say) -> invocation::Ended {
     let words: Result<Vec<CString>, _> =
         command.into_iter().map(|word| CString::new(word.into_vec())).collect();
     let words = words.map_err(CommandError::new)?;

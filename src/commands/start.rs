@@ -18,9 +18,10 @@ use crate::{
     cli::{ChildArgs, StartArgs},
     commands::{
         begin::begin_lease,
-        context::{Context, Ended, enter},
         error::CommandError,
-        idle, need,
+        idle,
+        invocation::{Ended, Invocation, enter},
+        need,
     },
     config::{Layer, Purpose},
     core::{
@@ -48,10 +49,10 @@ pub fn start(args: StartArgs) -> ExitCode {
     outlive_limits();
     let StartArgs { room, common, name, ttl, while_pid } = args;
     let flags = Layer::of_flags(room, ChildArgs::default(), common);
-    enter(flags, Purpose::Build, |context| {
-        idle::tell(&context.flags, &context.settings, &mut context.say);
+    enter(flags, Purpose::Build, |invocation| {
+        idle::tell(&invocation.flags, &invocation.settings, &mut invocation.say);
         let while_process = while_pid.map(watched).transpose()?;
-        make_room(context, Started { name, ttl: ttl.map(|span| span.0), while_process })
+        make_room(invocation, Started { name, ttl: ttl.map(|span| span.0), while_process })
     })
 }
 
@@ -70,7 +71,7 @@ fn watched(pid: i32) -> Result<ProcessId, CommandError> {
     })
 }
 
-fn make_room(Context { settings, say, .. }: &mut Context, started: Started) -> Ended {
+fn make_room(Invocation { settings, say, .. }: &mut Invocation, started: Started) -> Ended {
     // There is no build: none to watch the memory of, and none to linger after.
     let room = RoomSettings { guard: None, linger: None, ..settings.room.clone() };
     let begun = begin_lease(&settings.state_dir, room, |request| {

@@ -7,9 +7,9 @@ use serde::Serialize;
 use crate::{
     cli::{ChildArgs, RoomArgs, StatusArgs},
     commands::{
-        context::{Context, Ended, block_on, enter, print, reach},
         error::CommandError,
-        unseen::{self, Opened, Unseen},
+        invocation::{Ended, Invocation, block_on, enter, print, reach},
+        unseen::{self, StateDirSeen, Unseen},
     },
     config::{Layer, Purpose, Settings},
     core::{
@@ -103,10 +103,10 @@ struct Area {
 pub fn status(args: StatusArgs) -> ExitCode {
     let room = RoomArgs { host: args.host, ..RoomArgs::default() };
     let flags = Layer::of_flags(room, ChildArgs::default(), args.common);
-    enter(flags, Purpose::Upkeep, |context| show(context, args.json))
+    enter(flags, Purpose::Upkeep, |invocation| show(invocation, args.json))
 }
 
-fn show(Context { settings, say, .. }: &mut Context, json: bool) -> Ended {
+fn show(Invocation { settings, say, .. }: &mut Invocation, json: bool) -> Ended {
     let opened = unseen::open(settings, false, say)?;
     let unseen = unseen::look(settings);
     let found = look(settings, &opened, &unseen).map_err(CommandError::new)?;
@@ -121,16 +121,16 @@ fn show(Context { settings, say, .. }: &mut Context, json: bool) -> Ended {
     Err(CommandError::new(line).with_hint("sudo makeroom status".to_owned()))
 }
 
-fn look(settings: &Settings, state: &Opened, unseen: &Unseen) -> Result<Status, String> {
+fn look(settings: &Settings, state: &StateDirSeen, unseen: &Unseen) -> Result<Status, String> {
     let mut found = block_on(look_at_host(settings))?;
     match unseen {
         Unseen::Held(line) | Unseen::Perhaps { line, .. } => found.unreadable.push(line.clone()),
         Unseen::Nothing => {}
     }
     let state = match state {
-        Opened::State(state) => state,
-        Opened::Absent => return Ok(found),
-        Opened::Denied => {
+        StateDirSeen::State(state) => state,
+        StateDirSeen::Absent => return Ok(found),
+        StateDirSeen::Denied => {
             found.unreadable.push(settings.state_dir.to_string_lossy().into_owned());
             return Ok(found);
         }

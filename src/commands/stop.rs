@@ -10,8 +10,8 @@ use std::{
 use crate::{
     cli::{ChildArgs, StopArgs},
     commands::{
-        context::{Context, Ended, block_on, enter},
         error::CommandError,
+        invocation::{Ended, Invocation, block_on, enter},
         unseen,
         wanted::{Known, Wanted},
     },
@@ -35,7 +35,7 @@ use crate::{
     report::{console::Say, run_lines},
     room::{
         cancel::Cancel,
-        context::Context as Operation,
+        context::Context,
         hooks,
         machine::Machine,
         recovered::{came, recovered},
@@ -57,10 +57,10 @@ pub fn stop(args: StopArgs) -> ExitCode {
     let StopArgs { leases, all, restore, common } = args;
     let flags = Layer::of_flags(restore.into(), ChildArgs::default(), common);
     let wanted = Wanted { leases, all };
-    enter(flags, Purpose::Upkeep, |context| stop_all(context, &wanted))
+    enter(flags, Purpose::Upkeep, |invocation| stop_all(invocation, &wanted))
 }
 
-fn stop_all(Context { settings, say, .. }: &mut Context, wanted: &Wanted) -> Ended {
+fn stop_all(Invocation { settings, say, .. }: &mut Invocation, wanted: &Wanted) -> Ended {
     let opened = unseen::open(settings, !wanted.leases.is_empty(), say)?;
     let wrong = |error: String| {
         CommandError::new(error)
@@ -222,7 +222,7 @@ async fn restore(
     let request = Request::to_restore(&id_of(journal.path()), settings.room.restore_timeout);
     let cancel = Cancel::default();
     let context =
-        Operation { request: &request, state, machine: &machine, cancel: &cancel, tell: &|_| {} };
+        Context { request: &request, state, machine: &machine, cancel: &cancel, tell: &|_| {} };
     let (mut back, waiting) = release::release(&context, journal).await;
     if let (Some(waiting), Some(late)) = (waiting, awaited(&back.late)) {
         say.warning(format!("{late}: waiting for that"), None);

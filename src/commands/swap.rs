@@ -5,8 +5,8 @@ use std::{path::Path, process::ExitCode};
 use crate::{
     cli::{ChildArgs, RoomArgs, SwapCommand},
     commands::{
-        context::{Context, block_on, enter, print, reach},
         error::CommandError,
+        invocation::{Invocation, block_on, enter, print, reach},
     },
     config::{Layer, Purpose, Settings},
     core::{
@@ -38,7 +38,7 @@ pub fn swap(command: SwapCommand) -> ExitCode {
     };
     let room = RoomArgs { swap: size, host: args.host, ..RoomArgs::default() };
     let flags = Layer::of_flags(room, ChildArgs::default(), args.common);
-    enter(flags, Purpose::Upkeep, |Context { settings, say, .. }| {
+    enter(flags, Purpose::Upkeep, |Invocation { settings, say, .. }| {
         let path = args.swap_file.as_deref();
         block_on(async { Ok(act_on_host(act, path, settings, say).await) })
             .map_err(|error| CommandError::new(error).with_state(AS_BEFORE))??;

@@ -14,7 +14,7 @@ use crate::{
 
 /// What there is of a state directory.
 #[derive(Debug)]
-pub(super) enum Opened {
+pub(super) enum StateDirSeen {
     /// It is open.
     State(StateDir),
     /// There is none.
@@ -23,7 +23,7 @@ pub(super) enum Opened {
     Denied,
 }
 
-impl Opened {
+impl StateDirSeen {
     /// The directory, where it is open.
     pub(super) fn state(&self) -> Option<&StateDir> {
         if let Self::State(state) = self { Some(state) } else { None }
@@ -34,12 +34,12 @@ impl Opened {
 /// further, unless it `is_asked_for`, or was named.
 ///
 /// # Errors
-/// Why it cannot be used, with the mend.
+/// Why it cannot be used, with the fix.
 pub(super) fn open(
     settings: &Settings,
     is_asked_for: bool,
     say: &mut Say,
-) -> Result<Opened, CommandError> {
+) -> Result<StateDirSeen, CommandError> {
     match StateDir::open_existing(&settings.state_dir) {
         Err(error) if error.is_denied() && !settings.is_state_dir_named && !is_asked_for => {
             let text = format!(
@@ -47,12 +47,12 @@ pub(super) fn open(
                 text::printable(&error.to_string())
             );
             say.warning(text, Some(&error.hint()));
-            Ok(Opened::Denied)
+            Ok(StateDirSeen::Denied)
         }
         Err(error) => {
             Err(CommandError::new(&error).with_state("nothing was changed").with_hint(error.hint()))
         }
-        Ok(state) => Ok(state.map_or(Opened::Absent, Opened::State)),
+        Ok(state) => Ok(state.map_or(StateDirSeen::Absent, StateDirSeen::State)),
     }
 }
 

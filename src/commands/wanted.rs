@@ -82,7 +82,7 @@ impl Wanted {
     /// Says what of it is held by nobody, or perhaps by others; whether nothing is missing.
     pub(super) fn tell_missing(
         &self,
-        opened: &unseen::Opened,
+        opened: &unseen::StateDirSeen,
         known: &Known,
         chosen: &[String],
         settings: &Settings,
@@ -95,10 +95,10 @@ impl Wanted {
             .map(String::as_str)
             .collect();
         let none = match opened {
-            unseen::Opened::State(_) if chosen.is_empty() && known.unsure.is_empty() => {
+            unseen::StateDirSeen::State(_) if chosen.is_empty() && known.unsure.is_empty() => {
                 Some("no such lease is held")
             }
-            unseen::Opened::Absent => Some("no lease is held"),
+            unseen::StateDirSeen::Absent => Some("no lease is held"),
             _ => None,
         };
         let is_only = self.leases.is_empty() && !chosen.is_empty() && !self.all;

@@ -42,7 +42,7 @@ pub struct Shell {
     root: OnceCell<Option<Root>>,
     reuse: Reuse,
     #[cfg(test)]
-    fake: Option<fake::Fake>,
+    fake: Option<fake::FakeHost>,
 }
 
 impl Shell {
@@ -66,7 +66,7 @@ impl Shell {
 
     /// A shell of no machine, as root; this answers its scripts.
     #[cfg(test)]
-    pub(crate) fn of_fake(fake: fake::Fake) -> Self {
+    pub(crate) fn of_fake(fake: fake::FakeHost) -> Self {
         let root = OnceCell::new_with(Some(Some(Root::Already)));
         Self { root, fake: Some(fake), ..Self::here() }
     }

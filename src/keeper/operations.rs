@@ -26,7 +26,7 @@ pub(crate) use crate::room::{
     cancel::Cancel,
     context::{Context, Tell},
     hooks::Hooks,
-    late_calls::Waiting,
+    late_calls::AwaitedCalls,
     machine::Machine,
     make::Made,
     step::Taken,
@@ -113,12 +113,15 @@ pub(crate) async fn suspend(context: Context<'_>, journal: &mut Journal) {
 }
 
 /// Puts everything back; gives what may still be changed by calls that were sent.
-pub(crate) async fn release(context: Context<'_>, journal: Journal) -> (Back, Option<Waiting>) {
+pub(crate) async fn release(
+    context: Context<'_>,
+    journal: Journal,
+) -> (Back, Option<AwaitedCalls>) {
     release::release(&context, journal).await
 }
 
 /// Waits for calls that were sent, and brings back what they change.
-pub(crate) async fn await_late_calls(context: Context<'_>, waiting: Waiting) {
+pub(crate) async fn await_late_calls(context: Context<'_>, waiting: AwaitedCalls) {
     release::wait_for(&context, waiting).await;
 }
 

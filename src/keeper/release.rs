@@ -14,7 +14,7 @@ use crate::{
         build::Build,
         control::Control,
         events::EventSources,
-        operations::{self, Context, Tell, Waiting},
+        operations::{self, AwaitedCalls, Context, Tell},
     },
     lease::journal::Journal,
 };
@@ -66,7 +66,7 @@ async fn release(
     context: Context<'_>,
     sources: &mut EventSources<'_>,
     journal: Journal,
-) -> (Back, Option<Waiting>) {
+) -> (Back, Option<AwaitedCalls>) {
     let EventSources { control, samples, .. } = sources;
     let tell_all = |message| say_to_all(message, control.as_ref(), context.tell);
     let restoring = Context { tell: &tell_all, ..context };
@@ -96,7 +96,7 @@ async fn await_late_calls(
     context: Context<'_>,
     lifecycle: &mut Lifecycle,
     sources: &mut EventSources<'_>,
-    waiting: Waiting,
+    waiting: AwaitedCalls,
 ) {
     let told_to_end = async {
         loop {

@@ -98,12 +98,12 @@ impl LateTarget {
 }
 
 /// A lease of which nothing is left but calls that may still come.
-pub struct Waiting {
+pub struct AwaitedCalls {
     pub(crate) journal: Journal,
     pub(crate) late: Vec<LateTarget>,
 }
 
-impl Waiting {
+impl AwaitedCalls {
     /// The calls.
     #[must_use]
     pub fn calls(&self) -> Vec<LateCall> {
@@ -121,7 +121,7 @@ impl Waiting {
 pub(crate) async fn wait_until(
     context: &Context<'_>,
     deadline: Instant,
-    waiting: &mut Waiting,
+    waiting: &mut AwaitedCalls,
     back: &mut Back,
 ) {
     if waiting.late.is_empty() {
@@ -153,8 +153,8 @@ async fn follow(context: &Context<'_>) -> Option<Changes> {
 }
 
 /// Looks at all of them once.
-async fn look(context: &Context<'_>, waiting: &mut Waiting, back: &mut Back) {
-    let Waiting { journal, late } = waiting;
+async fn look(context: &Context<'_>, waiting: &mut AwaitedCalls, back: &mut Back) {
+    let AwaitedCalls { journal, late } = waiting;
     let attempts = join_all(late.iter().map(|late| attempt(context, &late.held, late.seen))).await;
     for (mut target, result) in std::mem::take(late).into_iter().zip(attempts) {
         let result = match result {

@@ -7,8 +7,13 @@ use crate::{
         machine::{cgroup::Measured, route::Route},
         run::note::{Level, Note},
         target::{
-            cgroup_of::CgroupOf, choice::choose, kind::USUAL, recorded::Target, seen::Listed,
-            selector::Selector, state::State,
+            cgroup_of::CgroupOf,
+            choice::choose,
+            kind::USUAL,
+            recorded::Target,
+            seen::Listed,
+            selector::{Selector, any_matches},
+            state::State,
         },
         text,
         values::SwapWish,
@@ -36,9 +41,7 @@ pub(crate) async fn at_targets_first(context: &Context<'_>, recorded: &[&Target]
         return None;
     }
     let mut found = at_targets(context, &[&settings.pause[..], then].concat(), recorded).await?;
-    let is_paused =
-        |listed: &Listed| settings.pause.iter().any(|selector| selector.matches(listed));
-    found.chosen.retain(is_paused);
+    found.chosen.retain(|listed| any_matches(&settings.pause, listed));
     Some(found)
 }
 

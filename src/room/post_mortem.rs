@@ -8,7 +8,7 @@ use crate::{
     core::{
         plan::estimate,
         run::{oom_log::Killed, verdict::Spare, wire::Request},
-        target::{seen::Listed, state::State},
+        target::{seen::Listed, selector::any_matches, state::State},
     },
     host::{container::own_container, findings, reclaim},
     room::machine::Machine,
@@ -45,7 +45,7 @@ async fn look(machine: &Machine, request: &Request, taken: &[String]) -> Option<
         listed.state == State::Running
             && !taken.contains(&listed.id)
             && own.as_ref() != Some(&listed.id)
-            && !keep.iter().any(|selector| selector.matches(listed))
+            && !any_matches(keep, listed)
     };
     let listed = targets.list(&[]).await.ok()?.targets;
     let others: Vec<&Listed> = listed.iter().filter(is_spare).collect();

@@ -29,7 +29,7 @@ use crate::{
         announce,
         cancel::Cancel,
         context::{Context, Tell},
-        late_calls::Waiting,
+        late_calls::AwaitedCalls,
         machine::Machine,
         recovered::{came, recovered},
         release::{self, Parting},
@@ -163,7 +163,7 @@ pub async fn recover(
 
 async fn wait_for_late(
     restored: &mut [(LeaseState, Back)],
-    waiting: Vec<(usize, &Context<'_>, Waiting)>,
+    waiting: Vec<(usize, &Context<'_>, AwaitedCalls)>,
     tell: Tell<'_>,
 ) {
     if waiting.is_empty() {

@@ -30,7 +30,7 @@ use crate::{
         after::{self, Again},
         announce, areas,
         context::Context,
-        late_calls::{self, LateTarget, Waiting},
+        late_calls::{self, AwaitedCalls, LateTarget},
         mark::unmark,
         restore::{self, BroughtBack},
         retry::Backoff,
@@ -58,7 +58,7 @@ pub(crate) struct Parting {
 /// Gives back all that a lease has, and removes its journal when nothing is left. Where a call may
 /// still come that was sent, within the time limit it is waited for; what is left of that is the
 /// caller's to wait for, or to leave recorded.
-pub async fn release(context: &Context<'_>, mut journal: Journal) -> (Back, Option<Waiting>) {
+pub async fn release(context: &Context<'_>, mut journal: Journal) -> (Back, Option<AwaitedCalls>) {
     let begun = Instant::now();
     if journal.state().is_empty() {
         close(context, journal).await;
@@ -108,8 +108,8 @@ async fn end(
     late: Vec<LateTarget>,
     mut back: Back,
     deadline: Instant,
-) -> (Back, Option<Waiting>) {
-    let mut waiting = Waiting { journal, late };
+) -> (Back, Option<AwaitedCalls>) {
+    let mut waiting = AwaitedCalls { journal, late };
     late_calls::wait_until(context, deadline, &mut waiting, &mut back).await;
     if waiting.late.is_empty() {
         close(context, waiting.journal).await;
@@ -141,7 +141,10 @@ pub(crate) async fn part(
 }
 
 /// The rest for the lease of a dead holder, without the lock.
-pub(crate) async fn finish(context: &Context<'_>, parting: Parting) -> (Back, Option<Waiting>) {
+pub(crate) async fn finish(
+    context: &Context<'_>,
+    parting: Parting,
+) -> (Back, Option<AwaitedCalls>) {
     let Parting { mut journal, areas, mut back, late, .. } = parting;
     areas::remove(context, &mut journal, &areas, &mut back).await;
     end(context, journal, late, back, Instant::now()).await
@@ -149,7 +152,7 @@ pub(crate) async fn finish(context: &Context<'_>, parting: Parting) -> (Back, Op
 
 /// Waits for all that may still come, however long that takes, and brings it back; removes the
 /// journal when nothing is left.
-pub async fn wait_for(context: &Context<'_>, mut waiting: Waiting) -> Back {
+pub async fn wait_for(context: &Context<'_>, mut waiting: AwaitedCalls) -> Back {
     let mut back = Back { kinds: waiting.kinds(), ..Back::default() };
     let deadline = values::deadline(Instant::now(), Duration::MAX);
     late_calls::wait_until(context, deadline, &mut waiting, &mut back).await;

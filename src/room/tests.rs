@@ -39,7 +39,7 @@ use crate::{
     },
     targets::{
         all::Targets,
-        fake::{Failure, Fake},
+        fake::{Failure, FakeTargets},
     },
 };
 
@@ -186,8 +186,8 @@ fn play(play: Play) -> Played {
         *world.journal.borrow_mut() = journal.path().to_owned();
         let (acts, answers) = (Rc::clone(&world), Rc::clone(&world));
         let services = vec![listed("web", "db:service_healthy:true"), listed("db", "")];
-        let fake = Fake::new(services, Rc::new(move |act| acts.act(act)));
-        let shell = Shell::of_fake(fake::Fake::new(move |script| answers.answer(script)));
+        let fake = FakeTargets::new(services, Rc::new(move |act| acts.act(act)));
+        let shell = Shell::of_fake(fake::FakeHost::new(move |script| answers.answer(script)));
         let machine = Machine::of_fakes(Targets::of_fake(fake.clone()), shell);
         let settings = RoomSettings {
             pause: ["db", "web"].map(|name| name.parse().expect(name)).to_vec(),

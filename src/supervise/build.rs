@@ -27,7 +27,7 @@ use crate::{
         memory_watch::{self, MemoryWatch},
         reap::{ChildChange, Reaping},
         signals::Signals,
-        state::State,
+        state::RunState,
         terminal::Terminal,
     },
 };
@@ -44,7 +44,7 @@ pub(super) struct Build {
 
 /// Starts the child; the keeper knows it before it executes anything.
 pub(super) fn start_child(
-    state: &mut State<'_>,
+    state: &mut RunState<'_>,
     build: &mut Build,
     keepers: &mut Keepers,
     inherited: Inherited,
@@ -90,7 +90,7 @@ pub(super) fn start_child(
 
 /// Reaps who ended, and takes in what became of the child.
 pub(super) fn reap(
-    state: &mut State<'_>,
+    state: &mut RunState<'_>,
     build: &mut Build,
     keepers: &mut Keepers,
     signals: &Signals,
@@ -112,7 +112,7 @@ pub(super) fn reap(
 }
 
 fn child_changed(
-    state: &mut State<'_>,
+    state: &mut RunState<'_>,
     build: &mut Build,
     keepers: &mut Keepers,
     terminal: &Terminal,
@@ -132,7 +132,7 @@ fn child_changed(
     }
 }
 
-fn child_ended(state: &mut State<'_>, build: &mut Build, keepers: &mut Keepers, exit: Exit) {
+fn child_ended(state: &mut RunState<'_>, build: &mut Build, keepers: &mut Keepers, exit: Exit) {
     let is_in_engine = state.heard.about.site.is_in_engine();
     // A client tells by its code that a step failed, not of what.
     let is_suspect = is_in_engine || build.watch.as_ref().is_some_and(MemoryWatch::has_seen_kills);
@@ -151,7 +151,7 @@ fn child_ended(state: &mut State<'_>, build: &mut Build, keepers: &mut Keepers, 
 }
 
 /// The build has ended, and all that will be seen of it is: says so, once.
-pub(super) fn end_watch(state: &mut State<'_>, build: &mut Build) {
+pub(super) fn end_watch(state: &mut RunState<'_>, build: &mut Build) {
     if state.heard.child_end.is_some()
         && let Some(watch) = build.watch.take()
     {

@@ -41,7 +41,7 @@ use crate::{
         restore_alone::restore_alone,
         run::{Ended, Run},
         signals::Signals,
-        state::State,
+        state::RunState,
         terminal::{Terminal, stop_own_group},
         timers::Timers,
     },
@@ -65,7 +65,7 @@ pub fn supervise(run: Run, inherited: Inherited, signals: Signals, say: &mut Say
         heap_limit_bytes: options.and_then(|options| estimate::heap_limit_bytes(&options)),
         sees_all_processes: IS_SAMPLED,
     };
-    let state = State {
+    let state = RunState {
         say,
         session: Session::new(lingers),
         queue: VecDeque::new(),
@@ -88,7 +88,7 @@ pub fn supervise(run: Run, inherited: Inherited, signals: Signals, say: &mut Say
 }
 
 struct EventLoop<'a> {
-    state: State<'a>,
+    state: RunState<'a>,
     build: Build,
     keepers: Keepers,
     timers: Timers,
@@ -342,7 +342,7 @@ impl EventLoop<'_> {
             self.state.say.hurry();
         }
         end_watch(&mut self.state, &mut self.build);
-        let State { say, heard, .. } = self.state;
+        let RunState { say, heard, .. } = self.state;
         let report = make_report(&heard);
         say_all_back(say, &heard, report.as_ref());
         say.unfold();

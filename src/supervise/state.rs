@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// A run, as far as it has come.
-pub(super) struct State<'a> {
+pub(super) struct RunState<'a> {
     pub(super) say: &'a mut Say,
     pub(super) session: Session,
     pub(super) queue: VecDeque<Event>,
@@ -21,7 +21,7 @@ pub(super) struct State<'a> {
     pub(super) begun: Instant,
 }
 
-impl State<'_> {
+impl RunState<'_> {
     /// Queues an event.
     pub(super) fn push(&mut self, event: Event) {
         self.queue.push_back(event);

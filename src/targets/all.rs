@@ -37,7 +37,7 @@ pub(super) enum Source {
         calls: Calls,
     },
     #[cfg(test)]
-    Fake(crate::targets::fake::Fake),
+    Fake(crate::targets::fake::FakeTargets),
 }
 
 /// The kinds, each behind what all of them can do.
@@ -58,7 +58,7 @@ impl Targets {
     /// Those of no engine at all.
     #[cfg(test)]
     #[must_use]
-    pub fn of_fake(fake: crate::targets::fake::Fake) -> Self {
+    pub fn of_fake(fake: crate::targets::fake::FakeTargets) -> Self {
         Self { source: Source::Fake(fake) }
     }
 

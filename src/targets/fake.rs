@@ -34,24 +34,24 @@ pub type Acts = Rc<dyn Fn(&str) -> Option<Failure>>;
 
 /// A world of targets.
 #[derive(Clone)]
-pub struct Fake {
+pub struct FakeTargets {
     acts: Acts,
     targets: Rc<RefCell<Vec<(Listed, Seen)>>>,
 }
 
-impl std::fmt::Debug for Fake {
+impl std::fmt::Debug for FakeTargets {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.debug_struct("Fake").finish_non_exhaustive()
+        out.debug_struct("FakeTargets").finish_non_exhaustive()
     }
 }
 
 /// Its targets of one kind.
 pub(crate) struct FakeKind {
-    fake: Fake,
+    fake: FakeTargets,
     kind: Kind,
 }
 
-impl Fake {
+impl FakeTargets {
     /// A world with these, which all run.
     pub fn new(listed: Vec<Listed>, acts: Acts) -> Self {
         let seen = |listed: &Listed| Seen {

@@ -12,6 +12,7 @@ use crate::support::{
     api, crowd,
     disk::Disk,
     dockerd::engine,
+    makeroom::Running,
     process,
     services::{Recipe, Services},
     site::{Site, UNTIL_GO},
@@ -54,6 +55,16 @@ impl Patients {
         let made = Self { site, services };
         wait_until("all are healthy", || (0..count).all(|index| made.health(index) == "healthy"));
         made
+    }
+
+    /// A build that goes on, and in which all of them have fallen ill; they are waited for so long
+    /// after it.
+    fn sicken_in_a_build(&self, wait_healthy: &str) -> Running {
+        let options = ["--wait-healthy", wait_healthy, "--pause", &self.services.all()];
+        let run = self.site.makeroom(options).args(["sh", "-c", UNTIL_GO]).spawn();
+        self.site.child();
+        self.make(false);
+        run
     }
 
     fn health(&self, index: usize) -> String {
@@ -130,20 +141,7 @@ fn one_that_is_not_healthy_in_time_is_named_and_changes_no_exit_code() {
 #[test]
 fn the_end_of_a_run_waits_until_they_are_healthy() {
     let patients = Patients::new(1);
-    let run = patients
-        .site
-        .makeroom([
-            "--wait-healthy",
-            "20s",
-            "--pause",
-            &patients.services.all(),
-            "sh",
-            "-c",
-            UNTIL_GO,
-        ])
-        .spawn();
-    patients.site.child();
-    patients.make(false);
+    let run = patients.sicken_in_a_build("20s");
     patients.site.go();
     wait_until("it runs again", || patients.services.are("running"));
     patients.make(true);
@@ -158,20 +156,7 @@ fn one_that_answers_is_asked_beside_however_many_that_do_not() {
         Recipe::default().compose("health", &names.iter().map(String::as_str).collect::<Vec<_>>());
     let patients = Patients::of(&chain, names.len());
     let well = patients.services.state(17).expect("a service").id;
-    let run = patients
-        .site
-        .makeroom([
-            "--wait-healthy",
-            "3s",
-            "--pause",
-            &patients.services.all(),
-            "sh",
-            "-c",
-            UNTIL_GO,
-        ])
-        .spawn();
-    patients.site.child();
-    patients.make(false);
+    let run = patients.sicken_in_a_build("3s");
     fs::write(patients.site.path("health").join(format!("well-{}", &well[..12])), "")
         .expect("a file");
     let begun = Instant::now();

@@ -104,6 +104,12 @@ impl Scene {
     }
 
     #[track_caller]
+    fn recover_removes_swap(&self) {
+        let done = self.site.makeroom(["recover"]).limit(LONG).run();
+        done.expect_code(0).expect_said("its swap removed");
+    }
+
+    #[track_caller]
     fn assert_nothing_left(&self, what: &str) {
         assert_eq!(self.disk.areas(), Vec::<PathBuf>::new(), "{what}");
         assert_eq!(names_in(&self.dir), Vec::<OsString>::new(), "{what}");
@@ -211,13 +217,7 @@ fn a_swapoff_that_is_killed_before_the_area_is_off_leaves_it_said_and_recorded_a
     run.wait().expect_code(7).expect_said("stays").expect_said("makeroom recover");
     assert_eq!(scene.disk.areas(), [scene.area()]);
     assert_eq!(scene.site.journals().len(), 1);
-    scene
-        .site
-        .makeroom(["recover"])
-        .limit(LONG)
-        .run()
-        .expect_code(0)
-        .expect_said("its swap removed");
+    scene.recover_removes_swap();
     scene.assert_nothing_left("after recover");
 }
 
@@ -241,13 +241,7 @@ fn both_killed_while_swapoff_is_killed_as_well_leave_an_area_that_recover_takes_
     let left = process::with_environment(&scene.site.mark());
     kill(&left);
     assert_eq!(scene.disk.areas(), [scene.area()]);
-    scene
-        .site
-        .makeroom(["recover"])
-        .limit(LONG)
-        .run()
-        .expect_code(0)
-        .expect_said("its swap removed");
+    scene.recover_removes_swap();
     scene.assert_nothing_left("after recover");
 }
 
@@ -275,13 +269,7 @@ fn an_area_whose_pages_do_not_fit_stays_is_said_and_recover_tries_again() {
     early.expect_code(125).expect_said("20 MiB are in it").expect_said("makeroom recover");
     assert_eq!(scene.disk.areas(), [scene.area()]);
     fs::remove_file(narrow).expect("removed");
-    scene
-        .site
-        .makeroom(["recover"])
-        .limit(LONG)
-        .run()
-        .expect_code(0)
-        .expect_said("its swap removed");
+    scene.recover_removes_swap();
     scene.assert_nothing_left("when they fit");
 }
 

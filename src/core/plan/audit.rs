@@ -14,7 +14,7 @@ use crate::core::{
         kind::USUAL,
         method::{Method, MethodFacts, method},
         seen::{Listed, Seen},
-        selector::Selector,
+        selector::{Selector, any_matches},
         start_order::{self, COMPOSE_DEPENDS_ON, COMPOSE_PROJECT, COMPOSE_SERVICE},
         state::State,
     },
@@ -200,9 +200,8 @@ pub fn audit(facts: &Facts<'_>) -> Option<Audit> {
 }
 
 fn roles(facts: &Facts<'_>, listed: &[Listed], chosen: &[usize]) -> Vec<Role> {
-    let is_kept = |listed: &Listed| facts.keep.iter().any(|selector| selector.matches(listed));
     let role = |(index, listed): (usize, &Listed)| {
-        if facts.own_container == Some(listed.id.as_str()) || is_kept(listed) {
+        if facts.own_container == Some(listed.id.as_str()) || any_matches(facts.keep, listed) {
             Role::Kept
         } else if chosen.contains(&index) {
             Role::Target

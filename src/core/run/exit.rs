@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// All is as it was asked for, or as it should be.
 pub const DONE: u8 = 0;
-/// The answer of `plan` or `doctor` is no: the build does not fit, or something is to be mended.
+/// The answer of `plan` or `doctor` is no: the build does not fit, or something is to be fixed.
 pub const NO: u8 = 1;
 /// The build was ended by `--timeout` or `--abort-on-thrash`.
 pub const LIMITED: u8 = 124;

@@ -1,6 +1,9 @@
 //! Owns which of the listed targets are meant: what `--pause` names and `--keep` does not. Pure.
 
-use crate::core::target::{seen::Listed, selector::Selector};
+use crate::core::target::{
+    seen::Listed,
+    selector::{Selector, any_matches},
+};
 
 /// Which of the listed targets are meant.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -16,17 +19,13 @@ pub struct Choice {
 /// Applies `--pause` and `--keep` to a list; what is kept wins.
 #[must_use]
 pub fn choose(listed: &[Listed], pause: &[Selector], keep: &[Selector]) -> Choice {
-    let matches = |selector: &Selector, target: &Listed| selector.matches(target);
-    let any = |selectors: &[Selector], target: &Listed| {
-        selectors.iter().any(|selector| matches(selector, target))
-    };
-    let kept: Vec<bool> = listed.iter().map(|target| any(keep, target)).collect();
-    let chosen =
-        (0..listed.len()).filter(|&index| !kept[index] && any(pause, &listed[index])).collect();
+    let kept: Vec<bool> = listed.iter().map(|target| any_matches(keep, target)).collect();
+    let is_chosen = |&index: &usize| !kept[index] && any_matches(pause, &listed[index]);
+    let chosen = (0..listed.len()).filter(is_chosen).collect();
     let mut choice = Choice { chosen, ..Choice::default() };
     for selector in pause {
         let mut meant =
-            (0..listed.len()).filter(|&index| matches(selector, &listed[index])).peekable();
+            (0..listed.len()).filter(|&index| selector.matches(&listed[index])).peekable();
         if meant.peek().is_none() {
             choice.unmatched.push(selector.to_string());
         } else if meant.all(|index| kept[index]) {

@@ -58,6 +58,12 @@ impl Selector {
     }
 }
 
+/// Whether any of these means this one.
+#[must_use]
+pub fn any_matches(selectors: &[Selector], listed: &Listed) -> bool {
+    selectors.iter().any(|selector| selector.matches(listed))
+}
+
 impl FromStr for Selector {
     type Err = String;
 

@@ -10,15 +10,15 @@ type Answer = Result<String, ShellError>;
 
 /// What answers scripts.
 #[derive(Clone)]
-pub(crate) struct Fake(Rc<dyn Fn(&str) -> Answer>);
+pub(crate) struct FakeHost(Rc<dyn Fn(&str) -> Answer>);
 
-impl std::fmt::Debug for Fake {
+impl std::fmt::Debug for FakeHost {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.debug_struct("Fake").finish_non_exhaustive()
+        out.debug_struct("FakeHost").finish_non_exhaustive()
     }
 }
 
-impl Fake {
+impl FakeHost {
     pub(crate) fn new(answer: impl Fn(&str) -> Answer + 'static) -> Self {
         Self(Rc::new(answer))
     }

@@ -1,10 +1,10 @@
 //! Gone after a crash, too; shared by runs, of which the last one removes it.
 
-use std::{fs, process::Command};
+use std::{fs, path::Path, process::Command};
 
 use crate::support::{
     disk::Disk,
-    makeroom::wait_until_gone,
+    makeroom::{Running, wait_until_gone},
     must_run, process,
     site::{Site, UNTIL_GO},
     swap, wait_for, wait_for_line, wait_until,
@@ -14,6 +14,14 @@ use super::{LOOK, assert_nothing_left, seen, site, wishing};
 
 /// A build that runs until `$0.go` is there.
 const NAMED: &str = r#"echo $$ >"$0.pid"; while ! [ -e "$0.go" ]; do sleep 0.02; done"#;
+
+/// A run of this name that shares this area, and has begun.
+fn begin_named(site: &Site, wish: &str, area: &Path, name: &str) -> Running {
+    let options = ["--swap", wish, "--swap-file"];
+    let run = site.makeroom(options).args([area]).args(["sh", "-c", NAMED, name]).spawn();
+    wait_for_line(&site.work().join(format!("{name}.pid")));
+    run
+}
 
 #[test]
 fn after_sigkill_of_supervisor_and_keeper_recover_removes_the_area() {
@@ -134,15 +142,7 @@ fn two_runs_share_an_area_and_the_last_one_removes_it() {
         let dir = disk.folder("swap");
         let path = dir.join("area");
         let wish = swap::more(100);
-        let begin = |name: &str| {
-            let run = site
-                .makeroom(["--swap", &wish, "--swap-file"])
-                .args([&path])
-                .args(["sh", "-c", NAMED, name])
-                .spawn();
-            wait_for_line(&site.work().join(format!("{name}.pid")));
-            run
-        };
+        let begin = |name: &str| begin_named(&site, &wish, &path, name);
         let (a, b) = (begin("a"), begin("b"));
         assert_eq!(disk.areas(), std::slice::from_ref(&path), "one area is enough for both");
         let mut runs = [("a", Some(a)), ("b", Some(b))];
@@ -165,15 +165,7 @@ fn the_area_stays_for_the_other_run_when_the_one_that_made_it_is_killed() {
     let dir = disk.folder("swap");
     let path = dir.join("area");
     let wish = swap::more(100);
-    let begin = |name: &str| {
-        let run = site
-            .makeroom(["--swap", &wish, "--swap-file"])
-            .args([&path])
-            .args(["sh", "-c", NAMED, name])
-            .spawn();
-        wait_for_line(&site.work().join(format!("{name}.pid")));
-        run
-    };
+    let begin = |name: &str| begin_named(&site, &wish, &path, name);
     let (mut a, b) = (begin("a"), begin("b"));
     a.kill_with_keeper();
     site.makeroom(["recover"]).run().expect_code(0);

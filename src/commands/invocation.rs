@@ -17,7 +17,7 @@ use crate::{
 
 /// What a subcommand works with.
 #[derive(Debug)]
-pub struct Context {
+pub struct Invocation {
     /// What was typed.
     pub flags: Layer,
     /// What that, the environment and the files come to.
@@ -34,7 +34,7 @@ pub type Ended = Result<ExitCode, CommandError>;
 pub(super) fn enter(
     flags: Layer,
     purpose: Purpose,
-    work: impl FnOnce(&mut Context) -> Ended,
+    work: impl FnOnce(&mut Invocation) -> Ended,
 ) -> ExitCode {
     let settings = match config::settle(&flags, purpose) {
         Ok(settings) => settings,
@@ -48,9 +48,9 @@ pub(super) fn enter(
     for unknown in &settings.unknown {
         say.warning(printable(&unknown.to_string()), Some(&unknown.hint()));
     }
-    let mut context = Context { flags, settings, say };
-    let ended = work(&mut context);
-    ended.unwrap_or_else(|error| tell(&error, &mut context.say))
+    let mut invocation = Invocation { flags, settings, say };
+    let ended = work(&mut invocation);
+    ended.unwrap_or_else(|error| tell(&error, &mut invocation.say))
 }
 
 /// Prints why nothing was begun; the settings say nothing about it yet.
