@@ -95,14 +95,14 @@ async fn bring_back(
             (Method::Pause, State::Paused) => {
                 kind.resume(target.handle()).await?;
                 check(targets, held, State::Paused).await?;
-                (Restored::Done, held.earlier, None)
+                (Restored::Done, held.other_calls(), None)
             }
             // Paused containers are stopped when the engine restarts without live-restore: it ran
             // before, so it runs again.
             (Method::Pause | Method::Stop, State::Stopped) => {
                 kind.start(target.handle()).await?;
                 let now = check(targets, held, State::Stopped).await?;
-                (Restored::Done, held.earlier, now.map(|now| now.incarnation))
+                (Restored::Done, held.other_calls(), now.map(|now| now.incarnation))
             }
             (_, State::Running) => {
                 if target.kind().refuses_late_calls() && held.stage != Stage::Held {

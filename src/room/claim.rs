@@ -12,6 +12,7 @@ use crate::{
             claim::{Claim, claim},
             late_call::{Moment, awaited},
             record::Record,
+            state::HeldTarget,
         },
         machine::cgroup::Measured,
         run::{
@@ -141,7 +142,8 @@ fn claim_one(
             mark_held(context);
             let joined = room_target(&original, memory_bytes, method);
             // Not recorded, it is the other lease's alone, which brings it back when that ends.
-            match journal.announce(&Record::Joined { target: original, method }) {
+            let call = other.and_then(HeldTarget::other_calls);
+            match journal.announce(&Record::Joined { target: original, method, call }) {
                 Ok(()) => claimed.joined.push(joined),
                 Err(error) => {
                     let text = format!("`{name}` is not shared: {error}");

@@ -70,7 +70,7 @@ impl LateTarget {
         let Some(incarnation) = incarnation else { return Ok(()) };
         self.held.target.incarnation = incarnation;
         let (target, method, call) =
-            (self.held.target.clone(), self.held.method, self.held.earlier);
+            (self.held.target.clone(), self.held.method, self.held.other_calls());
         let recorded = journal.announce(&Record::Taking { target, method, call });
         if let Some(held) = journal.state().targets.get(&self.held.target.id) {
             self.held = held.clone();

@@ -123,9 +123,10 @@ pub fn play(round: &Round, faults: &mut BTreeSet<String>) -> Played {
     violations.extend(found.violated);
     let mut report = String::new();
     if !violations.is_empty() {
+        let calls = world.proxy.as_ref().map(Proxy::report).unwrap_or_default();
         let _ = write!(
             report,
-            "{round:#?}\n━━ before `recover`\n{unrecovered}\n━━ afterwards\n{}",
+            "{round:#?}\n━━ before `recover`\n{unrecovered}\n━━ afterwards\n{}\n━━ calls\n{calls}",
             world.site.report()
         );
     }

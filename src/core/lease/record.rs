@@ -120,8 +120,14 @@ pub enum Record {
     },
     /// Outcome: the engine refused, nothing was changed.
     NotTaken { id: String, reason: String },
-    /// Another live lease has it already; its original state is copied.
-    Joined { target: Target, method: Method },
+    /// Another live lease has it already; its original state is copied, and what may still come of
+    /// the calls that were sent for it: whoever has the target last waits for that.
+    Joined {
+        target: Target,
+        method: Method,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        call: Option<Call>,
+    },
     /// Outcome of restoring: nothing is left to do for it in this lease.
     Restored { id: String, how: Restored },
     /// Outcome of restoring: it could not be done; it stays this lease's.

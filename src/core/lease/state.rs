@@ -64,6 +64,14 @@ impl HeldTarget {
             }
         }
     }
+
+    /// What may still come of all that was sent, though the target looks as the call left it: one of
+    /// several calls did that, and it is not known which.
+    #[must_use]
+    pub fn other_calls(&self) -> Option<Call> {
+        let earlier = self.earlier?;
+        Some(self.call.map_or(earlier, |call| call.later(Some(earlier))))
+    }
 }
 
 /// An area that a lease still has.
@@ -197,8 +205,10 @@ impl LeaseState {
                 self.targets.insert(target.id.clone(), held);
                 self.theirs.remove(&target.id);
             }
-            Record::Joined { target, method } => {
-                self.targets.insert(target.id.clone(), HeldTarget::held(target.clone(), *method));
+            Record::Joined { target, method, call } => {
+                let joined =
+                    HeldTarget { earlier: *call, ..HeldTarget::held(target.clone(), *method) };
+                self.targets.insert(target.id.clone(), joined);
             }
             Record::Taken { id, unknown, call } => {
                 if let Some(held) = self.targets.get_mut(id) {

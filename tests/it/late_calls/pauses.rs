@@ -86,6 +86,35 @@ fn a_keeper_that_took_over_does_not_forget_the_pause_that_the_one_before_it_had_
 }
 
 #[test]
+fn a_run_that_shares_a_service_waits_for_the_pause_that_a_killed_keeper_of_the_other_had_sent() {
+    let proxy = Proxy::start();
+    let site = Site::behind(&proxy);
+    let services = site.services(1);
+    let before = services.states();
+    let held = proxy.hold("pause", 1, Moment::Before);
+    let first = site.makeroom(["--pause", &services.all(), "sh", "-c", UNTIL_GO]).spawn();
+    held.wait();
+    process::signal(first.keeper(), libc::SIGKILL);
+    // The pause of the keeper after it is not held.
+    site.child();
+    assert!(services.are("paused"));
+    let second = site.makeroom(["--pause", &services.all(), "sleep", "300"]).spawn();
+    wait_until("it shares the service", || {
+        second.written("err").contains("by another run already")
+    });
+    let keeper = second.keeper();
+    first.signal(libc::SIGTERM);
+    first.wait().expect_said("1 container left to another run that needs them");
+    second.signal(libc::SIGTERM);
+    second.wait().expect_said("may still pause it until ");
+    held.release();
+    services.wait_until_all("running");
+    wait_until_gone(Duration::from_secs(40), "the keeper", &[keeper]);
+    assert_eq!(services.states(), before);
+    assert!(site.journals().is_empty(), "{:?}", site.journals());
+}
+
+#[test]
 fn a_clock_that_is_moved_ends_no_waiting() {
     let slow = Slow::new(60);
     let before = slow.services.states();

@@ -9,7 +9,7 @@ use crate::core::{
     lease::late_call::{self, Call, Moment},
     lease::{
         record::{Area, AreaGone, Kind, Opened, Restored},
-        state::Stage,
+        state::{HeldTarget, Stage},
     },
     machine::{pressure, way::Way},
     target::{method::Method, recorded::Target},
@@ -100,7 +100,7 @@ fn sequences() -> Vec<Vec<(Record, &'static str)>> {
             (opened(), ""),
             (taking("a"), "a?"),
             (Record::NotTaken { id: "a".to_owned(), reason: "409".to_owned() }, ""),
-            (Record::Joined { target: target("b"), method: Method::Stop }, "b"),
+            (Record::Joined { target: target("b"), method: Method::Stop, call: None }, "b"),
             (Record::AreaJoined { area: area() }, "b /s"),
             (Record::Restored { id: "b".to_owned(), how: Restored::HandedOver }, "/s"),
             (Record::AreaGone { path: path(), how: AreaGone::HandedOver }, ""),
@@ -345,6 +345,34 @@ fn a_call_that_was_announced_stays_open_until_its_outcome_is_known_whatever_is_s
             open,
             "{records:?}"
         );
+    }
+}
+
+#[test]
+fn where_one_of_several_calls_was_done_the_others_may_still_come() {
+    let pause = |second| Call::pause(moment(second), Duration::ZERO);
+    let taking = |second| Record::Taking {
+        target: target("a"),
+        method: Method::Pause,
+        call: Some(pause(second)),
+    };
+    let joined = |call| Record::Joined { target: target("a"), method: Method::Pause, call };
+    for (records, others) in [
+        (vec![taking(1)], None),
+        (vec![taking(1), taken("a")], None),
+        (vec![taking(1), taking(2), taken("a")], Some(pause(1))),
+        // Which of them did it, nobody knows.
+        (vec![taking(1), taking(2)], Some(pause(2))),
+        (vec![taking(2), taking(1)], Some(pause(2))),
+        (vec![joined(None)], None),
+        (vec![joined(Some(pause(1)))], Some(pause(1))),
+        (vec![joined(Some(pause(1))), taken("a")], Some(pause(1))),
+    ] {
+        let mut state = LeaseState::default();
+        for record in &records {
+            state.apply(record);
+        }
+        assert_eq!(state.targets.get("a").and_then(HeldTarget::other_calls), others, "{records:?}");
     }
 }
 

@@ -7,7 +7,7 @@ mod serve;
 
 use std::{
     collections::HashMap,
-    fmt,
+    fmt::{self, Write as _},
     os::unix::net::{UnixListener, UnixStream},
     path::PathBuf,
     sync::{
@@ -15,6 +15,7 @@ use std::{
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     thread,
+    time::Instant,
 };
 
 use serde_json::Value;
@@ -96,6 +97,9 @@ struct Shared {
     rules: Mutex<Vec<(&'static str, Option<usize>, Deed)>>,
     hangs: Mutex<Vec<String>>,
     seen: Mutex<HashMap<String, usize>>,
+    /// What came, in the order of its coming, for a failing test to print.
+    came: Mutex<String>,
+    since: Instant,
     /// How many calls are under way at which something is met.
     met: AtomicUsize,
     /// How many bytes of floods were taken.
@@ -123,6 +127,8 @@ impl Proxy {
             rules: Mutex::default(),
             hangs: Mutex::default(),
             seen: Mutex::default(),
+            came: Mutex::default(),
+            since: Instant::now(),
             met: AtomicUsize::default(),
             flooded: AtomicU64::default(),
             ended: Mutex::default(),
@@ -189,6 +195,12 @@ impl Proxy {
         self.shared.met.load(Ordering::Relaxed) > 0
     }
 
+    /// The calls that came and the answers that went back, each with its second since the start.
+    #[must_use]
+    pub fn report(&self) -> String {
+        self.shared.came.lock().expect("unpoisoned").clone()
+    }
+
     /// How many calls of this kind came.
     #[must_use]
     pub fn seen(&self, call: &str) -> usize {
@@ -253,6 +265,12 @@ impl Drop for Held {
 }
 
 impl Shared {
+    fn note(&self, what: fmt::Arguments<'_>) {
+        let at = self.since.elapsed().as_secs_f64();
+        let mut came = self.came.lock().expect("unpoisoned");
+        writeln!(came, "{at:9.3} {what}").expect("a string takes all");
+    }
+
     fn pick(&self, path: &str) -> Option<Deed> {
         let call = call_of(path);
         let mut seen = self.seen.lock().expect("unpoisoned");

@@ -17,6 +17,8 @@ pub(super) fn serve(mut client: UnixStream, shared: &Shared) -> io::Result<()> {
     let line = String::from_utf8_lossy(&request).lines().next().unwrap_or_default().to_owned();
     let path = line.split(' ').nth(1).unwrap_or_default();
     let deed = shared.pick(path);
+    let fate = deed.as_ref().map_or_else(String::new, |deed| format!(" {deed:?}"));
+    shared.note(format_args!("{line}{fate}"));
     let _met = matches!(deed, Some(Deed::Meet(..))).then(|| Met::begin(&shared.met));
     match &deed {
         Some(Deed::Cut(Moment::Before)) => return Ok(()),
@@ -67,6 +69,8 @@ pub(super) fn serve(mut client: UnixStream, shared: &Shared) -> io::Result<()> {
         // Only once the head of the answer is here has the engine done it. The client's end is not
         // passed on before: it would cancel the call.
         let answer = read_head(&mut engine)?;
+        let status = String::from_utf8_lossy(&answer);
+        shared.note(format_args!("{} to {line}", status.lines().next().unwrap_or_default()));
         match deed {
             Deed::Cut(_) => return Ok(()),
             Deed::Silence(_) => {
