@@ -18,6 +18,7 @@ use crate::{
             doctor::{self, Check, HostState},
             route::Route,
             swap::OWN_DIR,
+            vm,
         },
         run::{
             exit::{DONE, NO},
@@ -120,7 +121,11 @@ async fn of_host(machine: &Machine, settings: &RoomSettings) -> Vec<Check> {
     let shell = &machine.shell;
     if let Route::NoWay { engine } = shell.route() {
         let state = format!("no way into {engine} is known: targets are only paused or stopped");
-        return vec![Check::ill("host", state, "name the way with --vm-shell \"COMMAND\"")];
+        let profits = vm::who_profits(engine, machine.vm_driver());
+        return vec![
+            Check::ill("host", state, "name the way with --vm-shell \"COMMAND\""),
+            Check::well("profits", profits),
+        ];
     }
     let name = shell.host_name().unwrap_or("this machine").to_owned();
     let begun = Instant::now();
@@ -151,6 +156,9 @@ async fn of_host(machine: &Machine, settings: &RoomSettings) -> Vec<Check> {
         "host",
         format!("{name}, {memory}, answers within {} ms", begun.elapsed().as_millis()),
     )];
+    if let Some(host) = shell.host_name() {
+        checks.push(Check::well("profits", vm::who_profits(host, machine.vm_driver())));
+    }
     let own_path = || format!("{}/swapfile", own_dir(&measured));
     let swap_path = settings.swap_file.clone().unwrap_or_else(own_path);
     let root = shell.root().await.map(|root| match root {

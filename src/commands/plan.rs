@@ -81,6 +81,7 @@ async fn look(settings: &Settings, command: &[OsString], say: &mut Say) -> Resul
     let stopped_as_wholes = stopped_as_wholes(&machine, settings, &containers).await;
     let facts = Facts {
         host: machine.shell.host_name(),
+        vm_driver: machine.vm_driver(),
         measured: &measured,
         containers: &containers,
         pause: &settings.room.pause,

@@ -15,5 +15,6 @@ pub mod sample;
 pub mod shell;
 pub mod swap;
 pub mod tunnel;
+pub mod vm_files;
 pub mod warm;
 pub mod within;

@@ -2,6 +2,7 @@
 
 use crate::core::{
     few::Few,
+    machine::vm,
     plan::{
         audit::{Audit, Audited},
         estimate::{Fit, NeedSource, Role},
@@ -55,6 +56,10 @@ fn sums(audit: &Audit) -> Vec<String> {
         line("", &containers, Some(memory.containers_bytes), &makes_room),
         line("available", "", Some(memory.available_bytes), ""),
     ];
+    if audit.host.is_some() {
+        let who = vm::who_profits(&host, audit.vm_driver);
+        lines.push(format!("{:<13} {who}", "profits"));
+    }
     let Some(need) = audit.need else {
         lines.push(line("the build", "not known", None, "say --need SIZE to see whether it fits"));
         return lines;
@@ -147,6 +152,7 @@ fn room(audit: &Audit, container: &Audited) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::machine::vm::VmDriver;
     use crate::core::plan::{
         audit::{HostMemory, Planned},
         estimate::{Gives, Need},
@@ -168,6 +174,8 @@ mod tests {
         Audit {
             version: 1,
             host: Some("colima".to_owned()),
+            vm_driver: Some(VmDriver::Vz),
+            here_profits: Some(false),
             memory: HostMemory {
                 total_bytes: 12 * GIB,
                 available_bytes: 7600 * MIB,
@@ -207,6 +215,7 @@ host          colima            12.0 GiB   no swap
 in use        kernel, others     1.0 GiB
               3 containers       3.3 GiB   712 MiB of it can make room
 available                        7.4 GiB
+profits       a build in colima's engine; not one on this machine: vz gives nothing back to it
 the build     --need             8.0 GiB
 short by                         592 MiB   → fits with room made (+ 712 MiB), 2.0 GiB of swap behind it
 

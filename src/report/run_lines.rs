@@ -85,12 +85,21 @@ pub fn room_made(room: &Room, memory: Option<Memory>) -> String {
 #[must_use]
 pub fn room_elsewhere(room: &Room, command: &[OsString], site: BuildSite) -> Option<String> {
     let host = room.host.as_ref().filter(|_| room.memory.is_some() && site == BuildSite::Child)?;
-    let program = command.first()?.to_string_lossy();
-    Some(format!(
-        "the room is in {}; `{}` runs on this machine and does not use it",
-        printable(host),
-        printable(&program)
-    ))
+    let (host, program) = (printable(host), printable(&command.first()?.to_string_lossy()));
+    Some(match room.vm_driver {
+        Some(driver) if driver.gives_back() => format!(
+            "the room is in {host}; {} gives it back to this machine, where `{program}` runs",
+            driver.name()
+        ),
+        driver => {
+            let why = driver.map_or_else(String::new, |driver| {
+                format!(": {} gives nothing back to it", driver.name())
+            });
+            format!(
+                "the room is in {host}; `{program}` runs on this machine and does not use it{why}"
+            )
+        }
+    })
 }
 
 /// Says that the build has ended.
@@ -215,6 +224,7 @@ pub fn signal_name(signal: i32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::machine::vm::VmDriver;
 
     const MIB: u64 = 1 << 20;
 
@@ -269,6 +279,17 @@ mod tests {
         assert_eq!(
             line(&room, BuildSite::Child).as_deref(),
             Some("the room is in colima; `pnpm` runs on this machine and does not use it")
+        );
+        let of = |driver| Room { vm_driver: Some(driver), ..room.clone() };
+        assert_eq!(
+            line(&of(VmDriver::Vz), BuildSite::Child).as_deref(),
+            Some(
+                "the room is in colima; `pnpm` runs on this machine and does not use it: vz gives nothing back to it"
+            )
+        );
+        assert_eq!(
+            line(&of(VmDriver::Krunkit), BuildSite::Child).as_deref(),
+            Some("the room is in colima; krunkit gives it back to this machine, where `pnpm` runs")
         );
         assert_eq!(
             (line(&room, BuildSite::Builder), line(&room, BuildSite::Elsewhere)),

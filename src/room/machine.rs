@@ -14,7 +14,8 @@ use crate::{
         lease::{record::Opened, state::LeaseState},
         machine::{
             address::Address,
-            route::{self, Homes, Route},
+            route::{self, Homes, ORBSTACK, Route},
+            vm::VmDriver,
             way::{Prefix, Way},
         },
         run::{
@@ -27,7 +28,7 @@ use crate::{
         client::{Engine, EngineError},
         endpoint::{self, Endpoint, EndpointError, Surroundings, Wish},
     },
-    host::{shell::Shell, tunnel::Tunnel},
+    host::{shell::Shell, tunnel::Tunnel, vm_files},
     lease::trust,
     targets::{all::Targets, calls::Calls, error::TargetError},
 };
@@ -163,6 +164,15 @@ impl Machine {
     #[must_use]
     pub fn host(&self) -> Option<Way> {
         self.host.clone()
+    }
+
+    /// What runs the host, where that is a virtual machine on this one and its maker's files tell.
+    #[must_use]
+    pub fn vm_driver(&self) -> Option<VmDriver> {
+        if let Route::NoWay { engine } = self.shell.route() {
+            return (engine == ORBSTACK).then_some(VmDriver::Orbstack);
+        }
+        vm_files::driver(self.host.as_ref()?, &Surroundings::of_this_process().homes)
     }
 
     /// What is to be said where this lease needs its host, and the recorded way is not used.

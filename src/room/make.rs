@@ -56,6 +56,7 @@ pub async fn make(context: &Context<'_>, journal: &mut Journal) -> Made {
     }
     let looked = look::at_host(context, found.as_ref()).await;
     room.host = context.machine.host().map(|host| host.prefix().name);
+    room.vm_driver = context.machine.vm_driver();
     room.need_bytes = request.need_bytes;
     room.available_before_bytes =
         looked.as_ref().and_then(|looked| Some(looked.memory?.available_bytes));

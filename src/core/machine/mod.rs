@@ -9,4 +9,5 @@ pub mod process;
 pub mod route;
 pub mod sample;
 pub mod swap;
+pub mod vm;
 pub mod way;

@@ -32,6 +32,9 @@ impl Route<Way> {
     }
 }
 
+/// What OrbStack's engine is called in messages.
+pub const ORBSTACK: &str = "OrbStack";
+
 /// Where the makers of VMs keep their files, for this user.
 #[derive(Clone, Debug, Default)]
 pub struct Homes {
@@ -56,7 +59,7 @@ impl Homes {
 
     /// Colima's possible directories (colima, `config/config.go`): its own variable's, the classic
     /// one, XDG's.
-    fn of_colima(&self) -> Vec<PathBuf> {
+    pub(crate) fn of_colima(&self) -> Vec<PathBuf> {
         let of_config = self.config.as_ref().map(|config| config.join("colima"));
         [
             self.colima.clone(),
@@ -69,7 +72,7 @@ impl Homes {
         .collect()
     }
 
-    fn of_lima(&self) -> Option<PathBuf> {
+    pub(crate) fn of_lima(&self) -> Option<PathBuf> {
         self.lima.clone().or_else(|| self.below_home(".lima"))
     }
 
@@ -151,7 +154,7 @@ fn of_socket(socket: &Path, homes: &Homes) -> Option<Route<Way>> {
     let foreign = [
         (".docker/run", "Docker Desktop"),
         (".docker/desktop", "Docker Desktop"),
-        (".orbstack/run", "OrbStack"),
+        (".orbstack/run", ORBSTACK),
     ];
     let maker = foreign.into_iter().find(|(dir, _)| below(homes.below_home(dir)).is_some())?.1;
     Some(Route::NoWay { engine: maker.to_owned() })
@@ -162,7 +165,7 @@ fn of_context(context: &str, homes: &Homes) -> Option<Route<Way>> {
         "colima" => Some(Route::Behind(colima("default", homes))),
         "rancher-desktop" => Some(Route::Behind(Way::RancherDesktop)),
         "desktop-linux" => Some(Route::NoWay { engine: "Docker Desktop".to_owned() }),
-        "orbstack" => Some(Route::NoWay { engine: "OrbStack".to_owned() }),
+        "orbstack" => Some(Route::NoWay { engine: ORBSTACK.to_owned() }),
         _ => {
             let named = |mark: &str| context.strip_prefix(mark).filter(|name| !name.is_empty());
             let behind_colima = named("colima-").map(|profile| colima(profile, homes));

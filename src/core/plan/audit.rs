@@ -7,6 +7,7 @@ use crate::core::{
     machine::{
         cgroup::{Cgroup, Measured},
         memory::Memory,
+        vm::VmDriver,
     },
     plan::estimate::{self, Fit, Gives, Means, Need, Role},
     target::{
@@ -30,6 +31,8 @@ const VERSION: u32 = 1;
 pub struct Facts<'a> {
     /// What a person calls the host; `None` is this machine.
     pub host: Option<&'a str>,
+    /// What runs it, where that is a virtual machine on this one and its maker's files tell.
+    pub vm_driver: Option<VmDriver>,
     /// The host, with the cgroup of each container that has processes.
     pub measured: &'a Measured,
     /// All containers, with their inspection where they have processes.
@@ -63,6 +66,11 @@ pub struct Audit {
     pub version: u32,
     /// What a person calls the host; null is this machine.
     pub host: Option<String>,
+    /// What runs the host, where that is a virtual machine on this one and its maker's files tell.
+    pub vm_driver: Option<VmDriver>,
+    /// Whether a build on this machine has the use of what is freed on the host; null where the
+    /// host is this machine.
+    pub here_profits: Option<bool>,
     /// The host's memory.
     pub memory: HostMemory,
     /// What the build is expected to need; null where nothing is known.
@@ -176,6 +184,8 @@ pub fn audit(facts: &Facts<'_>) -> Option<Audit> {
     Some(Audit {
         version: VERSION,
         host: facts.host.map(str::to_owned),
+        vm_driver: facts.vm_driver,
+        here_profits: facts.host.map(|_| facts.vm_driver.is_some_and(VmDriver::gives_back)),
         memory: HostMemory {
             total_bytes: memory.total_bytes,
             available_bytes: memory.available_bytes,

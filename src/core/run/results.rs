@@ -10,6 +10,7 @@ use crate::core::{
     machine::{
         memory::Memory,
         pressure::{Cause, Figures},
+        vm::VmDriver,
     },
     run::{oom_log::Killed, verdict::Spare},
     target::{kind::Kind, method::Method},
@@ -20,6 +21,8 @@ use crate::core::{
 pub struct Room {
     /// What a person calls the host, where it is not this machine.
     pub host: Option<String>,
+    /// What runs the host, where that is a virtual machine on this one and its maker's files tell.
+    pub vm_driver: Option<VmDriver>,
     /// Each target that is held.
     pub targets: Vec<RoomTarget>,
     /// MemAvailable before anything was changed, in bytes.

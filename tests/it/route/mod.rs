@@ -1,6 +1,7 @@
 //! The way over a command prefix, with prefixes that lead to this very machine, so that every step
 //! that a VM would run is run here; and prefixes that lead nowhere. The VM itself is in tests/vm.
 
+mod profits;
 mod recovered;
 mod taken;
 

@@ -47,6 +47,7 @@ fn facts<'a>(
 ) -> Facts<'a> {
     Facts {
         host: None,
+        vm_driver: None,
         measured,
         containers,
         pause,
