@@ -189,6 +189,8 @@ fn plan() -> Value {
     json!({
         "version": 1,
         "host": "colima",
+        "vm_driver": "vz",
+        "here_profits": false,
         "memory": {
             "total_bytes": 7, "available_bytes": 7, "swap_total_bytes": 0, "swap_free_bytes": 0,
             "containers_bytes": 7, "cache_bytes": 0, "other_bytes": 0,
@@ -214,6 +216,8 @@ fn a_plan_has_all_its_keys_no_other_and_only_sensible_values() {
         &plan(),
         &[
             ("/version", json!(2)),
+            ("/vm_driver", json!("hyperv")),
+            ("/here_profits", json!("no")),
             ("/memory", json!(null)),
             ("/memory/total_bytes", json!(null)),
             ("/need/source", json!("guess")),
@@ -233,6 +237,8 @@ fn a_plan_has_all_its_keys_no_other_and_only_sensible_values() {
     );
     for (place, value) in [
         ("/host", json!(null)),
+        ("/vm_driver", json!(null)),
+        ("/here_profits", json!(null)),
         ("/need", json!(null)),
         ("/fits", json!(null)),
         ("/fit", json!(null)),
