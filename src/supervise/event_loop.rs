@@ -40,6 +40,7 @@ use crate::{
         memory_watch::MemoryWatch,
         restore_alone::restore_alone,
         run::{Ended, Run},
+        script_shell::ScriptShell,
         signals::Signals,
         state::RunState,
         terminal::{Terminal, stop_own_group},
@@ -80,6 +81,7 @@ pub fn supervise(run: Run, inherited: Inherited, signals: Signals, say: &mut Say
         signals,
         terminal: Terminal::find(),
         inherited,
+        shell: ScriptShell::of_this_process(),
         report_to: Places { file: run.report, history_key: run.history_key },
     };
     event_loop.state.say.fold();
@@ -95,6 +97,8 @@ struct EventLoop<'a> {
     signals: Signals,
     terminal: Terminal,
     inherited: Inherited,
+    /// Until it died.
+    shell: Option<ScriptShell>,
     report_to: Places,
 }
 
@@ -133,7 +137,8 @@ impl EventLoop<'_> {
             is_live.then(|| Instant::now() + LIVE_TICK),
         ];
         let mut fds = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
-        let readable = [self.keepers.readable(), self.build.reaping.child_end()];
+        let shell = self.shell.as_ref().map(ScriptShell::as_fd);
+        let readable = [self.keepers.readable(), self.build.reaping.child_end(), shell];
         fds.extend(readable.into_iter().flatten().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
         fds.extend(stderr.map(|stderr| PollFd::new(stderr, PollFlags::POLLOUT)));
         let is_awaited = stderr.is_some();
@@ -148,6 +153,11 @@ impl EventLoop<'_> {
     fn collect(&mut self) {
         for signal in self.signals.take() {
             self.take_signal(signal);
+        }
+        if self.shell.take_if(|shell| shell.is_gone()).is_some() && !self.state.heard.is_cancelled {
+            self.state.say.info("the shell of this script died, which ends the build");
+            self.state.heard.cancelled();
+            self.state.push(Event::ShellDied);
         }
         reap(&mut self.state, &mut self.build, &mut self.keepers, &self.signals, &self.terminal);
         let news = self.keepers.listen();

@@ -24,6 +24,7 @@ mod processor_time;
 mod reap;
 mod restore_alone;
 pub mod run;
+mod script_shell;
 pub mod signals;
 mod state;
 pub mod terminal;

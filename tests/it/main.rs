@@ -51,6 +51,7 @@ mod restore;
 mod rootless;
 mod route;
 mod runners;
+mod script_shells;
 mod signals;
 mod strangers;
 mod swap;

@@ -15,6 +15,7 @@ pub mod oom_log;
 pub mod report;
 pub mod results;
 pub mod room_settings;
+pub mod script_shell;
 pub mod session;
 pub mod steps;
 pub mod timeline;

@@ -66,6 +66,9 @@ impl Session {
     pub fn handle(&mut self, event: Event) -> Vec<Act> {
         match event {
             Event::Signal(signal) => self.signal(signal),
+            // Ctrl-C reaches the shell and makeroom alike.
+            Event::ShellDied if self.hasty => vec![],
+            Event::ShellDied => self.be_told_to_end(libc::SIGTERM),
             Event::RoomMade => match self.stage {
                 Stage::MakingRoom => {
                     (self.stage, self.started) = (Stage::Running, true);
@@ -167,6 +170,10 @@ impl Session {
         if signal == libc::SIGINT || signal == libc::SIGTERM {
             self.interrupts = self.interrupts.saturating_add(1).min(2);
         }
+        self.be_told_to_end(signal)
+    }
+
+    fn be_told_to_end(&mut self, signal: i32) -> Vec<Act> {
         let already_hasty = std::mem::replace(&mut self.hasty, true);
         match self.stage {
             Stage::Done => vec![],

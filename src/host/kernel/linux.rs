@@ -174,6 +174,19 @@ pub fn end_of(child: i32) -> Option<OwnedFd> {
     Some(unsafe { OwnedFd::from_raw_fd(i32::try_from(fd).ok()?) })
 }
 
+/// The same for a process that is no child: whoever opens it looks afterwards whether it is still
+/// the one that was meant.
+#[must_use]
+pub fn end_of_other(pid: i32) -> Option<OwnedFd> {
+    end_of(pid)
+}
+
+/// The name of a process's program, cut as the kernel keeps it: proc_pid_comm(5).
+#[must_use]
+pub fn name_of(pid: i32) -> Option<String> {
+    Some(proc_file(&format!("/proc/{pid}/comm"))?.trim_end().to_owned())
+}
+
 fn stat(pid: i32) -> Option<Process> {
     let file = File::open(format!("/proc/{pid}/stat")).ok()?;
     let stat = Stat::from_read(BufReader::new(file)).ok()?;

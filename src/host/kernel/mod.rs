@@ -19,9 +19,9 @@ use jiff::Timestamp;
 use crate::core::lease::late_call::Moment;
 
 pub use path::{
-    GROUP_POLL, IS_SAMPLED, all, become_subreaper, end_of, group, leave_no_core, own_children,
-    own_program, proc_file, process, reopen_to_write, resident_below, roles, send, set_oom_score,
-    time_since_boot, with_environment,
+    GROUP_POLL, IS_SAMPLED, all, become_subreaper, end_of, end_of_other, group, leave_no_core,
+    name_of, own_children, own_program, proc_file, process, reopen_to_write, resident_below, roles,
+    send, set_oom_score, time_since_boot, with_environment,
 };
 
 /// The time now, by both clocks.

@@ -133,6 +133,41 @@ pub fn end_of(_child: i32) -> Option<OwnedFd> {
     None
 }
 
+/// Opens a descriptor that becomes readable when this process ends, whoever's child it is:
+/// kqueue(2), `EVFILT_PROC`. `None` on Linux, where only the tests of this path run.
+#[must_use]
+#[cfg(target_os = "macos")]
+pub fn end_of_other(pid: i32) -> Option<OwnedFd> {
+    use nix::sys::event::{EvFlags, EventFilter, FilterFlag, KEvent, Kqueue};
+    let queue = Kqueue::new().ok()?;
+    let end = KEvent::new(
+        usize::try_from(pid).ok()?,
+        EventFilter::EVFILT_PROC,
+        EvFlags::EV_ADD,
+        FilterFlag::NOTE_EXIT,
+        0,
+        0,
+    );
+    queue.kevent(&[end], &mut [], None).ok()?;
+    Some(queue.into())
+}
+
+/// See there.
+#[must_use]
+#[cfg(not(target_os = "macos"))]
+pub fn end_of_other(_pid: i32) -> Option<OwnedFd> {
+    None
+}
+
+/// The name of a process's program, without its path.
+#[must_use]
+pub fn name_of(pid: i32) -> Option<String> {
+    let path = printed(&["-p", &pid.to_string()], &["-o", "comm="]).ok()?;
+    let name = path.trim().rsplit('/').next().unwrap_or_default();
+    // A login shell's begins with a dash.
+    Some(name.trim_start_matches('-').to_owned())
+}
+
 /// Tells whether nobody has this pid, or, if it is negative, nobody is in this group. Anything but
 /// ESRCH may be somebody; macOS says EPERM for a group of zombies.
 fn nobody_is(target: i32) -> bool {

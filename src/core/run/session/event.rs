@@ -27,6 +27,8 @@ pub enum Stage {
 pub enum Event {
     /// makeroom got this signal.
     Signal(i32),
+    /// The shell died of whose script makeroom is a part. Nobody said it twice by that.
+    ShellDied,
     /// Room is made, as well as it could be.
     RoomMade,
     /// `--strict`, and room could not be made.

@@ -13,7 +13,8 @@ use super::*;
 mod ending;
 mod keeping;
 
-const ALL_EVENTS: [Event; 37] = [
+const ALL_EVENTS: [Event; 38] = [
+    Event::ShellDied,
     Event::Signal(SIGINT),
     Event::Signal(SIGTERM),
     Event::Signal(SIGHUP),

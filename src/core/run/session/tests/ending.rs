@@ -81,6 +81,21 @@ fn a_second_interrupt_kills_whatever_came_before() {
 }
 
 #[test]
+fn the_death_of_the_scripts_shell_is_a_sigterm_that_nobody_said() {
+    for stage in [Stage::MakingRoom, Stage::Running, Stage::Suspending, Stage::Resuming] {
+        let (mut told, mut left) = (in_stage(stage), in_stage(stage));
+        let acts = left.handle(Event::ShellDied);
+        assert_eq!(acts, told.handle(Event::Signal(SIGTERM)), "{stage:?}");
+        if left.stage() == Stage::Ending {
+            // The first word that is said is the first.
+            assert_eq!(left.handle(Event::Signal(SIGTERM)), [Act::SignalGroup(SIGTERM)]);
+        }
+        // Ctrl-C reaches both.
+        assert_eq!(told.handle(Event::ShellDied), [], "{stage:?}");
+    }
+}
+
+#[test]
 fn the_targets_come_back_four_seconds_after_the_signal_though_the_build_lives_on() {
     let mut session = in_stage(Stage::Ending);
     assert_eq!(session.handle(Event::Due(Timer::ReleaseAnyway)), [Act::Release]);
@@ -171,6 +186,7 @@ fn what_descends_from_the_build_is_ended_with_it_and_never_after_a_build_that_en
         let is_ours = matches!(
             event,
             Event::Signal(SIGINT | SIGTERM | SIGHUP | SIGQUIT)
+                | Event::ShellDied
                 | Event::Thrashing
                 | Event::Due(Timer::Timeout)
         );
