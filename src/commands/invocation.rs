@@ -45,8 +45,8 @@ pub(super) fn enter(
     for refused in &settings.refused {
         say.warning(refused.reason(), Some(&refused.hint()));
     }
-    for unknown in &settings.unknown {
-        say.warning(printable(&unknown.to_string()), Some(&unknown.hint()));
+    for fault in &settings.faults {
+        say.warning(printable(&fault.to_string()), Some(&fault.hint_to_pass_over()));
     }
     let mut invocation = Invocation { flags, settings, say };
     let ended = work(&mut invocation);

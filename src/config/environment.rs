@@ -31,33 +31,30 @@ const CONFIG: &str = "config";
 #[derive(Debug, Default)]
 pub(super) struct Environment {
     pub layer: Layer,
-    pub unknown: Vec<UnknownVariable>,
+    /// The first that cannot be used is the first that is told; nothing of them is in the layer.
+    pub faults: Vec<ConfigError>,
 }
 
 /// Reads the variables; an empty one is as good as none, whatever it is called.
-///
-/// # Errors
-/// [`ConfigError::Environment`] with the variable's name and what is allowed.
-pub(super) fn read(
-    variables: impl Iterator<Item = (OsString, OsString)>,
-) -> Result<Environment, ConfigError> {
-    let mut found = Environment::default();
+pub(super) fn read(variables: impl Iterator<Item = (OsString, OsString)>) -> Environment {
+    let (mut found, mut unknown) = (Environment::default(), vec![]);
     for (name, value) in variables {
         if value.is_empty() || !name.as_bytes().starts_with(PREFIX.as_bytes()) {
             continue;
         }
         let name = name.to_string_lossy();
         if let Some(key) = options().find(|key| variable(key) == name) {
-            set(&mut found.layer, key, &value).map_err(|error| ConfigError::Environment {
-                variable: name.into_owned(),
-                message: error.to_string(),
-            })?;
+            if let Err(error) = set(&mut found.layer, key, &value) {
+                let (variable, message) = (name.into_owned(), error.to_string());
+                found.faults.push(ConfigError::Environment { variable, message });
+            }
         } else if !OTHERS.contains(&&*name) {
-            found.unknown.push(UnknownVariable::beside(&name, options().map(variable)));
+            unknown.push(UnknownVariable::beside(&name, options().map(variable)));
         }
     }
-    found.unknown.sort();
-    Ok(found)
+    unknown.sort();
+    found.faults.extend(unknown.into_iter().map(ConfigError::UnknownVariable));
+    found
 }
 
 /// Whether makeroom, its tests or its scripts know this variable.
@@ -132,18 +129,23 @@ mod tests {
         core::values::SwapWish,
     };
 
-    fn found(pairs: &[(&str, &str)]) -> Result<Environment, ConfigError> {
+    fn found(pairs: &[(&str, &str)]) -> Environment {
         read(pairs.iter().map(|(name, value)| (OsString::from(name), OsString::from(value))))
     }
 
-    fn of_bytes(name: &[u8], value: &[u8]) -> Result<Environment, ConfigError> {
+    fn of_bytes(name: &[u8], value: &[u8]) -> Environment {
         let text = |bytes: &[u8]| OsStr::from_bytes(bytes).to_owned();
         read([(text(name), text(value))].into_iter())
     }
 
+    /// What is said of each that cannot be used.
+    fn faults(environment: &Environment) -> Vec<String> {
+        environment.faults.iter().map(ToString::to_string).collect()
+    }
+
     #[test]
     fn each_variable_sets_its_key() {
-        let Environment { layer, unknown } = found(&[
+        let Environment { layer, faults } = found(&[
             ("MAKEROOM_PAUSE", "a re:^b{1,2} "),
             ("MAKEROOM_KEEP", "c"),
             ("MAKEROOM_SWAP", "off"),
@@ -156,8 +158,7 @@ mod tests {
             ("MAKEROOM_CONFIG", "/f"),
             ("MAKEROOM_ENGINE", "unix:///x"),
             ("PAUSE", "x"),
-        ])
-        .expect("a layer");
+        ]);
         let Layer { room, child, common } = layer;
         assert_eq!(room.pause.expect("set").len(), 2);
         assert_eq!(
@@ -168,7 +169,7 @@ mod tests {
         assert_eq!((room.swap_file, child.timeout), (Some(PathBuf::from("/s")), None));
         assert_eq!(common.config, Some(PathBuf::from("/f")));
         assert_eq!(room.host.engine, Some("unix:///x".to_owned()));
-        assert_eq!(unknown, []);
+        assert!(faults.is_empty(), "{faults:?}");
     }
 
     #[test]
@@ -199,7 +200,10 @@ mod tests {
             ("SAFE_DIRECTORY", "/a:b"),
         ] {
             let variable = format!("MAKEROOM_{name}");
-            let error = found(&[(&variable, value)]).expect_err(&variable).to_string();
+            let [error] = &faults(&found(&[(&variable, value), ("MAKEROOM_ENGINE", "e")]))[..]
+            else {
+                panic!("{variable} is taken")
+            };
             assert!(
                 error.starts_with(&format!("{variable}: ")) && error.contains("allowed: "),
                 "{error}"
@@ -211,11 +215,11 @@ mod tests {
     fn what_is_no_text_is_a_path_and_nothing_else() {
         for name in ["PAUSE", "SWAP", "STRICT", "ENGINE", "KEEP"] {
             let variable = format!("MAKEROOM_{name}");
-            let error = of_bytes(variable.as_bytes(), b"\xff").expect_err(name).to_string();
-            assert_eq!(error, format!("{variable}: it is not UTF-8"));
+            let found = of_bytes(variable.as_bytes(), b"\xff");
+            assert_eq!(faults(&found), [format!("{variable}: it is not UTF-8")]);
         }
         let odd = PathBuf::from(OsStr::from_bytes(b"/\xff"));
-        let said = |name: &str| of_bytes(name.as_bytes(), b"/\xff").expect(name).layer;
+        let said = |name: &str| of_bytes(name.as_bytes(), b"/\xff").layer;
         assert_eq!(said("MAKEROOM_REPORT").child.report.as_ref(), Some(&odd));
         assert_eq!(said("MAKEROOM_CONFIG").common.config.as_ref(), Some(&odd));
         assert_eq!(said("MAKEROOM_SAFE_DIRECTORY").common.safe_directory, [odd]);
@@ -224,22 +228,25 @@ mod tests {
     #[test]
     fn what_is_called_as_makerooms_variables_are_and_is_none_is_unknown() {
         let names = ["", "PUASE", "pause"].map(|name| format!("{PREFIX}{name}"));
-        let unknown = found(&names.each_ref().map(|name| (name.as_str(), "x")));
-        let unknown: Vec<_> =
-            unknown.expect("fine").unknown.into_iter().map(|unknown| unknown.name).collect();
-        assert_eq!(unknown, names);
+        let unknown = |environment: Environment| -> Vec<_> {
+            let name = |fault| match fault {
+                ConfigError::UnknownVariable(unknown) => unknown.name,
+                other => panic!("{other}"),
+            };
+            environment.faults.into_iter().map(name).collect()
+        };
+        assert_eq!(unknown(found(&names.each_ref().map(|name| (name.as_str(), "x")))), names);
         let odd = [PREFIX.as_bytes(), b"PAUS\xff"].concat();
-        let unknown = of_bytes(&odd, b"\xff").expect("fine").unknown;
-        assert_eq!(unknown[0].name, format!("{PREFIX}PAUS\u{fffd}"));
+        assert_eq!(unknown(of_bytes(&odd, b"\xff")), [format!("{PREFIX}PAUS\u{fffd}")]);
     }
 
     #[test]
     fn what_is_empty_or_not_called_as_makerooms_variables_are_is_nobodys_mistake() {
         let (empty, inside) = (format!("{PREFIX}PUASE"), format!("X{PREFIX}Y"));
         let nobodys = [(&*empty, ""), (&*inside, "x"), ("makeroom_pause", "x"), ("MAKEROOM", "x")];
-        assert_eq!(found(&nobodys).expect("fine").unknown, []);
+        assert_eq!(faults(&found(&nobodys)), [""; 0]);
         for name in OTHERS {
-            assert!(is_known(name) && found(&[(name, "x")]).expect(name).unknown.is_empty());
+            assert!(is_known(name) && found(&[(name, "x")]).faults.is_empty());
         }
     }
 }

@@ -48,6 +48,12 @@ impl ConfigError {
         }
     }
 
+    /// What a person is told where this is passed over.
+    #[must_use]
+    pub fn hint_to_pass_over(&self) -> String {
+        self.hint().unwrap_or_else(|| "that is passed over here; a run would refuse it".to_owned())
+    }
+
     /// The same without a word of what is in the file.
     pub(super) fn without_content(self) -> Self {
         match self {

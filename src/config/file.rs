@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::{self, Read as _},
+    ops::Range,
     path::{Path, PathBuf},
 };
 
@@ -23,6 +24,8 @@ pub(super) struct Found {
     pub layers: Vec<Layer>,
     /// Those that are somebody else's.
     pub refused: Vec<Refused>,
+    /// What could not be used of them.
+    pub faults: Vec<ConfigError>,
 }
 
 /// Finds the files from this directory upwards, where there is one, the user's, the system's.
@@ -79,10 +82,69 @@ pub(super) fn find(
     Ok(farther)
 }
 
+/// Finds the user's file and the system's, and takes of them what can be used.
+pub(super) fn find_usable(us: Us, safe: &[PathBuf], user: Option<&Path>, system: &Path) -> Found {
+    let (mut safe, mut all) = (safe.to_vec(), Found::default());
+    for path in [Some(system), user].into_iter().flatten() {
+        let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
+        let found = match us.open(path, Trust::Full, &safe) {
+            Err(Denied::Absent) => Found::default(),
+            Err(Denied::Refused(refused)) => Found { refused: vec![refused], ..Found::default() },
+            Err(Denied::Unreadable(source)) => {
+                Found { faults: vec![unreadable(source)], ..Found::default() }
+            }
+            Ok(Admitted { file, .. }) => match text_of(file) {
+                Ok(text) => usable(path, &text),
+                Err(source) => Found { faults: vec![unreadable(source)], ..Found::default() },
+            },
+        };
+        safe.extend(found.layers.iter().flat_map(|layer| layer.common.safe_directory.clone()));
+        all.put_nearer(found);
+    }
+    all
+}
+
+/// The keys of a file that can be used; those of one that is no TOML cannot be told.
+fn usable(path: &Path, text: &str) -> Found {
+    let (mut layer, mut faults) = (Layer::default(), vec![]);
+    match toml::de::DeTable::parse(text) {
+        Err(error) => faults.push(fault(path, text, error.span(), &error)),
+        Ok(table) => {
+            for (key, value) in table.into_inner() {
+                let of_key = key.span();
+                let value = toml::de::ValueDeserializer::from(value);
+                if let Err(error) = layer.set(key.get_ref(), value) {
+                    faults.push(fault(path, text, error.span().or(Some(of_key)), &error));
+                }
+            }
+        }
+    }
+    Found { layers: vec![layer], faults, ..Found::default() }
+}
+
+/// Says where in a file something is wrong.
+fn fault(
+    path: &Path,
+    text: &str,
+    span: Option<Range<usize>>,
+    error: &toml::de::Error,
+) -> ConfigError {
+    ConfigError::File {
+        path: path.to_owned(),
+        line: span.map_or(1, |span| line_of(text, span.start)),
+        message: error.message().lines().collect::<Vec<_>>().join(" "),
+    }
+}
+
+fn line_of(text: &str, offset: usize) -> usize {
+    text[..offset.min(text.len())].matches('\n').count() + 1
+}
+
 impl Found {
     fn put_nearer(&mut self, nearer: Self) {
         self.layers.splice(..0, nearer.layers);
         self.refused.splice(..0, nearer.refused);
+        self.faults.splice(..0, nearer.faults);
     }
 }
 
@@ -112,12 +174,7 @@ pub(super) fn parse(path: &Path, text: &str, trust: Trust) -> Result<Layer, Conf
 
 /// `trusted` is the file in which what this one may not say can be said.
 fn parse_for(path: &Path, text: &str, trust: Trust, trusted: &Path) -> Result<Layer, ConfigError> {
-    let line_of = |offset: usize| text[..offset.min(text.len())].matches('\n').count() + 1;
-    let failed = |error: &toml::de::Error| ConfigError::File {
-        path: path.to_owned(),
-        line: error.span().map_or(1, |span| line_of(span.start)),
-        message: error.message().lines().collect::<Vec<_>>().join(" "),
-    };
+    let failed = |error: &toml::de::Error| fault(path, text, error.span(), error);
     let layer: Layer = toml::from_str(text).map_err(|error| failed(&error))?;
     if trust == Trust::Full {
         return Ok(layer);
@@ -128,7 +185,7 @@ fn parse_for(path: &Path, text: &str, trust: Trust, trusted: &Path) -> Result<La
     keys.sort_unstable();
     for (start, key) in keys {
         let Some(objection) = layer.objection(key) else { continue };
-        let (path, line, user) = (path.to_owned(), line_of(start), trusted.to_owned());
+        let (path, line, user) = (path.to_owned(), line_of(text, start), trusted.to_owned());
         let key = key.to_owned();
         return Err(match objection {
             Objection::Key => ConfigError::NotTrusted { path, line, key, user },
@@ -251,6 +308,24 @@ mod tests {
                 find(Us::look(), &[], None, Some(&file), &nowhere).expect_err(text).to_string();
             assert!(!trusted.contains("is not shown"), "{trusted}");
         }
+    }
+
+    #[test]
+    fn of_a_file_that_keeps_nobody_from_restoring_all_is_taken_that_can_be_used() {
+        let base = tempfile::tempdir().expect("a directory");
+        let (user, system) = (base.path().join("user.toml"), base.path().join("system.toml"));
+        fs::write(&user, "swap = 'x'\nstate_dir = '/s'\npuase = ['a']\n").expect("written");
+        fs::write(&system, "swap = '1GiB'\n[[[").expect("written");
+        let Found { layers, faults, .. } = find_usable(Us::look(), &[], Some(&user), &system);
+        assert_eq!(layers[0].common.state_dir, Some(PathBuf::from("/s")));
+        assert!(layers[0].room.swap.is_none());
+        let said: Vec<_> = faults.iter().map(ToString::to_string).collect();
+        let told = |line: usize, path: &Path| {
+            let start = format!("{}:{line}: ", path.display());
+            said.iter().filter(|said| said.starts_with(&start)).count()
+        };
+        assert_eq!((told(1, &user), told(3, &user), told(2, &system)), (1, 1, 1), "{said:?}");
+        assert_eq!(said.len(), 3, "{said:?}");
     }
 
     #[test]

@@ -34,10 +34,10 @@ pub enum Purpose {
     /// A build, or room for one: the files in and above the working directory count, and an unknown
     /// variable is an error, because it may have named what was to be kept.
     Build,
-    /// Telling what a build would find: the same, but an unknown variable keeps nobody from that.
+    /// Telling what a build would find: the same, but no variable keeps anybody from that.
     Advice,
-    /// Restoring, looking, and what concerns no build: neither a repository nor an unknown variable
-    /// is to keep anybody from that.
+    /// Restoring, looking, and what concerns no build: neither a repository, nor a variable, nor
+    /// what is wrong in a file is to keep anybody from that.
     Upkeep,
 }
 
@@ -47,18 +47,18 @@ pub enum Purpose {
 /// [`ConfigError`] for the first thing that cannot be understood or is not allowed; but for upkeep,
 /// with `strict` also for a file that is somebody else's.
 pub fn settle(flags: &Layer, purpose: Purpose) -> Result<Settings, ConfigError> {
-    let Environment { layer: environment, unknown } = environment::read(env::vars_os())?;
-    if purpose == Purpose::Build
-        && let Some(unknown) = unknown.first()
-    {
-        return Err(ConfigError::UnknownVariable(unknown.clone()));
+    let Environment { layer: environment, mut faults } = environment::read(env::vars_os());
+    if purpose == Purpose::Build && !faults.is_empty() {
+        return Err(faults.remove(0));
     }
-    let Found { layers, refused } = match flags.config().or(environment.config()) {
-        Some(path) => Found { layers: vec![file::read(path)?], refused: vec![] },
+    let Found { layers, refused, faults: of_files } = match flags.config().or(environment.config())
+    {
+        Some(path) => Found { layers: vec![file::read(path)?], ..Found::default() },
         None => find(&[flags, &environment], purpose)?,
     };
+    faults.extend(of_files);
     let all = Layer::merged([flags.clone(), environment].into_iter().chain(layers));
-    let settings = Settings { refused, unknown, ..Settings::of(all)? };
+    let settings = Settings { refused, faults, ..Settings::of(all)? };
     match settings.refused.first() {
         Some(refused) if settings.run.strict && purpose != Purpose::Upkeep => {
             Err(ConfigError::Refused(refused.clone()))
@@ -69,8 +69,11 @@ pub fn settle(flags: &Layer, purpose: Purpose) -> Result<Settings, ConfigError> 
 
 fn find(nearer: &[&Layer], purpose: Purpose) -> Result<Found, ConfigError> {
     let here = env::current_dir().unwrap_or_default();
-    let from = Some(here.as_path()).filter(|_| purpose != Purpose::Upkeep);
     let safe: Vec<_> =
         nearer.iter().flat_map(|layer| layer.common.safe_directory.clone()).collect();
-    file::find(Us::look(), &safe, from, settings::user_file().as_deref(), Path::new(SYSTEM_FILE))
+    let (user, system) = (settings::user_file(), Path::new(SYSTEM_FILE));
+    if purpose == Purpose::Upkeep {
+        return Ok(file::find_usable(Us::look(), &safe, user.as_deref(), system));
+    }
+    file::find(Us::look(), &safe, Some(&here), user.as_deref(), system)
 }

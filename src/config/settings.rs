@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    config::{error::ConfigError, found::Refused, layer::Layer, unknown::UnknownVariable},
+    config::{error::ConfigError, found::Refused, layer::Layer},
     core::{
         machine::{pressure, swap::OWN_DIR},
         run::{
@@ -25,7 +25,7 @@ const RESTORE_TIMEOUT: Span = Span(Duration::from_secs(30));
 const GRACE: Span = Span(Duration::from_secs(10));
 
 /// Everything that was decided.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Settings {
     /// What the keeper is asked for.
     pub room: RoomSettings,
@@ -39,8 +39,8 @@ pub struct Settings {
     pub is_state_dir_named: bool,
     /// Files that were found and are somebody else's.
     pub refused: Vec<Refused>,
-    /// Variables that nobody knows.
-    pub unknown: Vec<UnknownVariable>,
+    /// Variables and keys that cannot be used, where that keeps nobody from restoring or looking.
+    pub faults: Vec<ConfigError>,
 }
 
 /// How the build is run.
@@ -126,8 +126,8 @@ impl Settings {
         let is_state_dir_named = common.state_dir.is_some();
         let state_dir = common.state_dir.map_or_else(default_state_dir, Ok)?;
         whole("state_dir", &state_dir)?;
-        let (refused, unknown) = (vec![], vec![]);
-        Ok(Self { room: room_settings, run, ui, state_dir, is_state_dir_named, refused, unknown })
+        let (refused, faults) = (vec![], vec![]);
+        Ok(Self { room: room_settings, run, ui, state_dir, is_state_dir_named, refused, faults })
     }
 }
 

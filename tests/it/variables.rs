@@ -112,6 +112,40 @@ fn a_mistyped_name_keeps_nothing_from_being_restored() {
 }
 
 #[test]
+fn a_bad_value_is_an_error_before_a_build_and_keeps_nothing_from_being_restored() {
+    let site = Site::new();
+    let services = site.services(1);
+    let pause = ["--method", "pause", "--pause", &services.all()];
+    let dir = site.path("home/.config/makeroom");
+    fs::create_dir_all(&dir).expect("a directory");
+    let file = dir.join("makeroom.toml");
+    let of_variable = "MAKEROOM_GRACE: `soon` is not a duration";
+    let of_file = format!("{}:2: ", file.display());
+    for (variable, text, said) in [
+        ("soon", "", of_variable),
+        ("", "keep = ['x']\npuase = ['y']\n", of_file.as_str()),
+        ("", "\n[[[", of_file.as_str()),
+    ] {
+        let mut run = site.makeroom(pause).args(["sh", "-c", UNTIL_GO]).spawn();
+        site.child();
+        run.kill_with_keeper();
+        site.again();
+        fs::write(&file, text).expect("written");
+        let refused = site.makeroom(["true"]).env("MAKEROOM_GRACE", variable).run();
+        refused.expect_code(125).expect_said(&format!("error: {said}"));
+        assert!(services.are("paused"));
+        let recover = site.makeroom(["recover"]).env("MAKEROOM_GRACE", variable).run();
+        recover
+            .expect_code(0)
+            .expect_said(&format!("warning: {said}"))
+            .expect_said("hint: that is passed over here; a run would refuse it");
+        assert!(services.are("running"), "{:?}", services.statuses());
+        fs::remove_file(&file).expect("removed");
+    }
+    assert!(site.journals().is_empty());
+}
+
+#[test]
 fn an_empty_one_is_none_and_a_name_is_compared_letter_by_letter() {
     let site = nowhere();
     site.makeroom(["true"]).env(&named("PUASE"), "").run().expect_code(0);
