@@ -248,3 +248,6 @@ impl LeaseState {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
