@@ -11,7 +11,7 @@ use crate::{
             choice::choose,
             kind::USUAL,
             recorded::Target,
-            seen::Listed,
+            seen::{Listed, Seen},
             selector::{Selector, any_matches},
             state::State,
         },
@@ -27,6 +27,10 @@ use crate::{
 pub(crate) struct Found {
     pub(crate) targets: Targets,
     pub(crate) chosen: Vec<Listed>,
+    /// All that is listed.
+    pub(crate) listed: Vec<Listed>,
+    /// The chosen ones that run, or else one that tells as much of the host, as they were seen.
+    pub(crate) seen: Vec<(Listed, Seen)>,
     /// The cgroups of the chosen ones that run, or else of one other that has processes: what shows
     /// which kernel they are on.
     cgroups: Vec<CgroupOf>,
@@ -78,8 +82,12 @@ pub(crate) async fn at_targets(
         let is_paused = |listed: &&Listed| listed.state == State::Paused;
         shown.extend(chosen.iter().find(is_paused).or_else(|| listed.iter().find(runs)));
     }
-    let cgroups = targets.cgroups(shown.into_iter().map(Listed::handle)).await;
-    Some(Found { targets, chosen, cgroups })
+    let looked = targets.looks(shown.iter().map(|listed| listed.handle())).await;
+    let both = shown.into_iter().zip(looked);
+    let seen: Vec<_> =
+        both.filter_map(|(listed, seen)| Some((listed.clone(), seen.ok()?))).collect();
+    let cgroups = seen.iter().filter_map(|(_, seen)| seen.cgroup.clone()).collect();
+    Some(Found { targets, chosen, listed, seen, cgroups })
 }
 
 fn chosen(context: &Context<'_>, listed: &[Listed], selectors: &[Selector]) -> Vec<Listed> {

@@ -51,6 +51,7 @@ mod restore;
 mod rootless;
 mod route;
 mod runners;
+mod shared;
 mod signals;
 mod strangers;
 mod swap;

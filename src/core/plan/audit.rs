@@ -15,6 +15,7 @@ use crate::core::{
         method::{Method, MethodFacts, method},
         seen::{Listed, Seen},
         selector::{Selector, any_matches},
+        shared::{Fate, Resident, StopFacts, fate},
         start_order::{self, COMPOSE_DEPENDS_ON, COMPOSE_PROJECT, COMPOSE_SERVICE},
         state::State,
     },
@@ -160,7 +161,9 @@ pub fn audit(facts: &Facts<'_>) -> Option<Audit> {
     containers.sort_by(|one, other| {
         other.memory_bytes.cmp(&one.memory_bytes).then_with(|| one.name.cmp(&other.name))
     });
-    let targets = targets(facts, &memory, swap_free_bytes, &containers);
+    let mut shared_warnings = Vec::new();
+    let means = Means { swap_free_bytes, is_reclaimed };
+    let targets = targets(facts, &memory, means, &containers, &mut shared_warnings);
     let room_bytes = targets.iter().map(|target| target.gives_bytes).sum();
     let cache_bytes = containers.iter().filter_map(|container| container.cache_bytes).sum();
     let containers_bytes = containers
@@ -193,7 +196,10 @@ pub fn audit(facts: &Facts<'_>) -> Option<Audit> {
         fit,
         room_bytes,
         swap_to_have_bytes: swap_free_bytes,
-        warnings: unmatched.chain(warnings(facts, &roles, &targets)).collect(),
+        warnings: unmatched
+            .chain(shared_warnings)
+            .chain(warnings(facts, &roles, &targets))
+            .collect(),
         targets,
         containers,
     })
@@ -238,8 +244,9 @@ fn audited(
 fn targets(
     facts: &Facts<'_>,
     memory: &Memory,
-    swap_free_bytes: u64,
+    means: Means,
     containers: &[Audited],
+    warnings: &mut Vec<String>,
 ) -> Vec<Planned> {
     let ours = |container: &&Audited| {
         container.role == Role::Target && container.activity == State::Running
@@ -248,7 +255,7 @@ fn targets(
     let method_facts = MethodFacts {
         wish: facts.method,
         no_reclaim: facts.no_reclaim,
-        swap_free_bytes,
+        swap_free_bytes: means.swap_free_bytes,
         targets_bytes: targets.iter().map(|target| target.memory_bytes).sum(),
     };
     let comes_back = |listed: &Listed, seen: &Seen| {
@@ -262,9 +269,11 @@ fn targets(
             .is_some_and(|(listed, now)| now.as_ref().is_some_and(|now| comes_back(listed, now)));
         method(method_facts, target.memory_bytes, back)
     };
-    let mut planned: Vec<Planned> = (targets.into_iter())
-        .map(|target| {
-            let method = method_of(target);
+    let methods: Vec<Method> = targets.iter().map(|target| method_of(target)).collect();
+    let methods = unless_lived_in(facts, means, &targets, methods, warnings);
+    let mut planned: Vec<Planned> = (targets.into_iter().zip(methods))
+        .filter_map(|(target, method)| Some((target, method?)))
+        .map(|(target, method)| {
             let (name, id) = (target.name.clone(), target.id.clone());
             Planned {
                 name,
@@ -284,6 +293,51 @@ fn targets(
         }
     }
     planned
+}
+
+/// The methods again; `None` for what others live in and would be cut off from, which is left alone.
+fn unless_lived_in(
+    facts: &Facts<'_>,
+    means: Means,
+    targets: &[&Audited],
+    methods: Vec<Method>,
+    warnings: &mut Vec<String>,
+) -> Vec<Option<Method>> {
+    let resident = |(listed, seen): &(Listed, Option<Seen>)| {
+        let is_kept = facts.own_container == Some(listed.id.as_str());
+        let seen = seen.as_ref()?;
+        Some(Resident::new(listed, seen, is_kept || any_matches(facts.keep, listed)))
+    };
+    let residents: Vec<Resident> = facts.containers.iter().filter_map(resident).collect();
+    let stopped: Vec<String> = (targets.iter().zip(&methods))
+        .filter(|(_, method)| **method == Method::Stop)
+        .map(|(target, _)| target.id.clone())
+        .collect();
+    let pause_gives = means.is_reclaimed;
+    let stop_facts =
+        StopFacts { wish: facts.method, pause_gives, stopped: &stopped, all: &residents };
+    let is_part = |id: &str| {
+        let mut all = facts.containers.iter().map(|(listed, _)| listed);
+        all.any(|listed| listed.id == id && listed.part_of.is_some())
+    };
+    let mut unless = |(target, method): (&&Audited, Method)| {
+        if method != Method::Stop {
+            return Some(method);
+        }
+        match fate(&target.id, is_part(&target.id), stop_facts) {
+            Fate::Stopped => Some(method),
+            Fate::Paused(shared) => {
+                warnings.push(shared.told(&target.name, "would be paused and not stopped").0);
+                Some(Method::Pause)
+            }
+            Fate::LeftAlone(shared) => {
+                let (text, hint) = shared.told(&target.name, "would be left alone");
+                warnings.push(format!("{text}; {hint}"));
+                None
+            }
+        }
+    };
+    targets.iter().zip(methods).map(&mut unless).collect()
 }
 
 /// What runs on depends on a target: compose says so in a label, and a log driver by its address.
