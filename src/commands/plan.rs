@@ -7,6 +7,7 @@ use futures_util::{StreamExt as _, future, stream};
 use crate::{
     cli::{ChildArgs, PlanArgs},
     commands::{
+        command_use,
         error::CommandError,
         invocation::{Ended, Invocation, block_on, enter, print, reach},
         need,
@@ -19,6 +20,7 @@ use crate::{
         target::{
             cgroup_of::CgroupOf,
             choice,
+            command_use::{CommandUse, used},
             kind::USUAL,
             seen::{Listed, Seen},
             state::State,
@@ -78,13 +80,15 @@ async fn look(settings: &Settings, command: &[OsString], say: &mut Say) -> Resul
         say.warning(format!("{why}: these figures are this machine's"), Some(hint));
     }
     let own = own_container();
-    let stopped_as_wholes = stopped_as_wholes(&machine, settings, &containers).await;
+    let uses = command_use::of(command);
+    let stopped_as_wholes = stopped_as_wholes(&machine, settings, &containers, &uses).await;
     let facts = Facts {
         host: machine.shell.host_name(),
         measured: &measured,
         containers: &containers,
         pause: &settings.room.pause,
         keep: &settings.room.keep,
+        uses: &uses,
         own_container: own.as_deref(),
         stopped_as_wholes: &stopped_as_wholes,
         method: settings.room.method,
@@ -122,9 +126,11 @@ async fn stopped_as_wholes(
     machine: &Machine,
     settings: &Settings,
     containers: &[(Listed, Option<Seen>)],
+    uses: &CommandUse,
 ) -> Vec<String> {
     let listed: Vec<Listed> = containers.iter().map(|(listed, _)| listed.clone()).collect();
-    let chosen = choice::choose(&listed, &settings.room.pause, &settings.room.keep).chosen;
+    let used = used(uses, &listed, &settings.room.pause);
+    let chosen = choice::choose(&listed, &settings.room.pause, &settings.room.keep, &used).chosen;
     let is_meant = |part: &Listed| {
         chosen.iter().any(|&index| listed[index].id == part.id) && part.state == State::Running
     };

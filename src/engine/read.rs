@@ -71,6 +71,7 @@ fn listed(one: &Value) -> Option<Listed> {
         part_of: swarm_service::service_of(&labels).map(str::to_owned),
         labels,
         undo: Undo::Container,
+        created_at: one["Created"].as_i64(),
         state: match one["State"].as_str().unwrap_or_default() {
             "running" => State::Running,
             "paused" => State::Paused,

@@ -93,7 +93,7 @@ pub(crate) async fn claim_all(
     let with_methods = methods(context, candidates, sizes, measured);
     let swap_free_bytes = measured.and_then(|measured| measured.memory);
     let swap_free_bytes = swap_free_bytes.map_or(0, |memory| memory.swap_free_bytes);
-    let with_methods = shared::spare(context, targets, all, with_methods, swap_free_bytes).await;
+    let with_methods = shared::spare(context, found, with_methods, swap_free_bytes).await;
     let own = journal.state();
     claimed.candidates = wholes::in_place_of_parts(
         targets,

@@ -71,7 +71,7 @@ pub(crate) async fn only_enough(
 /// The same with all who live with one of them: it is stopped together with those, or not at all.
 fn with_sharers(found: &Found, free: &[Listed], enough: &[usize]) -> Vec<usize> {
     let residents: Vec<Resident> =
-        found.seen.iter().map(|(listed, seen)| Resident::new(listed, seen, false)).collect();
+        found.seen.iter().map(|(listed, seen)| Resident::new(listed, seen, None)).collect();
     let together: Vec<&str> = enough
         .iter()
         .flat_map(|&index| sharers(&free[index].id, &residents))

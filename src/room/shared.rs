@@ -12,24 +12,22 @@ use crate::{
             method::Method,
             seen::{Listed, Seen},
             selector::any_matches,
-            shared::{Fate, Resident, StopFacts, fate},
+            shared::{Fate, KEPT, Resident, StopFacts, fate},
             start_order::lives_with,
         },
         text,
     },
     host::container::own_container,
     lease::leases::Leases,
-    room::context::Context,
-    targets::all::Targets,
+    room::{context::Context, look::Found},
 };
 
 /// Leaves those of the candidates running that cannot be stopped without cutting others off, or has
-/// them paused where nobody asked for a stop and that gives something. `all` is all that is listed:
-/// it is looked at only where something is to be stopped.
+/// them paused where nobody asked for a stop and that gives something. Others are looked at only where
+/// something is to be stopped.
 pub(crate) async fn spare(
     context: &Context<'_>,
-    targets: &Targets,
-    all: &[Listed],
+    found: &Found,
     candidates: Vec<(Candidate, Method)>,
     swap_free_bytes: u64,
 ) -> Vec<(Candidate, Method)> {
@@ -40,7 +38,7 @@ pub(crate) async fn spare(
     if stopped.is_empty() {
         return candidates;
     }
-    let residents = residents(context, targets, all, &candidates).await;
+    let residents = residents(context, found, &candidates).await;
     let facts = StopFacts {
         wish: context.request.settings.method,
         pause_gives: swap_free_bytes > 0 && context.machine.shell.root().await.is_some(),
@@ -73,14 +71,15 @@ pub(crate) async fn spare(
 /// All that have processes, and where they live. What is a candidate was looked at already.
 async fn residents(
     context: &Context<'_>,
-    targets: &Targets,
-    all: &[Listed],
+    found: &Found,
     candidates: &[(Candidate, Method)],
 ) -> Vec<Resident> {
+    let Found { targets, listed: all, used, .. } = found;
     let (own, keep) = (own_container(), &context.request.settings.keep);
     let resident = |listed: &Listed, seen: &Seen| {
         let is_kept = own.as_ref() == Some(&listed.id) || any_matches(keep, listed);
-        Resident::new(listed, seen, is_kept)
+        let used = || used.get(&listed.id).map(|why| why.clause());
+        Resident::new(listed, seen, is_kept.then_some(KEPT).or_else(used))
     };
     let seen = |listed: &Listed| {
         let (one, _) = candidates.iter().find(|(one, _)| one.target.id == listed.id)?;

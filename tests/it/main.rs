@@ -16,6 +16,7 @@ mod answers;
 mod bad_input;
 mod busy_lock;
 mod ci_container;
+mod command_use;
 mod config;
 mod dead_engine;
 mod dead_holder;

@@ -10,12 +10,13 @@ use crate::core::{
     },
     plan::estimate::{self, Fit, Gives, Means, Need, Role},
     target::{
-        choice::choose,
+        choice::{Choice, choose},
+        command_use::{self, CommandUse},
         kind::USUAL,
         method::{Method, MethodFacts, method},
         seen::{Listed, Seen},
         selector::{Selector, any_matches},
-        shared::{Fate, Resident, StopFacts, fate},
+        shared::{Fate, KEPT, Resident, StopFacts, fate},
         start_order::{self, COMPOSE_DEPENDS_ON, COMPOSE_PROJECT, COMPOSE_SERVICE},
         state::State,
     },
@@ -39,6 +40,8 @@ pub struct Facts<'a> {
     pub pause: &'a [Selector],
     /// `--keep`.
     pub keep: &'a [Selector],
+    /// What the command itself works with.
+    pub uses: &'a CommandUse,
     /// The container that makeroom itself runs in.
     pub own_container: Option<&'a str>,
     /// The ids of the targets that would be stopped in the place of their parts.
@@ -153,8 +156,9 @@ pub fn audit(facts: &Facts<'_>) -> Option<Audit> {
     let Means { swap_free_bytes, is_reclaimed } =
         estimate::means(facts.swap, facts.no_reclaim, facts.has_root, &memory);
     let listed: Vec<Listed> = facts.containers.iter().map(|(listed, _)| listed.clone()).collect();
-    let choice = choose(&listed, facts.pause, facts.keep);
-    let roles = roles(facts, &listed, &choice.chosen);
+    let used = command_use::used(facts.uses, &listed, facts.pause);
+    let choice = choose(&listed, facts.pause, facts.keep, &used);
+    let roles = roles(facts, &listed, &choice);
     let mut containers: Vec<Audited> = (facts.containers.iter().zip(&roles))
         .filter_map(|(one, role)| audited(facts.measured, one, *role, is_reclaimed))
         .collect();
@@ -176,6 +180,7 @@ pub fn audit(facts: &Facts<'_>) -> Option<Audit> {
         .unmatched
         .iter()
         .map(|selector| format!("no {USUAL} matches `{}`", printable(selector)));
+    let left_out = choice.left_out.iter().map(|(index, why)| why.told(listed[*index].name()));
     Some(Audit {
         version: VERSION,
         host: facts.host.map(str::to_owned),
@@ -197,6 +202,7 @@ pub fn audit(facts: &Facts<'_>) -> Option<Audit> {
         room_bytes,
         swap_to_have_bytes: swap_free_bytes,
         warnings: unmatched
+            .chain(left_out)
             .chain(shared_warnings)
             .chain(warnings(facts, &roles, &targets))
             .collect(),
@@ -205,11 +211,14 @@ pub fn audit(facts: &Facts<'_>) -> Option<Audit> {
     })
 }
 
-fn roles(facts: &Facts<'_>, listed: &[Listed], chosen: &[usize]) -> Vec<Role> {
+fn roles(facts: &Facts<'_>, listed: &[Listed], choice: &Choice) -> Vec<Role> {
     let role = |(index, listed): (usize, &Listed)| {
+        let is_left_out = choice.left_out.iter().any(|(left_out, _)| *left_out == index);
         if facts.own_container == Some(listed.id.as_str()) || any_matches(facts.keep, listed) {
             Role::Kept
-        } else if chosen.contains(&index) {
+        } else if is_left_out {
+            Role::LeftOut
+        } else if choice.chosen.contains(&index) {
             Role::Target
         } else {
             Role::Other
@@ -303,12 +312,16 @@ fn unless_lived_in(
     methods: Vec<Method>,
     warnings: &mut Vec<String>,
 ) -> Vec<Option<Method>> {
-    let resident = |(listed, seen): &(Listed, Option<Seen>)| {
-        let is_kept = facts.own_container == Some(listed.id.as_str());
-        let seen = seen.as_ref()?;
-        Some(Resident::new(listed, seen, is_kept || any_matches(facts.keep, listed)))
+    let listed: Vec<Listed> = facts.containers.iter().map(|(listed, _)| listed.clone()).collect();
+    let used = command_use::used(facts.uses, &listed, facts.pause);
+    let resident = |(index, (listed, seen)): (usize, &(Listed, Option<Seen>))| {
+        let is_own = facts.own_container == Some(listed.id.as_str());
+        let is_kept = is_own || any_matches(facts.keep, listed);
+        let used = || used.get(&index).map(|why| why.clause());
+        Some(Resident::new(listed, seen.as_ref()?, is_kept.then_some(KEPT).or_else(used)))
     };
-    let residents: Vec<Resident> = facts.containers.iter().filter_map(resident).collect();
+    let residents: Vec<Resident> =
+        facts.containers.iter().enumerate().filter_map(resident).collect();
     let stopped: Vec<String> = (targets.iter().zip(&methods))
         .filter(|(_, method)| **method == Method::Stop)
         .map(|(target, _)| target.id.clone())

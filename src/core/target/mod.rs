@@ -3,6 +3,7 @@
 pub mod candidate;
 pub mod cgroup_of;
 pub mod choice;
+pub mod command_use;
 pub mod container;
 pub mod event;
 pub mod healthcheck;

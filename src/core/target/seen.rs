@@ -37,6 +37,8 @@ pub struct Listed {
     pub ports: Vec<u16>,
     /// The target that is stopped in its place and with all its other parts, by its id.
     pub part_of: Option<String>,
+    /// When it was made, in seconds since 1970.
+    pub created_at: Option<i64>,
 }
 
 impl Listed {

@@ -17,6 +17,9 @@ use crate::core::{
     values::MethodWish,
 };
 
+/// Why one runs on that `--keep` names.
+pub const KEPT: &str = "it is kept";
+
 /// A container that has processes, and where it lives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resident {
@@ -34,11 +37,11 @@ pub struct Resident {
 }
 
 impl Resident {
-    /// From a look at it.
+    /// From a look at it. `why_stays` is given where it is to run on in any case.
     #[must_use]
-    pub fn new(listed: &Listed, seen: &Seen, is_kept: bool) -> Self {
+    pub fn new(listed: &Listed, seen: &Seen, why_stays: Option<&'static str>) -> Self {
         let why_stays = match seen.state {
-            _ if is_kept => Some("it is kept"),
+            _ if why_stays.is_some() => why_stays,
             State::Paused => Some("it is paused already"),
             _ => seen.never_stopped,
         };
@@ -185,7 +188,11 @@ mod tests {
     fn resident(name: &str, lives_in: &[&str], is_kept: bool) -> Resident {
         let lives_in =
             lives_in.iter().map(|of| LivesIn { what: "network", of: (*of).to_owned() }).collect();
-        Resident::new(&samples::listed(name), &Seen { lives_in, ..samples::seen() }, is_kept)
+        Resident::new(
+            &samples::listed(name),
+            &Seen { lives_in, ..samples::seen() },
+            is_kept.then_some(KEPT),
+        )
     }
 
     fn names_of(id: &str, all: &[Resident]) -> Vec<String> {
