@@ -16,7 +16,10 @@ use crate::{
     core::{
         machine::route::Route,
         plan::audit::{Audit, Facts, audit},
-        run::exit::{DONE, NO},
+        run::{
+            exit::{DONE, NO},
+            room_settings::RoomSettings,
+        },
         target::{
             cgroup_of::CgroupOf,
             choice,
@@ -129,8 +132,8 @@ async fn stopped_as_wholes(
     uses: &CommandUse,
 ) -> Vec<String> {
     let listed: Vec<Listed> = containers.iter().map(|(listed, _)| listed.clone()).collect();
-    let used = used(uses, &listed, &settings.room.pause);
-    let chosen = choice::choose(&listed, &settings.room.pause, &settings.room.keep, &used).chosen;
+    let RoomSettings { pause, keep, .. } = &settings.room;
+    let chosen = choice::choose(&listed, pause, keep, &used(uses, &listed, pause)).chosen;
     let is_meant = |part: &Listed| {
         chosen.iter().any(|&index| listed[index].id == part.id) && part.state == State::Running
     };

@@ -51,12 +51,12 @@ pub(crate) async fn spare(
         let fate = if method == Method::Stop { fate(id, is_part, facts) } else { Fate::Stopped };
         match fate {
             Fate::Stopped => spared.push((candidate, method)),
-            Fate::LeftAlone(shared) => {
-                let (text, hint) = shared.told(&candidate.target.name, "is left alone");
+            Fate::LeftAlone(why) => {
+                let (text, hint) = why.told(&candidate.target.name, "is left alone");
                 context.shortfall_few(&mut few, text, Some(hint));
             }
-            Fate::Paused(shared) => {
-                let (text, _) = shared.told(&candidate.target.name, "is paused and not stopped");
+            Fate::Paused(why) => {
+                let (text, _) = why.told(&candidate.target.name, "is paused and not stopped");
                 context.note_few(&mut few, Note::new(Level::Info, text));
                 // Its whole is stopped without it, or not at all.
                 candidate.part_of = None;

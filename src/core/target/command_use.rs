@@ -139,13 +139,11 @@ fn is_builder(listed: &Listed) -> bool {
     let base = last.split(':').next().unwrap_or_default();
     let is_named = |begin: &&str| listed.names.iter().any(|name| name.starts_with(*begin));
     matches!(base, "buildkit" | "buildkitd")
-        || ["buildx_buildkit_", "dagger-engine-"].iter().any(|begin| is_named(&begin))
+        || ["buildx_buildkit_", "dagger-engine-"].iter().any(is_named)
 }
 
 fn of_project(project: &ProjectUse, listed: &[Listed]) -> Vec<(usize, Why)> {
-    let Some(is_member) = membership(project, listed) else { return vec![] };
-    let members: Vec<usize> =
-        (0..listed.len()).filter(|&index| is_member(&listed[index])).collect();
+    let members = members(project, listed);
     let why = if project.enters { Why::Entered } else { Why::Named };
     if project.services.is_empty() {
         return members.into_iter().map(|index| (index, why)).collect();
@@ -171,22 +169,22 @@ fn of_project(project: &ProjectUse, listed: &[Listed]) -> Vec<(usize, Why)> {
     found
 }
 
-/// What tells the containers of that project; `None` where none is of it.
-fn membership<'a>(
-    project: &'a ProjectUse,
-    listed: &[Listed],
-) -> Option<Box<dyn Fn(&Listed) -> bool + 'a>> {
+/// The containers of that project.
+fn members(project: &ProjectUse, listed: &[Listed]) -> Vec<usize> {
+    let those = |is_member: &dyn Fn(&Listed) -> bool| -> Vec<usize> {
+        (0..listed.len()).filter(|&index| is_member(&listed[index])).collect()
+    };
     if let Some(name) = &project.name {
-        return Some(Box::new(move |one| label(one, COMPOSE_PROJECT) == Some(name)));
+        return those(&|one| label(one, COMPOSE_PROJECT) == Some(name));
     }
-    project.directories.iter().find_map(|directory| {
+    let at = |directory: &String| {
         let name = project_name(directory);
-        let is_member = move |one: &Listed| match label(one, COMPOSE_DIRECTORY) {
+        those(&|one| match label(one, COMPOSE_DIRECTORY) {
             Some(of) => of.trim_end_matches('/') == directory.trim_end_matches('/'),
             None => !name.is_empty() && label(one, COMPOSE_PROJECT) == Some(&name),
-        };
-        listed.iter().any(&is_member).then(|| Box::new(is_member) as Box<dyn Fn(&Listed) -> bool>)
-    })
+        })
+    };
+    project.directories.iter().map(at).find(|found| !found.is_empty()).unwrap_or_default()
 }
 
 /// The name that compose gives a project in this directory (compose-spec, "Name top-level element").
