@@ -1,6 +1,7 @@
 //! The subcommands, one file each: composition only, through the one door in `invocation`.
 
 mod begin;
+mod command_use;
 pub mod doctor;
 pub mod error;
 mod forget;

@@ -7,6 +7,7 @@ use futures_util::{StreamExt as _, future, stream};
 use crate::{
     cli::{ChildArgs, PlanArgs},
     commands::{
+        command_use,
         error::CommandError,
         invocation::{Ended, Invocation, block_on, enter, print, reach},
         need,
@@ -15,10 +16,14 @@ use crate::{
     core::{
         machine::route::Route,
         plan::audit::{Audit, Facts, audit},
-        run::exit::{DONE, NO},
+        run::{
+            exit::{DONE, NO},
+            room_settings::RoomSettings,
+        },
         target::{
             cgroup_of::CgroupOf,
             choice,
+            command_use::{CommandUse, used},
             kind::USUAL,
             seen::{Listed, Seen},
             state::State,
@@ -78,7 +83,8 @@ async fn look(settings: &Settings, command: &[OsString], say: &mut Say) -> Resul
         say.warning(format!("{why}: these figures are this machine's"), Some(hint));
     }
     let own = own_container();
-    let stopped_as_wholes = stopped_as_wholes(&machine, settings, &containers).await;
+    let uses = command_use::of(command);
+    let stopped_as_wholes = stopped_as_wholes(&machine, settings, &containers, &uses).await;
     let facts = Facts {
         host: machine.shell.host_name(),
         vm_driver: machine.vm_driver(),
@@ -86,6 +92,7 @@ async fn look(settings: &Settings, command: &[OsString], say: &mut Say) -> Resul
         containers: &containers,
         pause: &settings.room.pause,
         keep: &settings.room.keep,
+        uses: &uses,
         own_container: own.as_deref(),
         stopped_as_wholes: &stopped_as_wholes,
         method: settings.room.method,
@@ -123,9 +130,11 @@ async fn stopped_as_wholes(
     machine: &Machine,
     settings: &Settings,
     containers: &[(Listed, Option<Seen>)],
+    uses: &CommandUse,
 ) -> Vec<String> {
     let listed: Vec<Listed> = containers.iter().map(|(listed, _)| listed.clone()).collect();
-    let chosen = choice::choose(&listed, &settings.room.pause, &settings.room.keep).chosen;
+    let RoomSettings { pause, keep, .. } = &settings.room;
+    let chosen = choice::choose(&listed, pause, keep, &used(uses, &listed, pause)).chosen;
     let is_meant = |part: &Listed| {
         chosen.iter().any(|&index| listed[index].id == part.id) && part.state == State::Running
     };

@@ -14,6 +14,7 @@ use crate::{
     cli::RunArgs,
     commands::{
         begin::begin_lease,
+        command_use,
         error::CommandError,
         idle,
         invocation::{self, Invocation, enter, reach},
@@ -83,6 +84,7 @@ fn build(
         });
         request.need_bytes = need::of_run(settings, expected, say).map(|need| need.bytes);
         request.expected_bytes = expected.map(|need| need.bytes);
+        request.uses = command_use::of(&command);
         request.builds_in_engine = site.is_in_engine();
         request.timeout = settings.run.timeout;
         request.inside = env::var(LEASE).ok();

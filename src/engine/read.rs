@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::core::target::{
     cgroup_of::CgroupOf,
-    container, healthcheck, log_driver,
+    container, healthcheck, lives_in, log_driver,
     recorded::Undo,
     seen::{Listed, Listing, Seen},
     state::{Incarnation, State},
@@ -71,6 +71,7 @@ fn listed(one: &Value) -> Option<Listed> {
         part_of: swarm_service::service_of(&labels).map(str::to_owned),
         labels,
         undo: Undo::Container,
+        created_at: one["Created"].as_i64(),
         state: match one["State"].as_str().unwrap_or_default() {
             "running" => State::Running,
             "paused" => State::Paused,
@@ -149,6 +150,7 @@ pub(super) fn inspection(answer: &[u8], asked: &str) -> Result<Inspection, Strin
             log.iter().map(|(key, value)| (key.as_str(), value.as_str())),
         ),
         is_healthy: is_healthy(&state["Health"]),
+        lives_in: lives_in::of_settings(|key| host[key].as_str()),
         probe: healthcheck::probe(
             &words(&check["Test"]),
             &words(&config["Shell"]),

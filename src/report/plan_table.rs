@@ -144,6 +144,8 @@ fn room(audit: &Audit, container: &Audited) -> String {
             }
         }
         (None, Role::Kept) => "kept".to_owned(),
+        (None, Role::LeftOut) => "left to the command".to_owned(),
+        (None, Role::Target) if container.activity == State::Running => "left alone".to_owned(),
         (None, _) if container.activity == State::Paused => "paused already".to_owned(),
         (None, _) => String::new(),
     }

@@ -3,14 +3,12 @@
 
 use std::collections::HashMap;
 
-use futures_util::{StreamExt as _, stream};
-
 use crate::{
     core::{
         few::Few,
         lease::{
             claim::{Claim, claim},
-            late_call::{Moment, awaited},
+            late_call::{Call, Moment, awaited},
             record::Record,
             state::HeldTarget,
         },
@@ -31,8 +29,8 @@ use crate::{
     },
     host::kernel::moment,
     lease::{journal::Journal, leases::Leases},
-    room::{context::Context, mark::mark_held},
-    targets::{all::Targets, error::TargetError, pace::at_once, wholes},
+    room::{context::Context, look::Found, mark::mark_held, shared},
+    targets::{error::TargetError, wholes},
 };
 
 /// What the chosen targets come to.
@@ -51,41 +49,51 @@ pub(crate) struct Claimed {
 /// What claiming looks at.
 struct Holders<'a> {
     leases: &'a Leases,
+    /// All that is listed, and what of it is chosen.
+    all: &'a [Listed],
+    chosen: &'a [Listed],
     sizes: Option<&'a Measured>,
     at: Moment,
+}
+
+impl Holders<'_> {
+    fn chooses(&self, id: &str) -> bool {
+        self.chosen.iter().any(|listed| listed.id == id)
+    }
 }
 
 /// Looks at each of the chosen ones and claims it. `sizes` is the host before swap was made, with the
 /// targets; `measured` after it.
 pub(crate) async fn claim_all(
     context: &Context<'_>,
-    targets: &Targets,
     journal: &mut Journal,
     leases: &Leases,
-    chosen: Vec<Listed>,
+    found: &Found,
     sizes: Option<&Measured>,
     measured: Option<&Measured>,
 ) -> Claimed {
-    let looking =
-        chosen.into_iter().map(|listed| async { (targets.look(listed.handle()).await, listed) });
-    let looked: Vec<_> = stream::iter(looking).buffered(at_once()).collect().await;
-    let holders = Holders { leases, sizes, at: moment() };
+    let Found { targets, chosen, listed: all, .. } = found;
+    let looked = targets.looks(chosen.iter().map(Listed::handle)).await;
+    let holders = Holders { leases, all, chosen, sizes, at: moment() };
     let (mut claimed, mut few) = (Claimed::default(), Few::default());
     let mut candidates = Vec::with_capacity(looked.len());
-    for (seen, listed) in looked {
+    for (seen, listed) in looked.into_iter().zip(chosen) {
         match seen {
             Ok(seen) => {
                 let taken =
-                    claim_one(context, journal, &holders, &listed, seen, &mut claimed, &mut few);
+                    claim_one(context, journal, &holders, listed, seen, &mut claimed, &mut few);
                 candidates.extend(taken);
             }
             // It went away since the list was made.
             Err(error) if error.is_gone() => {}
-            Err(error) => tell_unseen(context, &listed, &error, &mut few),
+            Err(error) => tell_unseen(context, listed, &error, &mut few),
         }
     }
     context.note_rest(&few, Level::Warning);
     let with_methods = methods(context, candidates, sizes, measured);
+    let swap_free_bytes = measured.and_then(|measured| measured.memory);
+    let swap_free_bytes = swap_free_bytes.map_or(0, |memory| memory.swap_free_bytes);
+    let with_methods = shared::spare(context, found, with_methods, swap_free_bytes).await;
     let own = journal.state();
     claimed.candidates = wholes::in_place_of_parts(
         targets,
@@ -140,15 +148,18 @@ fn claim_one(
         }
         Claim::Join(method) => {
             mark_held(context);
-            let joined = room_target(&original, memory_bytes, method);
-            // Not recorded, it is the other lease's alone, which brings it back when that ends.
             let call = other.and_then(HeldTarget::other_calls);
-            match journal.announce(&Record::Joined { target: original, method, call }) {
-                Ok(()) => claimed.joined.push(joined),
-                Err(error) => {
-                    let text = format!("`{name}` is not shared: {error}");
-                    context.note(Note::new(Level::Warning, text));
+            let with_it = match shared::stopped_with(context, holders.leases, holders.all, other) {
+                Ok(sharers) => sharers,
+                Err(why) => {
+                    context.note(Note::new(Level::Info, why));
+                    return None;
                 }
+            };
+            join(context, journal, (original, method, call), memory_bytes, claimed);
+            for held in with_it.into_iter().filter(|held| !holders.chooses(&held.target.id)) {
+                let one = (held.target.clone(), held.method, held.other_calls());
+                join(context, journal, one, None, claimed);
             }
         }
         Claim::Awaited => {
@@ -165,6 +176,25 @@ fn claim_one(
         }
     }
     None
+}
+
+/// Shares one with the lease that has it.
+fn join(
+    context: &Context<'_>,
+    journal: &mut Journal,
+    (target, method, call): (Target, Method, Option<Call>),
+    memory_bytes: Option<u64>,
+    claimed: &mut Claimed,
+) {
+    let joined = room_target(&target, memory_bytes, method);
+    // Not recorded, it is the other lease's alone, which brings it back when that ends.
+    match journal.announce(&Record::Joined { target, method, call }) {
+        Ok(()) => claimed.joined.push(joined),
+        Err(error) => {
+            let text = format!("`{}` is not shared: {error}", text::printable(&joined.name));
+            context.note(Note::new(Level::Warning, text));
+        }
+    }
 }
 
 fn methods(

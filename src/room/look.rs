@@ -1,6 +1,8 @@
 //! Owns the looks before room is made: which targets are meant, and what the host is like. Changes
 //! nothing. Runs in the keeper.
 
+use std::collections::BTreeMap;
+
 use crate::{
     core::{
         few::Few,
@@ -9,9 +11,10 @@ use crate::{
         target::{
             cgroup_of::CgroupOf,
             choice::choose,
+            command_use::{self, Why},
             kind::USUAL,
             recorded::Target,
-            seen::Listed,
+            seen::{Listed, Seen},
             selector::{Selector, any_matches},
             state::State,
         },
@@ -27,6 +30,14 @@ use crate::{
 pub(crate) struct Found {
     pub(crate) targets: Targets,
     pub(crate) chosen: Vec<Listed>,
+    /// All that is listed.
+    pub(crate) listed: Vec<Listed>,
+    /// What of it the command itself works with, by id.
+    pub(crate) used: BTreeMap<String, Why>,
+    /// What of that would be chosen otherwise, by its place in the list.
+    left_out: Vec<(usize, Why)>,
+    /// The chosen ones that run, or else one that tells as much of the host, as they were seen.
+    pub(crate) seen: Vec<(Listed, Seen)>,
     /// The cgroups of the chosen ones that run, or else of one other that has processes: what shows
     /// which kernel they are on.
     cgroups: Vec<CgroupOf>,
@@ -42,7 +53,25 @@ pub(crate) async fn at_targets_first(context: &Context<'_>, recorded: &[&Target]
     }
     let mut found = at_targets(context, &[&settings.pause[..], then].concat(), recorded).await?;
     found.chosen.retain(|listed| any_matches(&settings.pause, listed));
+    tell_used(context, &found);
     Some(found)
+}
+
+/// Says what is left to the command; and what it will find paused, as somebody else has left it.
+fn tell_used(context: &Context<'_>, found: &Found) {
+    let (mut left_out, mut paused) = (Few::default(), Few::default());
+    for (index, why) in &found.left_out {
+        let text = why.told(found.listed[*index].name());
+        context.note_few(&mut left_out, Note::new(Level::Info, text));
+    }
+    context.note_rest(&left_out, Level::Info);
+    for listed in found.listed.iter().filter(|listed| listed.state == State::Paused) {
+        let Some(why) = found.used.get(&listed.id).filter(|why| why.is_certain()) else { continue };
+        let name = text::printable(listed.name());
+        let text = format!("`{name}` is paused already, and {}", why.clause());
+        context.note_few(&mut paused, Note::new(Level::Warning, text));
+    }
+    context.note_rest(&paused, Level::Warning);
 }
 
 /// Looks for the targets that are meant by these selectors; `recorded` are those that leases have
@@ -70,7 +99,9 @@ pub(crate) async fn at_targets(
         context.note(Note::new(Level::Warning, text));
     }
     let listed = listing.targets;
-    let chosen = chosen(context, &listed, selectors);
+    let used = command_use::used(&context.request.uses, &listed, selectors);
+    let (chosen, left_out) = chosen(context, &listed, selectors, &used);
+    let used = used.into_iter().map(|(index, why)| (listed[index].id.clone(), why)).collect();
     let runs = |listed: &&Listed| listed.state == State::Running;
     let mut shown: Vec<&Listed> = chosen.iter().filter(runs).collect();
     if shown.is_empty() {
@@ -78,12 +109,22 @@ pub(crate) async fn at_targets(
         let is_paused = |listed: &&Listed| listed.state == State::Paused;
         shown.extend(chosen.iter().find(is_paused).or_else(|| listed.iter().find(runs)));
     }
-    let cgroups = targets.cgroups(shown.into_iter().map(Listed::handle)).await;
-    Some(Found { targets, chosen, cgroups })
+    let looked = targets.looks(shown.iter().map(|listed| listed.handle())).await;
+    let both = shown.into_iter().zip(looked);
+    let seen: Vec<_> =
+        both.filter_map(|(listed, seen)| Some((listed.clone(), seen.ok()?))).collect();
+    let cgroups = seen.iter().filter_map(|(_, seen)| seen.cgroup.clone()).collect();
+    Some(Found { targets, chosen, listed, used, left_out, seen, cgroups })
 }
 
-fn chosen(context: &Context<'_>, listed: &[Listed], selectors: &[Selector]) -> Vec<Listed> {
-    let choice = choose(listed, selectors, &context.request.settings.keep);
+/// What is chosen, and what of it is left to the command.
+fn chosen(
+    context: &Context<'_>,
+    listed: &[Listed],
+    selectors: &[Selector],
+    used: &BTreeMap<usize, Why>,
+) -> (Vec<Listed>, Vec<(usize, Why)>) {
+    let choice = choose(listed, selectors, &context.request.settings.keep, used);
     let mut few = Few::default();
     for selector in choice.unmatched {
         let text = format!("no {USUAL} matches `{}`", text::printable(&selector));
@@ -98,7 +139,8 @@ fn chosen(context: &Context<'_>, listed: &[Listed], selectors: &[Selector]) -> V
     context.note_rest(&few, Level::Info);
     let own = own_container();
     let chosen = choice.chosen.into_iter().map(|index| listed[index].clone());
-    chosen.filter(|listed| own.as_ref() != Some(&listed.id)).collect()
+    let chosen = chosen.filter(|listed| own.as_ref() != Some(&listed.id)).collect();
+    (chosen, choice.left_out)
 }
 
 /// Looks at the host once, for all that is decided later. `None`, and said, where nothing can be

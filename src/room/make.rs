@@ -102,9 +102,8 @@ pub(crate) async fn take_and_push_out(
     measured: Option<&Measured>,
     room: &mut Room,
 ) {
-    let Found { targets, chosen, .. } = found;
-    let claimed = claim_all(context, &targets, journal, &leases, chosen, sizes, measured).await;
-    let taken = take_all(context, &targets, journal, claimed, room).await;
+    let claimed = claim_all(context, journal, &leases, &found, sizes, measured).await;
+    let taken = take_all(context, &found.targets, journal, claimed, room).await;
     room.memory = measured.and_then(|measured| measured.memory);
     linger::carry_on(context, journal, &leases);
     // Whoever waits for the lock does not need the memory to be out.

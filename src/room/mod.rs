@@ -25,6 +25,7 @@ pub mod recovered;
 pub mod release;
 mod restore;
 mod retry;
+mod shared;
 pub mod step;
 mod swap;
 mod take;

@@ -12,6 +12,7 @@ use crate::{
         target::{
             method::{MethodFacts, method},
             seen::Listed,
+            shared::{Resident, sharers},
             state::State,
         },
         text::size,
@@ -45,6 +46,9 @@ pub(crate) async fn only_enough(
     if context.request.settings.method != MethodWish::Pause {
         enough = estimate::with_whole_targets(&free, &enough);
     }
+    if context.request.settings.method == MethodWish::Stop {
+        enough = with_sharers(&found, &free, &enough);
+    }
     let running = free.iter().filter(|listed| listed.state == State::Running).count();
     if !enough.is_empty() && enough.len() < running {
         let text = format!(
@@ -62,6 +66,20 @@ pub(crate) async fn only_enough(
     );
     found.chosen = needed;
     found
+}
+
+/// The same with all who live with one of them: it is stopped together with those, or not at all.
+fn with_sharers(found: &Found, free: &[Listed], enough: &[usize]) -> Vec<usize> {
+    let residents: Vec<Resident> =
+        found.seen.iter().map(|(listed, seen)| Resident::new(listed, seen, None)).collect();
+    let together: Vec<&str> = enough
+        .iter()
+        .flat_map(|&index| sharers(&free[index].id, &residents))
+        .map(|one| one.who.id.as_str())
+        .collect();
+    let is_needed =
+        |index: &usize| enough.contains(index) || together.contains(&free[*index].id.as_str());
+    (0..free.len()).filter(is_needed).collect()
 }
 
 /// What each of these would give, by the method that it is likely to be taken with.

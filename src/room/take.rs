@@ -1,7 +1,11 @@
 //! Owns taking the claimed targets, all at once: each intent is on disk before its act, and each
 //! outcome after it. Runs in the keeper.
 
-use std::{cell::Cell, collections::HashMap, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    time::Duration,
+};
 
 use futures_util::{StreamExt as _, stream};
 
@@ -15,8 +19,12 @@ use crate::{
             wire::FromKeeper,
         },
         target::{
-            candidate::Candidate, cgroup_of::CgroupOf, kind::USUAL, method::Method,
+            candidate::Candidate,
+            cgroup_of::CgroupOf,
+            kind::USUAL,
+            method::Method,
             recorded::Target,
+            start_order::{self, lives_with},
         },
         text,
     },
@@ -52,6 +60,8 @@ pub(crate) struct Taken {
 
 enum NotTaken {
     Cancelled,
+    /// This one lives in it and runs on: a stop would cut it off.
+    LivedIn(String),
     Failed(TargetError),
 }
 
@@ -65,13 +75,14 @@ pub(crate) async fn take_all(
 ) -> Taken {
     let Claimed { candidates, mut joined, paused, names } = claimed;
     let mut taken = Taken { paused, names };
-    let intents = intents(context, &candidates);
+    let rounds = in_rounds(candidates);
+    let intents = intents(context, &rounds);
     if !intents.is_empty() && !context.cancel.is_said() {
         mark_held(context);
         if let Err(error) = journal.intend(&intents) {
             context.shortfall(format!("no {USUAL} is paused: {error}"), None);
         } else {
-            take_announced(context, targets, journal, candidates, &mut taken, room).await;
+            take_announced(context, targets, journal, rounds, &mut taken, room).await;
         }
     }
     let with = |method| joined.iter().filter(|target| target.method == method).count();
@@ -82,12 +93,35 @@ pub(crate) async fn take_all(
     taken
 }
 
-fn intents(context: &Context<'_>, candidates: &[(Candidate, Method)]) -> Vec<Record> {
+/// Those that are taken one after the other: who lives with one that is stopped ends before it.
+type Rounds = Vec<Vec<(Candidate, Method)>>;
+
+fn in_rounds(candidates: Vec<(Candidate, Method)>) -> Rounds {
+    let of = |(index, level): (usize, Vec<usize>)| level.into_iter().map(move |one| (one, index));
+    let targets: Vec<&Target> = candidates.iter().map(|(one, _)| &one.target).collect();
+    let levels = start_order::stop_levels(&targets);
+    let count = levels.len();
+    let round_of: HashMap<usize, usize> = levels.into_iter().enumerate().flat_map(of).collect();
+    let mut rounds: Rounds = (0..count).map(|_| Vec::new()).collect();
+    for (index, (candidate, method)) in candidates.into_iter().enumerate() {
+        // Who is frozen waits for nobody.
+        let round = if method == Method::Stop { round_of.get(&index) } else { None };
+        rounds[round.copied().unwrap_or(0)].push((candidate, method));
+    }
+    rounds
+}
+
+fn intents(context: &Context<'_>, rounds: &Rounds) -> Vec<Record> {
     let (at, at_once) = (moment(), at_once());
-    let longest = candidates.iter().map(|(one, method)| answer_limit(context, one, *method)).max();
-    let intent = |(index, (candidate, method)): (usize, &(Candidate, Method))| {
+    let candidates = rounds.iter().flatten();
+    let longest = candidates.map(|(one, method)| answer_limit(context, one, *method)).max();
+    let numbered = rounds
+        .iter()
+        .enumerate()
+        .flat_map(|(round, candidates)| candidates.iter().map(move |one| (round, one)));
+    let intent = |(index, (round, (candidate, method))): (usize, (usize, &(Candidate, Method)))| {
         // So many rounds of calls come first.
-        let rounds = u32::try_from(index / at_once).unwrap_or(u32::MAX);
+        let rounds = u32::try_from(index / at_once + round).unwrap_or(u32::MAX);
         let behind = longest.unwrap_or_default().saturating_mul(rounds);
         let call = match method {
             Method::Pause => Call::pause(at, behind),
@@ -95,27 +129,22 @@ fn intents(context: &Context<'_>, candidates: &[(Candidate, Method)]) -> Vec<Rec
         };
         Record::Taking { target: candidate.target.clone(), method: *method, call: Some(call) }
     };
-    candidates.iter().enumerate().map(intent).collect()
+    numbered.enumerate().map(intent).collect()
 }
 
 async fn take_announced(
     context: &Context<'_>,
     targets: &Targets,
     journal: &mut Journal,
-    candidates: Vec<(Candidate, Method)>,
+    rounds: Rounds,
     taken: &mut Taken,
     room: &mut Room,
 ) {
-    let total = candidates.len();
     let is_begun: Vec<_> =
-        candidates.iter().map(|(one, _)| (one.target.id.clone(), Cell::new(false))).collect();
-    let taking = candidates.into_iter().zip(&is_begun);
-    let taking = taking.map(|((candidate, method), (_, is_begun))| async move {
-        is_begun.set(true);
-        let result = take(context, targets, &candidate, method).await;
-        (candidate, method, result)
-    });
-    let mut results = stream::iter(taking).buffer_unordered(at_once());
+        rounds.iter().flatten().map(|(one, _)| (one.target.id.clone(), Cell::new(false))).collect();
+    // Those that run on, of the rounds that are over.
+    let run_on = RefCell::new(Vec::<Target>::new());
+    let (total, mut begun) = (is_begun.len(), is_begun.iter());
     let (mut done, mut few) = (0, Few::default());
     let tell = |done| (context.tell)(FromKeeper::Progress { phase: Phase::Pausing, done, total });
     tell(done);
@@ -123,22 +152,35 @@ async fn take_announced(
     tokio::pin!(patience);
     // What is not known after the patience stays announced in the journal, and its call goes on:
     // restoring looks at it.
-    while let Some((candidate, method, result)) =
-        tokio::select! { result = results.next() => result, () = &mut patience => None }
-    {
-        done += 1;
-        tell(done);
-        let is_taken = result.is_ok();
-        let outcome = outcome(context, &candidate, method, result, &mut few);
-        context.record(journal, &outcome);
-        if is_taken {
+    for round in rounds {
+        let taking = round.into_iter().zip(begun.by_ref());
+        let taking = taking.map(|((candidate, method), (_, is_begun))| {
+            let run_on = &run_on;
+            async move {
+                is_begun.set(true);
+                let result = take(context, targets, &candidate, method, run_on).await;
+                (candidate, method, result)
+            }
+        });
+        let mut results = stream::iter(taking).buffer_unordered(at_once());
+        while let Some((candidate, method, result)) =
+            tokio::select! { result = results.next() => result, () = &mut patience => None }
+        {
+            done += 1;
+            tell(done);
+            let is_taken = result.is_ok();
+            let outcome = outcome(context, &candidate, method, result, &mut few);
+            context.record(journal, &outcome);
             let Candidate { target, memory_bytes, seen, .. } = candidate;
-            *(if method == Method::Pause { &mut room.paused } else { &mut room.stopped }) += 1;
-            taken.paused.extend(seen.cgroup.filter(|_| method == Method::Pause));
-            room.targets.push(room_target(&target, memory_bytes, method));
+            if is_taken {
+                *(if method == Method::Pause { &mut room.paused } else { &mut room.stopped }) += 1;
+                taken.paused.extend(seen.cgroup.filter(|_| method == Method::Pause));
+                room.targets.push(room_target(&target, memory_bytes, method));
+            } else {
+                run_on.borrow_mut().push(target);
+            }
         }
     }
-    drop(results);
     for (id, _) in is_begun.into_iter().filter(|(_, is_begun)| !is_begun.get()) {
         context.record(journal, &Record::NotTaken { id, reason: CANCELLED.to_owned() });
     }
@@ -150,11 +192,17 @@ async fn take(
     targets: &Targets,
     candidate: &Candidate,
     method: Method,
+    run_on: &RefCell<Vec<Target>>,
 ) -> Result<(), NotTaken> {
     if context.cancel.is_said() {
         return Err(NotTaken::Cancelled);
     }
     let target = &candidate.target;
+    if method == Method::Stop
+        && let Some(other) = run_on.borrow().iter().find(|other| lives_with(other, target))
+    {
+        return Err(NotTaken::LivedIn(other.name.clone()));
+    }
     let done = match method {
         Method::Pause => pause(context, targets, target).await,
         Method::Stop => {
@@ -209,6 +257,12 @@ fn outcome(
         Ok(()) => return Record::Taken { id, unknown: None, call: None },
         Err(NotTaken::Cancelled) => {
             return Record::NotTaken { id, reason: CANCELLED.to_owned() };
+        }
+        Err(NotTaken::LivedIn(other)) => {
+            let reason = format!("`{}`, which lives in it, runs on", text::printable(&other));
+            let name = text::printable(&candidate.target.name);
+            context.shortfall_few(few, format!("`{name}` is not stopped: {reason}"), None);
+            return Record::NotTaken { id, reason };
         }
         Err(NotTaken::Failed(error)) => error,
     };

@@ -118,9 +118,17 @@ impl Targets {
 
     /// The cgroups of these; one that went away since has none.
     pub async fn cgroups<'a>(&self, of: impl IntoIterator<Item = Handle<'a>>) -> Vec<CgroupOf> {
-        let looking = of.into_iter().map(|one| async move { self.look(one).await.ok()?.cgroup });
-        let looked: Vec<_> = stream::iter(looking).buffered(at_once()).collect().await;
-        looked.into_iter().flatten().collect()
+        let looked = self.looks(of).await;
+        looked.into_iter().filter_map(|looked| looked.ok()?.cgroup).collect()
+    }
+
+    /// A look at each of these, in their order.
+    pub async fn looks<'a>(
+        &self,
+        of: impl IntoIterator<Item = Handle<'a>>,
+    ) -> Vec<Result<Seen, TargetError>> {
+        let looking = of.into_iter().map(|one| self.look(one));
+        stream::iter(looking).buffered(at_once()).collect().await
     }
 
     /// What happens to targets of all kinds from this time on.

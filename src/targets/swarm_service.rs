@@ -60,6 +60,7 @@ impl TargetKind for SwarmServices {
             is_healthy: false,
             probe: None,
             log_port: None,
+            lives_in: vec![],
         })
     }
 

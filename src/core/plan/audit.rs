@@ -11,11 +11,13 @@ use crate::core::{
     },
     plan::estimate::{self, Fit, Gives, Means, Need, Role},
     target::{
-        choice::choose,
+        choice::{Choice, choose},
+        command_use::{self, CommandUse},
         kind::USUAL,
         method::{Method, MethodFacts, method},
         seen::{Listed, Seen},
         selector::{Selector, any_matches},
+        shared::{Fate, KEPT, Resident, StopFacts, fate},
         start_order::{self, COMPOSE_DEPENDS_ON, COMPOSE_PROJECT, COMPOSE_SERVICE},
         state::State,
     },
@@ -41,6 +43,8 @@ pub struct Facts<'a> {
     pub pause: &'a [Selector],
     /// `--keep`.
     pub keep: &'a [Selector],
+    /// What the command itself works with.
+    pub uses: &'a CommandUse,
     /// The container that makeroom itself runs in.
     pub own_container: Option<&'a str>,
     /// The ids of the targets that would be stopped in the place of their parts.
@@ -160,15 +164,18 @@ pub fn audit(facts: &Facts<'_>) -> Option<Audit> {
     let Means { swap_free_bytes, is_reclaimed } =
         estimate::means(facts.swap, facts.no_reclaim, facts.has_root, &memory);
     let listed: Vec<Listed> = facts.containers.iter().map(|(listed, _)| listed.clone()).collect();
-    let choice = choose(&listed, facts.pause, facts.keep);
-    let roles = roles(facts, &listed, &choice.chosen);
+    let used = command_use::used(facts.uses, &listed, facts.pause);
+    let choice = choose(&listed, facts.pause, facts.keep, &used);
+    let roles = roles(facts, &listed, &choice);
     let mut containers: Vec<Audited> = (facts.containers.iter().zip(&roles))
         .filter_map(|(one, role)| audited(facts.measured, one, *role, is_reclaimed))
         .collect();
     containers.sort_by(|one, other| {
         other.memory_bytes.cmp(&one.memory_bytes).then_with(|| one.name.cmp(&other.name))
     });
-    let targets = targets(facts, &memory, swap_free_bytes, &containers);
+    let mut shared_warnings = Vec::new();
+    let means = Means { swap_free_bytes, is_reclaimed };
+    let targets = targets(facts, &memory, means, &containers, &mut shared_warnings);
     let room_bytes = targets.iter().map(|target| target.gives_bytes).sum();
     let cache_bytes = containers.iter().filter_map(|container| container.cache_bytes).sum();
     let containers_bytes = containers
@@ -181,6 +188,7 @@ pub fn audit(facts: &Facts<'_>) -> Option<Audit> {
         .unmatched
         .iter()
         .map(|selector| format!("no {USUAL} matches `{}`", printable(selector)));
+    let left_out = choice.left_out.iter().map(|(index, why)| why.told(listed[*index].name()));
     Some(Audit {
         version: VERSION,
         host: facts.host.map(str::to_owned),
@@ -203,17 +211,24 @@ pub fn audit(facts: &Facts<'_>) -> Option<Audit> {
         fit,
         room_bytes,
         swap_to_have_bytes: swap_free_bytes,
-        warnings: unmatched.chain(warnings(facts, &roles, &targets)).collect(),
+        warnings: unmatched
+            .chain(left_out)
+            .chain(shared_warnings)
+            .chain(warnings(facts, &roles, &targets))
+            .collect(),
         targets,
         containers,
     })
 }
 
-fn roles(facts: &Facts<'_>, listed: &[Listed], chosen: &[usize]) -> Vec<Role> {
+fn roles(facts: &Facts<'_>, listed: &[Listed], choice: &Choice) -> Vec<Role> {
     let role = |(index, listed): (usize, &Listed)| {
+        let is_left_out = choice.left_out.iter().any(|(left_out, _)| *left_out == index);
         if facts.own_container == Some(listed.id.as_str()) || any_matches(facts.keep, listed) {
             Role::Kept
-        } else if chosen.contains(&index) {
+        } else if is_left_out {
+            Role::LeftOut
+        } else if choice.chosen.contains(&index) {
             Role::Target
         } else {
             Role::Other
@@ -248,8 +263,9 @@ fn audited(
 fn targets(
     facts: &Facts<'_>,
     memory: &Memory,
-    swap_free_bytes: u64,
+    means: Means,
     containers: &[Audited],
+    warnings: &mut Vec<String>,
 ) -> Vec<Planned> {
     let ours = |container: &&Audited| {
         container.role == Role::Target && container.activity == State::Running
@@ -258,7 +274,7 @@ fn targets(
     let method_facts = MethodFacts {
         wish: facts.method,
         no_reclaim: facts.no_reclaim,
-        swap_free_bytes,
+        swap_free_bytes: means.swap_free_bytes,
         targets_bytes: targets.iter().map(|target| target.memory_bytes).sum(),
     };
     let comes_back = |listed: &Listed, seen: &Seen| {
@@ -272,9 +288,11 @@ fn targets(
             .is_some_and(|(listed, now)| now.as_ref().is_some_and(|now| comes_back(listed, now)));
         method(method_facts, target.memory_bytes, back)
     };
-    let mut planned: Vec<Planned> = (targets.into_iter())
-        .map(|target| {
-            let method = method_of(target);
+    let methods: Vec<Method> = targets.iter().map(|target| method_of(target)).collect();
+    let methods = unless_lived_in(facts, means, &targets, methods, warnings);
+    let mut planned: Vec<Planned> = (targets.into_iter().zip(methods))
+        .filter_map(|(target, method)| Some((target, method?)))
+        .map(|(target, method)| {
             let (name, id) = (target.name.clone(), target.id.clone());
             Planned {
                 name,
@@ -294,6 +312,55 @@ fn targets(
         }
     }
     planned
+}
+
+/// The methods again; `None` for what others live in and would be cut off from, which is left alone.
+fn unless_lived_in(
+    facts: &Facts<'_>,
+    means: Means,
+    targets: &[&Audited],
+    methods: Vec<Method>,
+    warnings: &mut Vec<String>,
+) -> Vec<Option<Method>> {
+    let listed: Vec<Listed> = facts.containers.iter().map(|(listed, _)| listed.clone()).collect();
+    let used = command_use::used(facts.uses, &listed, facts.pause);
+    let resident = |(index, (listed, seen)): (usize, &(Listed, Option<Seen>))| {
+        let is_own = facts.own_container == Some(listed.id.as_str());
+        let is_kept = is_own || any_matches(facts.keep, listed);
+        let used = || used.get(&index).map(|why| why.clause());
+        Some(Resident::new(listed, seen.as_ref()?, is_kept.then_some(KEPT).or_else(used)))
+    };
+    let residents: Vec<Resident> =
+        facts.containers.iter().enumerate().filter_map(resident).collect();
+    let stopped: Vec<String> = (targets.iter().zip(&methods))
+        .filter(|(_, method)| **method == Method::Stop)
+        .map(|(target, _)| target.id.clone())
+        .collect();
+    let pause_gives = means.is_reclaimed;
+    let stop_facts =
+        StopFacts { wish: facts.method, pause_gives, stopped: &stopped, all: &residents };
+    let is_part = |id: &str| {
+        let mut all = facts.containers.iter().map(|(listed, _)| listed);
+        all.any(|listed| listed.id == id && listed.part_of.is_some())
+    };
+    let mut unless = |(target, method): (&&Audited, Method)| {
+        if method != Method::Stop {
+            return Some(method);
+        }
+        match fate(&target.id, is_part(&target.id), stop_facts) {
+            Fate::Stopped => Some(method),
+            Fate::Paused(shared) => {
+                warnings.push(shared.told(&target.name, "would be paused and not stopped").0);
+                Some(Method::Pause)
+            }
+            Fate::LeftAlone(shared) => {
+                let (text, hint) = shared.told(&target.name, "would be left alone");
+                warnings.push(format!("{text}; {hint}"));
+                None
+            }
+        }
+    };
+    targets.iter().zip(methods).map(&mut unless).collect()
 }
 
 /// What runs on depends on a target: compose says so in a label, and a log driver by its address.

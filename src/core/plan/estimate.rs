@@ -62,6 +62,8 @@ pub enum Role {
     Target,
     /// `--keep` does.
     Kept,
+    /// `--pause` does, and the command itself works with it.
+    LeftOut,
     /// Nobody does.
     Other,
 }

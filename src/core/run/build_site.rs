@@ -3,6 +3,8 @@
 
 use std::ffi::OsString;
 
+use crate::core::run::client_command::{self, Client, ClientCommand};
+
 /// Where the memory of a build is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BuildSite {
@@ -24,71 +26,24 @@ impl BuildSite {
     }
 }
 
-/// Options of the engines' clients that take a value as the next word, before their subcommand.
-const WITH_VALUE: [&str; 16] = [
-    "-H",
-    "--host",
-    "-c",
-    "--context",
-    "--config",
-    "-l",
-    "--log-level",
-    "--tlscacert",
-    "--tlscert",
-    "--tlskey",
-    "-f",
-    "--file",
-    "-p",
-    "--project-name",
-    "--project-directory",
-    "--profile",
-];
-
 /// Tells where a command's build runs.
 #[must_use]
 pub fn of_command(command: &[OsString]) -> BuildSite {
-    let words: Vec<_> = command.iter().map(|word| word.to_string_lossy()).collect();
-    let Some((program, rest)) = words.split_first() else { return BuildSite::Child };
-    let subcommands = subcommands(rest);
-    let after = |skip: usize| subcommands.get(skip).copied().unwrap_or_default();
-    match program.rsplit('/').next().unwrap_or_default() {
-        "docker" | "podman" | "nerdctl" => match (after(0), after(1)) {
-            ("build", _) | ("buildx" | "builder" | "image", "build") | ("buildx", "bake") => {
-                BuildSite::Builder
-            }
-            ("compose", word) => of_compose(word),
-            ("run" | "exec" | "start" | "attach", _)
-            | ("container", "run" | "exec" | "start" | "attach") => BuildSite::Container,
+    if let Some(ClientCommand { client, verb, .. }) = client_command::of_command(command) {
+        return match (client, verb.as_str()) {
+            (Client::Engine | Client::Compose | Client::Buildx, "build")
+            | (Client::Buildx, "bake") => BuildSite::Builder,
+            (Client::Engine, "run" | "exec" | "start" | "attach")
+            // `up --build` and `run --build` build first, but what runs on is their containers.
+            | (Client::Compose, "up" | "run" | "exec" | "create") => BuildSite::Container,
             _ => BuildSite::Child,
-        },
-        "docker-compose" | "podman-compose" => of_compose(after(0)),
-        "docker-buildx" if matches!(after(0), "build" | "bake") => BuildSite::Builder,
+        };
+    }
+    let program = command.first().map(|word| word.to_string_lossy()).unwrap_or_default();
+    match program.rsplit('/').next().unwrap_or_default() {
         "ssh" | "colima" | "limactl" | "lima" | "rdctl" | "mosh" => BuildSite::Elsewhere,
         _ => BuildSite::Child,
     }
-}
-
-fn of_compose(word: &str) -> BuildSite {
-    match word {
-        "build" => BuildSite::Builder,
-        // `up --build` and `run --build` build first, but what runs on is their containers.
-        "up" | "run" | "exec" | "create" => BuildSite::Container,
-        _ => BuildSite::Child,
-    }
-}
-
-/// The words that are neither options nor values of options.
-fn subcommands<'a>(words: &'a [std::borrow::Cow<'_, str>]) -> Vec<&'a str> {
-    let mut found = Vec::new();
-    let mut words = words.iter();
-    while let Some(word) = words.next() {
-        if WITH_VALUE.contains(&word.as_ref()) {
-            words.next();
-        } else if !word.starts_with('-') {
-            found.push(word.as_ref());
-        }
-    }
-    found
 }
 
 #[cfg(test)]
@@ -113,6 +68,8 @@ mod tests {
             ("docker run --rm x build", BuildSite::Container),
             ("docker exec web pnpm build", BuildSite::Container),
             ("docker ps", BuildSite::Child),
+            ("sudo docker build .", BuildSite::Builder),
+            ("env A=1 docker compose build", BuildSite::Builder),
             ("ssh there make", BuildSite::Elsewhere),
             ("colima ssh -- make", BuildSite::Elsewhere),
         ] {

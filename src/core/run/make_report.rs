@@ -11,7 +11,7 @@ use crate::core::{
         memory_seen::MemorySeen,
         oom_log::Killed,
         report::{self, MemoryReport, PeakSource, RunReport, SwapReport, TargetReport},
-        results::{Back, Room, SwapBack},
+        results::{Back, Room, RoomTarget, SwapBack},
         steps::Steps,
         timeline::Point,
         verdict::{Evidence, Spare, Verdict, verdict},
@@ -79,6 +79,12 @@ fn judge(heard: &Heard, end: &ChildEnd, seen: &MemorySeen) -> Verdict {
         (None, None) => (&[], &[]),
     };
     let site = heard.about.site;
+    let first = heard.room.iter().flat_map(|room| &room.targets);
+    let later = heard.steps.targets().iter().map(|known| &known.target);
+    // What runs on another machine has the services of that one.
+    let may_miss = |_: &&RoomTarget| site != BuildSite::Elsewhere;
+    let held = first.chain(later).filter(may_miss).map(|target| target.name.as_str());
+    let held: Vec<&str> = held.collect();
     verdict(&Evidence {
         exit: end.exit,
         timed_out: heard.is_timed_out,
@@ -99,6 +105,7 @@ fn judge(heard: &Heard, end: &ChildEnd, seen: &MemorySeen) -> Verdict {
             .map_or(0, |memory| memory.swap_free_bytes),
         heap_limit_bytes: heard.about.heap_limit_bytes,
         spare,
+        held: &held,
     })
 }
 

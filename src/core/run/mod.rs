@@ -2,6 +2,7 @@
 
 pub mod briefing;
 pub mod build_site;
+pub mod client_command;
 pub mod exit;
 pub mod heard;
 pub mod history;
@@ -20,5 +21,6 @@ pub mod session;
 pub mod steps;
 pub mod timeline;
 pub mod unsaid;
+pub mod use_of_command;
 pub mod verdict;
 pub mod wire;

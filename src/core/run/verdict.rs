@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::core::{
     machine::pressure::Figures,
     run::{exit::Exit, oom_log::Killed},
-    text::{count, printable, size, span},
+    text::{self, count, printable, size, span},
 };
 
 /// What kind of end it was.
@@ -102,6 +102,8 @@ pub struct Evidence<'a> {
     pub heap_limit_bytes: Option<u64>,
     /// Containers that ran all the while, the largest first.
     pub spare: &'a [Spare],
+    /// The names of the targets that were held meanwhile, where it could miss them.
+    pub held: &'a [&'a str],
 }
 
 /// More than a build takes between two samples: where so much was always available, the host was
@@ -285,7 +287,8 @@ fn remedy(kind: Kind, seen: &Evidence<'_>) -> Option<String> {
         Kind::Abort => return larger_heap(seen),
         Kind::EngineLost => "the engine's log says why: `journalctl -u docker` on its host",
         Kind::Timeout => "a longer --timeout, or none",
-        Kind::Ok | Kind::Killed | Kind::Cancelled | Kind::OwnError => return None,
+        Kind::OwnError => return missed(seen),
+        Kind::Ok | Kind::Killed | Kind::Cancelled => return None,
     };
     Some(remedy.to_owned())
 }
@@ -300,6 +303,27 @@ fn more_room(seen: &Evidence<'_>) -> String {
         }
         None => swap,
     }
+}
+
+/// What a build does inside is not seen: it may have needed what was paused. One that was not found
+/// has needed nothing.
+fn missed(seen: &Evidence<'_>) -> Option<String> {
+    let is_started = !matches!(seen.exit, Exit::Code(126 | 127) | Exit::Signal(_));
+    (is_started && !seen.held.is_empty()).then(|| {
+        let (was, it) = if seen.held.len() == 1 {
+            ("was not running meanwhile", "it")
+        } else {
+            ("were not running meanwhile", "one of them")
+        };
+        let keep = match seen.held {
+            [one] => text::shell_word(&printable(one)),
+            _ => "NAME".to_owned(),
+        };
+        format!(
+            "{} {was}: if the build needs {it}, that is the likely cause (`--keep {keep}`)",
+            text::names(seen.held.iter().copied(), 3)
+        )
+    })
 }
 
 /// What was available at the lowest is what the heap could have grown by; a third of it is surplus.

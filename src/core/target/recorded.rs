@@ -77,6 +77,9 @@ pub struct Target {
     pub depends_on: Vec<String>,
     /// Its health check was content.
     pub was_healthy: bool,
+    /// In whose namespaces it lives: an id, or a name. It can be started only once those run.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lives_in: Vec<String>,
 }
 
 /// What finds a target again at its kind.
@@ -130,6 +133,10 @@ struct OnDisk {
     depends_on: Vec<String>,
     #[serde(default)]
     was_healthy: bool,
+    /// Since version 6. Without it they are started at once, and those that come too early are
+    /// tried again.
+    #[serde(default)]
+    lives_in: Vec<String>,
 }
 
 impl From<OnDisk> for Target {
@@ -149,6 +156,7 @@ impl From<OnDisk> for Target {
             service: read.service,
             depends_on: read.depends_on,
             was_healthy: read.was_healthy,
+            lives_in: read.lives_in,
         }
     }
 }
@@ -202,6 +210,7 @@ mod tests {
                 undo,
                 incarnation,
                 was_healthy: true,
+                lives_in: vec!["vpn".to_owned()],
                 ..crate::core::target::samples::target("a")
             };
             let line = serde_json::to_value(&target).expect("json");

@@ -31,6 +31,7 @@ pub fn seen() -> Seen {
         is_healthy: false,
         probe: None,
         log_port: None,
+        lives_in: vec![],
     }
 }
 

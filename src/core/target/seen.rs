@@ -1,12 +1,16 @@
 //! Owns what is found of targets: what a kind lists, and what a look at one of them says. Pure.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
 
 use crate::core::{
     target::{
         cgroup_of::CgroupOf,
         healthcheck::Probe,
         kind::Kind,
+        lives_in::LivesIn,
         recorded::{Handle, Target, Undo},
         start_order::{COMPOSE_DEPENDS_ON, COMPOSE_PROJECT, COMPOSE_SERVICE, depends_on},
         state::{Incarnation, State},
@@ -33,6 +37,8 @@ pub struct Listed {
     pub ports: Vec<u16>,
     /// The target that is stopped in its place and with all its other parts, by its id.
     pub part_of: Option<String>,
+    /// When it was made, in seconds since 1970.
+    pub created_at: Option<i64>,
 }
 
 impl Listed {
@@ -80,6 +86,7 @@ impl Listed {
                 .map(|value| depends_on(&value))
                 .unwrap_or_default(),
             was_healthy: seen.is_healthy,
+            lives_in: seen.owners(),
         }
     }
 }
@@ -128,6 +135,16 @@ pub struct Seen {
     pub probe: Option<Probe>,
     /// The port that its log is sent to.
     pub log_port: Option<u16>,
+    /// Where it lives, beside its own namespaces.
+    pub lives_in: Vec<LivesIn>,
+}
+
+impl Seen {
+    /// In whose namespaces it lives: each once.
+    fn owners(&self) -> Vec<String> {
+        let all: BTreeSet<&String> = self.lives_in.iter().map(|lives| &lives.of).collect();
+        all.into_iter().cloned().collect()
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! Owns the order in which targets are restored: what compose's `depends_on` names comes first.
-//! Pure.
+//! Owns the order in which targets are restored: what compose's `depends_on` names comes first, and
+//! in whose namespaces others live. And the order in which the latter are stopped. Pure.
 
-use crate::core::target::recorded::Target;
+use crate::core::target::{lives_in::is_called, recorded::Target};
 
 /// Compose's label with the project a container belongs to.
 pub const COMPOSE_PROJECT: &str = "com.docker.compose.project";
@@ -27,14 +27,34 @@ pub fn depends_on(label: &str) -> Vec<String> {
 /// Services that depend on each other in a circle share the last group.
 #[must_use]
 pub fn levels(targets: &[&Target]) -> Vec<Vec<usize>> {
-    let needs = |index: usize, other: usize| {
-        let (one, other) = (targets[index], targets[other]);
-        one.project.is_some()
-            && one.project == other.project
-            && other.service.as_ref().is_some_and(|service| {
-                one.depends_on.contains(service) && one.service.as_ref() != Some(service)
-            })
-    };
+    levels_by(targets, |one, other| depends(one, other) || lives_with(one, other))
+}
+
+/// Groups of indices into `targets` in the order of stopping: who lives in the namespaces of another
+/// one ends before it, in its own time.
+#[must_use]
+pub fn stop_levels(targets: &[&Target]) -> Vec<Vec<usize>> {
+    levels_by(targets, |one, other| lives_with(other, one))
+}
+
+/// Whether compose says so.
+fn depends(one: &Target, other: &Target) -> bool {
+    one.project.is_some()
+        && one.project == other.project
+        && other.service.as_ref().is_some_and(|service| {
+            one.depends_on.contains(service) && one.service.as_ref() != Some(service)
+        })
+}
+
+/// Whether it lives in a namespace of the other one.
+#[must_use]
+pub fn lives_with(one: &Target, other: &Target) -> bool {
+    let names = std::slice::from_ref(&other.name);
+    one.id != other.id && one.lives_in.iter().any(|of| is_called(of, &other.id, names))
+}
+
+fn levels_by(targets: &[&Target], needs: impl Fn(&Target, &Target) -> bool) -> Vec<Vec<usize>> {
+    let needs = |index: usize, other: usize| needs(targets[index], targets[other]);
     let mut waiting: Vec<usize> = (0..targets.len()).collect();
     let mut levels = Vec::new();
     while !waiting.is_empty() {
@@ -97,6 +117,24 @@ mod tests {
     fn the_same_service_of_another_project_is_nobodys_dependency() {
         let all = [target("p", "web", "db"), target("q", "db", ""), target("", "db", "")];
         assert_eq!(order(&all), [vec!["web", "db", "db"]]);
+    }
+
+    #[test]
+    fn who_lives_in_anothers_namespaces_is_started_after_it_and_stopped_before_it() {
+        let living = |name: &str, of: &[&str]| Target {
+            lives_in: of.iter().map(ToString::to_string).collect(),
+            ..samples::target(name)
+        };
+        let all = [
+            living("worker", &["id-of-app"]),
+            living("plain", &[]),
+            living("app", &["vpn", "id-of-vpn"]),
+            living("vpn", &[]),
+            living("far", &["id-of-nobody"]),
+        ];
+        assert_eq!(order(&all), [vec!["plain", "vpn", "far"], vec!["app"], vec!["worker"]]);
+        let targets: Vec<_> = all.iter().collect();
+        assert_eq!(stop_levels(&targets), [vec![0, 1, 4], vec![2], vec![3]]);
     }
 
     #[test]

@@ -51,6 +51,12 @@ impl Recipe {
         Self { command: ["/bin/sh", "-c", script].map(str::to_owned).to_vec(), ..self }
     }
 
+    /// Another image.
+    #[must_use]
+    pub fn image(self, image: &'static str) -> Self {
+        Self { image, ..self }
+    }
+
     /// A label.
     #[must_use]
     pub fn label(mut self, key: &str, value: &str) -> Self {

@@ -7,6 +7,8 @@ use crate::core::{
 };
 
 const MIB: u64 = 1 << 20;
+static NO_USE: CommandUse =
+    CommandUse { entered: vec![], named: vec![], projects: vec![], builds: false };
 
 fn container(name: &str, labels: &[(&str, &str)]) -> (Listed, Option<Seen>) {
     let labels: HashMap<_, _> =
@@ -52,6 +54,7 @@ fn facts<'a>(
         containers,
         pause,
         keep: &[],
+        uses: &NO_USE,
         own_container: None,
         stopped_as_wholes: &[],
         method: MethodWish::Auto,

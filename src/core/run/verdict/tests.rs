@@ -18,6 +18,36 @@ fn evidence(exit: Exit) -> Evidence<'static> {
         swap_free_bytes: GIB,
         heap_limit_bytes: None,
         spare: &[],
+        held: &[],
+    }
+}
+
+#[test]
+fn a_build_that_failed_by_itself_is_told_what_it_may_have_missed() {
+    let remedy = |exit, held: &[&str]| verdict(&Evidence { held, ..evidence(exit) }).remedy;
+    let failed = Exit::Code(1);
+    assert_eq!(
+        remedy(failed, &["db"]).as_deref(),
+        Some(
+            "`db` was not running meanwhile: if the build needs it, that is the likely cause \
+             (`--keep db`)"
+        )
+    );
+    assert_eq!(
+        remedy(failed, &["a", "b", "c", "d"]).as_deref(),
+        Some(
+            "`a`, `b`, `c` and 1 more were not running meanwhile: if the build needs one of them, \
+             that is the likely cause (`--keep NAME`)"
+        )
+    );
+    for (exit, held) in [
+        (failed, &[][..]),
+        (Exit::Code(0), &["db"]),
+        (Exit::Code(127), &["db"]),
+        (Exit::Code(126), &["db"]),
+        (Exit::Signal(15), &["db"]),
+    ] {
+        assert_eq!(remedy(exit, held), None, "{exit:?}");
     }
 }
 

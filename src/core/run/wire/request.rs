@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::{
     lease::record::Kind, machine::process::ProcessId, run::room_settings::RoomSettings,
+    target::command_use::CommandUse,
 };
 
 /// What the keeper is to make room with, and for whom.
@@ -25,6 +26,8 @@ pub struct Request {
     pub need_bytes: Option<u64>,
     /// What the build is expected to take, by `--need` or its last runs, in bytes.
     pub expected_bytes: Option<u64>,
+    /// What the command itself works with: it is left out.
+    pub uses: CommandUse,
     /// The build's memory is in steps of the engine's builder.
     pub builds_in_engine: bool,
     /// The lease that this run is inside of, and may simply use where that has all that is asked
