@@ -1,6 +1,10 @@
 //! `makeroom swap on|off|status`: swap that stays, on the engine's host.
 
-use std::{path::Path, process::ExitCode};
+use std::{
+    path::Path,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
 use crate::{
     cli::{ChildArgs, RoomArgs, SwapCommand},
@@ -13,7 +17,7 @@ use crate::{
         machine::{memory::ActiveSwap, swap::missing},
         run::exit::DONE,
         text::{self, size},
-        values::SwapWish,
+        values::{self, SwapWish},
     },
     host::{
         permanent_swap::{self, Found},
@@ -21,6 +25,7 @@ use crate::{
         swap::{Removal, SwapError},
     },
     report::console::Say,
+    room::retry,
 };
 
 const ELSEWHERE: &str = "name another place with --swap-file PATH, or a size with --swap SIZE";
@@ -92,7 +97,7 @@ async fn act_on_host(
     let found = permanent_swap::look(shell, &path).await?;
     match act {
         Act::On { persist } => on(shell, &path, &found, persist, settings.room.swap, say).await,
-        Act::Off => off(shell, &path, &found, say).await,
+        Act::Off => off(shell, &path, &found, settings.room.restore_timeout, say).await,
         Act::Show => print(&status(shell, &path, &found)),
     }
 }
@@ -126,7 +131,7 @@ async fn on(
         Some(size_bytes) => {
             let after = permanent_swap::turn_on(shell, path, size_bytes).await.map_err(
                 |error| match error {
-                    SwapError::Refused(reason) => {
+                    SwapError::Refused(reason) | SwapError::NotYet(reason) => {
                         let what =
                             format!("no swap is made at {}: {reason}", text::printable(path));
                         refused(what, Some(ELSEWHERE))
@@ -154,10 +159,17 @@ async fn on(
     Ok(())
 }
 
-async fn off(shell: &Shell, path: &str, found: &Found, say: &mut Say) -> Result<(), CommandError> {
-    let active = found.measured.swap_at(path);
+async fn off(
+    shell: &Shell,
+    path: &str,
+    found: &Found,
+    limit: Duration,
+    say: &mut Say,
+) -> Result<(), CommandError> {
+    let size_bytes = found.measured.swap_at(path).map_or(0, |swap| swap.size_bytes);
+    let last = values::deadline(Instant::now(), limit);
     let removal =
-        permanent_swap::turn_off(shell, path, active.map_or(0, |swap| swap.size_bytes)).await?;
+        retry::removal(last, || permanent_swap::turn_off(shell, path, size_bytes)).await?;
     let line_left = |error| {
         CommandError::from(error)
             .with_state("the swap is off, its line in /etc/fstab is still there")

@@ -35,8 +35,23 @@ const REMOVE_LIMIT: Duration = Duration::from_mins(30);
 pub enum SwapError {
     #[error("{0}")]
     Refused(String),
+    /// In the words of the program that failed for now.
+    #[error("{0}")]
+    NotYet(String),
     #[error(transparent)]
     Shell(#[from] ShellError),
+}
+
+impl SwapError {
+    /// Whether the next try may do it.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Refused(_) => false,
+            Self::NotYet(_) => true,
+            Self::Shell(error) => error.may_pass(),
+        }
+    }
 }
 
 /// How a removal ended.
@@ -138,9 +153,12 @@ fn listed(path: &str) -> String {
 
 pub(super) fn answer(output: &str) -> Result<&str, SwapError> {
     let verdict = output.lines().next().unwrap_or_default();
-    match verdict.strip_prefix("no ") {
-        // It may contain a directory's name that somebody else chose.
-        Some(reason) => Err(SwapError::Refused(text::printable(reason))),
+    // It may contain a directory's name that somebody else chose.
+    if let Some(reason) = verdict.strip_prefix("no ") {
+        return Err(SwapError::Refused(text::printable(reason)));
+    }
+    match verdict.strip_prefix("later ") {
+        Some(reason) => Err(SwapError::NotYet(text::printable(reason))),
         None => Ok(verdict),
     }
 }

@@ -24,7 +24,7 @@ pub mod recover;
 pub mod recovered;
 pub mod release;
 mod restore;
-mod retry;
+pub mod retry;
 pub mod step;
 mod swap;
 mod take;

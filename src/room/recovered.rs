@@ -35,7 +35,7 @@ pub fn recovered(lease: &str, state: &LeaseState, back: &Back) -> Note {
     }
     match &back.swap {
         Some(SwapBack::Removed) => said += "; its swap removed",
-        Some(SwapBack::Stays { path, reason }) => {
+        Some(SwapBack::NotYet { path, reason } | SwapBack::Stays { path, reason }) => {
             said +=
                 &format!("; its swap {} stays: {}", text::printable(path), text::printable(reason));
         }

@@ -70,10 +70,22 @@ pub(super) fn say_what_is_left(say: &mut Say, heard: &Heard, keepers: &Keepers) 
                     say.warning(line, Some("`makeroom recover` waits for it"));
                 }
             }
+            // The build got what it asked for, and what is left is in hands that go on.
+            let tried = run_lines::swap_not_off(back);
+            if let Some(line) = &tried {
+                if keepers.is_there() {
+                    say.warning(
+                        format!("{line}; the keeper goes on trying"),
+                        Some("`makeroom status` shows it"),
+                    );
+                } else {
+                    say.error(line, None, Some("makeroom recover"));
+                }
+            }
             if let Some(line) = &left {
                 say.error(line, None, Some("makeroom recover"));
             }
-            late.is_none() && left.is_none()
+            late.is_none() && left.is_none() && (tried.is_none() || keepers.is_there())
         }
         None if keepers.lease().is_some()
             && heard.lingering.is_none()

@@ -56,6 +56,7 @@ mod strangers;
 mod swap;
 mod swap_faults;
 mod swap_place;
+mod swapoff;
 mod swarm;
 mod terminal;
 mod unseen;

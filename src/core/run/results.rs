@@ -140,6 +140,7 @@ impl Back {
         self.restored += late.restored;
         self.running.extend(late.running);
         self.failed.extend(late.failed);
+        self.swap = late.swap.or(self.swap.take());
     }
 }
 
@@ -181,8 +182,27 @@ pub enum SwapBack {
     Removed,
     /// Another live lease still needs it.
     HandedOver,
+    /// Its keeper goes on trying: where, and why it failed so far.
+    NotYet { path: String, reason: String },
     /// Recorded for `recover`: where, and why.
     Stays { path: String, reason: String },
+}
+
+impl SwapBack {
+    /// What is said of two areas of one lease: whatever asks more of a person.
+    #[must_use]
+    pub fn or(self, other: Option<Self>) -> Self {
+        let weight = |swap: &Self| match swap {
+            Self::Removed => 0,
+            Self::HandedOver => 1,
+            Self::NotYet { .. } => 2,
+            Self::Stays { .. } => 3,
+        };
+        match other {
+            Some(other) if weight(&other) > weight(&self) => other,
+            _ => self,
+        }
+    }
 }
 
 #[cfg(test)]
