@@ -114,7 +114,13 @@ async fn on(
         let what = "the size of the swap to turn on is `off`";
         return Err(refused(what, Some("name one with --swap SIZE")));
     };
-    let total_bytes = found.measured.memory.map_or(0, |memory| memory.swap_total_bytes);
+    // zram is memory: what a build needs beyond that is to be elsewhere.
+    let zram_bytes: u64 =
+        found.measured.swaps.iter().filter(|swap| swap.is_zram()).map(|swap| swap.size_bytes).sum();
+    let total_bytes = found
+        .measured
+        .memory
+        .map_or(0, |memory| memory.swap_total_bytes.saturating_sub(zram_bytes));
     let is_on = found.measured.swap_at(path).is_some();
     let place = shell.place();
     match missing(wish.bytes, total_bytes).filter(|_| !is_on) {
@@ -129,7 +135,8 @@ async fn on(
             return Ok(());
         }
         Some(size_bytes) => {
-            let after = permanent_swap::turn_on(shell, path, size_bytes).await.map_err(
+            let priority = found.measured.free_swap().priority_ahead();
+            let made = permanent_swap::turn_on(shell, path, size_bytes, priority).await.map_err(
                 |error| match error {
                     SwapError::Refused(reason) | SwapError::NotYet(reason) => {
                         let what =
@@ -139,10 +146,13 @@ async fn on(
                     shell @ SwapError::Shell(_) => shell.into(),
                 },
             )?;
-            let free_bytes = after.memory.map_or(0, |memory| memory.swap_free_bytes);
+            if let Some(text) = made.why_smaller(size_bytes, path) {
+                say.warning(text, Some(ELSEWHERE));
+            }
+            let free_bytes = made.after.memory.map_or(0, |memory| memory.swap_free_bytes);
             say.info(format!(
                 "swap is on{place}: {} at {}; {} free in all",
-                size(size_bytes),
+                size(made.size_bytes),
                 text::printable(path),
                 size(free_bytes)
             ));
@@ -195,7 +205,7 @@ async fn off(
 
 fn status(shell: &Shell, path: &str, found: &Found) -> String {
     let mut lines = Vec::new();
-    for ActiveSwap { path: active, size_bytes, used_bytes } in &found.measured.swaps {
+    for ActiveSwap { path: active, size_bytes, used_bytes, .. } in &found.measured.swaps {
         let whose = match (active == path, found.is_persistent) {
             (true, true) => "  by `makeroom swap on --persist`, at every boot",
             (true, false) => "  by `makeroom swap on`, until the next boot",

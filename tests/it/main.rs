@@ -63,3 +63,4 @@ mod unseen;
 mod variables;
 mod verdict;
 mod wait;
+mod zram;

@@ -7,6 +7,7 @@ use crate::core::{
     machine::{
         cgroup::{Cgroup, Measured},
         memory::Memory,
+        swap::{self, Disk, FreeSwap},
     },
     plan::estimate::{self, Fit, Gives, Means, Need, Role},
     target::{
@@ -18,7 +19,7 @@ use crate::core::{
         start_order::{self, COMPOSE_DEPENDS_ON, COMPOSE_PROJECT, COMPOSE_SERVICE},
         state::State,
     },
-    text::printable,
+    text::{printable, size},
     values::{MethodWish, SwapWish},
 };
 
@@ -48,6 +49,8 @@ pub struct Facts<'a> {
     pub no_reclaim: bool,
     /// `--swap`.
     pub swap: SwapWish,
+    /// The path of the area that a run would make, and its disk, where that was looked at.
+    pub swap_place: Option<(&'a str, Disk)>,
     /// Whether there is a way to be root on the host: swap and reclaim need it.
     pub has_root: bool,
     /// What the build is expected to need, where anything is known.
@@ -149,14 +152,22 @@ pub struct Audited {
 #[must_use]
 pub fn audit(facts: &Facts<'_>) -> Option<Audit> {
     let memory = facts.measured.memory?;
-    let Means { swap_free_bytes, is_reclaimed } =
-        estimate::means(facts.swap, facts.no_reclaim, facts.has_root, &memory);
+    let now = facts.measured.free_swap();
+    let disk = facts.swap_place.map(|(_, disk)| disk);
+    let means = estimate::means(facts.swap, facts.no_reclaim, facts.has_root, now, disk);
+    let swap_free_bytes = means.swap.net_bytes();
     let listed: Vec<Listed> = facts.containers.iter().map(|(listed, _)| listed.clone()).collect();
     let choice = choose(&listed, facts.pause, facts.keep);
     let roles = roles(facts, &listed, &choice.chosen);
     let mut containers: Vec<Audited> = (facts.containers.iter().zip(&roles))
-        .filter_map(|(one, role)| audited(facts.measured, one, *role, is_reclaimed))
+        .filter_map(|(one, role)| audited(facts.measured, one, *role, means.is_reclaimed))
         .collect();
+    let is_target = |container: &&Audited| container.role == Role::Target;
+    let all_bytes =
+        containers.iter().filter(is_target).map(|container| container.gives.pause_bytes).sum();
+    for Audited { gives, .. } in &mut containers {
+        gives.pause_bytes = means.of_pause(gives.pause_bytes, all_bytes);
+    }
     containers.sort_by(|one, other| {
         other.memory_bytes.cmp(&one.memory_bytes).then_with(|| one.name.cmp(&other.name))
     });
@@ -193,7 +204,10 @@ pub fn audit(facts: &Facts<'_>) -> Option<Audit> {
         fit,
         room_bytes,
         swap_to_have_bytes: swap_free_bytes,
-        warnings: unmatched.chain(warnings(facts, &roles, &targets)).collect(),
+        warnings: unmatched
+            .chain(warnings(facts, &roles, &targets))
+            .chain(about_swap(facts, now, means))
+            .collect(),
         targets,
         containers,
     })
@@ -316,6 +330,32 @@ fn warnings(facts: &Facts<'_>, roles: &[Role], targets: &[Planned]) -> Vec<Strin
                 ));
             }
         }
+    }
+    warnings
+}
+
+/// What is short of the swap that is wished for, and what frees less than it holds.
+fn about_swap(facts: &Facts<'_>, now: FreeSwap, means: Means) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if let (SwapWish::Free(wish), Some((path, disk))) = (facts.swap, facts.swap_place)
+        && let Some(missing_bytes) = swap::missing(wish.bytes, now.ahead_bytes)
+    {
+        let (path, missing) = (printable(path), size(missing_bytes));
+        match disk.fitting(missing_bytes) {
+            Some(bytes) if bytes == missing_bytes => {}
+            Some(bytes) => warnings.push(format!(
+                "only {} of swap instead of {missing} can be made at {path}: {}",
+                size(bytes),
+                disk.said()
+            )),
+            None => warnings.push(format!("no swap can be made at {path}: {}", disk.said())),
+        }
+    }
+    if means.is_reclaimed && means.swap.ahead_bytes == 0 && means.swap.zram_bytes > 0 {
+        warnings.push(format!(
+            "what is paused goes to zram, which is memory: {} of 100 bytes stay in use there",
+            means.swap.zram_percent
+        ));
     }
     warnings
 }

@@ -56,6 +56,7 @@ fn facts<'a>(
         method: MethodWish::Auto,
         no_reclaim: false,
         swap: SwapWish::default(),
+        swap_place: None,
         has_root: true,
         need: None,
     }
