@@ -32,7 +32,7 @@ use crate::{
         leases::id_of,
         state_dir::StateDir,
     },
-    report::{console::Say, run_lines},
+    report::{console::Say, run_lines, vanished_lines},
     room::{
         cancel::Cancel,
         context::Context,
@@ -122,6 +122,12 @@ fn stop_one(
     }
     if let Some(line) = run_lines::not_healthy(&back) {
         say.warning(line, Some("`docker ps` shows their health, `docker logs` what they say"));
+    }
+    if let Some(line) = vanished_lines::replaced(&back) {
+        say.info(line);
+    }
+    if let Some(line) = vanished_lines::vanished(&back) {
+        say.warning(line, vanished_lines::keep_from_vanishing(&back));
     }
     let mut is_whole = true;
     if let Some(line) = awaited(&back.late) {

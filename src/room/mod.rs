@@ -30,4 +30,5 @@ mod swap;
 mod take;
 #[cfg(test)]
 mod tests;
+mod vanished;
 pub mod without_keeper;

@@ -35,6 +35,7 @@ use crate::{
         mark::unmark,
         restore::{self, BroughtBack},
         retry::Backoff,
+        vanished,
     },
 };
 
@@ -72,8 +73,9 @@ pub struct Rest {
 pub async fn release(context: &Context<'_>, mut journal: Journal) -> (Back, Option<Rest>) {
     let begun = Instant::now();
     if journal.state().is_empty() {
+        let gone = vanished::look(context, &journal.state().removed).await;
         close(context, journal).await;
-        return (Back::default(), None);
+        return (Back { gone, ..Back::default() }, None);
     }
     let lock = match context.state.lock_later(LOCK_PATIENCE).await {
         Ok(lock) => Some(lock),
@@ -122,6 +124,7 @@ async fn end(
 ) -> (Back, Option<Rest>) {
     let mut calls = AwaitedCalls { journal, late };
     late_calls::wait_until(context, deadline, &mut calls, &mut back).await;
+    back.gone = vanished::look(context, &calls.journal.state().removed).await;
     if calls.late.is_empty() && areas.is_empty() {
         close(context, calls.journal).await;
         return (back, None);

@@ -60,6 +60,7 @@ mod swapoff;
 mod swarm;
 mod terminal;
 mod unseen;
+mod vanished;
 mod variables;
 mod verdict;
 mod wait;

@@ -19,7 +19,7 @@ use crate::core::{
         start_order::{self, COMPOSE_DEPENDS_ON, COMPOSE_PROJECT, COMPOSE_SERVICE},
         state::State,
     },
-    text::{printable, size},
+    text::{names, printable, size},
     values::{MethodWish, SwapWish},
 };
 
@@ -206,6 +206,7 @@ pub fn audit(facts: &Facts<'_>) -> Option<Audit> {
         swap_to_have_bytes: swap_free_bytes,
         warnings: unmatched
             .chain(warnings(facts, &roles, &targets))
+            .chain(about_prunes(facts, &targets))
             .chain(about_swap(facts, now, means))
             .collect(),
         targets,
@@ -332,6 +333,26 @@ fn warnings(facts: &Facts<'_>, roles: &[Role], targets: &[Planned]) -> Vec<Strin
         }
     }
     warnings
+}
+
+/// What a build that tidies up would remove for good. What is stopped as a part of a whole is made
+/// anew by that.
+fn about_prunes(facts: &Facts<'_>, targets: &[Planned]) -> Option<String> {
+    let is_whole = |id: &str| {
+        let listed = facts.containers.iter().find(|(listed, _)| listed.id == id);
+        listed.is_some_and(|(listed, _)| listed.part_of.is_none())
+    };
+    let stopped: Vec<&str> = targets
+        .iter()
+        .filter(|target| target.needed && target.method == Method::Stop && is_whole(&target.id))
+        .map(|target| target.name.as_str())
+        .collect();
+    (!stopped.is_empty()).then(|| {
+        format!(
+            "what is stopped does not survive a `docker container prune` or `docker system prune` of the build: {}",
+            names(stopped, 8)
+        )
+    })
 }
 
 /// What is short of the swap that is wished for, and what frees less than it holds.

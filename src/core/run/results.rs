@@ -100,6 +100,9 @@ pub struct Back {
     pub handed_over: Vec<String>,
     /// Targets that could not be restored: name and reason.
     pub failed: Vec<(String, String)>,
+    /// Targets that were removed while they were held.
+    #[serde(default)]
+    pub gone: Vec<Gone>,
     /// Targets that run, and may still be paused or stopped by a call that was sent: they stay the
     /// lease's.
     pub late: Vec<LateCall>,
@@ -141,6 +144,26 @@ impl Back {
         self.running.extend(late.running);
         self.failed.extend(late.failed);
         self.swap = late.swap.or(self.swap.take());
+    }
+}
+
+/// A target that was removed while it was held.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gone {
+    /// Its full id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// What was done to it before.
+    pub method: Method,
+    /// Another one runs in its place.
+    pub is_replaced: bool,
+}
+
+impl Back {
+    /// The names of what vanished: it was removed, and nothing runs in its place.
+    pub fn vanished(&self) -> impl Iterator<Item = &str> {
+        self.gone.iter().filter(|gone| !gone.is_replaced).map(|gone| gone.name.as_str())
     }
 }
 

@@ -6,6 +6,7 @@ pub mod choice;
 pub mod container;
 pub mod event;
 pub mod healthcheck;
+pub mod in_place;
 pub mod kind;
 pub mod log_driver;
 pub mod method;
