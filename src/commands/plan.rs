@@ -14,7 +14,11 @@ use crate::{
     },
     config::{Layer, Purpose, Settings},
     core::{
-        machine::route::Route,
+        machine::{
+            cgroup::Measured,
+            route::Route,
+            swap::{self, Disk},
+        },
         plan::audit::{Audit, Facts, audit},
         run::{
             exit::{DONE, NO},
@@ -29,8 +33,9 @@ use crate::{
             state::State,
         },
         text,
+        values::SwapWish,
     },
-    host::{container::own_container, reclaim},
+    host::{container::own_container, findings, reclaim, swap::own_dir},
     report::{console::Say, plan_table},
     room::machine::Machine,
     targets::{all::Targets, error::TargetError, pace::at_once, wholes},
@@ -84,6 +89,8 @@ async fn look(settings: &Settings, command: &[OsString], say: &mut Say) -> Resul
     }
     let own = own_container();
     let uses = command_use::of(command);
+    let has_root = machine.shell.root().await.is_some();
+    let swap_place = swap_place(&machine, settings, &measured, has_root).await;
     let stopped_as_wholes = stopped_as_wholes(&machine, settings, &containers, &uses).await;
     let facts = Facts {
         host: machine.shell.host_name(),
@@ -98,10 +105,28 @@ async fn look(settings: &Settings, command: &[OsString], say: &mut Say) -> Resul
         method: settings.room.method,
         no_reclaim: settings.room.no_reclaim,
         swap: settings.room.swap,
-        has_root: machine.shell.root().await.is_some(),
+        swap_place: swap_place.as_ref().map(|(path, disk)| (path.as_str(), *disk)),
+        has_root,
         need: need::of_plan(settings, command, say),
     };
     audit(&facts).ok_or_else(|| format!("the memory{} cannot be read", machine.shell.place()))
+}
+
+/// Where a run would make swap, and the disk that this is on; `None` where it would make none, or
+/// nothing can be seen.
+async fn swap_place(
+    machine: &Machine,
+    settings: &Settings,
+    measured: &Measured,
+    has_root: bool,
+) -> Option<(String, Disk)> {
+    let SwapWish::Free(wish) = settings.room.swap else { return None };
+    swap::missing(wish.bytes, measured.free_swap().ahead_bytes).filter(|_| has_root)?;
+    let own_dir = own_dir(measured);
+    let path = settings.room.swap_file.clone().unwrap_or_else(|| format!("{own_dir}/swapfile"));
+    let dir = path.rsplit_once('/').map_or("/", |(dir, _)| dir);
+    let (_, facts) = findings::look(&machine.shell, dir).await.ok()?;
+    Some((path, facts.disk?))
 }
 
 /// All containers, with the inspection of those that have processes.

@@ -155,7 +155,8 @@ async fn look_at_host(settings: &Settings) -> Result<Status, String> {
     let machine = reach(settings)?;
     // The leases are worth showing also where the host does not answer.
     let measured = reclaim::measure(&machine.shell).await.unwrap_or_default();
-    let area = |ActiveSwap { path, size_bytes, used_bytes }| Area { path, size_bytes, used_bytes };
+    let area =
+        |ActiveSwap { path, size_bytes, used_bytes, .. }| Area { path, size_bytes, used_bytes };
     Ok(Status {
         host: machine.shell.host_name().map(str::to_owned),
         memory: measured.memory,

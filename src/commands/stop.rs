@@ -20,7 +20,7 @@ use crate::{
         lease::{late_call::awaited, state::LeaseState},
         run::{
             exit::{DONE, FAILED},
-            results::Back,
+            results::{Back, SwapBack},
             wire::{self, FromKeeper, Inbox, Request, ToKeeper},
         },
         text, values,
@@ -32,7 +32,7 @@ use crate::{
         leases::id_of,
         state_dir::StateDir,
     },
-    report::{console::Say, run_lines},
+    report::{console::Say, run_lines, vanished_lines},
     room::{
         cancel::Cancel,
         context::Context,
@@ -123,11 +123,23 @@ fn stop_one(
     if let Some(line) = run_lines::not_healthy(&back) {
         say.warning(line, Some("`docker ps` shows their health, `docker logs` what they say"));
     }
+    if let Some(line) = vanished_lines::replaced(&back) {
+        say.info(line);
+    }
+    if let Some(line) = vanished_lines::vanished(&back) {
+        say.warning(line, vanished_lines::keep_from_vanishing(&back));
+    }
     let mut is_whole = true;
     if let Some(line) = awaited(&back.late) {
         is_whole = false;
         say.warning(
             format!("{line}; the keeper waits for that"),
+            Some("`makeroom status` shows it"),
+        );
+    }
+    if let Some(line) = run_lines::swap_not_off(&back) {
+        say.warning(
+            format!("{line}; the keeper goes on trying"),
             Some("`makeroom status` shows it"),
         );
     }
@@ -194,6 +206,16 @@ fn end(
                 let back = Back { late: held.late_calls(moment()), ..Back::default() };
                 return Ok(Some(Stopped { back, abandoned: None }));
             }
+            // Or swap, which its keeper goes on removing.
+            Looked::Live(held) if held.is_releasing() && held.targets.is_empty() => {
+                let path = held.areas.into_keys().next().unwrap_or_default();
+                let reason = "swapoff has failed so far".to_owned();
+                let swap = Some(SwapBack::NotYet { path, reason });
+                return Ok(Some(Stopped {
+                    back: Back { swap, ..Back::default() },
+                    abandoned: None,
+                }));
+            }
             Looked::Live(_) => return Err(format!("its keeper does not answer: {silent}")),
             Looked::Dead(journal) => {
                 drop(lock);
@@ -223,10 +245,11 @@ async fn restore(
     let cancel = Cancel::default();
     let context =
         Context { request: &request, state, machine: &machine, cancel: &cancel, tell: &|_| {} };
-    let (mut back, waiting) = release::release(&context, journal).await;
-    if let (Some(waiting), Some(late)) = (waiting, awaited(&back.late)) {
+    let (mut back, rest) = release::release(&context, journal).await;
+    let rest = release::leave_areas(&context, rest, &mut back);
+    if let (Some(rest), Some(late)) = (rest, awaited(&back.late)) {
         say.warning(format!("{late}: waiting for that"), None);
-        let late = release::wait_for(&context, waiting).await;
+        let late = release::wait_for(&context, rest).await;
         say.note(&came(&late));
         back.add_late(late);
     }

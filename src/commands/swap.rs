@@ -1,6 +1,10 @@
 //! `makeroom swap on|off|status`: swap that stays, on the engine's host.
 
-use std::{path::Path, process::ExitCode};
+use std::{
+    path::Path,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
 use crate::{
     cli::{ChildArgs, RoomArgs, SwapCommand},
@@ -13,7 +17,7 @@ use crate::{
         machine::{memory::ActiveSwap, swap::missing},
         run::exit::DONE,
         text::{self, size},
-        values::SwapWish,
+        values::{self, SwapWish},
     },
     host::{
         permanent_swap::{self, Found},
@@ -21,6 +25,7 @@ use crate::{
         swap::{Removal, SwapError},
     },
     report::console::Say,
+    room::retry,
 };
 
 const ELSEWHERE: &str = "name another place with --swap-file PATH, or a size with --swap SIZE";
@@ -92,7 +97,7 @@ async fn act_on_host(
     let found = permanent_swap::look(shell, &path).await?;
     match act {
         Act::On { persist } => on(shell, &path, &found, persist, settings.room.swap, say).await,
-        Act::Off => off(shell, &path, &found, say).await,
+        Act::Off => off(shell, &path, &found, settings.room.restore_timeout, say).await,
         Act::Show => print(&status(shell, &path, &found)),
     }
 }
@@ -109,7 +114,13 @@ async fn on(
         let what = "the size of the swap to turn on is `off`";
         return Err(refused(what, Some("name one with --swap SIZE")));
     };
-    let total_bytes = found.measured.memory.map_or(0, |memory| memory.swap_total_bytes);
+    // zram is memory: what a build needs beyond that is to be elsewhere.
+    let zram_bytes: u64 =
+        found.measured.swaps.iter().filter(|swap| swap.is_zram()).map(|swap| swap.size_bytes).sum();
+    let total_bytes = found
+        .measured
+        .memory
+        .map_or(0, |memory| memory.swap_total_bytes.saturating_sub(zram_bytes));
     let is_on = found.measured.swap_at(path).is_some();
     let place = shell.place();
     match missing(wish.bytes, total_bytes).filter(|_| !is_on) {
@@ -124,9 +135,10 @@ async fn on(
             return Ok(());
         }
         Some(size_bytes) => {
-            let after = permanent_swap::turn_on(shell, path, size_bytes).await.map_err(
+            let priority = found.measured.free_swap().priority_ahead();
+            let made = permanent_swap::turn_on(shell, path, size_bytes, priority).await.map_err(
                 |error| match error {
-                    SwapError::Refused(reason) => {
+                    SwapError::Refused(reason) | SwapError::NotYet(reason) => {
                         let what =
                             format!("no swap is made at {}: {reason}", text::printable(path));
                         refused(what, Some(ELSEWHERE))
@@ -134,10 +146,13 @@ async fn on(
                     shell @ SwapError::Shell(_) => shell.into(),
                 },
             )?;
-            let free_bytes = after.memory.map_or(0, |memory| memory.swap_free_bytes);
+            if let Some(text) = made.why_smaller(size_bytes, path) {
+                say.warning(text, Some(ELSEWHERE));
+            }
+            let free_bytes = made.after.memory.map_or(0, |memory| memory.swap_free_bytes);
             say.info(format!(
                 "swap is on{place}: {} at {}; {} free in all",
-                size(size_bytes),
+                size(made.size_bytes),
                 text::printable(path),
                 size(free_bytes)
             ));
@@ -154,10 +169,17 @@ async fn on(
     Ok(())
 }
 
-async fn off(shell: &Shell, path: &str, found: &Found, say: &mut Say) -> Result<(), CommandError> {
-    let active = found.measured.swap_at(path);
+async fn off(
+    shell: &Shell,
+    path: &str,
+    found: &Found,
+    limit: Duration,
+    say: &mut Say,
+) -> Result<(), CommandError> {
+    let size_bytes = found.measured.swap_at(path).map_or(0, |swap| swap.size_bytes);
+    let last = values::deadline(Instant::now(), limit);
     let removal =
-        permanent_swap::turn_off(shell, path, active.map_or(0, |swap| swap.size_bytes)).await?;
+        retry::removal(last, || permanent_swap::turn_off(shell, path, size_bytes)).await?;
     let line_left = |error| {
         CommandError::from(error)
             .with_state("the swap is off, its line in /etc/fstab is still there")
@@ -183,7 +205,7 @@ async fn off(shell: &Shell, path: &str, found: &Found, say: &mut Say) -> Result<
 
 fn status(shell: &Shell, path: &str, found: &Found) -> String {
     let mut lines = Vec::new();
-    for ActiveSwap { path: active, size_bytes, used_bytes } in &found.measured.swaps {
+    for ActiveSwap { path: active, size_bytes, used_bytes, .. } in &found.measured.swaps {
         let whose = match (active == path, found.is_persistent) {
             (true, true) => "  by `makeroom swap on --persist`, at every boot",
             (true, false) => "  by `makeroom swap on`, until the next boot",

@@ -15,7 +15,7 @@ use crate::{
     host::{
         reclaim::MEASURE,
         shell::{Shell, variable},
-        swap::{PLACE, Removal, SwapError, answer, head, make, remove},
+        swap::{MadeArea, PLACE, Removal, SwapError, answer, head, make, remove},
     },
 };
 
@@ -63,10 +63,15 @@ pub async fn look(shell: &Shell, path: &str) -> Result<Found, SwapError> {
 ///
 /// # Errors
 /// [`SwapError`] if nothing was made.
-pub async fn turn_on(shell: &Shell, path: &str, size_bytes: u64) -> Result<Measured, SwapError> {
+pub async fn turn_on(
+    shell: &Shell,
+    path: &str,
+    size_bytes: u64,
+    priority: Option<i32>,
+) -> Result<MadeArea, SwapError> {
     let area = area(path, size_bytes);
     remove(shell, &area).await?;
-    make(shell, &area, OWN_DIR).await
+    make(shell, &area, OWN_DIR, priority).await
 }
 
 /// Deactivates and deletes the area.

@@ -10,7 +10,7 @@ use crate::{
             cgroup::{self, Measured},
             memory::{ActiveSwap, escape},
             route::Route,
-            swap::{OWN_DIR, fits_back},
+            swap::{Disk, OWN_DIR, fits_back, spare_rule},
         },
         text,
     },
@@ -21,6 +21,7 @@ use crate::{
 };
 
 pub(super) const PLACE: &str = include_str!("scripts/place.sh");
+const DISK: &str = include_str!("scripts/disk.sh");
 const MAKE: &str = include_str!("scripts/swap_make.sh");
 const NEEDED: &str = include_str!("scripts/swap_needed.sh");
 const NEEDED_LIMIT: Duration = Duration::from_secs(15);
@@ -35,8 +36,23 @@ const REMOVE_LIMIT: Duration = Duration::from_mins(30);
 pub enum SwapError {
     #[error("{0}")]
     Refused(String),
+    /// In the words of the program that failed for now.
+    #[error("{0}")]
+    NotYet(String),
     #[error(transparent)]
     Shell(#[from] ShellError),
+}
+
+impl SwapError {
+    /// Whether the next try may do it.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Refused(_) => false,
+            Self::NotYet(_) => true,
+            Self::Shell(error) => error.may_pass(),
+        }
+    }
 }
 
 /// How a removal ended.
@@ -61,21 +77,72 @@ pub fn own_dir(measured: &Measured) -> String {
     measured.disks.first().map_or_else(|| OWN_DIR.to_owned(), |disk| format!("{disk}/makeroom"))
 }
 
-/// Makes and activates an area; gives the host as it is then. Makes `own_dir` if it is missing.
+/// An area that was made.
+#[derive(Debug)]
+pub struct MadeArea {
+    /// The host as it is then.
+    pub after: Measured,
+    /// Its size: less than what was asked for where the disk is to stay free.
+    pub size_bytes: u64,
+    /// The disk as it was before.
+    disk: Option<Disk>,
+}
+
+impl MadeArea {
+    /// Says that it is smaller than `asked_bytes`, and why; `None` where it is not.
+    #[must_use]
+    pub fn why_smaller(&self, asked_bytes: u64, path: &str) -> Option<String> {
+        let disk = self.disk.filter(|_| self.size_bytes < asked_bytes)?;
+        let (made, asked) = (text::size(self.size_bytes), text::size(asked_bytes));
+        let path = text::printable(path);
+        Some(format!("only {made} of swap instead of {asked} at {path}: {}", disk.said()))
+    }
+}
+
+/// Makes and activates an area, or a smaller one where that would leave the disk too full. Makes
+/// `own_dir` if it is missing. The kernel fills areas of a higher `priority` first.
 ///
 /// # Errors
 /// [`SwapError::Refused`] with the reason, if nothing was made.
-pub async fn make(shell: &Shell, area: &Area, own_dir: &str) -> Result<Measured, SwapError> {
-    let head =
-        [variable("size", &area.size_bytes.to_string()), variable("own_dir", own_dir), head(area)]
-            .concat();
-    let output = shell
-        .run_as_root(&[&head, MEASURE, PLACE, MAKE].concat(), Some(&area.label), MAKE_LIMIT)
-        .await?;
+pub async fn make(
+    shell: &Shell,
+    area: &Area,
+    own_dir: &str,
+    priority: Option<i32>,
+) -> Result<MadeArea, SwapError> {
+    let priority = priority.map(|priority| priority.to_string()).unwrap_or_default();
+    let head = [
+        variable("own_dir", own_dir),
+        variable("priority", &priority),
+        head_of_disk(area.size_bytes),
+        head(area),
+    ];
+    let script = [&head.concat(), MEASURE, PLACE, DISK, MAKE].concat();
+    let output = shell.run_as_root(&script, Some(&area.label), MAKE_LIMIT).await?;
     match answer(&output)? {
-        "ok" => Ok(cgroup::read(&output)),
+        "ok" => Ok(read_made(&output, area.size_bytes)),
         other => Err(SwapError::Refused(format!("the step answers `{other}`"))),
     }
+}
+
+/// The variables of `disk.sh`.
+fn head_of_disk(size_bytes: u64) -> String {
+    let rule = spare_rule().map(|(name, number)| variable(name, &number.to_string()));
+    variable("size", &size_bytes.to_string()) + &rule.concat()
+}
+
+fn read_made(output: &str, asked_bytes: u64) -> MadeArea {
+    let numbers: Option<Vec<u64>> = output
+        .lines()
+        .find_map(|line| line.strip_prefix("made "))
+        .and_then(|line| line.split(' ').map(|number| number.parse().ok()).collect());
+    let (size_bytes, disk) = match numbers.as_deref() {
+        Some(&[size_bytes, total_bytes, free_bytes]) => {
+            (size_bytes, Some(Disk { total_bytes, free_bytes }))
+        }
+        _ => (asked_bytes, None),
+    };
+    MadeArea { after: cgroup::read(output), size_bytes, disk }
 }
 
 /// Deactivates and deletes an area, if it is ours and its pages fit back into memory.
@@ -84,10 +151,10 @@ pub async fn make(shell: &Shell, area: &Area, own_dir: &str) -> Result<Measured,
 /// [`SwapError`] if it stays.
 pub async fn remove(shell: &Shell, area: &Area) -> Result<Removal, SwapError> {
     let now = crate::host::reclaim::measure(shell).await?;
-    if let (Some(ActiveSwap { used_bytes, .. }), Some(memory)) =
+    if let (Some(ActiveSwap { size_bytes, used_bytes, .. }), Some(memory)) =
         (now.swap_at(&area.path), now.memory)
     {
-        let own_free = area.size_bytes.saturating_sub(*used_bytes);
+        let own_free = size_bytes.saturating_sub(*used_bytes);
         if !fits_back(
             *used_bytes,
             memory.available_bytes,
@@ -138,9 +205,63 @@ fn listed(path: &str) -> String {
 
 pub(super) fn answer(output: &str) -> Result<&str, SwapError> {
     let verdict = output.lines().next().unwrap_or_default();
-    match verdict.strip_prefix("no ") {
-        // It may contain a directory's name that somebody else chose.
-        Some(reason) => Err(SwapError::Refused(text::printable(reason))),
+    // It may contain a directory's name that somebody else chose.
+    if let Some(reason) = verdict.strip_prefix("no ") {
+        return Err(SwapError::Refused(text::printable(reason)));
+    }
+    match verdict.strip_prefix("later ") {
+        Some(reason) => Err(SwapError::NotYet(text::printable(reason))),
         None => Ok(verdict),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn the_step_keeps_to_the_rule_for_what_stays_free_of_a_disk() {
+        for (total_mib, free_mib, wished_mib) in [
+            (2500, 2400, 2048),
+            (2500, 2400, 1376),
+            (2500, 1088, 2048),
+            (2500, 1087, 2048),
+            (2500, 1087, 32),
+            (2500, 1000, 32),
+            (512, 500, 100),
+            (50 * 1024, 6 * 1024, 2048),
+            (1024 * 1024, 13 * 1024, 4096),
+            (0, 0, 2048),
+        ] {
+            let disk = Disk { total_bytes: total_mib * MIB, free_bytes: free_mib * MIB };
+            let script = [
+                "no() { echo \"no $*\"; exit 0; }\ndir=/srv\n",
+                &head_of_disk(wished_mib * MIB),
+                DISK,
+                &format!("total={total_mib} free={free_mib}\nfit\necho \"$size\""),
+            ];
+            let said = Shell::here().run(&script.concat(), NEEDED_LIMIT).await.expect("a step");
+            let expected = disk.fitting(wished_mib * MIB).map(|bytes| bytes.to_string());
+            match expected {
+                Some(bytes) => assert_eq!(said.trim(), bytes, "{disk:?}"),
+                None => assert!(said.starts_with("no /srv has only "), "{disk:?}: {said}"),
+            }
+        }
+    }
+
+    #[test]
+    fn an_area_that_is_smaller_than_asked_says_why() {
+        let output = format!("ok\nmade {} {} {}\n", 1376 * MIB, 2500 * MIB, 2400 * MIB);
+        let made = read_made(&output, 2048 * MIB);
+        assert_eq!(
+            made.why_smaller(2048 * MIB, "/s").as_deref(),
+            Some(
+                "only 1.3 GiB of swap instead of 2.0 GiB at /s: 2.3 GiB are free there, and 1.0 GiB of the disk stay free"
+            )
+        );
+        assert_eq!(made.why_smaller(1376 * MIB, "/s"), None);
+        assert_eq!(read_made("ok\n", 7).size_bytes, 7);
     }
 }

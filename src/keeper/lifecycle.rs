@@ -178,7 +178,7 @@ impl Keeper<'_> {
             | Act::Release
             | Act::RunRestoredHook
             | Act::SayReleased
-            | Act::AwaitLateCalls
+            | Act::SeeToRest
             | Act::Exit => {}
         }
         ended(act)

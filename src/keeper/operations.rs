@@ -26,9 +26,9 @@ pub(crate) use crate::room::{
     cancel::Cancel,
     context::{Context, Tell},
     hooks::Hooks,
-    late_calls::AwaitedCalls,
     machine::Machine,
     make::Made,
+    release::Rest,
     step::Taken,
 };
 
@@ -112,17 +112,14 @@ pub(crate) async fn suspend(context: Context<'_>, journal: &mut Journal) {
     release::suspend(&context, journal).await;
 }
 
-/// Puts everything back; gives what may still be changed by calls that were sent.
-pub(crate) async fn release(
-    context: Context<'_>,
-    journal: Journal,
-) -> (Back, Option<AwaitedCalls>) {
+/// Puts everything back; gives what is left to wait for and to try again.
+pub(crate) async fn release(context: Context<'_>, journal: Journal) -> (Back, Option<Rest>) {
     release::release(&context, journal).await
 }
 
-/// Waits for calls that were sent, and brings back what they change.
-pub(crate) async fn await_late_calls(context: Context<'_>, waiting: AwaitedCalls) {
-    release::wait_for(&context, waiting).await;
+/// Waits for calls that were sent and brings back what they change, and goes on removing swap.
+pub(crate) async fn see_to_rest(context: Context<'_>, rest: Rest) {
+    release::wait_for(&context, rest).await;
 }
 
 /// Looks for what else could have made room, and for what the kernel killed within this time.

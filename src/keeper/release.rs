@@ -14,7 +14,7 @@ use crate::{
         build::Build,
         control::Control,
         events::EventSources,
-        operations::{self, AwaitedCalls, Context, Tell},
+        operations::{self, Context, Rest, Tell},
     },
     lease::journal::Journal,
 };
@@ -28,7 +28,7 @@ pub(crate) async fn run(
     journal: Journal,
 ) {
     let held = journal.state().clone();
-    let (mut back, mut waiting) = release(context, &mut sources, journal).await;
+    let (mut back, mut rest) = release(context, &mut sources, journal).await;
     let mut acts = lifecycle.handle(Event::Released);
     while !acts.is_empty() {
         let mut ended = None;
@@ -46,13 +46,13 @@ pub(crate) async fn run(
                 }
                 Act::SayReleased => {
                     say_released(context, &mut sources, std::mem::take(&mut back)).await;
-                    ended = Some(Event::ReleaseSaid { is_call_late: waiting.is_some() });
+                    ended = Some(Event::ReleaseSaid { is_rest_left: rest.is_some() });
                 }
-                Act::AwaitLateCalls => {
-                    if let Some(waiting) = waiting.take() {
-                        await_late_calls(context, &mut lifecycle, &mut sources, waiting).await;
+                Act::SeeToRest => {
+                    if let Some(rest) = rest.take() {
+                        see_to_rest(context, &mut lifecycle, &mut sources, rest).await;
                     }
-                    ended = Some(Event::LateCallsOver);
+                    ended = Some(Event::RestSeenTo);
                 }
                 // `Exit`, and no other.
                 _ => return,
@@ -66,7 +66,7 @@ async fn release(
     context: Context<'_>,
     sources: &mut EventSources<'_>,
     journal: Journal,
-) -> (Back, Option<AwaitedCalls>) {
+) -> (Back, Option<Rest>) {
     let EventSources { control, samples, .. } = sources;
     let tell_all = |message| say_to_all(message, control.as_ref(), context.tell);
     let restoring = Context { tell: &tell_all, ..context };
@@ -91,12 +91,13 @@ async fn say_released(context: Context<'_>, sources: &mut EventSources<'_>, back
     }
 }
 
-/// Waits until nothing can come any more. Told to end, it leaves the calls recorded, for `recover`.
-async fn await_late_calls(
+/// Waits until nothing can come any more, and removes what swap is left. Told to end, it leaves all
+/// of it recorded, for `recover`.
+async fn see_to_rest(
     context: Context<'_>,
     lifecycle: &mut Lifecycle,
     sources: &mut EventSources<'_>,
-    waiting: AwaitedCalls,
+    rest: Rest,
 ) {
     let told_to_end = async {
         loop {
@@ -107,7 +108,7 @@ async fn await_late_calls(
         }
     };
     tokio::select! {
-        () = operations::await_late_calls(context, waiting) => {}
+        () = operations::see_to_rest(context, rest) => {}
         () = told_to_end => {}
     }
 }

@@ -22,6 +22,7 @@ pub fn by_somebody(change: ForeignChange) -> &'static str {
 #[must_use]
 pub fn whether_it_runs(target: &TargetReport) -> &'static str {
     match target.theirs {
+        Some(ForeignChange::Removed) => "no: removed by somebody else",
         Some(change) => by_somebody(change),
         None if target.handed_over => "left to another run",
         None if target.restored => "yes",

@@ -44,8 +44,8 @@ pub fn markdown(report: &RunReport) -> String {
                 figure(target.target.memory_bytes),
                 figure(target.target.given_back_bytes),
                 match whether_it_runs(target) {
-                    "no" => "**no**",
-                    words => words,
+                    words if words.starts_with("no") => format!("**{words}**"),
+                    words => words.to_owned(),
                 },
             );
         }

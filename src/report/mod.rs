@@ -15,3 +15,4 @@ pub mod run_lines;
 mod sink;
 mod stderr;
 pub mod step_lines;
+pub mod vanished_lines;

@@ -2,6 +2,7 @@
 
 use crate::{
     core::{
+        lease::foreign_change::ForeignChange,
         run::report::{MemoryReport, PeakSource, RunReport, TargetReport},
         target::{kind::noun_of, method::Method},
         text::{count, names, printable, size, span_of_seconds},
@@ -74,7 +75,8 @@ fn brought_back(targets: &[TargetReport]) -> Vec<String> {
     }
     let theirs = targets.iter().filter_map(|target| Some((&target.target.name, target.theirs?)));
     lines.extend(theirs.map(|(name, change)| {
-        line("theirs", &format!("`{}`, {}", printable(name), by_somebody(change)))
+        let label = if change == ForeignChange::Removed { "gone" } else { "theirs" };
+        line(label, &format!("`{}`, {}", printable(name), by_somebody(change)))
     }));
     let left = named(targets, |target| target.handed_over);
     if !left.is_empty() {

@@ -161,7 +161,7 @@ pub fn all_back(back: &Back) -> Option<String> {
     match &back.swap {
         Some(SwapBack::Removed) => parts.push("swap removed".to_owned()),
         Some(SwapBack::HandedOver) => parts.push("swap left to another run".to_owned()),
-        Some(SwapBack::Stays { .. }) | None => {}
+        Some(SwapBack::NotYet { .. } | SwapBack::Stays { .. }) | None => {}
     }
     (!parts.is_empty()).then(|| parts.join("; "))
 }
@@ -198,6 +198,13 @@ pub fn not_healthy(back: &Back) -> Option<String> {
         .collect();
     (!late.is_empty())
         .then(|| format!("running again, but not healthy in time: {}", names(late, 8)))
+}
+
+/// Names the swap that its keeper goes on removing; `None` where there is none.
+#[must_use]
+pub fn swap_not_off(back: &Back) -> Option<String> {
+    let Some(SwapBack::NotYet { path, reason }) = &back.swap else { return None };
+    Some(format!("the swap area {} is not off yet: {}", printable(path), printable(reason)))
 }
 
 /// Names what could not be brought back; `None` where all could.
@@ -392,5 +399,12 @@ mod tests {
         let expected =
             "NOT running again: `a\\u{1b}` (the engine says 500: no); the swap area /s stays: busy";
         assert_eq!(not_back(&lost).as_deref(), Some(expected));
+        let words = "swapoff: /s: swapoff failed: Cannot allocate memory";
+        let not_yet = SwapBack::NotYet { path: "/s".to_owned(), reason: words.to_owned() };
+        let tried = Back { restored: 1, swap: Some(not_yet), ..Back::default() };
+        assert_eq!(all_back(&tried).as_deref(), Some("1 container running again after 0.0 s"));
+        assert_eq!(not_back(&tried), None);
+        let expected = format!("the swap area /s is not off yet: {words}");
+        assert_eq!((swap_not_off(&tried), swap_not_off(&lost)), (Some(expected), None));
     }
 }

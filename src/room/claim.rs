@@ -204,12 +204,11 @@ fn methods(
     measured: Option<&Measured>,
 ) -> Vec<(Candidate, Method)> {
     let settings = &context.request.settings;
-    let memory = measured.and_then(|measured| measured.memory);
     let ids = candidates.iter().map(|candidate| candidate.target.id.as_str());
     let facts = MethodFacts {
         wish: settings.method,
         no_reclaim: settings.no_reclaim,
-        swap_free_bytes: memory.map_or(0, |memory| memory.swap_free_bytes),
+        swap_free_bytes: measured.map_or(0, |measured| measured.free_swap().net_bytes()),
         targets_bytes: sizes.and_then(|sizes| sizes.sum_bytes(ids)),
     };
     let mut few = Few::default();

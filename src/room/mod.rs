@@ -24,11 +24,12 @@ pub mod recover;
 pub mod recovered;
 pub mod release;
 mod restore;
-mod retry;
+pub mod retry;
 mod shared;
 pub mod step;
 mod swap;
 mod take;
 #[cfg(test)]
 mod tests;
+mod vanished;
 pub mod without_keeper;

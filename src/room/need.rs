@@ -4,7 +4,7 @@
 use crate::{
     core::{
         machine::cgroup::{Cgroup, Measured},
-        plan::estimate::{self, Fit, Means},
+        plan::estimate::{self, Fit, Gives},
         run::{
             note::{Level, Note},
             results::Room,
@@ -85,23 +85,24 @@ fn with_sharers(found: &Found, free: &[Listed], enough: &[usize]) -> Vec<usize> 
 /// What each of these would give, by the method that it is likely to be taken with.
 async fn gives(context: &Context<'_>, listed: &[Listed], looked: &Measured) -> Vec<u64> {
     let has_root = context.machine.shell.root().await.is_some();
-    let memory = looked.memory.unwrap_or_default();
-    let Means { swap_free_bytes, is_reclaimed } = estimate::means(
-        context.request.settings.swap,
-        context.request.settings.no_reclaim,
-        has_root,
-        &memory,
-    );
+    let settings = &context.request.settings;
+    let means =
+        estimate::means(settings.swap, settings.no_reclaim, has_root, looked.free_swap(), None);
     let facts = MethodFacts {
-        wish: context.request.settings.method,
-        no_reclaim: context.request.settings.no_reclaim,
-        swap_free_bytes,
+        wish: settings.method,
+        no_reclaim: settings.no_reclaim,
+        swap_free_bytes: means.swap.net_bytes(),
         targets_bytes: looked.sum_bytes(listed.iter().map(|listed| listed.id.as_str())),
     };
+    let gives = |cgroup: &Cgroup| estimate::gives(cgroup, means.is_reclaimed);
+    let cgroups = || listed.iter().map(|listed| looked.targets.get(&listed.id));
+    let all_bytes = cgroups().flatten().map(|cgroup| gives(cgroup).pause_bytes).sum();
     let of = |cgroup: &Cgroup| {
-        estimate::gives(cgroup, is_reclaimed).with(method(facts, Some(cgroup.used_bytes), true))
+        let gives = gives(cgroup);
+        let pause_bytes = means.of_pause(gives.pause_bytes, all_bytes);
+        Gives { pause_bytes, ..gives }.with(method(facts, Some(cgroup.used_bytes), true))
     };
-    listed.iter().map(|listed| looked.targets.get(&listed.id).map_or(0, of)).collect()
+    cgroups().map(|cgroup| cgroup.map_or(0, of)).collect()
 }
 
 /// Says what is still missing with room made.

@@ -43,6 +43,10 @@ pub(crate) async fn push_out(context: &Context<'_>, taken: &Taken, room: &mut Ro
     }
     room.available_change_bytes = given.available_change_bytes;
     room.memory = after.memory.or(room.memory);
+    if let Some(text) = given.why_little() {
+        let hint = "swap on a disk frees all of it: `--swap SIZE`, with `--swap-file PATH` where that is another disk";
+        context.note(Note::new(Level::Warning, text).hint(hint));
+    }
     let mut few = Few::default();
     for (id, reason) in given.reluctant {
         let name = text::printable(taken.names.get(&id).unwrap_or(&id));

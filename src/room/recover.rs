@@ -29,10 +29,9 @@ use crate::{
         announce,
         cancel::Cancel,
         context::{Context, Tell},
-        late_calls::AwaitedCalls,
         machine::Machine,
         recovered::{came, recovered},
-        release::{self, Parting},
+        release::{self, Parting, Rest},
         retry::Backoff,
     },
 };
@@ -163,7 +162,7 @@ pub async fn recover(
 
 async fn wait_for_late(
     restored: &mut [(LeaseState, Back)],
-    waiting: Vec<(usize, &Context<'_>, AwaitedCalls)>,
+    waiting: Vec<(usize, &Context<'_>, Rest)>,
     tell: Tell<'_>,
 ) {
     if waiting.is_empty() {

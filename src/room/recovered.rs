@@ -33,9 +33,13 @@ pub fn recovered(lease: &str, state: &LeaseState, back: &Back) -> Note {
     if let Some((_, reason)) = back.failed.first() {
         said += &format!(", {} not: {}", back.failed.len(), text::printable(reason));
     }
+    let vanished: Vec<&str> = back.vanished().collect();
+    if !vanished.is_empty() {
+        said += &format!("; removed meanwhile, and gone: {}", text::names(vanished.clone(), 5));
+    }
     match &back.swap {
         Some(SwapBack::Removed) => said += "; its swap removed",
-        Some(SwapBack::Stays { path, reason }) => {
+        Some(SwapBack::NotYet { path, reason } | SwapBack::Stays { path, reason }) => {
             said +=
                 &format!("; its swap {} stays: {}", text::printable(path), text::printable(reason));
         }
@@ -67,7 +71,8 @@ pub fn recovered(lease: &str, state: &LeaseState, back: &Back) -> Note {
         return Note::new(Level::Warning, said)
             .hint("`docker ps --all --filter status=paused --filter status=exited` shows what may still be down");
     }
-    Note::new(if back.late.is_empty() { Level::Info } else { Level::Warning }, said)
+    let is_well = back.late.is_empty() && vanished.is_empty();
+    Note::new(if is_well { Level::Info } else { Level::Warning }, said)
 }
 
 /// One line about what became of the calls that were waited for.

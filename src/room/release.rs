@@ -28,18 +28,23 @@ use crate::{
     },
     room::{
         after::{self, Again},
-        announce, areas,
+        announce,
+        areas::{self, UnremovedArea},
         context::Context,
         late_calls::{self, AwaitedCalls, LateTarget},
         mark::unmark,
         restore::{self, BroughtBack},
         retry::Backoff,
+        vanished,
     },
 };
 
 /// A call that may still come is waited for so long before a release counts as done; then its keeper
 /// goes on alone.
 const LATE: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 6000 });
+/// What is not removed by then is left to `recover` and to the next run: whatever keeps it is not
+/// over in a moment.
+const AREAS: Duration = Duration::from_mins(10);
 /// Everybody who holds the state directory's lock longer than this is stuck; what is ours is given
 /// back all the same.
 const LOCK_PATIENCE: Duration = Duration::from_secs(20);
@@ -55,14 +60,22 @@ pub(crate) struct Parting {
     late: Vec<LateTarget>,
 }
 
-/// Gives back all that a lease has, and removes its journal when nothing is left. Where a call may
-/// still come that was sent, within the time limit it is waited for; what is left of that is the
-/// caller's to wait for, or to leave recorded.
-pub async fn release(context: &Context<'_>, mut journal: Journal) -> (Back, Option<AwaitedCalls>) {
+/// What is left of a lease whose targets run: calls that may still come, and areas that may be
+/// removed yet.
+pub struct Rest {
+    calls: AwaitedCalls,
+    areas: Vec<UnremovedArea>,
+}
+
+/// Gives back all that a lease has, and removes its journal when nothing is left. What may pass is
+/// tried until the time limit, and a call that may still come is waited for; what is left then is
+/// the caller's to see to ([`wait_for`]), or to leave recorded ([`leave_areas`]).
+pub async fn release(context: &Context<'_>, mut journal: Journal) -> (Back, Option<Rest>) {
     let begun = Instant::now();
     if journal.state().is_empty() {
+        let gone = vanished::look(context, &journal.state().removed).await;
         close(context, journal).await;
-        return (Back::default(), None);
+        return (Back { gone, ..Back::default() }, None);
     }
     let lock = match context.state.lock_later(LOCK_PATIENCE).await {
         Ok(lock) => Some(lock),
@@ -84,12 +97,13 @@ pub async fn release(context: &Context<'_>, mut journal: Journal) -> (Back, Opti
     (context.tell)(FromKeeper::TargetsBack(back.clone()));
     let removing = async {
         after::warm(context, &again).await;
-        areas::remove(context, &mut journal, &areas, &mut back).await;
+        let last = values::deadline(begun, context.restore_timeout());
+        areas::remove(context, &mut journal, areas, &mut back, last).await
     };
-    let (answers, ()) = future::join(after::await_answers(context, &again), removing).await;
+    let (answers, areas) = future::join(after::await_answers(context, &again), removing).await;
     back.answers = answers;
     let deadline = values::deadline(begun, context.restore_timeout().min(LATE));
-    end(context, journal, late, back, deadline).await
+    end(context, (journal, late, areas), back, deadline).await
 }
 
 /// What a keeper before this one had begun to bring back, and died before it said so.
@@ -104,21 +118,21 @@ fn begun_before(journal: &Journal) -> Vec<String> {
 /// The end of a release, which waits until this time for calls that may still come.
 async fn end(
     context: &Context<'_>,
-    journal: Journal,
-    late: Vec<LateTarget>,
+    (journal, late, areas): (Journal, Vec<LateTarget>, Vec<UnremovedArea>),
     mut back: Back,
     deadline: Instant,
-) -> (Back, Option<AwaitedCalls>) {
-    let mut waiting = AwaitedCalls { journal, late };
-    late_calls::wait_until(context, deadline, &mut waiting, &mut back).await;
-    if waiting.late.is_empty() {
-        close(context, waiting.journal).await;
+) -> (Back, Option<Rest>) {
+    let mut calls = AwaitedCalls { journal, late };
+    late_calls::wait_until(context, deadline, &mut calls, &mut back).await;
+    back.gone = vanished::look(context, &calls.journal.state().removed).await;
+    if calls.late.is_empty() && areas.is_empty() {
+        close(context, calls.journal).await;
         return (back, None);
     }
-    for late in &mut waiting.late {
+    for late in &mut calls.late {
         late.tell(&mut back);
     }
-    (back, Some(waiting))
+    (back, Some(Rest { calls, areas }))
 }
 
 /// The part of a release that others have to wait for, under the lock: afterwards only areas are
@@ -141,22 +155,43 @@ pub(crate) async fn part(
 }
 
 /// The rest for the lease of a dead holder, without the lock.
-pub(crate) async fn finish(
-    context: &Context<'_>,
-    parting: Parting,
-) -> (Back, Option<AwaitedCalls>) {
+pub(crate) async fn finish(context: &Context<'_>, parting: Parting) -> (Back, Option<Rest>) {
     let Parting { mut journal, areas, mut back, late, .. } = parting;
-    areas::remove(context, &mut journal, &areas, &mut back).await;
-    end(context, journal, late, back, Instant::now()).await
+    let last = values::deadline(Instant::now(), context.restore_timeout());
+    let areas = areas::remove(context, &mut journal, areas, &mut back, last).await;
+    let (mut back, rest) = end(context, (journal, late, areas), back, Instant::now()).await;
+    let rest = leave_areas(context, rest, &mut back);
+    (back, rest)
 }
 
-/// Waits for all that may still come, however long that takes, and brings it back; removes the
-/// journal when nothing is left.
-pub async fn wait_for(context: &Context<'_>, mut waiting: AwaitedCalls) -> Back {
-    let mut back = Back { kinds: waiting.kinds(), ..Back::default() };
-    let deadline = values::deadline(Instant::now(), Duration::MAX);
-    late_calls::wait_until(context, deadline, &mut waiting, &mut back).await;
-    close(context, waiting.journal).await;
+/// Tries no area again: what is there stays recorded. For whoever has nobody that goes on behind
+/// its back.
+pub fn leave_areas(context: &Context<'_>, rest: Option<Rest>, back: &mut Back) -> Option<Rest> {
+    let mut rest = rest?;
+    areas::leave(context, &mut rest.calls.journal, &mut rest.areas, back);
+    (!rest.calls.late.is_empty()).then_some(rest)
+}
+
+/// Waits for all that may still come, however long that takes, and brings it back; meanwhile tries
+/// again to remove what may be removed yet, for some minutes. Removes the journal when nothing is
+/// left.
+pub async fn wait_for(context: &Context<'_>, rest: Rest) -> Back {
+    let Rest { mut calls, mut areas } = rest;
+    let mut back = Back { kinds: calls.kinds(), ..Back::default() };
+    let never = values::deadline(Instant::now(), Duration::MAX);
+    let last = values::deadline(Instant::now(), AREAS);
+    let mut backoff = Backoff::for_swapoff();
+    while !areas.is_empty() {
+        let next = Instant::now() + backoff.next_pause();
+        late_calls::wait_until(context, next, &mut calls, &mut back).await;
+        tokio::time::sleep_until(next.into()).await;
+        areas::try_again(context, &mut calls.journal, &mut areas, &mut back).await;
+        if Instant::now() >= last {
+            areas::leave(context, &mut calls.journal, &mut areas, &mut back);
+        }
+    }
+    late_calls::wait_until(context, never, &mut calls, &mut back).await;
+    close(context, calls.journal).await;
     back
 }
 

@@ -2,12 +2,23 @@
 
 use std::time::{Duration, Instant};
 
+use crate::host::swap::{Removal, SwapError};
+
 /// Between two attempts at an engine; one that restarts takes seconds.
 const ENGINE: &[Duration] = &[
     Duration::from_millis(20),
     Duration::from_millis(100),
     Duration::from_millis(400),
     Duration::from_secs(1),
+];
+/// Between two calls of swapoff, which reads all pages back: the one after a failure mostly does it.
+const SWAPOFF: &[Duration] = &[
+    Duration::from_millis(20),
+    Duration::from_millis(100),
+    Duration::from_millis(400),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(5),
 ];
 /// Between two questions to a target that does not answer yet: first as quickly as it might, then as
 /// a person would.
@@ -32,6 +43,12 @@ impl Backoff {
         Self { pauses: ENGINE, attempts: 0 }
     }
 
+    /// For an area's removal.
+    #[must_use]
+    pub(crate) fn for_swapoff() -> Self {
+        Self { pauses: SWAPOFF, attempts: 0 }
+    }
+
     /// For a target's health check.
     #[must_use]
     pub(crate) fn for_health() -> Self {
@@ -54,11 +71,29 @@ impl Backoff {
         true
     }
 
-    fn next_pause(&mut self) -> Duration {
+    /// The pause before the next attempt.
+    pub(crate) fn next_pause(&mut self) -> Duration {
         let last = self.pauses.len() - 1;
         let pause = self.pauses[self.attempts.min(last)];
         self.attempts += 1;
         pause
+    }
+}
+
+/// Tries to remove an area until the deadline, once at least; what will not pass is not tried again.
+///
+/// # Errors
+/// What the last attempt said.
+pub async fn removal<F>(deadline: Instant, attempt: impl Fn() -> F) -> Result<Removal, SwapError>
+where
+    F: Future<Output = Result<Removal, SwapError>>,
+{
+    let mut backoff = Backoff::for_swapoff();
+    loop {
+        match attempt().await {
+            Err(error) if error.may_pass() && backoff.wait(Some(deadline)).await => {}
+            result => return result,
+        }
     }
 }
 

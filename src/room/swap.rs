@@ -22,6 +22,9 @@ use crate::{
     room::{context::Context, mark::mark_held},
 };
 
+const ELSEWHERE: &str =
+    "name another place with --swap-file PATH, a size with --swap SIZE, or --swap off";
+
 /// Makes sure of swap; gives the host as it is afterwards. `is_wanted`: else only what is there
 /// already is shared.
 pub(crate) async fn ensure(
@@ -38,10 +41,9 @@ pub(crate) async fn ensure(
     let shell = &context.machine.shell;
     drop_unfinished_areas(context, journal, &measured).await;
     let kept_bytes = kept_bytes(context, leases, &measured);
-    let Some(size_bytes) = measured
-        .memory
-        .and_then(|memory| sums::missing(wish.bytes, memory.swap_free_bytes + kept_bytes))
-    else {
+    let free = measured.free_swap();
+    let missing = sums::missing(wish.bytes, free.ahead_bytes.saturating_add(kept_bytes));
+    let Some(size_bytes) = missing.filter(|_| measured.memory.is_some()) else {
         return Some(measured);
     };
     if !is_wanted || context.cancel.is_said() {
@@ -71,14 +73,18 @@ pub(crate) async fn ensure(
         context.shortfall(format!("no swap is made: {error}"), None);
         return Some(measured);
     }
-    match context.cancel.or(swap::make(shell, &area, &own_dir)).await {
+    let making = swap::make(shell, &area, &own_dir, free.priority_ahead());
+    match context.cancel.or(making).await {
         // Announced, and perhaps under way: restoring finds it.
         None => Some(measured),
-        Some(Ok(after)) => {
-            room.swap_made_bytes = Some(area.size_bytes);
+        Some(Ok(made)) => {
+            if let Some(text) = made.why_smaller(area.size_bytes, &area.path) {
+                context.shortfall(text, Some(ELSEWHERE.to_owned()));
+            }
+            room.swap_made_bytes = Some(made.size_bytes);
             room.swap_path = Some(area.path.clone());
             context.record(journal, &Record::AreaMade { path: area.path });
-            Some(after)
+            Some(made.after)
         }
         Some(Err(error)) => {
             // One that may still be made stays announced: restoring looks.
@@ -88,11 +94,9 @@ pub(crate) async fn ensure(
                     &Record::AreaGone { path: area.path.clone(), how: AreaGone::AlreadySo },
                 );
             }
-            let hint =
-                "name another place with --swap-file PATH, a size with --swap SIZE, or --swap off";
             context.shortfall(
                 format!("no swap is made at {}: {error}", text::printable(&area.path)),
-                Some(hint.to_owned()),
+                Some(ELSEWHERE.to_owned()),
             );
             Some(measured)
         }

@@ -16,7 +16,7 @@ use crate::{
         cancel::Cancel,
         context::{Context, Tell},
         machine::Machine,
-        release::release,
+        release::{leave_areas, release},
     },
 };
 
@@ -49,7 +49,10 @@ pub fn restore(
         }
         tokio::select! {
             // What may still come stays recorded.
-            (back, _) = Box::pin(release(&context, journal)) => tell(FromKeeper::Released(back)),
+            (mut back, rest) = Box::pin(release(&context, journal)) => {
+                leave_areas(&context, rest, &mut back);
+                tell(FromKeeper::Released(back));
+            }
             () = wait_until(is_enough) => {}
         }
     });

@@ -2,12 +2,18 @@
 
 use crate::{
     core::{
-        lease::late_call::awaited,
-        run::{build_site::BuildSite, heard::Heard, report::RunReport},
+        lease::{foreign_change::ForeignChange::Recreated, late_call::awaited},
+        run::{
+            build_site::BuildSite,
+            heard::Heard,
+            report::RunReport,
+            results::{Back, Gone},
+        },
     },
     report::{
         console::Say,
         run_lines::{self, BuildFigures},
+        vanished_lines,
     },
     supervise::keepers::Keepers,
 };
@@ -47,6 +53,14 @@ pub(super) fn say_all_back(say: &mut Say, heard: &Heard, report: Option<&RunRepo
     if let Some(line) = heard.back.as_ref().and_then(run_lines::not_healthy) {
         say.warning(line, Some("`docker ps` shows their health, `docker logs` what they say"));
     }
+    // What was said when it happened is not said again.
+    let is_news = |back: &&Back| {
+        let said = |gone: &Gone| heard.foreign_changes.get(&gone.id) == Some(&Recreated);
+        back.gone.iter().any(|gone| gone.is_replaced && !said(gone))
+    };
+    if let Some(line) = heard.back.as_ref().filter(is_news).and_then(vanished_lines::replaced) {
+        say.info(line);
+    }
     let verdict = report.map(|report| &report.verdict);
     let sentences = verdict.into_iter().flat_map(|verdict| [&verdict.cause, &verdict.remedy]);
     for sentence in sentences.flatten() {
@@ -70,10 +84,29 @@ pub(super) fn say_what_is_left(say: &mut Say, heard: &Heard, keepers: &Keepers) 
                     say.warning(line, Some("`makeroom recover` waits for it"));
                 }
             }
+            // The build got what it asked for, and what is left is in hands that go on.
+            let tried = run_lines::swap_not_off(back);
+            if let Some(line) = &tried {
+                if keepers.is_there() {
+                    say.warning(
+                        format!("{line}; the keeper goes on trying"),
+                        Some("`makeroom status` shows it"),
+                    );
+                } else {
+                    say.error(line, None, Some("makeroom recover"));
+                }
+            }
+            let vanished = vanished_lines::vanished(back);
+            if let Some(line) = &vanished {
+                say.warning(line, vanished_lines::keep_from_vanishing(back));
+            }
             if let Some(line) = &left {
                 say.error(line, None, Some("makeroom recover"));
             }
-            late.is_none() && left.is_none()
+            vanished.is_none()
+                && late.is_none()
+                && left.is_none()
+                && (tried.is_none() || keepers.is_there())
         }
         None if keepers.lease().is_some()
             && heard.lingering.is_none()

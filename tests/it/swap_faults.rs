@@ -39,18 +39,19 @@ hold after
 exit "$status"
 "#;
 /// A busy machine takes its time.
-const LONG: Duration = Duration::from_mins(2);
-const MEBIBYTES: u64 = 32;
+pub const LONG: Duration = Duration::from_mins(2);
+pub const MEBIBYTES: u64 = 32;
 
-struct Scene {
-    site: Site,
-    disk: Disk,
+/// A site whose steps go that way, and a disk for its area.
+pub struct Scene {
+    pub site: Site,
+    pub disk: Disk,
     dir: PathBuf,
 }
 
 impl Scene {
     /// With programs of these names that are held where [`Scene::hold`] says.
-    fn new(programs: &[&str]) -> Self {
+    pub fn new(programs: &[&str]) -> Self {
         let (disk, site) =
             (Disk::new("ext4", 512), Site::at(PathBuf::from("/nonexistent/docker.sock")));
         let _ = site.program("way", WAY);
@@ -63,11 +64,13 @@ impl Scene {
         Self { dir: disk.folder("swap"), site, disk }
     }
 
-    fn area(&self) -> PathBuf {
+    /// Where the area is made.
+    pub fn area(&self) -> PathBuf {
         self.dir.join("area")
     }
 
-    fn run(&self, mebibytes: u64) -> Run {
+    /// A run that makes one of this size.
+    pub fn run(&self, mebibytes: u64) -> Run {
         let way = self.site.path("bin/way");
         let options = [
             "--swap",
@@ -103,14 +106,16 @@ impl Scene {
         fs::read_to_string(self.site.path("used")).map_or(0, |text| text.lines().count())
     }
 
+    /// Expects that `recover` takes it away.
     #[track_caller]
-    fn recover_removes_swap(&self) {
+    pub fn recover_removes_swap(&self) {
         let done = self.site.makeroom(["recover"]).limit(LONG).run();
         done.expect_code(0).expect_said("its swap removed");
     }
 
+    /// Expects neither an area nor a journal.
     #[track_caller]
-    fn assert_nothing_left(&self, what: &str) {
+    pub fn assert_nothing_left(&self, what: &str) {
         assert_eq!(self.disk.areas(), Vec::<PathBuf>::new(), "{what}");
         assert_eq!(names_in(&self.dir), Vec::<OsString>::new(), "{what}");
         assert_eq!(self.site.journals(), Vec::<PathBuf>::new(), "{what}");

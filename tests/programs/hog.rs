@@ -2,12 +2,14 @@
 //! touched, incompressible pages. Prints `sum HEX` of them at the start and again on each SIGUSR1;
 //! ends at once on SIGTERM. With a port it also answers each connection there with `pid PID started
 //! MS sum HEX`: the same process and the same memory give the same line. The port 0 is none. With
-//! seconds it works: reads from each of its pages that often, as a service does that has callers.
+//! seconds, or `20ms`, it works: touches each of its pages that often, as a service does that has
+//! callers.
 //! One file, std only: the tests compile it with plain rustc, statically.
 
 use std::{
     io::Write as _,
     net::TcpListener,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
     thread,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -29,9 +31,9 @@ unsafe extern "C" {
 }
 
 fn main() {
-    let mebibytes: usize = std::env::args().nth(1).and_then(|text| text.parse().ok()).expect("usage: hog MIB [PORT [SECONDS]]");
+    let mebibytes: usize = std::env::args().nth(1).and_then(|text| text.parse().ok()).expect("usage: hog MIB [PORT [SECONDS | 20ms]]");
     let port: u16 = std::env::args().nth(2).map_or(0, |text| text.parse().expect("a port"));
-    let every: Option<u64> = std::env::args().nth(3).map(|text| text.parse().expect("seconds"));
+    let every: Option<Duration> = std::env::args().nth(3).map(|text| duration(&text).expect("seconds"));
     let mut set = SigSet([0; 16]);
     // SAFETY: the set is ours, and at least as large as libc's.
     unsafe {
@@ -42,20 +44,21 @@ fn main() {
     }
     // xorshift64: what no compressed swap makes smaller.
     let mut word = 0x9e37_79b9_7f4a_7c15_u64 ^ u64::from(std::process::id());
-    let held: &'static [u64] = std::iter::repeat_with(|| {
+    let held: &'static [AtomicU64] = std::iter::repeat_with(|| {
         word ^= word << 13;
         word ^= word >> 7;
         word ^= word << 17;
         word
     })
+    .map(AtomicU64::new)
     .take(mebibytes << 17)
     .collect::<Vec<_>>()
     .leak();
     if port > 0 {
         thread::spawn(move || answer(port, held));
     }
-    if let Some(seconds) = every {
-        thread::spawn(move || work(Duration::from_secs(seconds), held));
+    if let Some(every) = every {
+        thread::spawn(move || work(every, held));
     }
     loop {
         println!("sum {:016x}", sum(held));
@@ -69,18 +72,27 @@ fn main() {
     }
 }
 
-fn sum(held: &[u64]) -> u64 {
-    held.iter().fold(0xcbf2_9ce4_8422_2325, |sum, word| (sum ^ word).wrapping_mul(0x0100_0000_01b3))
-}
-
-fn work(every: Duration, held: &[u64]) {
-    loop {
-        thread::sleep(every);
-        std::hint::black_box(held.iter().step_by(WORDS_A_PAGE).fold(0, |all, word| all ^ word));
+fn duration(text: &str) -> Option<Duration> {
+    match text.strip_suffix("ms") {
+        Some(millis) => millis.parse().ok().map(Duration::from_millis),
+        None => text.parse().ok().map(Duration::from_secs),
     }
 }
 
-fn answer(port: u16, held: &[u64]) {
+fn sum(held: &[AtomicU64]) -> u64 {
+    held.iter().fold(0xcbf2_9ce4_8422_2325, |sum, word| (sum ^ word.load(Relaxed)).wrapping_mul(0x0100_0000_01b3))
+}
+
+fn work(every: Duration, held: &[AtomicU64]) {
+    loop {
+        thread::sleep(every);
+        for word in held.iter().step_by(WORDS_A_PAGE) {
+            word.fetch_or(0, Relaxed);
+        }
+    }
+}
+
+fn answer(port: u16, held: &[AtomicU64]) {
     // In a container every process has the pid 1: only its start tells a new one.
     let started = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis();
     let listener = TcpListener::bind(("0.0.0.0", port)).expect("the port");

@@ -94,6 +94,8 @@ pub struct LeaseState {
     pub areas: BTreeMap<String, HeldArea>,
     /// The ids of targets that became somebody else's; nothing is owed to them.
     pub theirs: BTreeSet<String>,
+    /// By id, what was removed while this lease had it. Nothing brings that back.
+    pub removed: BTreeMap<String, HeldTarget>,
     /// The first line of the journal that does not hold what was written, if there is one: it may
     /// have had more.
     pub damaged_line: Option<usize>,
@@ -204,6 +206,7 @@ impl LeaseState {
                 };
                 self.targets.insert(target.id.clone(), held);
                 self.theirs.remove(&target.id);
+                self.removed.remove(&target.id);
             }
             Record::Joined { target, method, call } => {
                 let joined =
@@ -229,6 +232,9 @@ impl LeaseState {
                 }
                 _ => drop(self.targets.remove(id)),
             },
+            Record::Restored { id, how: Restored::Removed } => {
+                self.removed.extend(self.targets.remove_entry(id));
+            }
             Record::Restored { id, .. } => {
                 self.targets.remove(id);
             }

@@ -3,7 +3,13 @@
 
 use std::collections::HashMap;
 
-use crate::core::machine::memory::{self, ActiveSwap, Memory};
+use crate::core::{
+    machine::{
+        memory::{self, ActiveSwap, Memory},
+        swap::FreeSwap,
+    },
+    text::size,
+};
 
 /// One target's memory cgroup, in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +35,8 @@ pub struct Measured {
     pub swaps: Vec<ActiveSwap>,
     /// Memory that zram devices occupy, in bytes.
     pub zram_bytes: u64,
+    /// What they hold in it, uncompressed.
+    pub zram_stored_bytes: u64,
     /// By container id. A container whose cgroup is not on this kernel is missing.
     pub targets: HashMap<String, Cgroup>,
     /// How many containers were asked for that have no cgroup on this kernel.
@@ -40,11 +48,42 @@ pub struct Measured {
     pub disks: Vec<String>,
 }
 
+impl GivenBack {
+    /// Says that most of what was pushed out is in memory still, compressed; `None` where it is not.
+    #[must_use]
+    pub fn why_little(&self) -> Option<String> {
+        let pushed_bytes = self.by_target.values().sum::<u64>();
+        // A service of a few hundred KiB is not worth a word.
+        let is_little = pushed_bytes >= 4 << 20 && self.bytes < pushed_bytes / 2;
+        (is_little && self.compressed_bytes > 0).then(|| {
+            format!(
+                "{} were pushed out and only {} given back: compressed swap (zram, zswap) is memory, and took {}",
+                size(pushed_bytes),
+                size(self.bytes),
+                size(self.compressed_bytes)
+            )
+        })
+    }
+}
+
 impl Measured {
     /// The active swap area at this path.
     #[must_use]
     pub fn swap_at(&self, path: &str) -> Option<&ActiveSwap> {
         self.swaps.iter().find(|swap| swap.path == path)
+    }
+
+    /// The free swap, by what it frees.
+    #[must_use]
+    pub fn free_swap(&self) -> FreeSwap {
+        let free = FreeSwap::of(&self.swaps, self.zram_stored_bytes, self.zram_bytes);
+        match (free.zram_priority, self.memory) {
+            // The same, and there where areas cannot be seen.
+            (None, Some(memory)) => {
+                FreeSwap { ahead_bytes: memory.swap_free_bytes, behind_bytes: 0, ..free }
+            }
+            _ => free,
+        }
     }
 
     /// Explains to a person why none of these containers has a cgroup here, if that is so, and what
@@ -89,10 +128,8 @@ pub fn read(output: &str) -> Measured {
     Measured {
         memory: memory::meminfo(text("/proc/meminfo")),
         swaps: memory::swaps(text("/proc/swaps")),
-        zram_bytes: text("mm_stat")
-            .lines()
-            .filter_map(|line| line.split_ascii_whitespace().nth(2)?.parse::<u64>().ok())
-            .sum(),
+        zram_bytes: sum_of_field(text("mm_stat"), 2),
+        zram_stored_bytes: sum_of_field(text("mm_stat"), 0),
         targets: text("targets").lines().filter_map(target).collect(),
         elsewhere: text("targets")
             .lines()
@@ -105,6 +142,12 @@ pub fn read(output: &str) -> Measured {
             .map(memory::unescape)
             .collect(),
     }
+}
+
+/// Sums up one field of all lines, the first being 0.
+fn sum_of_field(text: &str, field: usize) -> u64 {
+    let number = |line: &str| line.split_ascii_whitespace().nth(field)?.parse::<u64>().ok();
+    text.lines().filter_map(number).fold(0, u64::saturating_add)
 }
 
 fn target(line: &str) -> Option<(String, Cgroup)> {
@@ -133,6 +176,8 @@ pub struct GivenBack {
     pub by_target: HashMap<String, u64>,
     /// The change of MemAvailable.
     pub available_change_bytes: i64,
+    /// What zram and zswap grew by: memory that holds what was pushed out.
+    pub compressed_bytes: u64,
     /// Targets that gave back under half, with the reason.
     pub reluctant: Vec<(String, String)>,
 }
@@ -154,7 +199,8 @@ pub fn given_back(before: &Measured, after: &Measured) -> GivenBack {
     let compressed = |measured: &Measured| {
         measured.zram_bytes + measured.memory.map_or(0, |memory| memory.zswap_bytes)
     };
-    given.bytes = given.bytes.saturating_sub(compressed(after).saturating_sub(compressed(before)));
+    given.compressed_bytes = compressed(after).saturating_sub(compressed(before));
+    given.bytes = given.bytes.saturating_sub(given.compressed_bytes);
     if let (Some(was), Some(is)) = (before.memory, after.memory) {
         given.available_change_bytes =
             is.available_bytes.cast_signed() - was.available_bytes.cast_signed();
@@ -214,7 +260,7 @@ mod tests {
         ));
         assert_eq!(read.memory.expect("memory").available_bytes, 500 * 1024);
         assert_eq!(read.swaps.len(), 1);
-        assert_eq!(read.zram_bytes, 700);
+        assert_eq!((read.zram_bytes, read.zram_stored_bytes), (700, 2));
         assert_eq!(
             read.targets["a"],
             Cgroup { cache_bytes: 7, swappiness: Some(60), ..cgroup(4096) }
@@ -266,6 +312,14 @@ mod tests {
         });
         let given = given_back(&before, &after);
         assert_eq!((given.bytes, given.available_change_bytes), (60 * MIB, 7));
+        assert_eq!(given.why_little(), None);
+        after.zram_bytes = 80 * MIB;
+        assert_eq!(
+            given_back(&before, &after).why_little().as_deref(),
+            Some(
+                "99 MiB were pushed out and only 10 MiB given back: compressed swap (zram, zswap) is memory, and took 89 MiB"
+            )
+        );
     }
 
     #[test]

@@ -2,7 +2,10 @@
 //! Pure.
 
 use crate::core::{
-    machine::{memory::Memory, swap},
+    machine::{
+        memory::Memory,
+        swap::{self, Disk},
+    },
     text::{count, size},
     values::SwapWish,
 };
@@ -32,8 +35,8 @@ pub struct HostFacts {
     pub has_psi: bool,
     /// Tools that making swap needs and the host lacks.
     pub missing: Vec<String>,
-    /// Free bytes on the disk where a swap area would be made.
-    pub disk_free_bytes: Option<u64>,
+    /// The disk where a swap area would be made.
+    pub disk: Option<Disk>,
     /// Why no area is made there.
     pub misplaced: Option<String>,
 }
@@ -60,10 +63,12 @@ impl HostFacts {
                 }
                 ("place", reason) => facts.misplaced = Some(reason.to_owned()),
                 ("room", text) => {
-                    facts.disk_free_bytes = text
-                        .split(' ')
-                        .next()
-                        .and_then(|kib| kib.parse::<u64>().ok()?.checked_mul(1024));
+                    let mut numbers =
+                        text.split(' ').map(|kib| kib.parse::<u64>().ok()?.checked_mul(1024));
+                    let mut next = || numbers.next().flatten();
+                    facts.disk = next()
+                        .zip(next())
+                        .map(|(free_bytes, total_bytes)| Disk { total_bytes, free_bytes });
                 }
                 _ => {}
             }
@@ -144,10 +149,8 @@ fn of_swap(host: &HostState<'_>) -> Check {
         return Check::well("swap", format!("{free} free"));
     };
     let missing = size(missing_bytes);
-    let is_too_large = host
-        .facts
-        .disk_free_bytes
-        .is_some_and(|free_bytes| free_bytes < missing_bytes.saturating_add(64 << 20));
+    let too_small =
+        host.facts.disk.filter(|disk| disk.fitting(missing_bytes) != Some(missing_bytes));
     if !host.facts.missing.is_empty() {
         let tools = host.facts.missing.join(", ");
         Check::ill(
@@ -158,12 +161,9 @@ fn of_swap(host: &HostState<'_>) -> Check {
     } else if let Some(reason) = &host.facts.misplaced {
         let state = format!("{free} free, and none can be made at {}: {reason}", host.swap_path);
         Check::ill("swap", state, "name another place with --swap-file PATH")
-    } else if is_too_large {
-        let disk = host.facts.disk_free_bytes.map(size).unwrap_or_default();
-        let state = format!(
-            "{free} free, and {missing} do not fit beside {}: {disk} left there",
-            host.swap_path
-        );
+    } else if let Some(disk) = too_small {
+        let state =
+            format!("{free} free, and {missing} do not fit at {}: {}", host.swap_path, disk.said());
         Check::ill(
             "swap",
             state,
@@ -249,7 +249,9 @@ mod tests {
     const GIB: u64 = 1 << 30;
 
     fn facts() -> HostFacts {
-        HostFacts::read("kernel 6.12.1\nreclaim v2\npsi yes\nmissing\nroom 10485760 /var/lib\n")
+        HostFacts::read(
+            "kernel 6.12.1\nreclaim v2\npsi yes\nmissing\nroom 10485760 20971520 /var/lib\n",
+        )
     }
 
     fn host(facts: &HostFacts) -> HostState<'_> {
@@ -272,7 +274,7 @@ mod tests {
                 reclaim: ReclaimWay::V2,
                 has_psi: true,
                 missing: vec![],
-                disk_free_bytes: Some(10 * GIB),
+                disk: Some(Disk { total_bytes: 20 * GIB, free_bytes: 10 * GIB }),
                 misplaced: None
             }
         );
@@ -295,7 +297,10 @@ mod tests {
             of_host(host).into_iter().filter(|check| check.fix.is_some()).collect::<Vec<_>>()
         };
         let bare = HostFacts { missing: vec!["mkswap".to_owned()], ..facts.clone() };
-        let full = HostFacts { disk_free_bytes: Some(GIB), ..facts.clone() };
+        let full = HostFacts {
+            disk: Some(Disk { total_bytes: 20 * GIB, free_bytes: 2 * GIB }),
+            ..facts.clone()
+        };
         let old = HostFacts { reclaim: ReclaimWay::Old, ..facts.clone() };
         let theirs = HostFacts::read(
             "kernel 6.12.1\nreclaim v2\npsi yes\nplace /srv belongs to user 1000\n",

@@ -97,6 +97,22 @@ pub struct ActiveSwap {
     pub size_bytes: u64,
     /// Bytes in use.
     pub used_bytes: u64,
+    /// Of two areas the kernel fills the one with the higher figure first.
+    pub priority: i32,
+}
+
+impl ActiveSwap {
+    /// Whether it is memory itself, compressed.
+    #[must_use]
+    pub fn is_zram(&self) -> bool {
+        self.path.strip_prefix("/dev/zram").is_some_and(|number| number.parse::<u32>().is_ok())
+    }
+
+    /// Bytes that are not in use.
+    #[must_use]
+    pub fn free_bytes(&self) -> u64 {
+        self.size_bytes.saturating_sub(self.used_bytes)
+    }
 }
 
 /// Reads `/proc/swaps`; skips anything else.
@@ -107,10 +123,12 @@ pub fn swaps(text: &str) -> Vec<ActiveSwap> {
         let path = unescape(fields.next()?);
         let size_kib: u64 = fields.nth(1)?.parse().ok()?;
         let used_kib: u64 = fields.next()?.parse().ok()?;
+        let priority: i32 = fields.next()?.parse().ok()?;
         Some(ActiveSwap {
             path,
             size_bytes: size_kib.checked_mul(1024)?,
             used_bytes: used_kib.checked_mul(1024)?,
+            priority,
         })
     };
     text.lines().skip(1).filter_map(read).collect()
@@ -216,7 +234,8 @@ mod tests {
             [ActiveSwap {
                 path: "/tmp/a swap file".to_owned(),
                 size_bytes: 65_532 * 1024,
-                used_bytes: 0
+                used_bytes: 0,
+                priority: -2
             }]
         );
         assert_eq!(swaps(&SWAPS.replace("65532\t\t0", "65532\t\t512"))[0].used_bytes, 512 * 1024);

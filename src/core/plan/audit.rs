@@ -7,6 +7,7 @@ use crate::core::{
     machine::{
         cgroup::{Cgroup, Measured},
         memory::Memory,
+        swap::{self, Disk, FreeSwap},
         vm::VmDriver,
     },
     plan::estimate::{self, Fit, Gives, Means, Need, Role},
@@ -21,7 +22,7 @@ use crate::core::{
         start_order::{self, COMPOSE_DEPENDS_ON, COMPOSE_PROJECT, COMPOSE_SERVICE},
         state::State,
     },
-    text::printable,
+    text::{names, printable, size},
     values::{MethodWish, SwapWish},
 };
 
@@ -55,6 +56,8 @@ pub struct Facts<'a> {
     pub no_reclaim: bool,
     /// `--swap`.
     pub swap: SwapWish,
+    /// The path of the area that a run would make, and its disk, where that was looked at.
+    pub swap_place: Option<(&'a str, Disk)>,
     /// Whether there is a way to be root on the host: swap and reclaim need it.
     pub has_root: bool,
     /// What the build is expected to need, where anything is known.
@@ -161,20 +164,27 @@ pub struct Audited {
 #[must_use]
 pub fn audit(facts: &Facts<'_>) -> Option<Audit> {
     let memory = facts.measured.memory?;
-    let Means { swap_free_bytes, is_reclaimed } =
-        estimate::means(facts.swap, facts.no_reclaim, facts.has_root, &memory);
+    let now = facts.measured.free_swap();
+    let disk = facts.swap_place.map(|(_, disk)| disk);
+    let means = estimate::means(facts.swap, facts.no_reclaim, facts.has_root, now, disk);
+    let swap_free_bytes = means.swap.net_bytes();
     let listed: Vec<Listed> = facts.containers.iter().map(|(listed, _)| listed.clone()).collect();
     let used = command_use::used(facts.uses, &listed, facts.pause);
     let choice = choose(&listed, facts.pause, facts.keep, &used);
     let roles = roles(facts, &listed, &choice);
     let mut containers: Vec<Audited> = (facts.containers.iter().zip(&roles))
-        .filter_map(|(one, role)| audited(facts.measured, one, *role, is_reclaimed))
+        .filter_map(|(one, role)| audited(facts.measured, one, *role, means.is_reclaimed))
         .collect();
+    let is_target = |container: &&Audited| container.role == Role::Target;
+    let all_bytes =
+        containers.iter().filter(is_target).map(|container| container.gives.pause_bytes).sum();
+    for Audited { gives, .. } in &mut containers {
+        gives.pause_bytes = means.of_pause(gives.pause_bytes, all_bytes);
+    }
     containers.sort_by(|one, other| {
         other.memory_bytes.cmp(&one.memory_bytes).then_with(|| one.name.cmp(&other.name))
     });
     let mut shared_warnings = Vec::new();
-    let means = Means { swap_free_bytes, is_reclaimed };
     let targets = targets(facts, &memory, means, &containers, &mut shared_warnings);
     let room_bytes = targets.iter().map(|target| target.gives_bytes).sum();
     let cache_bytes = containers.iter().filter_map(|container| container.cache_bytes).sum();
@@ -215,6 +225,8 @@ pub fn audit(facts: &Facts<'_>) -> Option<Audit> {
             .chain(left_out)
             .chain(shared_warnings)
             .chain(warnings(facts, &roles, &targets))
+            .chain(about_prunes(facts, &targets))
+            .chain(about_swap(facts, now, means))
             .collect(),
         targets,
         containers,
@@ -274,7 +286,7 @@ fn targets(
     let method_facts = MethodFacts {
         wish: facts.method,
         no_reclaim: facts.no_reclaim,
-        swap_free_bytes: means.swap_free_bytes,
+        swap_free_bytes: means.swap.net_bytes(),
         targets_bytes: targets.iter().map(|target| target.memory_bytes).sum(),
     };
     let comes_back = |listed: &Listed, seen: &Seen| {
@@ -393,6 +405,52 @@ fn warnings(facts: &Facts<'_>, roles: &[Role], targets: &[Planned]) -> Vec<Strin
                 ));
             }
         }
+    }
+    warnings
+}
+
+/// What a build that tidies up would remove for good. What is stopped as a part of a whole is made
+/// anew by that.
+fn about_prunes(facts: &Facts<'_>, targets: &[Planned]) -> Option<String> {
+    let is_whole = |id: &str| {
+        let listed = facts.containers.iter().find(|(listed, _)| listed.id == id);
+        listed.is_some_and(|(listed, _)| listed.part_of.is_none())
+    };
+    let stopped: Vec<&str> = targets
+        .iter()
+        .filter(|target| target.needed && target.method == Method::Stop && is_whole(&target.id))
+        .map(|target| target.name.as_str())
+        .collect();
+    (!stopped.is_empty()).then(|| {
+        format!(
+            "what is stopped does not survive a `docker container prune` or `docker system prune` of the build: {}",
+            names(stopped, 8)
+        )
+    })
+}
+
+/// What is short of the swap that is wished for, and what frees less than it holds.
+fn about_swap(facts: &Facts<'_>, now: FreeSwap, means: Means) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if let (SwapWish::Free(wish), Some((path, disk))) = (facts.swap, facts.swap_place)
+        && let Some(missing_bytes) = swap::missing(wish.bytes, now.ahead_bytes)
+    {
+        let (path, missing) = (printable(path), size(missing_bytes));
+        match disk.fitting(missing_bytes) {
+            Some(bytes) if bytes == missing_bytes => {}
+            Some(bytes) => warnings.push(format!(
+                "only {} of swap instead of {missing} can be made at {path}: {}",
+                size(bytes),
+                disk.said()
+            )),
+            None => warnings.push(format!("no swap can be made at {path}: {}", disk.said())),
+        }
+    }
+    if means.is_reclaimed && means.swap.ahead_bytes == 0 && means.swap.zram_bytes > 0 {
+        warnings.push(format!(
+            "what is paused goes to zram, which is memory: {} of 100 bytes stay in use there",
+            means.swap.zram_percent
+        ));
     }
     warnings
 }

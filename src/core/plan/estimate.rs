@@ -4,7 +4,10 @@
 use serde::Serialize;
 
 use crate::core::{
-    machine::{cgroup::Cgroup, memory::Memory},
+    machine::{
+        cgroup::Cgroup,
+        swap::{Disk, FreeSwap},
+    },
     target::{method::Method, seen::Listed},
     values::{Size, SwapWish},
 };
@@ -104,19 +107,44 @@ pub fn gives(cgroup: &Cgroup, is_reclaimed: bool) -> Gives {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Means {
     /// The free swap that it will have.
-    pub swap_free_bytes: u64,
+    pub swap: FreeSwap,
     /// Whether what is paused is pushed out.
     pub is_reclaimed: bool,
 }
 
+impl Means {
+    /// What pausing a target makes available that could give `pause_bytes`, where all of them
+    /// together push out `all_bytes`: each has its part of what swap has room for, and of what
+    /// compressed swap costs.
+    #[must_use]
+    pub fn of_pause(&self, pause_bytes: u64, all_bytes: u64) -> u64 {
+        let all_bytes = all_bytes.max(pause_bytes);
+        let freed_bytes = u128::from(self.swap.freed_bytes(all_bytes));
+        let part = u128::from(pause_bytes) * freed_bytes / u128::from(all_bytes.max(1));
+        u64::try_from(part).unwrap_or(pause_bytes)
+    }
+}
+
 /// The means of a run with these wishes. Without root it has what is there, and pushes nothing out.
+/// `disk` is the one that an area would be made on, where that was looked at.
 #[must_use]
-pub fn means(swap: SwapWish, no_reclaim: bool, has_root: bool, memory: &Memory) -> Means {
-    let swap_free_bytes = match swap {
-        SwapWish::Free(Size { bytes }) if has_root => bytes.max(memory.swap_free_bytes),
-        SwapWish::Free(_) | SwapWish::Off => memory.swap_free_bytes,
+pub fn means(
+    swap: SwapWish,
+    no_reclaim: bool,
+    has_root: bool,
+    now: FreeSwap,
+    disk: Option<Disk>,
+) -> Means {
+    let swap = match swap {
+        SwapWish::Free(Size { bytes }) if has_root => {
+            let missing_bytes = bytes.saturating_sub(now.ahead_bytes);
+            let fitting = disk.map_or(Some(missing_bytes), |disk| disk.fitting(missing_bytes));
+            now.with_area(fitting.unwrap_or(0))
+        }
+        SwapWish::Free(_) | SwapWish::Off => now,
     };
-    Means { swap_free_bytes, is_reclaimed: has_root && !no_reclaim && swap_free_bytes > 0 }
+    let is_any = swap.ahead_bytes > 0 || swap.zram_bytes > 0 || swap.behind_bytes > 0;
+    Means { swap, is_reclaimed: has_root && !no_reclaim && is_any }
 }
 
 /// Which of the targets are enough to make `gap_bytes` available: the fewest, which are the
@@ -280,21 +308,56 @@ mod tests {
 
     #[test]
     fn swap_is_what_is_free_or_wished_for() {
-        let memory = Memory { swap_free_bytes: 5, ..Memory::default() };
+        let now = FreeSwap { ahead_bytes: 5, ..FreeSwap::default() };
         let swap_free_bytes =
-            |wish, has_root| means(wish, false, has_root, &memory).swap_free_bytes;
+            |wish, has_root| means(wish, false, has_root, now, None).swap.net_bytes();
         assert_eq!(swap_free_bytes(SwapWish::Off, true), 5);
         assert_eq!(swap_free_bytes(SwapWish::Free(Size { bytes: 9 }), true), 9);
         assert_eq!(swap_free_bytes(SwapWish::Free(Size { bytes: 3 }), true), 5);
         assert_eq!(swap_free_bytes(SwapWish::Free(Size { bytes: 9 }), false), 5);
-        let none = Memory::default();
-        for (no_reclaim, has_root, memory, expected) in [
-            (false, true, &memory, true),
-            (true, true, &memory, false),
-            (false, false, &memory, false),
-            (false, true, &none, false),
+        let none = FreeSwap::default();
+        for (no_reclaim, has_root, now, expected) in [
+            (false, true, now, true),
+            (true, true, now, false),
+            (false, false, now, false),
+            (false, true, none, false),
         ] {
-            assert_eq!(means(SwapWish::Off, no_reclaim, has_root, memory).is_reclaimed, expected);
+            let means = means(SwapWish::Off, no_reclaim, has_root, now, None);
+            assert_eq!(means.is_reclaimed, expected);
         }
+    }
+
+    #[test]
+    fn what_the_disk_has_no_room_for_is_not_reckoned_with() {
+        const GIB: u64 = 1 << 30;
+        let wish = SwapWish::Free(Size { bytes: 2 * GIB });
+        for (free_mib, expected_mib) in [(9000, 2048), (2048, 1024), (1000, 0)] {
+            let disk = Disk { total_bytes: 9 * GIB, free_bytes: free_mib * MIB };
+            let means = means(wish, false, true, FreeSwap::default(), Some(disk));
+            assert_eq!(means.swap.net_bytes(), expected_mib * MIB);
+            assert_eq!(means.is_reclaimed, expected_mib > 0);
+        }
+    }
+
+    #[test]
+    fn what_goes_to_zram_gives_what_compression_saves() {
+        let zram = FreeSwap {
+            zram_bytes: 4096 * MIB,
+            zram_percent: 50,
+            zram_priority: Some(100),
+            ..FreeSwap::default()
+        };
+        let wish = SwapWish::Free(Size { bytes: 512 * MIB });
+        for (swap, pause_mib, all_mib, expected_mib, why) in [
+            (SwapWish::Off, 100, 300, 50, "all of it to zram"),
+            (wish, 100, 300, 100, "to the area that is made ahead of it"),
+            (wish, 512, 1024, 384, "half of it behind that, in zram"),
+        ] {
+            let means = means(swap, false, true, zram, None);
+            let gives = means.of_pause(pause_mib * MIB, all_mib * MIB);
+            assert_eq!(gives, expected_mib * MIB, "{why}");
+        }
+        let full = means(SwapWish::Off, false, true, FreeSwap::default(), None);
+        assert_eq!(full.of_pause(MIB, 9 * MIB), 0);
     }
 }

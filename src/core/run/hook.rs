@@ -76,7 +76,7 @@ pub struct Facts {
     /// The services that this is about: the ones that are held, that the step took, or that run
     /// again.
     pub services: Vec<String>,
-    /// The services that could not be brought back.
+    /// The services that could not be brought back, and those that vanished.
     pub failed: Vec<String>,
     /// What the services gave back, in bytes.
     pub given_back_bytes: Option<u64>,
@@ -117,13 +117,16 @@ impl Facts {
     /// last one out tells its own hook. `held` is what the lease had before.
     #[must_use]
     pub fn of_back(held: &LeaseState, back: &Back, exit: Option<Exit>) -> Option<Self> {
-        if !back.handed_over.is_empty() && back.running.is_empty() && back.failed.is_empty() {
+        let failed: Vec<String> = back.failed.iter().map(|(name, _)| name.clone()).collect();
+        let failed: Vec<String> =
+            failed.into_iter().chain(back.vanished().map(str::to_owned)).collect();
+        if !back.handed_over.is_empty() && back.running.is_empty() && failed.is_empty() {
             return None;
         }
         let name = |id: &String| Some(held.targets.get(id)?.target.name.clone());
         Some(Self {
             services: back.running.iter().filter_map(name).collect(),
-            failed: back.failed.iter().map(|(name, _)| name.clone()).collect(),
+            failed,
             exit,
             ..Self::default()
         })

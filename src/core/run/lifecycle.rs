@@ -47,8 +47,8 @@ pub enum Stage {
     Releasing,
     /// Everything is put back, and that is being said.
     SayingReleased,
-    /// Calls that were sent may still change a target.
-    AwaitingLateCalls,
+    /// Calls that were sent may still change a target, or swap is not off yet.
+    SeeingToRest,
     /// The keeper has nothing left to do.
     Done,
 }
@@ -150,7 +150,7 @@ impl Lifecycle {
                 is_guarded: self.has_child && self.has_room && self.wants_room(),
             },
             Stage::Standing => Listening::EndAndChanges,
-            Stage::AwaitingLateCalls => Listening::Signals,
+            Stage::SeeingToRest => Listening::Signals,
             Stage::Suspending
             | Stage::UndoingSteps
             | Stage::PostMortem { .. }
@@ -200,7 +200,7 @@ impl Lifecycle {
             | Event::OrphanEnded
             | Event::Released
             | Event::ReleaseSaid { .. }
-            | Event::LateCallsOver => self.act_ended(event),
+            | Event::RestSeenTo => self.act_ended(event),
         }
     }
 
@@ -298,12 +298,12 @@ impl Lifecycle {
                 self.say_released()
             }
             (Stage::PostMortem { is_released: true }, Event::Examined) => self.say_released(),
-            (Stage::SayingReleased, Event::ReleaseSaid { is_call_late: true }) => {
-                self.stage = Stage::AwaitingLateCalls;
-                vec![Act::AwaitLateCalls]
+            (Stage::SayingReleased, Event::ReleaseSaid { is_rest_left: true }) => {
+                self.stage = Stage::SeeingToRest;
+                vec![Act::SeeToRest]
             }
-            (Stage::SayingReleased, Event::ReleaseSaid { is_call_late: false })
-            | (Stage::AwaitingLateCalls, Event::LateCallsOver) => {
+            (Stage::SayingReleased, Event::ReleaseSaid { is_rest_left: false })
+            | (Stage::SeeingToRest, Event::RestSeenTo) => {
                 self.stage = Stage::Done;
                 vec![Act::Exit]
             }

@@ -119,12 +119,16 @@ fn targets(
 ) -> Vec<TargetReport> {
     let runs = |id: &String| back.is_some_and(|back| back.running.contains(id));
     let answered = |id: &String| back?.answers.iter().find(|answer| answer.id == *id)?.after;
+    let gone = |id: &String| {
+        let gone = back?.gone.iter().find(|gone| gone.id == *id)?;
+        Some(if gone.is_replaced { ForeignChange::Recreated } else { ForeignChange::Removed })
+    };
     let first = room.targets.iter().map(TargetReport::of);
     let of = |known: TargetReport| TargetReport {
         restored: known.restored || runs(&known.target.id),
         handed_over: back.is_some_and(|back| back.handed_over.contains(&known.target.id)),
         answered_after_s: answered(&known.target.id).map(|after| after.as_secs_f64()),
-        theirs: theirs.get(&known.target.id).copied(),
+        theirs: gone(&known.target.id).or_else(|| theirs.get(&known.target.id).copied()),
         ..known
     };
     first.chain(steps.targets().iter().cloned()).map(of).collect()

@@ -103,6 +103,9 @@ pub struct Back {
     pub handed_over: Vec<String>,
     /// Targets that could not be restored: name and reason.
     pub failed: Vec<(String, String)>,
+    /// Targets that were removed while they were held.
+    #[serde(default)]
+    pub gone: Vec<Gone>,
     /// Targets that run, and may still be paused or stopped by a call that was sent: they stay the
     /// lease's.
     pub late: Vec<LateCall>,
@@ -143,6 +146,27 @@ impl Back {
         self.restored += late.restored;
         self.running.extend(late.running);
         self.failed.extend(late.failed);
+        self.swap = late.swap.or(self.swap.take());
+    }
+}
+
+/// A target that was removed while it was held.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gone {
+    /// Its full id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// What was done to it before.
+    pub method: Method,
+    /// Another one runs in its place.
+    pub is_replaced: bool,
+}
+
+impl Back {
+    /// The names of what vanished: it was removed, and nothing runs in its place.
+    pub fn vanished(&self) -> impl Iterator<Item = &str> {
+        self.gone.iter().filter(|gone| !gone.is_replaced).map(|gone| gone.name.as_str())
     }
 }
 
@@ -184,8 +208,27 @@ pub enum SwapBack {
     Removed,
     /// Another live lease still needs it.
     HandedOver,
+    /// Its keeper goes on trying: where, and why it failed so far.
+    NotYet { path: String, reason: String },
     /// Recorded for `recover`: where, and why.
     Stays { path: String, reason: String },
+}
+
+impl SwapBack {
+    /// What is said of two areas of one lease: whatever asks more of a person.
+    #[must_use]
+    pub fn or(self, other: Option<Self>) -> Self {
+        let weight = |swap: &Self| match swap {
+            Self::Removed => 0,
+            Self::HandedOver => 1,
+            Self::NotYet { .. } => 2,
+            Self::Stays { .. } => 3,
+        };
+        match other {
+            Some(other) if weight(&other) > weight(&self) => other,
+            _ => self,
+        }
+    }
 }
 
 #[cfg(test)]

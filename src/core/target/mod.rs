@@ -7,6 +7,7 @@ pub mod command_use;
 pub mod container;
 pub mod event;
 pub mod healthcheck;
+pub mod in_place;
 pub mod kind;
 pub mod lives_in;
 pub mod log_driver;

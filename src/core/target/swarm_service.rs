@@ -19,6 +19,10 @@ use crate::core::target::{
 pub const TASK: &str = "com.docker.swarm.task.id";
 /// Swarm's label with the service that a task is of.
 pub const SERVICE: &str = "com.docker.swarm.service.id";
+/// A container's label that holds its service's name.
+pub const SERVICE_NAME: &str = "com.docker.swarm.service.name";
+/// A container's label that holds its task's name: `SERVICE.SLOT.TASK`.
+pub const TASK_NAME: &str = "com.docker.swarm.task.name";
 
 /// Why a task is never stopped on its own, in the words for a person who wanted it stopped.
 pub const WHY_NEVER_STOPPED: &str = "Swarm would start another one in its place";
@@ -89,7 +93,7 @@ impl Service {
             .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
             .collect();
         labels.insert(SERVICE.to_owned(), self.id.clone());
-        labels.insert("com.docker.swarm.service.name".to_owned(), self.name().to_owned());
+        labels.insert(SERVICE_NAME.to_owned(), self.name().to_owned());
         Listed {
             id: self.id.clone(),
             undo: Undo::SwarmService(scaled.clone()),

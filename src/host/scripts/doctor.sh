@@ -1,6 +1,6 @@
 # Prints what a run needs to know of the host's kernel and tools: "kernel VERSION", "reclaim
-# v2|v1|old|none", "psi yes|no", "missing TOOL…", "room KIB DIRECTORY" for the directory of the
-# default swap area's disk, and "place REASON" where that is no place for swap. Needs: place.sh,
+# v2|v1|old|none", "psi yes|no", "missing TOOL…", "room FREE TOTAL DIRECTORY" in KiB for the
+# directory of the default swap area's disk, and "place REASON" where that is no place for swap. Needs: place.sh,
 # $swap_dir.
 read -r kernel < /proc/sys/kernel/osrelease
 echo "kernel $kernel"
@@ -34,7 +34,7 @@ while [ ! -d "$dir" ]; do
         *) dir=. ;;
     esac
 done
-df -Pk "$dir" | awk -v dir="$dir" 'END { print "room", $4, dir }'
+df -Pk "$dir" | awk -v dir="$dir" 'END { print "room", $4, $2, dir }'
 # A directory that we may not go into is looked at by who makes swap in it.
 if cd -P "$dir" 2> /dev/null; then
     why=$(misplaced)

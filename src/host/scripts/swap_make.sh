@@ -1,8 +1,9 @@
-# Needs: measure.sh, place.sh, $size (bytes, whole MiB), $own_dir (made if it is missing). Makes an
-# area and activates it. Prints "ok" and the host's memory, or "no REASON". Nothing that exists is
-# ever written to: the file is made under a name of its own, labelled, and gets its real name by a
-# link, which never replaces anything. Whatever ours was: what is made on the way has to be fit for
-# what comes into it.
+# Needs: measure.sh, place.sh, disk.sh, $own_dir (made if it is missing), $priority (of the area, or
+# empty). Makes an area of $size and activates it; a smaller one where that would leave the disk too
+# full. Prints "ok", "made SIZE TOTAL FREE" in bytes, and the host's memory; or "no REASON". Nothing
+# that exists is ever written to: the file is made under a name of its own, labelled, and gets its
+# real name by a link, which never replaces anything. Whatever ours was: what is made on the way has
+# to be fit for what comes into it.
 umask 022
 new=
 no() {
@@ -30,8 +31,8 @@ case "$(stat -f -c %t .)" in
     6969 | 65735546 | ff534d42 | fe534d42) no "$dir is on a network or FUSE file system, which cannot hold swap" ;;
     2fc12fc1) no "$dir is on ZFS, which cannot hold swap" ;;
 esac
-available=$(df -Pk . | awk 'END { print $4 }')
-[ "$((available / 1024))" -ge "$((size / 1048576 + 64))" ] || no "$dir has only $((available / 1024)) MiB free"
+disk
+fit
 umask 077
 new="$name.$label"
 (set -C; : > "./$new") || { new=; no "$dir/$name.$label cannot be made"; }
@@ -49,9 +50,10 @@ ln -n "./$new" "./$name" || no "it exists and is not makeroom's"
 # may_delete).
 rm -f "./$new"
 new=$name
-if ! swapon "./$new"; then
+on() { swapon ${priority:+-p "$priority"} "./$new"; }
+if ! on; then
     zeroes
-    mkswap -L "$label" "./$new" > /dev/null && swapon "./$new" || no "swapon fails"
+    mkswap -L "$label" "./$new" > /dev/null && on || no "swapon fails"
 fi
 # What the kernel swaps to is what was made here, and is found again by its path.
 if ! active || ! ours || [ "$(stat -c %d:%i "./$name")" != "$made" ]; then
@@ -59,4 +61,5 @@ if ! active || ! ours || [ "$(stat -c %d:%i "./$name")" != "$made" ]; then
     no "$dir was moved or changed meanwhile"
 fi
 echo ok
+echo "made $size $((total * 1048576)) $((free * 1048576))"
 memory

@@ -1,6 +1,6 @@
 # Needs: place.sh, $typed (the path as a shell reads it), $trim (not empty: the disk is a VM's and
-# sparse). Takes an area away. Prints "ok", "gone" or "no REASON". A step that makes it outlives its
-# keeper, and is let finish. It is a shell like this one that root runs, with `-s` and the label
+# sparse). Takes an area away. Prints "ok", "gone", "no REASON" or, where the next try may do it,
+# "later REASON". A step that makes it outlives its keeper, and is let finish. It is a shell like this one that root runs, with `-s` and the label
 # behind it: anybody can call himself that, also with what becomes root by itself (sudo, su), but
 # not be run by the same file.
 making() {
@@ -52,8 +52,13 @@ rm -f "./$name.$label"
 if ! ours; then echo gone; exit 0; fi
 waits=0
 while active; do
+    said=$(swapoff "./$name" 2>&1)
+    status=$?
     # One that is killed can have been done all the same.
-    said=$(swapoff "./$name" 2>&1) || ! active || case $said in
+    active || break
+    said=$(echo "$said" | tail -n 1)
+    [ -n "$said" ] || said="swapoff ended with $status"
+    case $said in
         # The step of a keeper that died is still at it, and the kernel lets nobody else
         # (mm/swapfile.c, SWP_WRITEOK).
         *"Invalid argument"*)
@@ -61,7 +66,13 @@ while active; do
             sleep 1
             waits=$((waits + 1))
             ;;
-        *) no "swapoff fails" ;;
+        # Where services touch their pages meanwhile there is no memory for a moment, whatever is
+        # free; a signal or another swapoff comes between.
+        *"Cannot allocate memory"* | *"Interrupted system call"* | *"Resource temporarily unavailable"* | *"Device or resource busy"*)
+            echo "later $said"
+            exit 0
+            ;;
+        *) no "$said" ;;
     esac
 done
 rm -f "./$name" || no "it cannot be deleted"

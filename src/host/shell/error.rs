@@ -41,6 +41,12 @@ impl ShellError {
         matches!(self, Self::Silent { .. } | Self::Failed(_))
     }
 
+    /// Whether the next try may get through: a way can be busy.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        self.is_outcome_unknown()
+    }
+
     /// What a person can do about it.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {

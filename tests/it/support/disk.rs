@@ -16,6 +16,9 @@ use tempfile::TempDir;
 
 use super::{must_run, needed, swap};
 
+/// What makeroom leaves free of a disk of a few GiB, and what file systems need of that themselves.
+const STAYS_FREE_MIB: u64 = 1024 + 160;
+
 /// A mounted file system.
 pub struct Disk {
     dir: TempDir,
@@ -23,10 +26,16 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// `ext4`, `xfs` or `btrfs` of this size on a loop device, which is detached when it is
-    /// unmounted.
+    /// `ext4`, `xfs` or `btrfs` with room for so much swap on a loop device, which is detached when
+    /// it is unmounted.
     #[must_use]
     pub fn new(kind: &str, mebibytes: u64) -> Self {
+        Self::exactly(kind, mebibytes + STAYS_FREE_MIB)
+    }
+
+    /// The same of this size, whatever swap finds no room on it.
+    #[must_use]
+    pub fn exactly(kind: &str, mebibytes: u64) -> Self {
         let made = Self::unmounted();
         let image = made.dir.path().join("image");
         File::create(&image).and_then(|file| file.set_len(mebibytes << 20)).expect("an image");

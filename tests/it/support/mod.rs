@@ -23,6 +23,7 @@ pub mod stranger;
 pub mod swap;
 pub mod swarm;
 pub mod turn;
+pub mod zram;
 
 use std::{
     path::{Path, PathBuf},

@@ -45,6 +45,14 @@ impl Recipe {
         Self { image: engine().hog_image(), command, ..Self::default() }
     }
 
+    /// The same, and touches all of it so often.
+    #[must_use]
+    pub fn busy_hog(mebibytes: usize, every_millis: u64) -> Self {
+        let mut hog = Self::hog(mebibytes);
+        hog.command.extend(["0".to_owned(), format!("{every_millis}ms")]);
+        hog
+    }
+
     /// Runs this with `sh -c`.
     #[must_use]
     pub fn script(self, script: &str) -> Self {

@@ -73,9 +73,25 @@ impl Drop for SwapTurn {
 /// `--swap` for so much more than is free now.
 #[must_use]
 pub fn more(mebibytes: u64) -> String {
+    format!("{}MiB", free_mib() + mebibytes)
+}
+
+/// `--swap` of `swap on` for so much more than there is now.
+#[must_use]
+pub fn more_in_all(mebibytes: u64) -> String {
+    format!("{}MiB", figure_mib("SwapTotal:") + mebibytes)
+}
+
+/// The swap that is free now.
+#[must_use]
+pub fn free_mib() -> u64 {
+    figure_mib("SwapFree:")
+}
+
+fn figure_mib(name: &str) -> u64 {
     let text = fs::read_to_string("/proc/meminfo").expect("/proc/meminfo");
-    let free_kib = text.lines().find_map(|line| {
-        line.strip_prefix("SwapFree:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok()
-    });
-    format!("{}MiB", free_kib.expect("SwapFree").div_ceil(1024) + mebibytes)
+    let kib = text
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    kib.expect(name).div_ceil(1024)
 }

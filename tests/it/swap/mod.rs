@@ -2,6 +2,7 @@
 //! success and after a crash; shared by runs; and nothing that was there before ever touched.
 //! No engine is needed here. Each test has the machine's swap to itself.
 
+mod disk;
 mod made;
 mod refused;
 mod removed;

@@ -111,8 +111,8 @@ fn file_systems_that_cannot_hold_swap_are_named() {
 #[test]
 fn a_disk_without_room_is_left_alone() {
     let _turn = swap::turn();
-    let (disk, site) = (Disk::new("ext4", 64), site());
-    assert_refused(&site, 100, &disk.folder("swap").join("area"), "MiB free");
+    let (disk, site) = (Disk::exactly("ext4", 1100), site());
+    assert_refused(&site, 100, &disk.folder("swap").join("area"), "1024 MiB of its disk stay free");
 }
 
 #[test]

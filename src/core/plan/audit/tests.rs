@@ -60,6 +60,7 @@ fn facts<'a>(
         method: MethodWish::Auto,
         no_reclaim: false,
         swap: SwapWish::default(),
+        swap_place: None,
         has_root: true,
         need: None,
     }
@@ -212,4 +213,29 @@ fn who_feels_a_pause_is_warned_of() {
     let untouched = audit(&Facts { need: Some(need(10)), ..facts(&measured, &containers, &pause) })
         .expect("an audit");
     assert!(untouched.warnings.is_empty());
+}
+
+#[test]
+fn what_would_be_stopped_does_not_survive_a_prune_of_the_build() {
+    let measured = measured(&[("a", 60), ("b", 60), ("task", 60)]);
+    let pause = selectors(&["a", "b", "task"]);
+    let mut task = container("task", &[]);
+    task.0.part_of = Some("whole".to_owned());
+    let containers = [container("a", &[]), container("b", &[]), task];
+    let wholes = ["whole".to_owned()];
+    let stop = |need| Facts {
+        method: MethodWish::Stop,
+        stopped_as_wholes: &wholes,
+        need,
+        ..facts(&measured, &containers, &pause)
+    };
+    let text = "what is stopped does not survive a `docker container prune` or `docker system prune` of the build: ";
+    for (facts, names) in [
+        (stop(None), Some("`a`, `b`")),
+        (stop(Some(need(1010))), Some("`a`")),
+        (Facts { method: MethodWish::Pause, ..stop(None) }, None),
+    ] {
+        let warnings = audit(&facts).expect("an audit").warnings;
+        assert_eq!(warnings, names.map(|names| format!("{text}{names}")).as_slice());
+    }
 }

@@ -39,8 +39,8 @@ pub enum Act {
     RunRestoredHook,
     /// Tell what was put back.
     SayReleased,
-    /// Wait for calls that may still change a target, and bring it back.
-    AwaitLateCalls,
+    /// Wait for calls that may still change a target, and bring it back; go on removing swap.
+    SeeToRest,
     /// Exit.
     Exit,
 }

@@ -68,10 +68,10 @@ pub enum Event {
     OrphanEnded,
     /// `Act::Release` has ended.
     Released,
-    /// `Act::SayReleased` has ended; a call that was sent may still change a target or not.
-    ReleaseSaid { is_call_late: bool },
-    /// `Act::AwaitLateCalls` has ended.
-    LateCallsOver,
+    /// `Act::SayReleased` has ended; something is left to wait for or to try again, or nothing.
+    ReleaseSaid { is_rest_left: bool },
+    /// `Act::SeeToRest` has ended.
+    RestSeenTo,
 }
 
 /// How making room ended.

@@ -48,9 +48,9 @@ const ENDS: [Event; 22] = [
     Event::HoldingFailed,
     Event::OrphanEnded,
     Event::Released,
-    Event::ReleaseSaid { is_call_late: true },
-    Event::ReleaseSaid { is_call_late: false },
-    Event::LateCallsOver,
+    Event::ReleaseSaid { is_rest_left: true },
+    Event::ReleaseSaid { is_rest_left: false },
+    Event::RestSeenTo,
     Event::ControlEnded,
 ];
 
@@ -72,7 +72,7 @@ const ALL_STAGES: [Stage; 19] = [
     Stage::EndingOrphan,
     Stage::Releasing,
     Stage::SayingReleased,
-    Stage::AwaitingLateCalls,
+    Stage::SeeingToRest,
     Stage::Done,
 ];
 
@@ -126,11 +126,11 @@ fn in_stage(stage: Stage) -> Lifecycle {
         Stage::EndingOrphan => &[ROOM, Event::Child, Event::EndOfFile],
         Stage::Releasing => &[ROOM, Event::Release],
         Stage::SayingReleased => &[ROOM, Event::Release, Event::Released],
-        Stage::AwaitingLateCalls => {
-            &[ROOM, Event::Release, Event::Released, Event::ReleaseSaid { is_call_late: true }]
+        Stage::SeeingToRest => {
+            &[ROOM, Event::Release, Event::Released, Event::ReleaseSaid { is_rest_left: true }]
         }
         Stage::Done => {
-            &[ROOM, Event::Release, Event::Released, Event::ReleaseSaid { is_call_late: false }]
+            &[ROOM, Event::Release, Event::Released, Event::ReleaseSaid { is_rest_left: false }]
         }
     };
     let lifecycle = after(path);
@@ -155,7 +155,7 @@ fn every_message_and_signal_in_every_stage_does_what_the_table_says() {
                     | Event::Signal
                     | Event::EndOfFile,
                 )
-                | (Stage::AwaitingLateCalls, Event::Signal) => vec![Act::Cancel],
+                | (Stage::SeeingToRest, Event::Signal) => vec![Act::Cancel],
                 (Stage::HasRoom, Event::Suspend) => vec![Act::SuspendTargets],
                 (Stage::HasRoom, Event::Linger) => vec![Act::UndoSteps],
                 (Stage::NoRoom, Event::Resume) => vec![Act::MakeRoom],
@@ -357,12 +357,12 @@ fn a_lease_that_stands_on_its_own_ends_by_its_control_a_signal_or_a_message() {
 
 #[test]
 fn late_calls_are_waited_for_until_a_signal() {
-    let mut waiting = in_stage(Stage::AwaitingLateCalls);
+    let mut waiting = in_stage(Stage::SeeingToRest);
     assert_eq!(waiting.handle(Event::Release), []);
     assert_eq!(waiting.handle(Event::EndOfFile), []);
     assert_eq!(waiting.handle(Event::Signal), [Act::Cancel]);
-    assert_eq!(waiting.handle(Event::LateCallsOver), [Act::Exit]);
-    let said = [ROOM, Event::Release, Event::Released, Event::ReleaseSaid { is_call_late: false }];
+    assert_eq!(waiting.handle(Event::RestSeenTo), [Act::Exit]);
+    let said = [ROOM, Event::Release, Event::Released, Event::ReleaseSaid { is_rest_left: false }];
     assert_eq!(acts_of(&said), [Act::Exit]);
 }
 
@@ -382,7 +382,7 @@ fn the_host_is_watched_for_a_build_and_guarded_while_it_runs_with_its_room() {
             Stage::NoRoom => Listening::Everything { has_child: true, is_guarded: false },
             _ if is_guarded => Listening::Everything { has_child: true, is_guarded: true },
             Stage::Standing => Listening::EndAndChanges,
-            Stage::AwaitingLateCalls => Listening::Signals,
+            Stage::SeeingToRest => Listening::Signals,
             _ => Listening::Nothing,
         };
         assert_eq!(in_stage(stage).listening(), expected, "{stage:?}");

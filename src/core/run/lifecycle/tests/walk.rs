@@ -73,7 +73,7 @@ impl Seen {
                 Event::OrphanEnded => Act::EndOrphan,
                 Event::Released => Act::Release,
                 Event::ReleaseSaid { .. } => Act::SayReleased,
-                Event::LateCallsOver => Act::AwaitLateCalls,
+                Event::RestSeenTo => Act::SeeToRest,
                 _ => return false,
             };
             self.under_way == Some(act)
@@ -203,7 +203,7 @@ impl Seen {
                 assert_eq!(self.is_release_announced, self.is_announced, "{context}");
                 once(&mut self.is_said);
             }
-            Act::AwaitLateCalls => assert!(self.is_said, "{context}"),
+            Act::SeeToRest => assert!(self.is_said, "{context}"),
         }
         self.under_way = Some(act);
     }
