@@ -19,7 +19,7 @@ use crate::{
         values::SwapWish,
     },
     host::{container::own_container, reclaim},
-    room::context::Context,
+    room::{context::Context, enforcers},
     targets::{all::Targets, error::TargetError},
 };
 
@@ -69,7 +69,8 @@ pub(crate) async fn at_targets(
     if let Some(text) = listing.warning() {
         context.note(Note::new(Level::Warning, text));
     }
-    let listed = listing.targets;
+    let mut listed = listing.targets;
+    enforcers::mark_seen(context, &mut listed);
     let chosen = chosen(context, &listed, selectors);
     let runs = |listed: &&Listed| listed.state == State::Running;
     let mut shown: Vec<&Listed> = chosen.iter().filter(runs).collect();

@@ -47,6 +47,9 @@ pub(super) fn say_all_back(say: &mut Say, heard: &Heard, report: Option<&RunRepo
     if let Some(line) = heard.back.as_ref().and_then(run_lines::not_healthy) {
         say.warning(line, Some("`docker ps` shows their health, `docker logs` what they say"));
     }
+    if let Some(line) = heard.back.as_ref().and_then(run_lines::lagging) {
+        say.info(line);
+    }
     let verdict = report.map(|report| &report.verdict);
     let sentences = verdict.into_iter().flat_map(|verdict| [&verdict.cause, &verdict.remedy]);
     for sentence in sentences.flatten() {

@@ -94,6 +94,8 @@ pub struct LeaseState {
     pub areas: BTreeMap<String, HeldArea>,
     /// The ids of targets that became somebody else's; nothing is owed to them.
     pub theirs: BTreeSet<String>,
+    /// The names of those among them that somebody stopped, by id.
+    pub stopped: BTreeMap<String, String>,
     /// The first line of the journal that does not hold what was written, if there is one: it may
     /// have had more.
     pub damaged_line: Option<usize>,
@@ -204,6 +206,7 @@ impl LeaseState {
                 };
                 self.targets.insert(target.id.clone(), held);
                 self.theirs.remove(&target.id);
+                self.stopped.remove(&target.id);
             }
             Record::Joined { target, method, call } => {
                 let joined =
@@ -218,9 +221,12 @@ impl LeaseState {
                     };
                 }
             }
-            Record::Restored { id, how: Restored::Theirs } => {
-                self.targets.remove(id);
+            Record::Restored { id, how: how @ (Restored::Theirs | Restored::Stopped) } => {
+                let held = self.targets.remove(id);
                 self.theirs.insert(id.clone());
+                if let Some(held) = held.filter(|_| *how == Restored::Stopped) {
+                    self.stopped.insert(id.clone(), held.target.name);
+                }
             }
             Record::NotTaken { id, .. } => match self.targets.get_mut(id) {
                 // This call did nothing, and one before it may still come.

@@ -12,7 +12,7 @@ use crate::core::{
         pressure::{Cause, Figures},
     },
     run::{oom_log::Killed, verdict::Spare},
-    target::{kind::Kind, method::Method},
+    target::{healthcheck::Word, kind::Kind, method::Method},
 };
 
 /// The room that was made, as it was measured.
@@ -96,6 +96,9 @@ pub struct Back {
     pub running: Vec<String>,
     /// How long those that were healthy before took to answer again, where that was waited for.
     pub answers: Vec<Answer>,
+    /// Where it was not: those that the engine does not call healthy yet.
+    #[serde(default)]
+    pub lagging: Vec<Answer>,
     /// The ids of targets that another live lease still needs.
     pub handed_over: Vec<String>,
     /// Targets that could not be restored: name and reason.
@@ -134,6 +137,17 @@ impl Back {
         self
     }
 
+    /// Adds what came back after all others.
+    pub fn add_last(&mut self, last: Self) {
+        self.restored += last.restored;
+        self.engine_lost |= last.engine_lost;
+        self.kinds.extend(last.kinds);
+        self.running.extend(last.running);
+        self.handed_over.extend(last.handed_over);
+        self.failed.extend(last.failed);
+        self.late.extend(last.late);
+    }
+
     /// Adds what became of the `late` calls once they were waited for: none is awaited any more.
     pub fn add_late(&mut self, late: Self) {
         self.late.clear();
@@ -162,7 +176,7 @@ pub struct Lingering {
 }
 
 /// What a target's own health check said after it ran again.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
     /// The container's full id.
     pub id: String,
@@ -171,6 +185,15 @@ pub struct Answer {
     /// From the moment that it ran again until its check was content; `None` where it was not in
     /// time.
     pub after: Option<Duration>,
+    /// The same until the engine called it healthy as well.
+    #[serde(default)]
+    pub called_healthy_after: Option<Duration>,
+    /// What the engine called it last.
+    #[serde(default)]
+    pub word: Word,
+    /// Within this time the engine asks for itself.
+    #[serde(default)]
+    pub asks_within: Duration,
 }
 
 /// What became of the lease's swap.

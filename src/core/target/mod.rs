@@ -17,3 +17,4 @@ pub mod selector;
 pub mod start_order;
 pub mod state;
 pub mod swarm_service;
+pub mod watcher;

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::core::{
-    target::{kind::Kind, method::Method, state::Incarnation},
+    target::{kind::Kind, method::Method, state::Incarnation, watcher::Watch},
     text,
 };
 
@@ -77,6 +77,10 @@ pub struct Target {
     pub depends_on: Vec<String>,
     /// Its health check was content.
     pub was_healthy: bool,
+    /// How it watches others: such a one comes back last. Since version 6; a makeroom that does not
+    /// know it brings it back with the others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watch: Option<Watch>,
 }
 
 /// What finds a target again at its kind.
@@ -130,6 +134,8 @@ struct OnDisk {
     depends_on: Vec<String>,
     #[serde(default)]
     was_healthy: bool,
+    #[serde(default)]
+    watch: Option<Watch>,
 }
 
 impl From<OnDisk> for Target {
@@ -149,6 +155,7 @@ impl From<OnDisk> for Target {
             service: read.service,
             depends_on: read.depends_on,
             was_healthy: read.was_healthy,
+            watch: read.watch,
         }
     }
 }
@@ -202,6 +209,7 @@ mod tests {
                 undo,
                 incarnation,
                 was_healthy: true,
+                watch: None,
                 ..crate::core::target::samples::target("a")
             };
             let line = serde_json::to_value(&target).expect("json");

@@ -2,14 +2,17 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use jiff::Timestamp;
+
 use crate::core::{
     target::{
         cgroup_of::CgroupOf,
-        healthcheck::Probe,
+        healthcheck::{Probe, Word},
         kind::Kind,
         recorded::{Handle, Target, Undo},
         start_order::{COMPOSE_DEPENDS_ON, COMPOSE_PROJECT, COMPOSE_SERVICE, depends_on},
         state::{Incarnation, State},
+        watcher::Watch,
     },
     text,
 };
@@ -33,6 +36,8 @@ pub struct Listed {
     pub ports: Vec<u16>,
     /// The target that is stopped in its place and with all its other parts, by its id.
     pub part_of: Option<String>,
+    /// How it watches others.
+    pub watch: Option<Watch>,
 }
 
 impl Listed {
@@ -80,6 +85,7 @@ impl Listed {
                 .map(|value| depends_on(&value))
                 .unwrap_or_default(),
             was_healthy: seen.is_healthy,
+            watch: self.watch,
         }
     }
 }
@@ -116,6 +122,8 @@ pub struct Seen {
     pub state: State,
     /// Which life of it that is.
     pub incarnation: Incarnation,
+    /// When it ended the last time; `None` where it never did, or where that is not known.
+    pub ended_at: Option<Timestamp>,
     /// Its cgroup; `None` where it has no processes.
     pub cgroup: Option<CgroupOf>,
     /// Why it would never come back from a stop, in the words for a person who wanted it stopped.
@@ -124,6 +132,8 @@ pub struct Seen {
     pub stop_patience: Option<Duration>,
     /// Its health check was content when it was last asked.
     pub is_healthy: bool,
+    /// What the engine says of that now.
+    pub word: Word,
     /// That check.
     pub probe: Option<Probe>,
     /// The port that its log is sent to.
