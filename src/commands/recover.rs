@@ -25,7 +25,7 @@ use crate::{
         leases::{Leases, set_aside},
         state_dir::StateDir,
     },
-    report::{console::Say, run_lines},
+    report::{console::Say, foreign_change_lines, run_lines},
     room::{
         hooks,
         mark::unmark,
@@ -118,10 +118,12 @@ async fn recover_all(
         say.warning(rest, None);
     }
     let say = std::cell::RefCell::new(say);
-    let tell = |message: FromKeeper| {
-        if let FromKeeper::Note(note) = message {
-            say.borrow_mut().note(&note);
+    let tell = |message: FromKeeper| match message {
+        FromKeeper::Note(note) => say.borrow_mut().note(&note),
+        FromKeeper::Touched { name, change, reply, .. } => {
+            say.borrow_mut().info(foreign_change_lines::touched(&name, change, reply, None));
         }
+        _ => {}
     };
     let effort = Effort::Full(settings.room.restore_timeout);
     let restored =

@@ -32,7 +32,7 @@ use crate::{
         leases::id_of,
         state_dir::StateDir,
     },
-    report::{console::Say, run_lines, vanished_lines},
+    report::{console::Say, foreign_change_lines, run_lines, vanished_lines},
     room::{
         cancel::Cancel,
         context::Context,
@@ -128,6 +128,9 @@ fn stop_one(
     }
     if let Some(line) = vanished_lines::vanished(&back) {
         say.warning(line, vanished_lines::keep_from_vanishing(&back));
+    }
+    if let Some(line) = run_lines::lagging(&back) {
+        say.info(line);
     }
     let mut is_whole = true;
     if let Some(line) = awaited(&back.late) {
@@ -243,14 +246,20 @@ async fn restore(
     }
     let request = Request::to_restore(&id_of(journal.path()), settings.room.restore_timeout);
     let cancel = Cancel::default();
+    let say = std::cell::RefCell::new(say);
+    let tell = |message: FromKeeper| {
+        if let FromKeeper::Touched { name, change, reply, .. } = message {
+            say.borrow_mut().info(foreign_change_lines::touched(&name, change, reply, None));
+        }
+    };
     let context =
-        Context { request: &request, state, machine: &machine, cancel: &cancel, tell: &|_| {} };
+        Context { request: &request, state, machine: &machine, cancel: &cancel, tell: &tell };
     let (mut back, rest) = release::release(&context, journal).await;
     let rest = release::leave_areas(&context, rest, &mut back);
     if let (Some(rest), Some(late)) = (rest, awaited(&back.late)) {
-        say.warning(format!("{late}: waiting for that"), None);
+        say.borrow_mut().warning(format!("{late}: waiting for that"), None);
         let late = release::wait_for(&context, rest).await;
-        say.note(&came(&late));
+        say.borrow_mut().note(&came(&late));
         back.add_late(late);
     }
     Stopped { back, abandoned: Some(abandoned) }
@@ -271,6 +280,9 @@ fn ask(state: &StateDir, lease: &str, patience: Duration, say: &mut Say) -> io::
         while let Some(message) = inbox.take::<FromKeeper>() {
             match message.map_err(io::Error::other)? {
                 FromKeeper::Note(note) => say.note(&note),
+                FromKeeper::Touched { name, change, reply, .. } => {
+                    say.info(foreign_change_lines::touched(&name, change, reply, None));
+                }
                 FromKeeper::Released(back) => return Ok(back),
                 _ => {}
             }

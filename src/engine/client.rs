@@ -36,6 +36,8 @@ pub const STOP_MARGIN: Duration = Duration::from_secs(15);
 #[derive(Clone)]
 pub struct Engine {
     pub(super) docker: Docker,
+    /// Its socket's path, as it was named.
+    socket: Option<String>,
 }
 
 /// Why a call did not do what it was for.
@@ -162,7 +164,11 @@ impl Engine {
             named_by: endpoint.named_by.clone(),
             source,
         };
-        connected.map(|docker| Self { docker }).map_err(unreachable)
+        let socket = match &endpoint.address {
+            Address::Unix(path) => Some(path.to_string_lossy().into_owned()),
+            Address::Tcp { .. } | Address::Ssh { .. } => None,
+        };
+        connected.map(|docker| Self { docker, socket }).map_err(unreachable)
     }
 
     /// All containers, whatever they do.
@@ -173,7 +179,7 @@ impl Engine {
         let answer =
             bounded(QUESTION, raw::get(&self.docker, "/containers/json?all=true".to_owned()))
                 .await?;
-        read::list(&answer).map_err(EngineError::unclear)
+        read::list(&answer, self.socket.as_deref()).map_err(EngineError::unclear)
     }
 
     /// One container as it is now.

@@ -1,25 +1,29 @@
 //! Owns following the engine's events about containers: one connection, on which the engine says
 //! what happens when it happens. Runs in the keeper.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::{
     core::target::event::{Happened, TargetEvent},
     engine::{
-        client::{Engine, EngineError, refusal},
+        client::{Engine, EngineError, bounded, refusal},
         raw::{self, Lines},
     },
 };
 
-/// The engine's words for what may happen to a container; podman calls a removal `remove`.
-const ACTIONS: [(&str, Happened); 6] = [
+/// The engine's words for what may happen to a container; podman calls a removal `remove`. A stop is
+/// a `kill`, a `die` and, once it has answered, a `stop`; a restart goes on with a `start` (moby,
+/// `daemon/stop.go`, `restart.go`). What ends by itself only dies.
+const ACTIONS: [(&str, Happened); 8] = [
     ("pause", Happened::Paused),
     ("unpause", Happened::Resumed),
     ("start", Happened::Started),
+    ("kill", Happened::ToldToEnd),
     ("die", Happened::Ended),
+    ("stop", Happened::Stopped),
     ("destroy", Happened::Removed),
     ("remove", Happened::Removed),
 ];
@@ -27,6 +31,35 @@ const ACTIONS: [(&str, Happened); 6] = [
 /// What the engine tells as it happens.
 pub struct Events {
     lines: Lines,
+}
+
+/// The signals that a process is ended by: HUP, as others, is also sent to have a file read again.
+const ENDING_SIGNALS: [&str; 4] = ["2", "3", "9", "15"];
+/// A stop is told of so long after its container has ended, at the latest, by an engine that is well.
+const LATE: SignedDuration = SignedDuration::from_secs(1);
+/// So long an engine may take to tell what it remembers: more is not told.
+const REMEMBERING: Duration = Duration::from_secs(4);
+
+/// What the engine remembers of a container that has ended at this time, in order. Where it is asked
+/// sooner than [`LATE`] after that, it answers when that has passed. An engine that was started since
+/// remembers nothing.
+///
+/// # Errors
+/// [`EngineError`].
+pub async fn remembered(
+    engine: &Engine,
+    id: &str,
+    ended_at: Timestamp,
+) -> Result<Vec<Happened>, EngineError> {
+    let until = ended_at.checked_add(LATE).unwrap_or(ended_at);
+    let path = format!(
+        "/events?since=1&until={}&filters={}",
+        seconds(until),
+        filters(&json!({ "container": [id] }))
+    );
+    let answer = bounded(REMEMBERING, raw::get(&engine.docker, path)).await?;
+    let events = answer.split(|&byte| byte == b'\n').filter_map(event);
+    Ok(events.filter(|event| event.id == id).map(|event| event.happened).collect())
 }
 
 impl fmt::Debug for Events {
@@ -40,11 +73,22 @@ impl fmt::Debug for Events {
 /// asked for.
 #[must_use]
 pub fn follow(engine: &Engine, since: Timestamp) -> Events {
-    let actions: Vec<&str> = ACTIONS.iter().map(|(action, _)| *action).collect();
-    let filters = json!({ "type": ["container"], "event": actions }).to_string();
-    let since = format!("{}.{:09}", since.as_second(), since.subsec_nanosecond());
-    let path = format!("/events?since={since}&filters={}", raw::quoted(&filters));
+    let path = format!("/events?since={}&filters={}", seconds(since), filters(&json!({})));
     Events { lines: Lines::new(&engine.docker, path) }
+}
+
+/// The events that are asked for, and those of `only`.
+fn filters(only: &Value) -> String {
+    let actions: Vec<&str> = ACTIONS.iter().map(|(action, _)| *action).collect();
+    let mut filters = json!({ "type": ["container"], "event": actions });
+    if let (Some(filters), Some(only)) = (filters.as_object_mut(), only.as_object()) {
+        filters.extend(only.clone());
+    }
+    raw::quoted(&filters.to_string())
+}
+
+fn seconds(at: Timestamp) -> String {
+    format!("{}.{:09}", at.as_second(), at.subsec_nanosecond())
 }
 
 impl Events {
@@ -79,6 +123,12 @@ fn event(line: &[u8]) -> Option<TargetEvent> {
     let actor = &event["Actor"];
     let action = event["Action"].as_str()?;
     let (_, happened) = ACTIONS.into_iter().find(|(known, _)| *known == action)?;
+    let is_meant = |signal: &str| ENDING_SIGNALS.contains(&signal);
+    if happened == Happened::ToldToEnd
+        && !actor["Attributes"]["signal"].as_str().is_some_and(is_meant)
+    {
+        return None;
+    }
     Some(TargetEvent {
         happened,
         id: text(&actor["ID"])?,

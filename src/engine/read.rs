@@ -3,6 +3,7 @@
 
 use std::{collections::HashMap, fmt, time::Duration};
 
+use jiff::Timestamp;
 use serde::{
     Deserializer as _,
     de::{SeqAccess, Visitor},
@@ -11,31 +12,37 @@ use serde_json::Value;
 
 use crate::core::target::{
     cgroup_of::CgroupOf,
-    container, healthcheck, lives_in, log_driver,
+    container,
+    healthcheck::{self, Word},
+    lives_in, log_driver,
     recorded::Undo,
     seen::{Listed, Listing, Seen},
     state::{Incarnation, State},
-    swarm_service,
+    swarm_service, watcher,
 };
 
 /// The engine's own default for a container without a stop timeout (moby,
 /// `container.DefaultStopTimeout`).
 const DEFAULT_STOP: Duration = Duration::from_secs(10);
 
-/// Reads a list of containers.
+/// Reads a list of containers of the engine with this socket, where that is on its own host.
 ///
 /// # Errors
 /// Where it is no list.
-pub(super) fn list(answer: &[u8]) -> Result<Listing, String> {
+pub(super) fn list(answer: &[u8], socket: Option<&str>) -> Result<Listing, String> {
     let mut read = serde_json::Deserializer::from_slice(answer);
-    let listing = read.deserialize_seq(Containers).and_then(|listing| read.end().map(|()| listing));
+    let listing = read
+        .deserialize_seq(Containers { socket })
+        .and_then(|listing| read.end().map(|()| listing));
     listing.map_err(|error| format!("it is no list of containers: {error}"))
 }
 
 /// Each is read and let go: a list of thousands is never in memory as a whole.
-struct Containers;
+struct Containers<'a> {
+    socket: Option<&'a str>,
+}
 
-impl<'de> Visitor<'de> for Containers {
+impl<'de> Visitor<'de> for Containers<'_> {
     type Value = Listing;
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -45,7 +52,7 @@ impl<'de> Visitor<'de> for Containers {
     fn visit_seq<A: SeqAccess<'de>>(self, mut all: A) -> Result<Listing, A::Error> {
         let mut listing = Listing::default();
         while let Some(one) = all.next_element::<Value>()? {
-            match listed(&one) {
+            match listed(&one, self.socket) {
                 Some(listed) => listing.targets.push(listed),
                 None => listing.unreadable.push(names(&one).into_iter().next()),
             }
@@ -60,13 +67,25 @@ fn names(one: &Value) -> Vec<String> {
 }
 
 /// `None` without an id: nothing can be asked or done without one.
-fn listed(one: &Value) -> Option<Listed> {
+fn listed(one: &Value, socket: Option<&str>) -> Option<Listed> {
     // It becomes part of a request's path.
     let is_id = |id: &&str| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
     let labels = texts(&one["Labels"]);
+    let mounts = one["Mounts"].as_array().into_iter().flatten();
+    let mounts: Vec<String> =
+        mounts.filter_map(|mount| mount["Source"].as_str().map(str::to_owned)).collect();
+    let names = names(one);
+    let watch = watcher::watch(&watcher::Facts {
+        socket,
+        mounts: &mounts,
+        names: &names,
+        image: one["Image"].as_str().unwrap_or_default(),
+        command: one["Command"].as_str().unwrap_or_default(),
+    });
     Some(Listed {
         id: one["Id"].as_str().filter(is_id)?.to_owned(),
-        names: names(one),
+        names,
+        watch,
         image: one["Image"].as_str().map(str::to_owned),
         part_of: swarm_service::service_of(&labels).map(str::to_owned),
         labels,
@@ -135,6 +154,10 @@ pub(super) fn inspection(answer: &[u8], asked: &str) -> Result<Inspection, Strin
     Ok(Inspection::Of(Seen {
         state: activity,
         incarnation: Incarnation::of_start(state["StartedAt"].as_str().unwrap_or_default()),
+        ended_at: state["FinishedAt"]
+            .as_str()
+            .and_then(|at| at.parse::<Timestamp>().ok())
+            .filter(|at| at.as_second() > 0),
         cgroup: state["Pid"]
             .as_i64()
             .and_then(|pid| i32::try_from(pid).ok())
@@ -151,10 +174,12 @@ pub(super) fn inspection(answer: &[u8], asked: &str) -> Result<Inspection, Strin
         ),
         is_healthy: is_healthy(&state["Health"]),
         lives_in: lives_in::of_settings(|key| host[key].as_str()),
+        word: word(&state["Health"]),
         probe: healthcheck::probe(
             &words(&check["Test"]),
             &words(&config["Shell"]),
             check["Timeout"].as_i64(),
+            check["Interval"].as_i64(),
         ),
     }))
 }
@@ -197,6 +222,15 @@ fn is_healthy(health: &Value) -> bool {
     }
 }
 
+fn word(health: &Value) -> Word {
+    match health["Status"].as_str() {
+        Some("healthy") => Word::Healthy,
+        Some("unhealthy") => Word::Unhealthy,
+        Some("starting") => Word::Starting,
+        _ => Word::None,
+    }
+}
+
 /// How long a container is given to stop that has this timeout of its own, in seconds: a negative
 /// one means for ever.
 fn stop_patience(own: Option<i64>) -> Option<Duration> {
@@ -211,7 +245,7 @@ mod tests {
     use crate::core::target::samples;
 
     fn read(list: &Value) -> Listing {
-        crate::engine::read::list(list.to_string().as_bytes()).expect("a list")
+        crate::engine::read::list(list.to_string().as_bytes(), None).expect("a list")
     }
 
     #[test]
@@ -267,7 +301,7 @@ mod tests {
             assert_eq!(listing.unreadable, [None, Some("db".to_owned())], "{broken}");
         }
         for no_list in ["", "{}", "[{}", "null", "[] x"] {
-            list(no_list.as_bytes()).expect_err(no_list);
+            list(no_list.as_bytes(), None).expect_err(no_list);
         }
     }
 

@@ -4,8 +4,15 @@
 use jiff::Timestamp;
 
 use crate::{
-    core::{lease::state::HeldTarget, target::seen::Seen},
+    core::{
+        lease::{
+            foreign_change::{End, end},
+            state::HeldTarget,
+        },
+        target::seen::Seen,
+    },
     keeper::operations::Machine,
+    targets::kind::TargetKind as _,
 };
 
 pub(crate) use crate::targets::{changes::Changes, error::TargetError};
@@ -30,4 +37,12 @@ pub(crate) async fn look(
     held: &HeldTarget,
 ) -> Result<Option<Seen>, TargetError> {
     machine.targets().await?.look_twice(held.target.handle()).await
+}
+
+/// How a target came to its end that was paused, as its kind remembers it; `now` is what it was seen
+/// to be.
+pub(crate) async fn how_it_ended(machine: &Machine, held: &HeldTarget, now: &Seen) -> End {
+    let Ok(targets) = machine.targets().await else { return End::Unknown };
+    let target = &held.target;
+    end(&targets.of(target.kind()).remembered(target.handle(), now).await)
 }

@@ -5,6 +5,7 @@
 
 use std::{collections::VecDeque, future, time::Duration};
 
+use futures_util::FutureExt as _;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -73,7 +74,7 @@ enum Following {
         at: Instant,
         engine_was_away: bool,
     },
-    Under(Changes),
+    Under(Changes, VecDeque<TargetEvent>),
 }
 
 impl<'a> EngineWatch<'a> {
@@ -116,6 +117,29 @@ impl<'a> EngineWatch<'a> {
     /// Asks for this target to be taken again in a while.
     pub(crate) fn take_again(&mut self, target: Target) {
         self.due.push_back((Instant::now() + A_WHILE, Sign::Again(target)));
+    }
+
+    /// Whether the connection on which the last event came is there still. An engine that stops its
+    /// containers because it ends tells of that first, and the next one answers as if nothing had
+    /// been.
+    pub(crate) fn is_unbroken(&mut self) -> bool {
+        loop {
+            let Following::Under(events, heard) = &mut self.following else { return false };
+            match events.next().now_or_never() {
+                None => return true,
+                Some(Ok(event)) => heard.push_back(event),
+                Some(Err(error)) => self.broke(&error),
+            }
+        }
+    }
+
+    /// What was told and not listened to yet.
+    pub(crate) fn told(&mut self) -> Vec<TargetEvent> {
+        self.is_unbroken();
+        match &mut self.following {
+            Following::Under(_, heard) => heard.drain(..).collect(),
+            _ => Vec::new(),
+        }
     }
 
     /// Takes back the wish that these targets be taken again.
@@ -169,7 +193,12 @@ impl<'a> EngineWatch<'a> {
                         Err(error) => self.broke(&error),
                     }
                 }
-                Following::Under(events) => match events.next().await {
+                Following::Under(_, heard) if !heard.is_empty() => {
+                    if let Some(event) = heard.pop_front() {
+                        return Sign::Happened(event);
+                    }
+                }
+                Following::Under(events, _) => match events.next().await {
                     Ok(event) => return Sign::Happened(event),
                     Err(error) => self.broke(&error),
                 },
@@ -179,12 +208,12 @@ impl<'a> EngineWatch<'a> {
 
     fn begin(&mut self, events: Changes) {
         self.connected = Instant::now();
-        self.following = Following::Under(events);
+        self.following = Following::Under(events, VecDeque::new());
     }
 
     fn broke(&mut self, error: &TargetError) {
         let has_lasted =
-            matches!(self.following, Following::Under(_)) && self.connected.elapsed() >= LASTED;
+            matches!(self.following, Following::Under(..)) && self.connected.elapsed() >= LASTED;
         self.connections = if has_lasted { 1 } else { self.connections + 1 };
         // What is between us and the engine can be unable for a while; an engine that has no events
         // says so each time.

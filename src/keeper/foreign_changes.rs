@@ -2,6 +2,8 @@
 //! is about, what a look at one means, that the journal lets it go, and that it is told; with
 //! `--insist` the target is to be taken again, a few times. Runs in the keeper.
 
+use std::collections::BTreeSet;
+
 use crate::{
     core::{
         lease::{
@@ -15,7 +17,13 @@ use crate::{
             note::{Level, Note},
             wire::FromKeeper,
         },
-        target::{event::TargetEvent, recorded::Target, seen::Seen},
+        target::{
+            event::{Happened, TargetEvent},
+            method::Method,
+            recorded::Target,
+            seen::Seen,
+            state::State,
+        },
         text,
     },
     keeper::{
@@ -30,7 +38,55 @@ use crate::{
 pub(crate) struct Past {
     /// Targets that somebody removed.
     removed: Vec<Target>,
+    /// Targets that somebody stopped, and perhaps only to start them again: that is not told yet.
+    stopped: Vec<Target>,
+    /// What somebody wanted to end, by id, as far as the engine has told on one connection.
+    told_to_end: BTreeSet<String>,
+    /// A target with a health check that somebody started again, until it is told who does that.
+    restarted: Option<Target>,
+    /// That was told.
+    is_blamed: bool,
     budget: RetakeBudget,
+}
+
+impl Past {
+    /// Takes in a sign before anything is looked at.
+    pub(crate) fn take_in(&mut self, sign: &Sign) {
+        match sign {
+            Sign::Happened(event) => match event.happened {
+                Happened::ToldToEnd | Happened::Stopped => {
+                    self.told_to_end.insert(event.id.clone());
+                }
+                Happened::Started | Happened::Removed => drop(self.told_to_end.remove(&event.id)),
+                Happened::Paused | Happened::Resumed | Happened::Ended => {}
+            },
+            // An engine that ends tells its containers to end first.
+            Sign::Missed { .. } => self.told_to_end.clear(),
+            Sign::Confirm(_) | Sign::Again(_) => {}
+        }
+    }
+
+    /// Whether somebody wanted the target with this id to end.
+    pub(crate) fn was_told_to_end(&self, id: &str) -> bool {
+        self.told_to_end.contains(id)
+    }
+
+    /// Whether somebody wanted it to end, and it was paused and not stopped by us.
+    pub(crate) fn may_have_been_stopped(&self, held: &HeldTarget) -> bool {
+        held.method == Method::Pause && self.was_told_to_end(&held.target.id)
+    }
+
+    /// The first target that may have been restarted because it was paused.
+    pub(crate) fn take_restarted(&mut self) -> Option<Target> {
+        let target = self.restarted.take().filter(|_| !self.is_blamed)?;
+        self.is_blamed = true;
+        Some(target)
+    }
+
+    fn take_stopped(&mut self, id: &str) -> Option<Target> {
+        let index = self.stopped.iter().position(|target| target.id == id)?;
+        Some(self.stopped.remove(index))
+    }
 }
 
 /// Which look at a target it is.
@@ -69,10 +125,39 @@ pub(crate) fn note_replacement(past: &mut Past, event: &TargetEvent, tell: Tell<
     }
 }
 
+/// Tells of a target that somebody stopped, once it is known whether it stays so.
+pub(crate) fn note_stopped(
+    past: &mut Past,
+    sign: &Sign,
+    engine: &mut EngineWatch<'_>,
+    context: Context<'_>,
+) {
+    let (id, change) = match sign {
+        Sign::Happened(event) if event.happened == Happened::Started => {
+            (&event.id, ForeignChange::Started)
+        }
+        Sign::Happened(event) if event.happened == Happened::Removed => {
+            (&event.id, ForeignChange::Removed)
+        }
+        Sign::Confirm(id) => (id, ForeignChange::Stopped),
+        Sign::Happened(_) | Sign::Missed { .. } | Sign::Again(_) => return,
+    };
+    if let Some(target) = past.take_stopped(id) {
+        answer(&target, change, past, engine, context);
+    }
+}
+
+/// Tells of what was stopped and not told of yet: there is no time to wait for more.
+pub(crate) fn tell_rest(past: &mut Past, tell: Tell<'_>) {
+    for target in std::mem::take(&mut past.stopped) {
+        tell_of(&target, ForeignChange::Stopped, Reply::LeftAlone, tell);
+    }
+}
+
 /// Does what follows from a look at a target: lets it go where somebody changed it, or asks for
-/// another look.
+/// another look. `by_somebody`: it has ended, and somebody wanted that.
 pub(crate) fn act_on(
-    (held, now): (&HeldTarget, Option<&Seen>),
+    (held, now, by_somebody): (&HeldTarget, Option<&Seen>, bool),
     look: Look,
     past: &mut Past,
     journal: &mut Journal,
@@ -84,6 +169,18 @@ pub(crate) fn act_on(
             engine.confirm(held.target.id.clone());
         }
         Some(change) => let_go((&held.target, change), look, past, journal, engine, context),
+        None if by_somebody => {
+            let change = ForeignChange::Stopped;
+            let_go((&held.target, change), look, past, journal, engine, context);
+        }
+        // It was seen to run, and nothing of ours has paused it since.
+        None if look == Look::Second
+            && !context.request.settings.insist
+            && now.is_some_and(|now| now.state == State::Paused) =>
+        {
+            let change = ForeignChange::Unpaused;
+            let_go((&held.target, change), look, past, journal, engine, context);
+        }
         None => {}
     }
 }
@@ -94,11 +191,27 @@ fn let_go(
     past: &mut Past,
     journal: &mut Journal,
     engine: &mut EngineWatch<'_>,
-    Context { request, tell, .. }: Context<'_>,
+    context: Context<'_>,
 ) {
-    let how = if change == ForeignChange::Removed { Restored::Removed } else { Restored::Theirs };
-    if let Err(error) = journal.note(&Record::Restored { id: target.id.clone(), how }) {
+    let tell = context.tell;
+    let how = match change {
+        ForeignChange::Removed => Restored::Removed,
+        ForeignChange::Stopped => Restored::Stopped,
+        _ => Restored::Theirs,
+    };
+    let record = Record::Restored { id: target.id.clone(), how };
+    // What somebody stopped looks like what an engine has stopped: nothing else tells.
+    let recorded = match journal.intend(std::slice::from_ref(&record)) {
+        Ok(()) => Ok(()),
+        Err(_) => journal.note(&record),
+    };
+    if let Err(error) = recorded {
         tell(FromKeeper::Note(Note::new(Level::Detail, error.to_string())));
+    }
+    if change == ForeignChange::Stopped {
+        past.stopped.push(target.clone());
+        engine.confirm(target.id.clone());
+        return;
     }
     if change == ForeignChange::Started && look == Look::AfterItWasAway {
         // Its restart policy's doing, as far as anybody can tell.
@@ -108,6 +221,20 @@ fn let_go(
         );
         tell(FromKeeper::Note(Note::new(Level::Detail, text)));
         return;
+    }
+    answer(target, change, past, engine, context);
+}
+
+/// Says what is done about it, and asks for that.
+fn answer(
+    target: &Target,
+    change: ForeignChange,
+    past: &mut Past,
+    engine: &mut EngineWatch<'_>,
+    Context { request, tell, .. }: Context<'_>,
+) {
+    if change == ForeignChange::Started && target.was_healthy {
+        past.restarted = Some(target.clone());
     }
     if change == ForeignChange::Removed {
         past.removed.push(target.clone());

@@ -6,13 +6,16 @@ use std::collections::VecDeque;
 use jiff::Timestamp;
 
 use crate::{
-    core::run::{
-        hook::{self, Facts},
-        lifecycle::{Act, Event, Lifecycle, Made},
-        note::{Level, Note},
-        oom_log::Killed,
-        verdict::Spare,
-        wire::FromKeeper,
+    core::{
+        lease::foreign_change::{End, has_ended},
+        run::{
+            hook::{self, Facts},
+            lifecycle::{Act, Event, Lifecycle, Made},
+            note::{Level, Note},
+            oom_log::Killed,
+            verdict::Spare,
+            wire::{FromKeeper, ToKeeper},
+        },
     },
     keeper::{
         build::Build,
@@ -23,7 +26,7 @@ use crate::{
         foreign_changes::{self, Past},
         host_samples::HostSamples,
         input::{Heard, Input},
-        linger,
+        last_look, linger,
         operations::{self, Cancel, Context, Taken, without_progress},
         orphan,
         pressure_watch::{Due, PressureWatch},
@@ -66,6 +69,7 @@ pub(crate) async fn run(context: Context<'_>, input: Input, journal: Journal) {
         steps: Vec::new(),
         past: Past::default(),
         evidence: Evidence::default(),
+        is_hasty: false,
     };
     Box::pin(keeper.keep(journal)).await;
 }
@@ -94,6 +98,8 @@ struct Keeper<'a> {
     past: Past,
     /// What was found before the room is kept.
     evidence: Evidence,
+    /// Whoever ended the build, or this keeper, does not wait.
+    is_hasty: bool,
 }
 
 impl Keeper<'_> {
@@ -109,7 +115,19 @@ impl Keeper<'_> {
                 None => self.wait().await,
             }
         }
-        release::run(self.context, self.lifecycle, self.sources, &self.build, journal).await;
+        let later = std::mem::take(&mut self.later).into_iter();
+        let signs = later.filter_map(|news| match news {
+            News::Sign(sign) => Some(sign),
+            _ => None,
+        });
+        let engine = &mut self.sources.engine;
+        last_look::look(self.context, signs, &mut self.past, engine, &mut journal).await;
+        let cancel = Cancel::default();
+        if self.is_hasty {
+            cancel.say();
+        }
+        let context = Context { cancel: &cancel, ..self.context };
+        release::run(context, self.lifecycle, self.sources, &self.build, journal).await;
     }
 
     /// Takes in the next of what happens, with nothing under way.
@@ -125,6 +143,8 @@ impl Keeper<'_> {
         if let News::Heard(Heard::Message(message)) = &news {
             self.build.note(message);
         }
+        self.is_hasty |=
+            matches!(&news, News::Heard(Heard::Signal | Heard::Message(ToKeeper::Ending)));
         for act in self.lifecycle.handle(news.event()) {
             match act {
                 Act::Cancel => cancel.say(),
@@ -249,13 +269,16 @@ impl Keeper<'_> {
         let Some(News::Sign(sign)) = self.at_hand.take() else { return };
         let Context { machine, tell, .. } = self.context;
         let (ids, look) = foreign_changes::to_look_at(&sign, journal.state());
+        self.past.take_in(&sign);
+        let (past, engine) = (&mut self.past, &mut self.sources.engine);
+        foreign_changes::note_stopped(past, &sign, engine, self.context);
         match &sign {
             Sign::Happened(event) if ids.is_empty() => {
                 foreign_changes::note_replacement(&mut self.past, event, tell);
             }
             // An engine that is ending takes no new connection, and answers on those that it has.
-            Sign::Confirm(_) => machine.forget_engine(),
-            Sign::Happened(_) | Sign::Missed { .. } | Sign::Again(_) => {}
+            Sign::Happened(_) | Sign::Confirm(_) => machine.forget_engine(),
+            Sign::Missed { .. } | Sign::Again(_) => {}
         }
         for id in ids {
             let Some(held) = foreign_changes::held(&id, journal.state()).cloned() else { continue };
@@ -263,11 +286,27 @@ impl Keeper<'_> {
             let looking = cancel.or(changes::look(machine, &held));
             // Where that cannot be told, restoring looks again.
             let Some(Ok(now)) = self.while_listening(looking, &cancel).await else { continue };
+            let has_ended = now.as_ref().is_some_and(|now| has_ended(&held, now));
+            let by_somebody = match (&sign, &now) {
+                (Sign::Happened(_), _) if has_ended => {
+                    self.past.was_told_to_end(&id) && self.sources.engine.is_unbroken()
+                }
+                (_, Some(now)) if has_ended => {
+                    let asking = cancel.or(changes::how_it_ended(machine, &held, now));
+                    self.while_listening(asking, &cancel).await == Some(End::BySomebody)
+                }
+                _ => false,
+            };
             if self.lifecycle.wants_room() {
                 let (past, engine) = (&mut self.past, &mut self.sources.engine);
-                let seen = (&held, now.as_ref());
+                let seen = (&held, now.as_ref(), by_somebody);
                 foreign_changes::act_on(seen, look, past, journal, engine, self.context);
             }
+        }
+        if let Some(target) = self.past.take_restarted() {
+            let cancel = Cancel::default();
+            let telling = operations::tell_of_enforcers(self.context, journal.state(), &target);
+            self.while_listening(cancel.or(telling), &cancel).await;
         }
     }
 

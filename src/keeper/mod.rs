@@ -12,6 +12,7 @@ mod events;
 mod foreign_changes;
 mod host_samples;
 mod input;
+mod last_look;
 mod lifecycle;
 mod linger;
 mod operations;

@@ -19,7 +19,7 @@ use crate::{
         target::recorded::Target,
     },
     lease::journal::Journal,
-    room::{make, post_mortem, release, step},
+    room::{enforcers, make, post_mortem, release, step},
 };
 
 pub(crate) use crate::room::{
@@ -105,6 +105,11 @@ pub(crate) async fn take_again(
     let context = Context { cancel, ..context };
     let room = step::room_of(&context, journal, &selector, |listed| listed.id == target.id).await;
     room.map(|room| room.targets).unwrap_or_default()
+}
+
+/// Names what may have restarted this target, and the remedy.
+pub(crate) async fn tell_of_enforcers(context: Context<'_>, held: &LeaseState, target: &Target) {
+    enforcers::tell_of(&context, held, target).await;
 }
 
 /// Brings the targets back while the build is stopped; swap stays.

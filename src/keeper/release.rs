@@ -4,11 +4,17 @@
 use futures_util::future;
 
 use crate::{
-    core::run::{
-        hook::{self, Facts},
-        lifecycle::{Act, Event, Lifecycle},
-        results::Back,
-        wire::FromKeeper,
+    core::{
+        lease::{
+            foreign_change::{ForeignChange, Reply},
+            state::LeaseState,
+        },
+        run::{
+            hook::{self, Facts},
+            lifecycle::{Act, Event, Lifecycle},
+            results::Back,
+            wire::FromKeeper,
+        },
     },
     keeper::{
         build::Build,
@@ -28,6 +34,7 @@ pub(crate) async fn run(
     journal: Journal,
 ) {
     let held = journal.state().clone();
+    tell_stopped(&held, sources.control.as_ref());
     let (mut back, mut rest) = release(context, &mut sources, journal).await;
     let mut acts = lifecycle.handle(Event::Released);
     while !acts.is_empty() {
@@ -59,6 +66,17 @@ pub(crate) async fn run(
             }
         }
         acts = ended.map(|ended| lifecycle.handle(ended)).unwrap_or_default();
+    }
+}
+
+/// Tells whoever ends a lease that stood on its own what somebody stopped meanwhile: nobody has heard
+/// of it.
+fn tell_stopped(held: &LeaseState, control: Option<&Control>) {
+    let Some(control) = control else { return };
+    for (id, name) in &held.stopped {
+        let (change, reply) = (ForeignChange::Stopped, Reply::LeftAlone);
+        let (id, name) = (id.clone(), name.clone());
+        control.tell(&FromKeeper::Touched { id, name, change, reply });
     }
 }
 

@@ -4,6 +4,7 @@
 
 pub mod control_socket;
 pub mod dir;
+pub mod enforcers;
 pub mod history;
 pub mod journal;
 pub mod journal_error;

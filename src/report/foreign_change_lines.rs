@@ -13,6 +13,7 @@ pub fn by_somebody(change: ForeignChange) -> &'static str {
     match change {
         ForeignChange::Unpaused => "unpaused by somebody else",
         ForeignChange::Started => "started by somebody else",
+        ForeignChange::Stopped => "stopped by somebody else",
         ForeignChange::Removed => "removed by somebody else",
         ForeignChange::Recreated => "recreated by somebody else",
     }
@@ -44,8 +45,9 @@ pub fn touched(
         Method::Pause => target.given_back_bytes,
         Method::Stop => target.memory_bytes,
     });
-    // What is gone takes no room.
-    let less = held_bytes.filter(|bytes| *bytes > 0 && change != ForeignChange::Removed);
+    // What is gone, or has ended, takes no room.
+    let takes_room = !matches!(change, ForeignChange::Removed | ForeignChange::Stopped);
+    let less = held_bytes.filter(|bytes| *bytes > 0 && takes_room);
     let less = less.map_or_else(String::new, |bytes| format!("; {} less room", size(bytes)));
     match (change, reply) {
         (_, Reply::TakenAgain) => format!("{what}: it is taken again (--insist)"),
@@ -55,6 +57,7 @@ pub fn touched(
         (ForeignChange::Removed, Reply::LeftAlone) => {
             format!("{what}: it will not be brought back")
         }
+        (ForeignChange::Stopped, Reply::LeftAlone) => format!("{what} and stays stopped"),
         (_, Reply::LeftAlone) => format!("{what} and is theirs now{less}"),
     }
 }
@@ -108,6 +111,12 @@ mod tests {
                 Reply::LeftAlone,
                 Some(&paused),
                 "`web` was removed by somebody else: it will not be brought back",
+            ),
+            (
+                ForeignChange::Stopped,
+                Reply::LeftAlone,
+                Some(&paused),
+                "`web` was stopped by somebody else and stays stopped",
             ),
             (
                 ForeignChange::Recreated,

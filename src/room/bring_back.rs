@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use crate::{
     core::{
         lease::{
+            foreign_change::{End, end, has_ended},
             late_call::{Call, Moment},
             record::Restored,
             state::{HeldTarget, Stage},
@@ -35,6 +36,8 @@ const LOOK: Duration = Duration::from_millis(50);
 pub(crate) enum Brought {
     /// There is nothing left to do.
     Back(Restored),
+    /// It had ended and is started, and nobody can tell whether somebody had stopped it.
+    Blindly,
     /// It runs, and a call that was sent may still come.
     Late(Late),
 }
@@ -91,6 +94,14 @@ async fn bring_back(
         if !target.incarnation.is_same(&now.incarnation) {
             return Ok(Brought::Back(Restored::Theirs));
         }
+        let is_told = if has_ended(held, &now) {
+            end(&kind.remembered(target.handle(), &now).await)
+        } else {
+            End::ByItself
+        };
+        if is_told == End::BySomebody {
+            return Ok(Brought::Back(Restored::Stopped));
+        }
         let (how, open, incarnation) = match (held.method, now.state) {
             (Method::Pause, State::Paused) => {
                 kind.resume(target.handle()).await?;
@@ -125,7 +136,8 @@ async fn bring_back(
             open.map_or(Duration::ZERO, |call| call.left(moment()))
         };
         if left.is_zero() {
-            return Ok(Brought::Back(how));
+            let is_blind = how == Restored::Done && is_told == End::Unknown;
+            return Ok(if is_blind { Brought::Blindly } else { Brought::Back(how) });
         }
         // The engine goes on with a call though nobody waits for it any more: a pause that it was
         // too busy for comes late, a stop takes its time, and a start in the meantime does nothing

@@ -166,6 +166,7 @@ async fn look(context: &Context<'_>, waiting: &mut AwaitedCalls, back: &mut Back
             // It was brought back before, and nothing came after that.
             Ok(Brought::Back(Restored::AlreadySo)) => Ok(target.how),
             Ok(Brought::Back(how)) => Ok(how),
+            Ok(Brought::Blindly) => Ok(Restored::Done),
             // The engine may come back; as long as the target is not seen to run, it is not
             // known to.
             Err(_)

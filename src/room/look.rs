@@ -22,7 +22,7 @@ use crate::{
         values::SwapWish,
     },
     host::{container::own_container, reclaim},
-    room::context::Context,
+    room::{context::Context, enforcers},
     targets::{all::Targets, error::TargetError},
 };
 
@@ -98,7 +98,8 @@ pub(crate) async fn at_targets(
     if let Some(text) = listing.warning() {
         context.note(Note::new(Level::Warning, text));
     }
-    let listed = listing.targets;
+    let mut listed = listing.targets;
+    enforcers::mark_seen(context, &mut listed);
     let used = command_use::used(&context.request.uses, &listed, selectors);
     let (chosen, left_out) = chosen(context, &listed, selectors, &used);
     let used = used.into_iter().map(|(index, why)| (listed[index].id.clone(), why)).collect();

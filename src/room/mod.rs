@@ -9,6 +9,7 @@ mod bring_back;
 pub mod cancel;
 mod claim;
 pub mod context;
+pub mod enforcers;
 pub mod hooks;
 pub mod late_calls;
 pub mod leases;

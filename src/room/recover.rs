@@ -142,7 +142,8 @@ pub async fn recover(
                 None,
             ),
         };
-        if !before.is_empty() || before.damaged_line.is_some() {
+        let is_any = !before.is_empty() || !before.stopped.is_empty();
+        if is_any || before.damaged_line.is_some() {
             let line = recovered(id, &before, &back);
             note(match effort {
                 Effort::Brief if !back.late.is_empty() && line.hint.is_none() => {

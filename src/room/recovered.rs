@@ -30,6 +30,10 @@ pub fn recovered(lease: &str, state: &LeaseState, back: &Back) -> Note {
             text::count(back.restored, noun_of(kinds))
         );
     }
+    if !state.stopped.is_empty() {
+        let stopped = text::names(state.stopped.values().map(String::as_str), 5);
+        said += &format!("; {stopped} had been stopped by somebody else, and stays stopped");
+    }
     if let Some((_, reason)) = back.failed.first() {
         said += &format!(", {} not: {}", back.failed.len(), text::printable(reason));
     }

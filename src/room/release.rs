@@ -31,6 +31,7 @@ use crate::{
         announce,
         areas::{self, UnremovedArea},
         context::Context,
+        enforcers,
         late_calls::{self, AwaitedCalls, LateTarget},
         mark::unmark,
         restore::{self, BroughtBack},
@@ -89,8 +90,11 @@ pub async fn release(context: &Context<'_>, mut journal: Journal) -> (Back, Opti
     let begun_before = begun_before(&journal);
     context.told(announce::releasing(&mut journal));
     let leases = other_leases(context, lock.as_ref(), &id_of(journal.path())).await;
-    let Parting { mut journal, areas, mut back, again, late } =
-        part(context, journal, &leases, |_| true, true).await;
+    let held = journal.state().clone();
+    let put_off = enforcers::put_off(context, &held);
+    let is_meant = |held: &HeldTarget| !put_off.contains(&held.target.id);
+    let Parting { mut journal, areas, mut back, mut again, mut late } =
+        part(context, journal, &leases, is_meant, true).await;
     let again_before = back.running.iter().filter(|id| begun_before.contains(id)).count();
     back.restored = back.restored.max(again_before);
     drop((leases, lock));
@@ -100,8 +104,22 @@ pub async fn release(context: &Context<'_>, mut journal: Journal) -> (Back, Opti
         let last = values::deadline(begun, context.restore_timeout());
         areas::remove(context, &mut journal, areas, &mut back, last).await
     };
-    let (answers, areas) = future::join(after::await_answers(context, &again), removing).await;
+    let waiting = async {
+        if !put_off.is_empty() {
+            enforcers::await_others(context, &again, &held, &put_off).await;
+        }
+    };
+    let answering = after::await_answers(context, &again);
+    let (answers, areas, ()) = future::join3(answering, removing, waiting).await;
     back.answers = answers;
+    if !put_off.is_empty() {
+        let is_last = |held: &HeldTarget| put_off.contains(&held.target.id);
+        let last = bring_back(context, &mut journal, is_last).await;
+        back.add_last(last.back);
+        again.extend(last.again);
+        late.extend(last.late);
+    }
+    back.lagging = after::lagging(context, &again).await;
     let deadline = values::deadline(begun, context.restore_timeout().min(LATE));
     end(context, (journal, late, areas), back, deadline).await
 }
@@ -144,7 +162,7 @@ pub(crate) async fn part(
     is_meant: impl Fn(&HeldTarget) -> bool,
     has_host: bool,
 ) -> Parting {
-    let BroughtBack { mut back, again, late } =
+    let BroughtBack { mut back, again, late, .. } =
         restore::targets(context, &mut journal, leases, is_meant).await;
     let areas = if has_host {
         areas::announce_removal(context, &mut journal, leases, &mut back)
@@ -206,9 +224,17 @@ pub async fn give_back(
     journal: &mut Journal,
     is_meant: impl Fn(&HeldTarget) -> bool,
 ) -> Back {
+    bring_back(context, journal, is_meant).await.back
+}
+
+async fn bring_back(
+    context: &Context<'_>,
+    journal: &mut Journal,
+    is_meant: impl Fn(&HeldTarget) -> bool,
+) -> BroughtBack {
     let lock = context.state.lock_later(LOCK_PATIENCE).await.ok();
     let leases = other_leases(context, lock.as_ref(), &id_of(journal.path())).await;
-    restore::targets(context, journal, &leases, is_meant).await.back
+    restore::targets(context, journal, &leases, is_meant).await
 }
 
 /// The other leases, looked at again where some could not be seen for want of something that others

@@ -9,6 +9,7 @@ use futures_util::{StreamExt as _, stream};
 use crate::{
     core::{
         lease::{
+            foreign_change::{ForeignChange, Reply},
             late_call::Moment,
             record::{Record, Restored},
             state::{HeldTarget, Stage},
@@ -46,6 +47,8 @@ pub(crate) struct BroughtBack {
     pub(crate) again: Vec<Again>,
     /// What runs, and may still be paused or stopped by a call that was sent.
     pub(crate) late: Vec<LateTarget>,
+    /// The names of what had ended, nobody can tell by whom, and is started.
+    blindly: Vec<String>,
 }
 
 /// Until when a target is tried.
@@ -79,9 +82,24 @@ pub(crate) async fn targets(
     if !ours.is_empty() {
         bring_all_back(context, journal, &ours, begun, &mut brought).await;
     }
+    if let Some(text) = started_blindly(&brought.blindly) {
+        context.note(Note::new(Level::Info, text));
+    }
     brought.back.took = begun.elapsed();
     brought.back.late = brought.late.iter().map(LateTarget::call).collect();
     brought
+}
+
+fn started_blindly(names: &[String]) -> Option<String> {
+    let (it, is) = match names.len() {
+        0 => return None,
+        1 => ("it", "it is"),
+        _ => ("them", "they are"),
+    };
+    Some(format!(
+        "{} had ended, and nobody can tell whether somebody stopped {it}: {is} started",
+        text::names(names.iter().map(String::as_str), 5)
+    ))
 }
 
 async fn bring_all_back(
@@ -101,7 +119,8 @@ async fn bring_all_back(
     tell(done);
     let targets: Vec<_> = ours.iter().map(|held| &held.target).collect();
     for level in start_order::levels(&targets) {
-        let restoring = level.iter().map(|&index| restore(context, &ours[index], seen, deadlines));
+        let restoring =
+            level.indices.iter().map(|&index| restore(context, &ours[index], seen, deadlines));
         let mut results = stream::iter(restoring).buffer_unordered(at_once());
         while let Some((held, result, engine_lost)) = results.next().await {
             done += 1;
@@ -129,11 +148,20 @@ fn take_in(
             return;
         }
         Ok(Brought::Back(how)) => Ok(how),
+        Ok(Brought::Blindly) => {
+            brought.blindly.push(held.target.name.clone());
+            Ok(Restored::Done)
+        }
         Err(reason) => Err(reason),
     };
     let target = &held.target;
     if result == Ok(Restored::Done) {
         brought.again.push(Again { target: target.clone(), since: Instant::now() });
+    }
+    if result == Ok(Restored::Stopped) {
+        let (id, name) = (target.id.clone(), target.name.clone());
+        let (change, reply) = (ForeignChange::Stopped, Reply::LeftAlone);
+        (context.tell)(FromKeeper::Touched { id, name, change, reply });
     }
     if result == Ok(Restored::Theirs)
         && let Some(text) = target.kind().left_as_changed(&text::printable(&target.name))

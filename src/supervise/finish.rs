@@ -53,6 +53,9 @@ pub(super) fn say_all_back(say: &mut Say, heard: &Heard, report: Option<&RunRepo
     if let Some(line) = heard.back.as_ref().and_then(run_lines::not_healthy) {
         say.warning(line, Some("`docker ps` shows their health, `docker logs` what they say"));
     }
+    if let Some(line) = heard.back.as_ref().and_then(run_lines::lagging) {
+        say.info(line);
+    }
     // What was said when it happened is not said again.
     let is_news = |back: &&Back| {
         let said = |gone: &Gone| heard.foreign_changes.get(&gone.id) == Some(&Recreated);

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use crate::{
     core::target::{
         cgroup_of::CgroupOf,
+        event::Happened,
         kind::Kind,
         recorded::{Handle, Target},
         seen::{Listed, Listing, Seen},
@@ -193,6 +194,10 @@ impl TargetKind for AnyKind {
 
     async fn is_healthy(&self, one: Handle<'_>) -> Result<bool, TargetError> {
         of_kind!(self, kind => kind.is_healthy(one).await)
+    }
+
+    async fn remembered(&self, one: Handle<'_>, now: &Seen) -> Vec<Happened> {
+        of_kind!(self, kind => kind.remembered(one, now).await)
     }
 
     fn changes(&self, since: Timestamp) -> Changes {

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use crate::{
     core::target::{
+        event::Happened,
         recorded::{Handle, Target},
         seen::{Listing, Seen},
         state::State,
@@ -75,6 +76,11 @@ impl TargetKind for Containers {
             // It was healthy by a check that is gone.
             None => Ok(true),
         }
+    }
+
+    async fn remembered(&self, one: Handle<'_>, now: &Seen) -> Vec<Happened> {
+        let Some(ended_at) = now.ended_at else { return Vec::new() };
+        events::remembered(&self.engine, one.id, ended_at).await.unwrap_or_default()
     }
 
     fn changes(&self, since: Timestamp) -> Changes {

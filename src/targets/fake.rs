@@ -1,13 +1,14 @@
 //! Owns targets of no engine at all, for tests of what is done with targets: each act is written down
 //! where the test reads it, and can be made to fail.
 
-use std::{cell::RefCell, rc::Rc, time::Duration};
+use std::{cell::RefCell, collections::HashMap, rc::Rc, time::Duration};
 
 use jiff::Timestamp;
 
 use crate::{
     core::target::{
         cgroup_of::CgroupOf,
+        event::Happened,
         kind::Kind,
         recorded::{Handle, Target},
         samples,
@@ -37,6 +38,7 @@ pub type Acts = Rc<dyn Fn(&str) -> Option<Failure>>;
 pub struct FakeTargets {
     acts: Acts,
     targets: Rc<RefCell<Vec<(Listed, Seen)>>>,
+    remembered: Rc<RefCell<HashMap<String, Vec<Happened>>>>,
 }
 
 impl std::fmt::Debug for FakeTargets {
@@ -59,11 +61,21 @@ impl FakeTargets {
             ..samples::seen()
         };
         let targets = listed.into_iter().map(|listed| (listed.clone(), seen(&listed))).collect();
-        Self { acts, targets: Rc::new(RefCell::new(targets)) }
+        Self { acts, targets: Rc::new(RefCell::new(targets)), remembered: Rc::default() }
     }
 
     pub(crate) fn of(&self, kind: Kind) -> FakeKind {
         FakeKind { fake: self.clone(), kind }
+    }
+
+    /// Lets one end, in a way that its kind remembers like this.
+    pub fn ended(&self, name: &str, remembered: &[Happened]) {
+        for (listed, seen) in self.targets.borrow_mut().iter_mut() {
+            if listed.name() == name {
+                seen.state = State::Stopped;
+                self.remembered.borrow_mut().insert(listed.id.clone(), remembered.to_vec());
+            }
+        }
     }
 
     /// What each of them is doing.
@@ -164,6 +176,10 @@ impl TargetKind for FakeKind {
 
     async fn is_healthy(&self, _one: Handle<'_>) -> Result<bool, TargetError> {
         Ok(true)
+    }
+
+    async fn remembered(&self, one: Handle<'_>, _now: &Seen) -> Vec<Happened> {
+        self.fake.remembered.borrow().get(one.id).cloned().unwrap_or_default()
     }
 
     fn changes(&self, _since: Timestamp) -> Changes {

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use crate::{
     core::target::{
+        event::Happened,
         recorded::{Handle, Target},
         seen::{Listing, Seen},
     },
@@ -44,6 +45,10 @@ pub(crate) trait TargetKind {
     /// Whether one that runs is content by its own health check, asked at once; one without a check
     /// is.
     async fn is_healthy(&self, one: Handle<'_>) -> Result<bool, TargetError>;
+
+    /// What its kind remembers of one that has ended, as it was `now` seen to be, in order; nothing
+    /// where nobody can tell.
+    async fn remembered(&self, one: Handle<'_>, now: &Seen) -> Vec<Happened>;
 
     /// What happens to them from this time on.
     fn changes(&self, since: Timestamp) -> Changes;

@@ -9,6 +9,8 @@ use jiff::Timestamp;
 
 use crate::{
     core::target::{
+        event::Happened,
+        healthcheck::Word,
         recorded::{Handle, Scaled, Target, Undo},
         seen::{Listing, Seen},
         state::State,
@@ -54,10 +56,12 @@ impl TargetKind for SwarmServices {
         Ok(Seen {
             state,
             incarnation,
+            ended_at: None,
             cgroup: None,
             never_stopped: None,
             stop_patience: Some(service.grace()),
             is_healthy: false,
+            word: Word::None,
             probe: None,
             log_port: None,
             lives_in: vec![],
@@ -96,6 +100,11 @@ impl TargetKind for SwarmServices {
 
     async fn is_healthy(&self, _one: Handle<'_>) -> Result<bool, TargetError> {
         Ok(true)
+    }
+
+    /// No event tells of a service's number.
+    async fn remembered(&self, _one: Handle<'_>, _now: &Seen) -> Vec<Happened> {
+        Vec::new()
     }
 
     fn changes(&self, _since: Timestamp) -> Changes {

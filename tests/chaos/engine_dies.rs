@@ -85,3 +85,25 @@ fn an_engine_that_is_away_when_the_build_ends_and_comes_back_in_time_is_waited_f
     assert!(services.are("running"), "{:?}", services.statuses());
     assert!(site.journals().is_empty());
 }
+
+#[test]
+fn an_engine_that_ends_in_mid_build_is_nobody_who_stops_a_service() {
+    for signal in ["TERM", "KILL"] {
+        engine().end("TERM");
+        engine().start_again(false);
+        let site = Site::new();
+        let services = site.services(3);
+        let mut run = site.makeroom(["--method", "pause", "--pause", &services.all()]);
+        let run = run.args(["sh", "-c", UNTIL_GO]).spawn();
+        site.child();
+        engine().end(signal);
+        engine().start_again(false);
+        wait_until("they have ended with it", || services.are("exited"));
+        site.go();
+        let done = run.wait();
+        done.expect_code(7)
+            .expect_said("3 containers running again")
+            .expect_said("had ended, and nobody can tell whether somebody stopped them");
+        assert!(services.are("running") && !done.err.contains("somebody else"), "{}", done.err);
+    }
+}

@@ -28,6 +28,8 @@ pub enum ForeignChange {
     Unpaused,
     /// It was started, or restarted, since it was taken.
     Started,
+    /// It was stopped, or killed, and stays so.
+    Stopped,
     /// There is no such container any more.
     Removed,
     /// And there is another one in its place.
@@ -57,8 +59,50 @@ pub enum Reply {
 /// Whether what it is about is to be looked at.
 #[must_use]
 pub fn is_sign(event: &TargetEvent, state: &LeaseState) -> bool {
-    matches!(event.happened, Happened::Resumed | Happened::Started | Happened::Removed)
-        && state.targets.contains_key(&event.id)
+    let Some(held) = state.targets.get(&event.id) else { return false };
+    match event.happened {
+        Happened::Resumed | Happened::Started | Happened::Removed => true,
+        // One that was stopped has ended by that.
+        Happened::Ended | Happened::Stopped => held.method == Method::Pause,
+        Happened::Paused | Happened::ToldToEnd => false,
+    }
+}
+
+/// How a target came to its end that was paused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Somebody stopped or killed it.
+    BySomebody,
+    /// It crashed, or the kernel killed it.
+    ByItself,
+    /// Nobody can tell.
+    Unknown,
+}
+
+/// What its kind remembers of a target that was paused tells how it ended: only what remembers the
+/// pause was there all the while. An engine that stops its containers because it ends is no
+/// somebody, and the next one remembers no pause.
+#[must_use]
+pub fn end(remembered: &[Happened]) -> End {
+    let Some(paused) = remembered.iter().rposition(|happened| *happened == Happened::Paused) else {
+        return End::Unknown;
+    };
+    let after = &remembered[paused..];
+    if after.iter().any(|one| matches!(one, Happened::ToldToEnd | Happened::Stopped)) {
+        End::BySomebody
+    } else if after.contains(&Happened::Ended) {
+        End::ByItself
+    } else {
+        End::Unknown
+    }
+}
+
+/// Whether a target that was paused has ended since, whoever did that.
+#[must_use]
+pub fn has_ended(held: &HeldTarget, now: &Seen) -> bool {
+    held.method == Method::Pause
+        && now.state == State::Stopped
+        && held.target.incarnation.is_same(&now.incarnation)
 }
 
 /// The removed target in whose place this one was started: it has its name, as compose's have.
@@ -159,7 +203,11 @@ mod tests {
     #[test]
     fn only_some_events_about_what_is_held_are_worth_a_look() {
         let state = LeaseState {
-            targets: [("a".to_owned(), held(Method::Pause, Stage::Held))].into(),
+            targets: [
+                ("a".to_owned(), held(Method::Pause, Stage::Held)),
+                ("s".to_owned(), held(Method::Stop, Stage::Held)),
+            ]
+            .into(),
             ..LeaseState::default()
         };
         for (happened, id, expected) in [
@@ -167,7 +215,12 @@ mod tests {
             (Happened::Started, "a", true),
             (Happened::Removed, "a", true),
             (Happened::Paused, "a", false),
-            (Happened::Ended, "a", false),
+            (Happened::ToldToEnd, "a", false),
+            (Happened::Ended, "a", true),
+            (Happened::Stopped, "a", true),
+            (Happened::Ended, "s", false),
+            (Happened::Stopped, "s", false),
+            (Happened::Started, "s", true),
             (Happened::Resumed, "b", false),
         ] {
             assert_eq!(
@@ -175,6 +228,24 @@ mod tests {
                 expected,
                 "{happened:?} of {id}"
             );
+        }
+    }
+
+    #[test]
+    fn only_what_remembers_the_pause_can_tell_how_it_ended() {
+        use Happened::{Ended, Paused, Resumed, Stopped, ToldToEnd};
+        for (remembered, expected) in [
+            (&[][..], End::Unknown),
+            (&[Paused], End::Unknown),
+            (&[ToldToEnd, Ended, Stopped], End::Unknown),
+            (&[Paused, Ended], End::ByItself),
+            (&[Paused, ToldToEnd, Ended], End::BySomebody),
+            (&[Paused, ToldToEnd, Resumed, Ended, Stopped], End::BySomebody),
+            // By a signal of its own.
+            (&[Paused, Resumed, Ended, Stopped], End::BySomebody),
+            (&[ToldToEnd, Ended, Stopped, Paused, Ended], End::ByItself),
+        ] {
+            assert_eq!(end(remembered), expected, "{remembered:?}");
         }
     }
 

@@ -158,6 +158,9 @@ pub enum Restored {
     Removed,
     /// It was restarted or replaced by somebody else, so it is theirs.
     Theirs,
+    /// Somebody stopped it, or killed it, so it stays so. Since version 6: a makeroom that does not
+    /// know it would start it.
+    Stopped,
     /// Another live lease has it and restores it.
     HandedOver,
 }

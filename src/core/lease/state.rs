@@ -96,6 +96,8 @@ pub struct LeaseState {
     pub theirs: BTreeSet<String>,
     /// By id, what was removed while this lease had it. Nothing brings that back.
     pub removed: BTreeMap<String, HeldTarget>,
+    /// The names of those among them that somebody stopped, by id.
+    pub stopped: BTreeMap<String, String>,
     /// The first line of the journal that does not hold what was written, if there is one: it may
     /// have had more.
     pub damaged_line: Option<usize>,
@@ -207,6 +209,7 @@ impl LeaseState {
                 self.targets.insert(target.id.clone(), held);
                 self.theirs.remove(&target.id);
                 self.removed.remove(&target.id);
+                self.stopped.remove(&target.id);
             }
             Record::Joined { target, method, call } => {
                 let joined =
@@ -221,9 +224,12 @@ impl LeaseState {
                     };
                 }
             }
-            Record::Restored { id, how: Restored::Theirs } => {
-                self.targets.remove(id);
+            Record::Restored { id, how: how @ (Restored::Theirs | Restored::Stopped) } => {
+                let held = self.targets.remove(id);
                 self.theirs.insert(id.clone());
+                if let Some(held) = held.filter(|_| *how == Restored::Stopped) {
+                    self.stopped.insert(id.clone(), held.target.name);
+                }
             }
             Record::NotTaken { id, .. } => match self.targets.get_mut(id) {
                 // This call did nothing, and one before it may still come.

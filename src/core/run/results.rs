@@ -13,7 +13,7 @@ use crate::core::{
         vm::VmDriver,
     },
     run::{oom_log::Killed, verdict::Spare},
-    target::{kind::Kind, method::Method},
+    target::{healthcheck::Word, kind::Kind, method::Method},
 };
 
 /// The room that was made, as it was measured.
@@ -99,6 +99,9 @@ pub struct Back {
     pub running: Vec<String>,
     /// How long those that were healthy before took to answer again, where that was waited for.
     pub answers: Vec<Answer>,
+    /// Where it was not: those that the engine does not call healthy yet.
+    #[serde(default)]
+    pub lagging: Vec<Answer>,
     /// The ids of targets that another live lease still needs.
     pub handed_over: Vec<String>,
     /// Targets that could not be restored: name and reason.
@@ -138,6 +141,17 @@ impl Back {
             ids.extend(missing);
         }
         self
+    }
+
+    /// Adds what came back after all others.
+    pub fn add_last(&mut self, last: Self) {
+        self.restored += last.restored;
+        self.engine_lost |= last.engine_lost;
+        self.kinds.extend(last.kinds);
+        self.running.extend(last.running);
+        self.handed_over.extend(last.handed_over);
+        self.failed.extend(last.failed);
+        self.late.extend(last.late);
     }
 
     /// Adds what became of the `late` calls once they were waited for: none is awaited any more.
@@ -189,7 +203,7 @@ pub struct Lingering {
 }
 
 /// What a target's own health check said after it ran again.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
     /// The container's full id.
     pub id: String,
@@ -198,6 +212,15 @@ pub struct Answer {
     /// From the moment that it ran again until its check was content; `None` where it was not in
     /// time.
     pub after: Option<Duration>,
+    /// The same until the engine called it healthy as well.
+    #[serde(default)]
+    pub called_healthy_after: Option<Duration>,
+    /// What the engine called it last.
+    #[serde(default)]
+    pub word: Word,
+    /// Within this time the engine asks for itself.
+    #[serde(default)]
+    pub asks_within: Duration,
 }
 
 /// What became of the lease's swap.

@@ -9,8 +9,12 @@ pub enum Happened {
     Resumed,
     /// It was started.
     Started,
+    /// It was sent a signal that is to end it.
+    ToldToEnd,
     /// It ended.
     Ended,
+    /// Whoever stopped it is done: it has ended.
+    Stopped,
     /// It was removed.
     Removed,
 }

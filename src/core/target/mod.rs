@@ -21,3 +21,4 @@ pub mod shared;
 pub mod start_order;
 pub mod state;
 pub mod swarm_service;
+pub mod watcher;

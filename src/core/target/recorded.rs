@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::core::{
-    target::{kind::Kind, method::Method, state::Incarnation},
+    target::{kind::Kind, method::Method, state::Incarnation, watcher::Watch},
     text,
 };
 
@@ -80,6 +80,10 @@ pub struct Target {
     /// In whose namespaces it lives: an id, or a name. It can be started only once those run.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub lives_in: Vec<String>,
+    /// How it watches others: such a one comes back last. Since version 6; a makeroom that does not
+    /// know it brings it back with the others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watch: Option<Watch>,
 }
 
 /// What finds a target again at its kind.
@@ -137,6 +141,8 @@ struct OnDisk {
     /// tried again.
     #[serde(default)]
     lives_in: Vec<String>,
+    #[serde(default)]
+    watch: Option<Watch>,
 }
 
 impl From<OnDisk> for Target {
@@ -157,6 +163,7 @@ impl From<OnDisk> for Target {
             depends_on: read.depends_on,
             was_healthy: read.was_healthy,
             lives_in: read.lives_in,
+            watch: read.watch,
         }
     }
 }
@@ -211,6 +218,7 @@ mod tests {
                 incarnation,
                 was_healthy: true,
                 lives_in: vec!["vpn".to_owned()],
+                watch: None,
                 ..crate::core::target::samples::target("a")
             };
             let line = serde_json::to_value(&target).expect("json");

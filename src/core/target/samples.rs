@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::core::target::{
+    healthcheck::Word,
     recorded::Target,
     seen::{Listed, Seen},
     state::{Incarnation, State},
@@ -25,10 +26,12 @@ pub fn seen() -> Seen {
     Seen {
         state: State::Running,
         incarnation: Incarnation::new("t1"),
+        ended_at: None,
         cgroup: None,
         never_stopped: None,
         stop_patience: Some(Duration::from_secs(10)),
         is_healthy: false,
+        word: Word::None,
         probe: None,
         log_port: None,
         lives_in: vec![],

@@ -5,15 +5,18 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
+
 use crate::core::{
     target::{
         cgroup_of::CgroupOf,
-        healthcheck::Probe,
+        healthcheck::{Probe, Word},
         kind::Kind,
         lives_in::LivesIn,
         recorded::{Handle, Target, Undo},
         start_order::{COMPOSE_DEPENDS_ON, COMPOSE_PROJECT, COMPOSE_SERVICE, depends_on},
         state::{Incarnation, State},
+        watcher::Watch,
     },
     text,
 };
@@ -39,6 +42,8 @@ pub struct Listed {
     pub part_of: Option<String>,
     /// When it was made, in seconds since 1970.
     pub created_at: Option<i64>,
+    /// How it watches others.
+    pub watch: Option<Watch>,
 }
 
 impl Listed {
@@ -87,6 +92,7 @@ impl Listed {
                 .unwrap_or_default(),
             was_healthy: seen.is_healthy,
             lives_in: seen.owners(),
+            watch: self.watch,
         }
     }
 }
@@ -123,6 +129,8 @@ pub struct Seen {
     pub state: State,
     /// Which life of it that is.
     pub incarnation: Incarnation,
+    /// When it ended the last time; `None` where it never did, or where that is not known.
+    pub ended_at: Option<Timestamp>,
     /// Its cgroup; `None` where it has no processes.
     pub cgroup: Option<CgroupOf>,
     /// Why it would never come back from a stop, in the words for a person who wanted it stopped.
@@ -131,6 +139,8 @@ pub struct Seen {
     pub stop_patience: Option<Duration>,
     /// Its health check was content when it was last asked.
     pub is_healthy: bool,
+    /// What the engine says of that now.
+    pub word: Word,
     /// That check.
     pub probe: Option<Probe>,
     /// The port that its log is sent to.

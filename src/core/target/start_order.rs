@@ -1,7 +1,8 @@
 //! Owns the order in which targets are restored: what compose's `depends_on` names comes first, and
-//! in whose namespaces others live. And the order in which the latter are stopped. Pure.
+//! in whose namespaces others live, and what watches others last. And the order in which those who
+//! live with others are stopped. Pure.
 
-use crate::core::target::{lives_in::is_called, recorded::Target};
+use crate::core::target::{lives_in::is_called, recorded::Target, watcher::Watch};
 
 /// Compose's label with the project a container belongs to.
 pub const COMPOSE_PROJECT: &str = "com.docker.compose.project";
@@ -23,18 +24,49 @@ pub fn depends_on(label: &str) -> Vec<String> {
         .collect()
 }
 
-/// Groups of indices into `targets`: a group is restored at once, after all groups before it.
-/// Services that depend on each other in a circle share the last group.
+/// What is restored at once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Level {
+    /// Which: indices into the targets.
+    pub indices: Vec<usize>,
+    /// How these watch others, or need what does.
+    pub watch: Option<Watch>,
+}
+
+/// The levels of these targets: each is restored after all before it. What watches others comes last,
+/// with what needs it, and enforcers after that. Services that depend on each other in a circle share
+/// a level.
 #[must_use]
-pub fn levels(targets: &[&Target]) -> Vec<Vec<usize>> {
-    levels_by(targets, |one, other| depends(one, other) || lives_with(one, other))
+pub fn levels(targets: &[&Target]) -> Vec<Level> {
+    let needs = |index: usize, other: usize| {
+        let (one, other) = (targets[index], targets[other]);
+        depends(one, other) || lives_with(one, other)
+    };
+    let mut watches: Vec<Option<Watch>> = targets.iter().map(|target| target.watch).collect();
+    // Who needs somebody that comes late comes later still.
+    while let Some((index, watch)) = (0..targets.len()).find_map(|index| {
+        let of = |other: usize| needs(index, other).then_some(watches[other]).flatten();
+        let latest = (0..targets.len()).filter_map(of).max();
+        (latest > watches[index]).then_some((index, latest))
+    }) {
+        watches[index] = watch;
+    }
+    let mut levels = Vec::new();
+    for watch in [None, Some(Watch::Socket), Some(Watch::Enforcer)] {
+        let of_watch = (0..targets.len()).filter(|&index| watches[index] == watch).collect();
+        let groups = in_order(of_watch, needs);
+        levels.extend(groups.into_iter().map(|indices| Level { indices, watch }));
+    }
+    levels
 }
 
 /// Groups of indices into `targets` in the order of stopping: who lives in the namespaces of another
 /// one ends before it, in its own time.
 #[must_use]
 pub fn stop_levels(targets: &[&Target]) -> Vec<Vec<usize>> {
-    levels_by(targets, |one, other| lives_with(other, one))
+    in_order((0..targets.len()).collect(), |index, other| {
+        lives_with(targets[other], targets[index])
+    })
 }
 
 /// Whether compose says so.
@@ -53,10 +85,9 @@ pub fn lives_with(one: &Target, other: &Target) -> bool {
     one.id != other.id && one.lives_in.iter().any(|of| is_called(of, &other.id, names))
 }
 
-fn levels_by(targets: &[&Target], needs: impl Fn(&Target, &Target) -> bool) -> Vec<Vec<usize>> {
-    let needs = |index: usize, other: usize| needs(targets[index], targets[other]);
-    let mut waiting: Vec<usize> = (0..targets.len()).collect();
-    let mut levels = Vec::new();
+/// Groups of these, each after all that it needs; a circle shares the last one.
+fn in_order(mut waiting: Vec<usize>, needs: impl Fn(usize, usize) -> bool) -> Vec<Vec<usize>> {
+    let mut groups = Vec::new();
     while !waiting.is_empty() {
         let (mut ready, later): (Vec<_>, Vec<_>) =
             waiting.iter().partition(|&&index| !waiting.iter().any(|&other| needs(index, other)));
@@ -64,9 +95,9 @@ fn levels_by(targets: &[&Target], needs: impl Fn(&Target, &Target) -> bool) -> V
         if ready.is_empty() {
             ready = std::mem::take(&mut waiting);
         }
-        levels.push(ready);
+        groups.push(ready);
     }
-    levels
+    groups
 }
 
 #[cfg(test)]
@@ -89,7 +120,7 @@ mod tests {
         let targets: Vec<_> = all.iter().collect();
         levels(&targets)
             .into_iter()
-            .map(|level| level.into_iter().map(|index| all[index].name.as_str()).collect())
+            .map(|level| level.indices.into_iter().map(|index| all[index].name.as_str()).collect())
             .collect()
     }
 
@@ -147,5 +178,32 @@ mod tests {
         ];
         assert_eq!(order(&all), [vec!["c", "c"], vec!["a", "b"]]);
         assert!(order(&[]).is_empty());
+    }
+
+    #[test]
+    fn what_watches_others_comes_last_with_what_needs_it_and_enforcers_after_that() {
+        let watching = |service, depends, watch| Target {
+            watch: Some(watch),
+            ..target("p", service, depends)
+        };
+        let all = [
+            watching("autoheal", "", Watch::Enforcer),
+            watching("proxy", "", Watch::Socket),
+            target("p", "web", "proxy"),
+            target("p", "app", "web"),
+            target("p", "db", ""),
+            target("q", "web", "proxy"),
+            watching("portainer", "db", Watch::Socket),
+        ];
+        assert_eq!(
+            order(&all),
+            [
+                vec!["db", "web"],
+                vec!["proxy", "portainer"],
+                vec!["web"],
+                vec!["app"],
+                vec!["autoheal"]
+            ]
+        );
     }
 }

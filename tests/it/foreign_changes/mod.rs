@@ -3,6 +3,7 @@
 //! a few times.
 
 mod followed;
+mod stopped;
 mod theirs;
 
 use std::fs;

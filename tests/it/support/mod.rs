@@ -3,6 +3,7 @@
 
 pub mod api;
 pub mod cgroup;
+pub mod compose;
 pub mod crowd;
 pub mod disk;
 pub mod dockerd;

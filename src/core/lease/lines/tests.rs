@@ -117,7 +117,7 @@ fn sequences() -> Vec<Vec<(Record, &'static str)>> {
                 "a!",
             ),
             (Record::NotRestored { id: "a".to_owned(), reason: "500".to_owned() }, "a!"),
-            (restored("a"), ""),
+            (Record::Restored { id: "a".to_owned(), how: Restored::Stopped }, ""),
             // Stopped with Ctrl-Z and continued: the same target is taken again.
             (taking("a"), "a?"),
             (taken("a"), "a"),

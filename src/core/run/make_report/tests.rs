@@ -35,6 +35,7 @@ fn a_target_is_restored_only_where_the_keeper_has_seen_it_run() {
         id: "b".to_owned(),
         name: "b".to_owned(),
         after: Some(Duration::from_millis(1500)),
+        ..Answer::default()
     };
     let back = Back { running: vec!["b".to_owned()], answers: vec![answer], ..Back::default() };
     let none = Steps::default();
