@@ -14,7 +14,7 @@ const FAILING: &str = r#"#!/bin/sh
 dir=${0%/bin/*}
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 echo tried >>"$dir/tried"
-if [ -e "$dir/words" ]; then cat "$dir/words" >&2; exit 2; fi
+if words=$(cat "$dir/words" 2>/dev/null); then echo "$words" >&2; exit 2; fi
 exec swapoff "$@"
 "#;
 const NO_MEMORY: &str = "swapoff: ./area: swapoff failed: Cannot allocate memory";

@@ -162,8 +162,11 @@ fn of_swap(host: &HostState<'_>) -> Check {
         let state = format!("{free} free, and none can be made at {}: {reason}", host.swap_path);
         Check::ill("swap", state, "name another place with --swap-file PATH")
     } else if let Some(disk) = too_small {
-        let state =
-            format!("{free} free, and {missing} do not fit at {}: {}", host.swap_path, disk.said());
+        let state = format!(
+            "{free} free, and {missing} do not fit beside {}: {}",
+            host.swap_path,
+            disk.said()
+        );
         Check::ill(
             "swap",
             state,
