@@ -153,10 +153,7 @@ pub(super) fn inspection(answer: &[u8], asked: &str) -> Result<Inspection, Strin
     Ok(Inspection::Of(Seen {
         state: activity,
         incarnation: Incarnation::of_start(state["StartedAt"].as_str().unwrap_or_default()),
-        ended_at: state["FinishedAt"]
-            .as_str()
-            .and_then(|at| at.parse::<Timestamp>().ok())
-            .filter(|at| at.as_second() > 0),
+        ended_at: time(&state["FinishedAt"]),
         cgroup: state["Pid"]
             .as_i64()
             .and_then(|pid| i32::try_from(pid).ok())
@@ -172,7 +169,7 @@ pub(super) fn inspection(answer: &[u8], asked: &str) -> Result<Inspection, Strin
             log.iter().map(|(key, value)| (key.as_str(), value.as_str())),
         ),
         is_healthy: is_healthy(&state["Health"]),
-        word: word(&state["Health"]),
+        word: Word::of(state["Health"]["Status"].as_str().unwrap_or_default()),
         probe: healthcheck::probe(
             &words(&check["Test"]),
             &words(&config["Shell"]),
@@ -180,6 +177,11 @@ pub(super) fn inspection(answer: &[u8], asked: &str) -> Result<Inspection, Strin
             check["Interval"].as_i64(),
         ),
     }))
+}
+
+/// `None` for the zero of the engine's clock, too.
+fn time(at: &Value) -> Option<Timestamp> {
+    at.as_str()?.parse::<Timestamp>().ok().filter(|at| at.as_second() > 0)
 }
 
 /// The flags decide, which every engine has; the word beside them may be new, and is asked only
@@ -217,15 +219,6 @@ fn is_healthy(health: &Value) -> bool {
         Some("healthy") => true,
         Some("unhealthy") => health["FailingStreak"].as_i64() == Some(0) && was_content(),
         _ => false,
-    }
-}
-
-fn word(health: &Value) -> Word {
-    match health["Status"].as_str() {
-        Some("healthy") => Word::Healthy,
-        Some("unhealthy") => Word::Unhealthy,
-        Some("starting") => Word::Starting,
-        _ => Word::None,
     }
 }
 
