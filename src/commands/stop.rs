@@ -32,7 +32,7 @@ use crate::{
         leases::id_of,
         state_dir::StateDir,
     },
-    report::{console::Say, foreign_change_lines, run_lines, vanished_lines},
+    report::{console::Say, foreign_change_lines, health_lines, run_lines, vanished_lines},
     room::{
         cancel::Cancel,
         context::Context,
@@ -120,7 +120,7 @@ fn stop_one(
             say.info(run_lines::all_back(&back).unwrap_or_else(|| format!("lease {lease} ended")));
         }
     }
-    if let Some(line) = run_lines::not_healthy(&back) {
+    if let Some(line) = health_lines::not_healthy(&back) {
         say.warning(line, Some("`docker ps` shows their health, `docker logs` what they say"));
     }
     if let Some(line) = vanished_lines::replaced(&back) {
@@ -129,7 +129,7 @@ fn stop_one(
     if let Some(line) = vanished_lines::vanished(&back) {
         say.warning(line, vanished_lines::keep_from_vanishing(&back));
     }
-    if let Some(line) = run_lines::lagging(&back) {
+    if let Some(line) = health_lines::lagging(&back) {
         say.info(line);
     }
     let mut is_whole = true;

@@ -189,7 +189,7 @@ impl Engine {
     /// more.
     pub async fn inspect(&self, id: &str) -> Result<Seen, EngineError> {
         match read::inspection(&self.inspection(id).await?, id).map_err(EngineError::unclear)? {
-            Inspection::Of(now) => Ok(now),
+            Inspection::Of(now) => Ok(*now),
             Inspection::Removing => Err(EngineError::Removing),
         }
     }

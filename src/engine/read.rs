@@ -118,7 +118,7 @@ fn texts(map: &Value) -> HashMap<String, String> {
 /// What the inspection of a container came to.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Inspection {
-    Of(Seen),
+    Of(Box<Seen>),
     /// A removal that an engine died over is never finished, and what it leaves is `dead` for good:
     /// nobody can start it (moby, `daemon/start.go`: "marked for removal").
     Removing,
@@ -151,13 +151,10 @@ pub(super) fn inspection(answer: &[u8], asked: &str) -> Result<Inspection, Strin
     };
     let log = texts(&host["LogConfig"]["Config"]);
     let check = &config["Healthcheck"];
-    Ok(Inspection::Of(Seen {
+    Ok(Inspection::Of(Box::new(Seen {
         state: activity,
         incarnation: Incarnation::of_start(state["StartedAt"].as_str().unwrap_or_default()),
-        ended_at: state["FinishedAt"]
-            .as_str()
-            .and_then(|at| at.parse::<Timestamp>().ok())
-            .filter(|at| at.as_second() > 0),
+        ended_at: time(&state["FinishedAt"]),
         cgroup: state["Pid"]
             .as_i64()
             .and_then(|pid| i32::try_from(pid).ok())
@@ -174,14 +171,19 @@ pub(super) fn inspection(answer: &[u8], asked: &str) -> Result<Inspection, Strin
         ),
         is_healthy: is_healthy(&state["Health"]),
         lives_in: lives_in::of_settings(|key| host[key].as_str()),
-        word: word(&state["Health"]),
+        word: Word::of(state["Health"]["Status"].as_str().unwrap_or_default()),
         probe: healthcheck::probe(
             &words(&check["Test"]),
             &words(&config["Shell"]),
             check["Timeout"].as_i64(),
             check["Interval"].as_i64(),
         ),
-    }))
+    })))
+}
+
+/// `None` for the zero of the engine's clock, too.
+fn time(at: &Value) -> Option<Timestamp> {
+    at.as_str()?.parse::<Timestamp>().ok().filter(|at| at.as_second() > 0)
 }
 
 /// The flags decide, which every engine has; the word beside them may be new, and is asked only
@@ -219,15 +221,6 @@ fn is_healthy(health: &Value) -> bool {
         Some("healthy") => true,
         Some("unhealthy") => health["FailingStreak"].as_i64() == Some(0) && was_content(),
         _ => false,
-    }
-}
-
-fn word(health: &Value) -> Word {
-    match health["Status"].as_str() {
-        Some("healthy") => Word::Healthy,
-        Some("unhealthy") => Word::Unhealthy,
-        Some("starting") => Word::Starting,
-        _ => Word::None,
     }
 }
 

@@ -2,7 +2,7 @@
 //! is about, what a look at one means, that the journal lets it go, and that it is told; with
 //! `--insist` the target is to be taken again, a few times. Runs in the keeper.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use crate::{
     core::{
@@ -33,6 +33,9 @@ use crate::{
     lease::journal::Journal,
 };
 
+/// How many looks, a second apart, are left to what was told to end: the engine's own limit is 10 s.
+const LONGEST_END: u32 = 15;
+
 /// What is remembered of earlier changes.
 #[derive(Debug, Default)]
 pub(crate) struct Past {
@@ -41,7 +44,8 @@ pub(crate) struct Past {
     /// Targets that somebody stopped, and perhaps only to start them again: that is not told yet.
     stopped: Vec<Target>,
     /// What somebody wanted to end, by id, as far as the engine has told on one connection.
-    told_to_end: BTreeSet<String>,
+    /// With how often it was waited for since.
+    told_to_end: BTreeMap<String, u32>,
     /// A target with a health check that somebody started again, until it is told who does that.
     restarted: Option<Target>,
     /// That was told.
@@ -55,7 +59,7 @@ impl Past {
         match sign {
             Sign::Happened(event) => match event.happened {
                 Happened::ToldToEnd | Happened::Stopped => {
-                    self.told_to_end.insert(event.id.clone());
+                    self.told_to_end.entry(event.id.clone()).or_default();
                 }
                 Happened::Started | Happened::Removed => drop(self.told_to_end.remove(&event.id)),
                 Happened::Paused | Happened::Resumed | Happened::Ended => {}
@@ -68,7 +72,15 @@ impl Past {
 
     /// Whether somebody wanted the target with this id to end.
     pub(crate) fn was_told_to_end(&self, id: &str) -> bool {
-        self.told_to_end.contains(id)
+        self.told_to_end.contains_key(id)
+    }
+
+    /// Whether the target with this id, which runs, is about to end because somebody wants that: a
+    /// stop takes its time. Not for ever: some use what they were sent as they like.
+    fn is_ending(&mut self, id: &str) -> bool {
+        let Some(times) = self.told_to_end.get_mut(id) else { return false };
+        *times += 1;
+        *times <= LONGEST_END
     }
 
     /// Whether somebody wanted it to end, and it was paused and not stopped by us.
@@ -165,7 +177,9 @@ pub(crate) fn act_on(
     context: Context<'_>,
 ) {
     match change_since_taken(held, now) {
-        Some(ForeignChange::Unpaused) if look != Look::Second => {
+        Some(ForeignChange::Unpaused)
+            if look != Look::Second || past.is_ending(&held.target.id) =>
+        {
             engine.confirm(held.target.id.clone());
         }
         Some(change) => let_go((&held.target, change), look, past, journal, engine, context),

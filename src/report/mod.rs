@@ -5,6 +5,7 @@
 mod chart;
 pub mod console;
 pub mod foreign_change_lines;
+pub mod health_lines;
 pub mod job_summary;
 pub mod page;
 pub mod plan_table;

@@ -12,6 +12,7 @@ use crate::{
     },
     report::{
         console::Say,
+        health_lines,
         run_lines::{self, BuildFigures},
         vanished_lines,
     },
@@ -50,10 +51,10 @@ pub(super) fn say_all_back(say: &mut Say, heard: &Heard, report: Option<&RunRepo
     if let Some(line) = heard.back.as_ref().map_or_else(lingering, run_lines::all_back) {
         say.info(line);
     }
-    if let Some(line) = heard.back.as_ref().and_then(run_lines::not_healthy) {
+    if let Some(line) = heard.back.as_ref().and_then(health_lines::not_healthy) {
         say.warning(line, Some("`docker ps` shows their health, `docker logs` what they say"));
     }
-    if let Some(line) = heard.back.as_ref().and_then(run_lines::lagging) {
+    if let Some(line) = heard.back.as_ref().and_then(health_lines::lagging) {
         say.info(line);
     }
     // What was said when it happened is not said again.

@@ -37,6 +37,17 @@ pub enum Word {
 }
 
 impl Word {
+    /// By what the engine writes (Docker API, `State.Health.Status`).
+    #[must_use]
+    pub fn of(status: &str) -> Self {
+        match status {
+            "healthy" => Self::Healthy,
+            "unhealthy" => Self::Unhealthy,
+            "starting" => Self::Starting,
+            _ => Self::None,
+        }
+    }
+
     /// Whether nobody is turned away by it.
     #[must_use]
     pub fn is_good(self) -> bool {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::support::{
     process,
     proxy::{Deed, Proxy},
-    services::Services,
+    services::{Recipe, Services},
     site::{Site, UNTIL_GO},
     wait_for_line, wait_until,
 };
@@ -48,6 +48,20 @@ fn what_somebody_stops_or_kills_stays_stopped_and_is_said_and_reported() {
     let theirs = (Value::from("stopped"), Value::from(false));
     let untouched = (Value::Null, Value::from(true));
     assert_eq!(told(&site, &services), [theirs.clone(), theirs.clone(), theirs, untouched]);
+}
+
+#[test]
+fn what_takes_its_time_to_stop_was_stopped_and_not_unpaused() {
+    let site = Site::new();
+    let services =
+        site.start(&Recipe::default().script("trap '' TERM; while :; do sleep 1; done"), 1);
+    let run = build(&site, &services, &["--method", "pause"]);
+    services.tell(0, "stop?t=3");
+    wait_until_said(&run, &stopped(&services, 0));
+    site.go();
+    let done = run.wait();
+    done.expect_code(7);
+    assert!(services.are("exited") && !done.err.contains("unpaused"), "{}", done.err);
 }
 
 #[test]
