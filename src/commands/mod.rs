@@ -17,6 +17,7 @@ pub mod start;
 pub mod status;
 pub mod stop;
 pub mod swap;
+mod unrunnable;
 mod unseen;
 mod wait;
 mod wanted;

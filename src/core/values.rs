@@ -35,12 +35,36 @@ impl FromStr for Size {
         if trimmed.starts_with(['-', '+']) {
             return Err(refused());
         }
+        if let Some(number) = lacks_unit(trimmed) {
+            return Err(format!(
+                "`{text}` has no unit; allowed: a number and a unit, as {}",
+                with_unit(trimmed, number)
+            ));
+        }
         let bytes = bytesize::ByteSize::from_str(&binary).map_err(|_| refused())?.as_u64();
         if bytes > i64::MAX.unsigned_abs() {
             return Err(refused());
         }
         Ok(Self { bytes })
     }
+}
+
+/// The number that lacks nothing but a unit. Nothing is nothing in any unit.
+fn lacks_unit(text: &str) -> Option<f64> {
+    let is_of_number = |letter: char| letter.is_ascii_digit() || letter == '.';
+    let number: f64 = text.trim().parse().ok()?;
+    (number > 0.0 && text.trim().chars().all(is_of_number)).then_some(number)
+}
+
+/// What somebody probably meant who left the unit out, and how bytes are written.
+fn with_unit(text: &str, number: f64) -> String {
+    // Nobody has so many gigabytes, nor so few bytes.
+    let unit = match number {
+        ..128.0 => "GiB",
+        ..1_048_576.0 => "MiB",
+        _ => return format!("{text}B"),
+    };
+    format!("{text}{unit}, or {text}B for bytes")
 }
 
 impl fmt::Display for Size {
@@ -63,11 +87,35 @@ impl FromStr for Span {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let read = humantime::parse_duration(text.trim())
-            .ok()
-            .map(Self)
-            .filter(|span| *span <= Self::LONGEST);
+        let trimmed = text.trim();
+        if let Some(number) = lacks_unit(trimmed) {
+            return Err(format!(
+                "`{text}` has no unit; allowed: a number and a unit, as {number}s or {number}m"
+            ));
+        }
+        let read =
+            humantime::parse_duration(trimmed).ok().map(Self).filter(|span| *span <= Self::LONGEST);
         read.ok_or_else(|| format!("`{text}` is not a duration; allowed: a number and a unit, as 90s, 5m or 2h 30m, and ten years at most"))
+    }
+}
+
+/// A length of time that is longer than nothing: what ends something after it would end it at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct NonZeroSpan(pub Span);
+
+impl FromStr for NonZeroSpan {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let span = Span::from_str(text)?;
+        if span.0.is_zero() {
+            return Err(format!(
+                "`{text}` is over before anything begins; allowed: longer times, as 90s, 5m or \
+                 2h 30m, or to leave it out"
+            ));
+        }
+        Ok(Self(span))
     }
 }
 
@@ -141,9 +189,17 @@ impl FromStr for NeedWish {
         if text == "auto" {
             return Ok(Self::Auto);
         }
-        Size::from_str(text).map(Self::Size).map_err(|_| {
-            format!("`{text}` is not a need; allowed: auto, or a size as 2G, 2GiB or 512MB")
-        })
+        match Size::from_str(text) {
+            Ok(Size { bytes: 0 }) => Err(format!(
+                "`{text}` is no need; allowed: auto, a size as 8GiB, or to leave it out for all \
+                 room that can be made"
+            )),
+            Ok(size) => Ok(Self::Size(size)),
+            Err(error) if lacks_unit(text).is_some() => Err(error),
+            Err(_) => Err(format!(
+                "`{text}` is not a need; allowed: auto, or a size as 2G, 2GiB or 512MB"
+            )),
+        }
     }
 }
 
@@ -173,6 +229,7 @@ impl FromStr for SwapWish {
         match Size::from_str(text) {
             Ok(Size { bytes: 0 }) => Ok(Self::Off),
             Ok(size) => Ok(Self::Free(size)),
+            Err(error) if lacks_unit(text).is_some() => Err(error),
             Err(_) => Err(format!(
                 "`{text}` is not an amount of swap; allowed: off, or a size as 2G, 2GiB or 512MB"
             )),
@@ -220,7 +277,9 @@ mod tests {
             ("512M", 512 << 20),
             ("1k", 1024),
             ("1.5GiB", 3 << 29),
-            ("4096", 4096),
+            ("4096B", 4096),
+            ("0", 0),
+            ("0GiB", 0),
             (" 1 GiB ", 1 << 30),
         ] {
             assert_eq!(text.parse(), Ok(Size { bytes }), "{text}");
@@ -234,6 +293,51 @@ mod tests {
         {
             let refused = Size::from_str(text).expect_err(text);
             assert!(refused.contains("allowed: ") && refused.contains(text), "{text}: {refused}");
+        }
+    }
+
+    #[test]
+    fn a_number_without_a_unit_is_refused_with_what_to_write() {
+        for (text, write) in [
+            ("8", "8GiB, or 8B for bytes"),
+            ("1.5", "1.5GiB, or 1.5B for bytes"),
+            ("512", "512MiB, or 512B for bytes"),
+            ("4294967296", "4294967296B"),
+        ] {
+            let expected =
+                format!("`{text}` has no unit; allowed: a number and a unit, as {write}");
+            assert_eq!(Size::from_str(text), Err(expected.clone()));
+            assert_eq!(NeedWish::from_str(text), Err(expected.clone()));
+            assert_eq!(SwapWish::from_str(text), Err(expected));
+        }
+        for (text, write) in [("90", "90s or 90m"), ("5", "5s or 5m")] {
+            let expected =
+                format!("`{text}` has no unit; allowed: a number and a unit, as {write}");
+            assert_eq!(Span::from_str(text), Err(expected));
+        }
+        for text in ["1e30", "9999999999999999999999", "-8", "+8", "NaN", "inf"] {
+            for error in [
+                Size::from_str(text).expect_err(text),
+                NeedWish::from_str(text).expect_err(text),
+                SwapWish::from_str(text).expect_err(text),
+            ] {
+                assert!(error.contains("allowed: ") && error.contains(text), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_zero_is_taken_where_it_can_be_meant() {
+        assert_eq!("0".parse(), Ok(Span(Duration::ZERO)));
+        for text in ["0", "0s", "0ms"] {
+            assert_eq!(text.parse(), Ok(Span(Duration::ZERO)));
+            let refused = NonZeroSpan::from_str(text).expect_err(text);
+            assert!(refused.contains("allowed: longer times, as 90s"), "{refused}");
+        }
+        assert_eq!("1ms".parse(), Ok(NonZeroSpan(Span(Duration::from_millis(1)))));
+        for text in ["0", "0GiB", "0B"] {
+            assert_eq!(text.parse(), Ok(SwapWish::Off));
+            assert!(NeedWish::from_str(text).expect_err(text).contains("a size as 8GiB"));
         }
     }
 
@@ -276,7 +380,6 @@ mod tests {
     #[test]
     fn swap_is_off_or_a_size() {
         assert_eq!("off".parse(), Ok(SwapWish::Off));
-        assert_eq!("0".parse(), Ok(SwapWish::Off));
         assert_eq!("1G".parse(), Ok(SwapWish::Free(Size { bytes: 1 << 30 })));
         assert!(SwapWish::from_str("on").expect_err("on").contains("allowed: off"));
     }

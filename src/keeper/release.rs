@@ -5,6 +5,7 @@ use futures_util::future;
 
 use crate::{
     core::run::{
+        ending::{Ending, is_whole},
         hook::{self, Facts},
         lifecycle::{Act, Event, Lifecycle},
         results::Back,
@@ -40,7 +41,8 @@ pub(crate) async fn run(
                     ended = Some(Event::Examined);
                 }
                 Act::RunRestoredHook => {
-                    if let Some(facts) = Facts::of_back(&held, &back, build.exit) {
+                    if let Some(facts) = Facts::of_back(&held, &back, ending(context, build, &back))
+                    {
                         sources.hooks.begin(hook::Event::Restored, &facts);
                     }
                 }
@@ -60,6 +62,13 @@ pub(crate) async fn run(
         }
         acts = ended.map(|ended| lifecycle.handle(ended)).unwrap_or_default();
     }
+}
+
+/// How the build ended. A limit tells that before the child has ended, which may take its time.
+fn ending(context: Context<'_>, build: &Build, back: &Back) -> Option<Ending> {
+    let limited = || Some(Ending::of(build.ended_by?.exit()?, build.ended_by));
+    let ending = build.ending.or_else(limited)?;
+    Some(ending.with_strict(context.request.strict, is_whole(back)))
 }
 
 async fn release(

@@ -40,17 +40,19 @@ pub(crate) async fn at_targets_first(context: &Context<'_>, recorded: &[&Target]
     if settings.pause.is_empty() && then.is_empty() {
         return None;
     }
-    let mut found = at_targets(context, &[&settings.pause[..], then].concat(), recorded).await?;
+    let all = [&settings.pause[..], then].concat();
+    let mut found = at_targets(context, &all, recorded, true).await?;
     found.chosen.retain(|listed| any_matches(&settings.pause, listed));
     Some(found)
 }
 
 /// Looks for the targets that are meant by these selectors; `recorded` are those that leases have
-/// taken.
+/// taken. `is_first`: what matches nothing was asked for and is not to be had.
 pub(crate) async fn at_targets(
     context: &Context<'_>,
     selectors: &[Selector],
     recorded: &[&Target],
+    is_first: bool,
 ) -> Option<Found> {
     if let Err(error) = context.machine.endpoint() {
         let hint = "`docker context ls` shows what there is".to_owned();
@@ -70,7 +72,7 @@ pub(crate) async fn at_targets(
         context.note(Note::new(Level::Warning, text));
     }
     let listed = listing.targets;
-    let chosen = chosen(context, &listed, selectors);
+    let chosen = chosen(context, &listed, selectors, is_first);
     let runs = |listed: &&Listed| listed.state == State::Running;
     let mut shown: Vec<&Listed> = chosen.iter().filter(runs).collect();
     if shown.is_empty() {
@@ -82,14 +84,30 @@ pub(crate) async fn at_targets(
     Some(Found { targets, chosen, cgroups })
 }
 
-fn chosen(context: &Context<'_>, listed: &[Listed], selectors: &[Selector]) -> Vec<Listed> {
-    let choice = choose(listed, selectors, &context.request.settings.keep);
+fn chosen(
+    context: &Context<'_>,
+    listed: &[Listed],
+    selectors: &[Selector],
+    is_first: bool,
+) -> Vec<Listed> {
+    let settings = &context.request.settings;
+    let choice = choose(listed, selectors, &settings.keep);
+    let level = if is_first { Level::Shortfall } else { Level::Warning };
     let mut few = Few::default();
     for selector in choice.unmatched {
         let text = format!("no {USUAL} matches `{}`", text::printable(&selector));
-        context.note_few(&mut few, Note::new(Level::Warning, text));
+        context.note_few(&mut few, Note { hint: several(&selector), ..Note::new(level, text) });
     }
-    context.note_rest(&few, Level::Warning);
+    context.note_rest(&few, level);
+    let mut few = Few::default();
+    for at in choice.idle.into_iter().filter(|_| is_first) {
+        let selector = text::printable(&settings.keep[at].to_string());
+        let text = format!("no {USUAL} matches `{selector}`, which --keep names");
+        // What a file keeps is kept on each machine, whatever there is on this one.
+        let level = if at < settings.keep_typed { Level::Warning } else { Level::Detail };
+        context.note_few(&mut few, Note::new(level, text));
+    }
+    context.note_rest(&few, Level::Detail);
     let mut few = Few::default();
     for selector in choice.kept {
         let text = format!("--keep leaves nothing of `{}`", text::printable(&selector));
@@ -99,6 +117,16 @@ fn chosen(context: &Context<'_>, listed: &[Listed], selectors: &[Selector]) -> V
     let own = own_container();
     let chosen = choice.chosen.into_iter().map(|index| listed[index].clone());
     chosen.filter(|listed| own.as_ref() != Some(&listed.id)).collect()
+}
+
+/// What to type where several names were put into one.
+fn several(selector: &str) -> Option<String> {
+    let names: Vec<&str> = selector.split(',').filter(|name| !name.is_empty()).collect();
+    let is_plain = |name: &&str| !name.contains(['{', '}', '=', ':', ' ']);
+    (names.len() > 1 && names.iter().all(is_plain)).then(|| {
+        let options = names.iter().map(|name| format!("--pause {}", text::shell_word(name)));
+        text::printable(&options.collect::<Vec<_>>().join(" "))
+    })
 }
 
 /// Looks at the host once, for all that is decided later. `None`, and said, where nothing can be

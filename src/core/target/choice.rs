@@ -14,6 +14,8 @@ pub struct Choice {
     pub unmatched: Vec<String>,
     /// Those of which `--keep` leaves nothing.
     pub kept: Vec<String>,
+    /// Selectors of `--keep` that match nothing, by their place.
+    pub idle: Vec<usize>,
 }
 
 /// Applies `--pause` and `--keep` to a list; what is kept wins.
@@ -22,7 +24,9 @@ pub fn choose(listed: &[Listed], pause: &[Selector], keep: &[Selector]) -> Choic
     let kept: Vec<bool> = listed.iter().map(|target| any_matches(keep, target)).collect();
     let is_chosen = |&index: &usize| !kept[index] && any_matches(pause, &listed[index]);
     let chosen = (0..listed.len()).filter(is_chosen).collect();
-    let mut choice = Choice { chosen, ..Choice::default() };
+    let is_idle = |&at: &usize| !listed.iter().any(|target| keep[at].matches(target));
+    let idle = (0..keep.len()).filter(is_idle).collect();
+    let mut choice = Choice { chosen, idle, ..Choice::default() };
     for selector in pause {
         let mut meant =
             (0..listed.len()).filter(|&index| selector.matches(&listed[index])).peekable();
@@ -47,14 +51,15 @@ mod tests {
     #[test]
     fn keep_wins_over_pause_and_what_matches_nothing_is_named() {
         let all = [listed("mon-a"), listed("mon-b"), listed("web")];
-        let choice =
-            choose(&all, &selectors(&["mon-*", "absent", "web"]), &selectors(&["mon-b", "re:^w"]));
+        let keep = selectors(&["mon-b", "nosuch", "re:^w"]);
+        let choice = choose(&all, &selectors(&["mon-*", "absent", "web"]), &keep);
         assert_eq!(
             choice,
             Choice {
                 chosen: vec![0],
                 unmatched: vec!["absent".to_owned()],
-                kept: vec!["web".to_owned()]
+                kept: vec!["web".to_owned()],
+                idle: vec![1],
             }
         );
     }
