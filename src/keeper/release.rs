@@ -5,7 +5,7 @@ use futures_util::future;
 
 use crate::{
     core::run::{
-        ending::{Ending, is_whole},
+        ending::Ending,
         hook::{self, Facts},
         lifecycle::{Act, Event, Lifecycle},
         results::Back,
@@ -68,7 +68,7 @@ pub(crate) async fn run(
 fn ending(context: Context<'_>, build: &Build, back: &Back) -> Option<Ending> {
     let limited = || Some(Ending::of(build.ended_by?.exit()?, build.ended_by));
     let ending = build.ending.or_else(limited)?;
-    Some(ending.with_strict(context.request.strict, is_whole(back)))
+    Some(ending.with_strict(context.request.strict, back.is_whole()))
 }
 
 async fn release(

@@ -3,7 +3,7 @@
 use crate::{
     core::{
         lease::late_call::awaited,
-        run::{build_site::BuildSite, ending::is_whole, heard::Heard, report::RunReport},
+        run::{build_site::BuildSite, heard::Heard, report::RunReport, results::Back},
     },
     report::{
         console::Say,
@@ -55,7 +55,7 @@ pub(super) fn say_all_back(say: &mut Say, heard: &Heard, report: Option<&RunRepo
 
 /// Whether everything is back, as far as that is known.
 pub(super) fn is_all_back(heard: &Heard, keepers: &Keepers) -> bool {
-    heard.back.as_ref().map_or_else(|| !is_open(heard, keepers), is_whole)
+    heard.back.as_ref().map_or_else(|| !is_open(heard, keepers), Back::is_whole)
 }
 
 /// Whether something is held of which nobody has told that it is back.

@@ -3,10 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::core::run::{
-    exit::{Exit, FAILED, LIMITED},
-    results::{Back, SwapBack},
-};
+use crate::core::run::exit::{Exit, FAILED, LIMITED};
 
 /// What ended a build that did not end by itself; of several the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -86,14 +83,6 @@ impl Ending {
     }
 }
 
-/// Whether everything is back, and nothing is awaited any more.
-#[must_use]
-pub fn is_whole(back: &Back) -> bool {
-    back.late.is_empty()
-        && back.failed.is_empty()
-        && !matches!(back.swap, Some(SwapBack::Stays { .. }))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,15 +112,6 @@ mod tests {
             let ending = Ending::of(Exit::Code(child), ended_by).with_strict(is_strict, is_whole);
             assert_eq!((ending.exit, ending.is_left), (Exit::Code(code), is_left));
         }
-    }
-
-    #[test]
-    fn everything_is_back_where_nothing_failed_stays_or_is_awaited() {
-        assert!(is_whole(&Back { swap: Some(SwapBack::HandedOver), ..Back::default() }));
-        let failed = vec![("a".to_owned(), "500".to_owned())];
-        assert!(!is_whole(&Back { failed, ..Back::default() }));
-        let stays = SwapBack::Stays { path: "/s".to_owned(), reason: "busy".to_owned() };
-        assert!(!is_whole(&Back { swap: Some(stays), ..Back::default() }));
     }
 
     #[test]
