@@ -66,7 +66,7 @@ fn answer(error: &clap::Error, words: &[OsString]) -> ExitCode {
     let meant = words
         .get(1)
         .and_then(|word| whole.get_subcommands().find(|command| word == command.get_name()));
-    refuse(&CommandError::Usage(usage::one_line(error, meant.unwrap_or(&whole))))
+    refuse(&CommandError::Usage(usage::one_line(error, meant.unwrap_or(&whole), words)))
 }
 
 fn shown(result: io::Result<()>) -> ExitCode {

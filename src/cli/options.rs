@@ -11,7 +11,7 @@ use clap::{
 use crate::core::{
     machine::way::Prefix,
     target::selector::{FORMS, Selector},
-    values::{ColorWish, MethodWish, NeedWish, Percent, Size, Span, SwapWish},
+    values::{ColorWish, MethodWish, NeedWish, NonZeroSpan, Percent, Size, Span, SwapWish},
 };
 
 /// An option without a value. Typed, it says yes; a file or a variable can say no as well.
@@ -117,7 +117,7 @@ pub struct ChildArgs {
     pub guard: GuardArgs,
     /// End the build after this (124)
     #[arg(long, value_name = "DUR")]
-    pub timeout: Option<Span>,
+    pub timeout: Option<NonZeroSpan>,
     /// From the signal to SIGKILL [default: 10s]
     #[arg(long, value_name = "DUR")]
     pub grace: Option<Span>,
@@ -149,7 +149,7 @@ pub struct GuardArgs {
     pub floor: Option<Size>,
     /// End the build (124) after so long under pressure, no step left
     #[arg(long, value_name = "DUR")]
-    pub abort_on_thrash: Option<Span>,
+    pub abort_on_thrash: Option<NonZeroSpan>,
     /// Run by `sh -c` when a step was taken, with the facts in MAKEROOM_EVENT, MAKEROOM_SERVICES
     /// and their like
     #[arg(long, value_name = "COMMAND", hide = true, value_hint = ValueHint::CommandString)]

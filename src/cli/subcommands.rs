@@ -8,7 +8,7 @@ use crate::{
     cli::options::{CommonArgs, HostArgs, RoomArgs},
     core::{
         machine::way::Prefix,
-        values::{Span, SwapWish},
+        values::{NonZeroSpan, Span, SwapWish},
     },
 };
 
@@ -26,7 +26,7 @@ pub struct StartArgs {
     pub name: Option<String>,
     /// Put everything back after this, sleep included
     #[arg(long, value_name = "DUR")]
-    pub ttl: Option<Span>,
+    pub ttl: Option<NonZeroSpan>,
     /// Put everything back when this process ends
     #[arg(long, value_name = "PID", value_parser = clap::value_parser!(i32).range(1..))]
     pub while_pid: Option<i32>,

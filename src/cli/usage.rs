@@ -1,13 +1,18 @@
 //! Owns saying in one line what is wrong with a command line, and what is allowed.
 
+use std::ffi::OsString;
+
 use clap::{
     Command,
     error::{ContextKind, ContextValue, Error, ErrorKind},
 };
 
-/// clap's error as one line; `command` is the one that was meant.
+/// The options that take a selector each.
+const SELECTING: [&str; 3] = ["--pause", "--keep", "--then"];
+
+/// clap's error as one line; `command` is the one that was meant, of these words.
 #[must_use]
-pub fn one_line(error: &Error, command: &Command) -> String {
+pub fn one_line(error: &Error, command: &Command, words: &[OsString]) -> String {
     let text = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => text.clone(),
         Some(ContextValue::Strings(texts)) => texts.join(", "),
@@ -16,7 +21,17 @@ pub fn one_line(error: &Error, command: &Command) -> String {
     let argument = || text(ContextKind::InvalidArg);
     match error.kind() {
         ErrorKind::UnknownArgument if !argument().starts_with('-') => {
-            format!("`{}` is one word too many", argument())
+            let (word, option) = (argument(), selecting_before(&argument(), words));
+            let why =
+                option.map(|option| format!(": {option} takes one selector, `{option} {word}`"));
+            format!("`{word}` is one word too many{}", why.unwrap_or_default())
+        }
+        ErrorKind::UnknownArgument
+            if argument()
+                .trim_start_matches('-')
+                .starts_with(|first: char| first.is_ascii_digit()) =>
+        {
+            format!("`{}` is no option, and no size or time is below zero", argument())
         }
         ErrorKind::UnknownArgument => {
             format!("unknown option `{}`; allowed: {}", argument(), options(command))
@@ -55,6 +70,13 @@ pub fn one_line(error: &Error, command: &Command) -> String {
         }
         _ => first_line(error),
     }
+}
+
+/// The option that stands two words before this one, where it takes a selector.
+fn selecting_before(word: &str, words: &[OsString]) -> Option<&'static str> {
+    let at = words.iter().position(|typed| typed == word)?;
+    let before = words.get(at.checked_sub(2)?)?;
+    SELECTING.into_iter().find(|option| before == option)
 }
 
 fn options(command: &Command) -> String {

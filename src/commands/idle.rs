@@ -36,6 +36,11 @@ fn lines(flags: &Layer, settings: &Settings) -> Vec<String> {
             "--pressure",
             "without --then or --abort-on-thrash",
         ),
+        (
+            !room.keep.is_empty() && settings.pause.is_empty() && !has_steps,
+            "--keep",
+            "without --pause or --then",
+        ),
         (guard.on_pressure.is_some() && !has_steps, "--on-pressure", "without --then"),
     ];
     all.into_iter()

@@ -18,6 +18,7 @@ pub mod start;
 pub mod status;
 pub mod stop;
 pub mod swap;
+mod unrunnable;
 mod unseen;
 mod wait;
 mod wanted;

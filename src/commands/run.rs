@@ -1,14 +1,8 @@
 //! `makeroom run`, and makeroom without a subcommand.
 
-use std::{
-    env,
-    ffi::{CString, OsString},
-    os::unix::ffi::OsStringExt as _,
-    path::Path,
-    process::ExitCode,
-};
+use std::{env, ffi::OsString, path::Path, process::ExitCode};
 
-use nix::unistd::execvp;
+use nix::errno::Errno;
 
 use crate::{
     cli::RunArgs,
@@ -18,7 +12,7 @@ use crate::{
         error::CommandError,
         idle,
         invocation::{self, Invocation, enter, reach},
-        need, wait,
+        need, unrunnable, wait,
     },
     config::{Layer, Purpose, Settings},
     core::{
@@ -30,6 +24,7 @@ use crate::{
         text,
         variables::{LEASE, REPORT},
     },
+    host::program::Program,
     lease::state_dir::StateLock,
     report::{console::Say, report_file::ReportFile},
     supervise::{
@@ -59,6 +54,10 @@ fn build(
     inherited: Inherited,
 ) -> invocation::Ended {
     let Invocation { flags, settings, say } = invocation;
+    let program = match Program::find(&command) {
+        Ok(program) => program,
+        Err(missing) => return Ok(unrunnable::tell(&command, &missing, settings, say)),
+    };
     idle::tell(flags, settings, say);
     let report = open_report(settings, say)?;
     if flags.child.report.is_none() {
@@ -86,6 +85,7 @@ fn build(
         request.expected_bytes = expected.map(|need| need.bytes);
         request.uses = command_use::of(&command);
         request.builds_in_engine = site.is_in_engine();
+        request.strict = settings.run.strict;
         request.timeout = settings.run.timeout;
         request.inside = env::var(LEASE).ok();
     });
@@ -106,9 +106,11 @@ fn build(
     let words = command.iter().take(if settings.run.record_arguments { usize::MAX } else { 1 });
     let command_shown =
         words.map(|word| text::shell_word(&word.to_string_lossy())).collect::<Vec<_>>().join(" ");
+    let name = command.first().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let run = Run {
         history_key: need::key(&command),
         command,
+        program,
         site,
         lease,
         strict: settings.run.strict,
@@ -122,10 +124,13 @@ fn build(
     say.end();
     match ended {
         Ended::Exit(exit) => Ok(end_as(exit)),
-        Ended::Become(command, handled) => {
+        Ended::Become(program, handled) => {
             inherited.give_back_dispositions(&handled);
             inherited.give_back_mask();
-            become_command(command, say)
+            let errno = program.execute();
+            let (name, why) = (text::printable(&name), Errno::from_raw(errno).desc());
+            say.error(format!("cannot run `{name}`: {why}"), None, None);
+            Ok(exit::of_failed_exec(errno).into())
         }
     }
 }
@@ -146,17 +151,6 @@ fn open_report(settings: &Settings, say: &mut Say) -> Result<Option<ReportFile>,
     }
     say.warning(text, None);
     Ok(None)
-}
-
-/// Returns only where that is not possible.
-fn become_command(command: Vec<OsString>, say: &mut Say) -> invocation::Ended {
-    let words: Result<Vec<CString>, _> =
-        command.into_iter().map(|word| CString::new(word.into_vec())).collect();
-    let words = words.map_err(CommandError::new)?;
-    let Err(errno) = execvp(&words[0], &words);
-    let program = words[0].to_string_lossy();
-    say.error(format!("cannot run `{}`: {}", text::printable(&program), errno.desc()), None, None);
-    Ok(exit::of_failed_exec(errno as i32).into())
 }
 
 /// `--wait`. Inside a lease nothing is waited for: the build around this one would wait for itself.

@@ -32,6 +32,7 @@ use crate::{
             room_settings::RoomSettings,
             wire::{FromKeeper, Started, ToKeeper},
         },
+        values::SwapWish,
     },
     host::process::identify,
     report::{console::Say, run_lines},
@@ -52,7 +53,7 @@ pub fn start(args: StartArgs) -> ExitCode {
     enter(flags, Purpose::Build, |invocation| {
         idle::tell(&invocation.flags, &invocation.settings, &mut invocation.say);
         let while_process = while_pid.map(watched).transpose()?;
-        make_room(invocation, Started { name, ttl: ttl.map(|span| span.0), while_process })
+        make_room(invocation, Started { name, ttl: ttl.map(|span| span.0.0), while_process })
     })
 }
 
@@ -72,6 +73,13 @@ fn watched(pid: i32) -> Result<ProcessId, CommandError> {
 }
 
 fn make_room(Invocation { settings, say, .. }: &mut Invocation, started: Started) -> Ended {
+    if settings.room.pause.is_empty() {
+        let holds = if settings.room.swap == SwapWish::Off { "nothing" } else { "swap alone" };
+        say.warning(
+            format!("start without --pause: the lease holds {holds}"),
+            Some("--pause SELECTOR says which containers make room"),
+        );
+    }
     // There is no build: none to watch the memory of, and none to linger after.
     let room = RoomSettings { guard: None, linger: None, ..settings.room.clone() };
     let begun = begin_lease(&settings.state_dir, room, |request| {

@@ -94,17 +94,17 @@ impl Wanted {
             .filter(|wanted| !known.leases.iter().any(|opened| is_named(opened, wanted)))
             .map(String::as_str)
             .collect();
-        let none = match opened {
-            unseen::StateDirSeen::State(_) if chosen.is_empty() && known.unsure.is_empty() => {
-                Some("no such lease is held")
-            }
-            unseen::StateDirSeen::Absent => Some("no lease is held"),
-            _ => None,
+        let is_seen = match opened {
+            unseen::StateDirSeen::State(_) => known.unsure.is_empty(),
+            unseen::StateDirSeen::Absent => true,
+            unseen::StateDirSeen::Denied => false,
         };
+        let none = (is_seen && chosen.is_empty()).then_some("no lease is held");
         let is_only = self.leases.is_empty() && !chosen.is_empty() && !self.all;
         let is_whole = self.tell_unseen(&missing, is_only, none, say, unseen::look(settings));
-        if !chosen.is_empty() && is_whole && !missing.is_empty() {
-            say.info(format!("no lease is held as {}", text::names(missing, 5)));
+        if is_seen && is_whole && !missing.is_empty() {
+            let text = format!("no lease is held as {}", text::names(missing, 5));
+            say.warning(text, Some("`makeroom status` shows the leases"));
         }
         is_whole
     }
@@ -147,11 +147,13 @@ impl Wanted {
                     say.info(format!("{none}; {line}"));
                 }
             }
-            (Unseen::Nothing, _) => {
+            (Unseen::Nothing, []) => {
                 if let Some(none) = none {
                     say.info(none);
                 }
             }
+            // Those are named by whoever asked.
+            (Unseen::Nothing, _) => {}
         }
         true
     }

@@ -58,7 +58,9 @@ pub fn settle(flags: &Layer, purpose: Purpose) -> Result<Settings, ConfigError> 
     };
     faults.extend(of_files);
     let all = Layer::merged([flags.clone(), environment].into_iter().chain(layers));
-    let settings = Settings { refused, faults, ..Settings::of(all)? };
+    let mut settings = Settings { refused, faults, ..Settings::of(all)? };
+    // The nearest level comes first.
+    settings.room.keep_typed = flags.room.keep.len();
     match settings.refused.first() {
         Some(refused) if settings.run.strict && purpose != Purpose::Upkeep => {
             Err(ConfigError::Refused(refused.clone()))

@@ -15,7 +15,7 @@ use crate::{
             hook,
             room_settings::{Afterwards, RoomSettings},
         },
-        values::{ColorWish, NeedWish, Span},
+        values::{ColorWish, NeedWish, NonZeroSpan, Span},
     },
 };
 
@@ -84,11 +84,12 @@ impl Settings {
             then: child.guard.then.unwrap_or_default(),
             pressure: child.guard.pressure.unwrap_or(pressure::PRESSURE),
             floor_bytes: child.guard.floor.map(|floor| floor.bytes),
-            abort_after: time(child.guard.abort_on_thrash),
+            abort_after: limit(child.guard.abort_on_thrash),
         };
         let room_settings = RoomSettings {
             pause: room.pause.unwrap_or_default(),
             keep: room.keep,
+            keep_typed: 0,
             method: room.method.unwrap_or_default(),
             no_reclaim: room.no_reclaim.0.unwrap_or(false),
             swap: room.swap.unwrap_or_default(),
@@ -112,7 +113,7 @@ impl Settings {
         let run = RunSettings {
             need: room.need,
             strict: room.strict.0.unwrap_or(false),
-            timeout: time(child.timeout),
+            timeout: limit(child.timeout),
             grace: child.grace.unwrap_or(GRACE).0,
             wait: time(child.wait),
             report: child.report,
@@ -129,6 +130,10 @@ impl Settings {
         let (refused, faults) = (vec![], vec![]);
         Ok(Self { room: room_settings, run, ui, state_dir, is_state_dir_named, refused, faults })
     }
+}
+
+fn limit(span: Option<NonZeroSpan>) -> Option<Duration> {
+    time(span.map(|span| span.0))
 }
 
 fn time(span: Option<Span>) -> Option<Duration> {

@@ -12,7 +12,7 @@ use serde::{
 pub(super) fn word<'de, D: Deserializer<'de>, T: FromStr<Err = String>>(
     from: D,
 ) -> Result<Option<T>, D::Error> {
-    String::deserialize(from)?.parse().map(Some).map_err(D::Error::custom)
+    from.deserialize_any(Word)?.parse().map(Some).map_err(D::Error::custom)
 }
 
 /// A list of that; an empty one is one, too.
@@ -54,6 +54,29 @@ pub(super) fn whole_paths<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Path
             "`{}` is no directory; allowed: an absolute path",
             path.display()
         ))),
+    }
+}
+
+/// A word, as which a number without quotes is read as well: its parser knows what it lacks.
+struct Word;
+
+impl Visitor<'_> for Word {
+    type Value = String;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a string")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<String, E> {
+        Ok(text.to_owned())
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<String, E> {
+        Ok(number.to_string())
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<String, E> {
+        Ok(number.to_string())
     }
 }
 

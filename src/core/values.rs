@@ -35,12 +35,36 @@ impl FromStr for Size {
         if trimmed.starts_with(['-', '+']) {
             return Err(refused());
         }
+        if let Some(number) = lacks_unit(trimmed) {
+            return Err(format!(
+                "`{text}` has no unit; allowed: a number and a unit, as {}",
+                with_unit(trimmed, number)
+            ));
+        }
         let bytes = bytesize::ByteSize::from_str(&binary).map_err(|_| refused())?.as_u64();
         if bytes > i64::MAX.unsigned_abs() {
             return Err(refused());
         }
         Ok(Self { bytes })
     }
+}
+
+/// The number that lacks nothing but a unit. Nothing is nothing in any unit.
+fn lacks_unit(text: &str) -> Option<f64> {
+    let is_of_number = |letter: char| letter.is_ascii_digit() || letter == '.';
+    let number: f64 = text.trim().parse().ok()?;
+    (number > 0.0 && text.trim().chars().all(is_of_number)).then_some(number)
+}
+
+/// What somebody probably meant who left the unit out, and how bytes are written.
+fn with_unit(text: &str, number: f64) -> String {
+    // Nobody has so many gigabytes, nor so few bytes.
+    let unit = match number {
+        ..128.0 => "GiB",
+        ..1_048_576.0 => "MiB",
+        _ => return format!("{text}B"),
+    };
+    format!("{text}{unit}, or {text}B for bytes")
 }
 
 impl fmt::Display for Size {
@@ -63,11 +87,35 @@ impl FromStr for Span {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let read = humantime::parse_duration(text.trim())
-            .ok()
-            .map(Self)
-            .filter(|span| *span <= Self::LONGEST);
+        let trimmed = text.trim();
+        if let Some(number) = lacks_unit(trimmed) {
+            return Err(format!(
+                "`{text}` has no unit; allowed: a number and a unit, as {number}s or {number}m"
+            ));
+        }
+        let read =
+            humantime::parse_duration(trimmed).ok().map(Self).filter(|span| *span <= Self::LONGEST);
         read.ok_or_else(|| format!("`{text}` is not a duration; allowed: a number and a unit, as 90s, 5m or 2h 30m, and ten years at most"))
+    }
+}
+
+/// A length of time that is longer than nothing: what ends something after it would end it at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct NonZeroSpan(pub Span);
+
+impl FromStr for NonZeroSpan {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let span = Span::from_str(text)?;
+        if span.0.is_zero() {
+            return Err(format!(
+                "`{text}` is over before anything begins; allowed: longer times, as 90s, 5m or \
+                 2h 30m, or to leave it out"
+            ));
+        }
+        Ok(Self(span))
     }
 }
 
@@ -141,9 +189,17 @@ impl FromStr for NeedWish {
         if text == "auto" {
             return Ok(Self::Auto);
         }
-        Size::from_str(text).map(Self::Size).map_err(|_| {
-            format!("`{text}` is not a need; allowed: auto, or a size as 2G, 2GiB or 512MB")
-        })
+        match Size::from_str(text) {
+            Ok(Size { bytes: 0 }) => Err(format!(
+                "`{text}` is no need; allowed: auto, a size as 8GiB, or to leave it out for all \
+                 room that can be made"
+            )),
+            Ok(size) => Ok(Self::Size(size)),
+            Err(error) if lacks_unit(text).is_some() => Err(error),
+            Err(_) => Err(format!(
+                "`{text}` is not a need; allowed: auto, or a size as 2G, 2GiB or 512MB"
+            )),
+        }
     }
 }
 
@@ -173,6 +229,7 @@ impl FromStr for SwapWish {
         match Size::from_str(text) {
             Ok(Size { bytes: 0 }) => Ok(Self::Off),
             Ok(size) => Ok(Self::Free(size)),
+            Err(error) if lacks_unit(text).is_some() => Err(error),
             Err(_) => Err(format!(
                 "`{text}` is not an amount of swap; allowed: off, or a size as 2G, 2GiB or 512MB"
             )),
@@ -207,96 +264,4 @@ impl FromStr for ColorWish {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_with_a_bare_letter_are_binary_and_with_a_b_decimal() {
-        for (text, bytes) in [
-            ("2G", 2 << 30),
-            ("2GiB", 2 << 30),
-            ("2g", 2 << 30),
-            ("512MB", 512_000_000),
-            ("512M", 512 << 20),
-            ("1k", 1024),
-            ("1.5GiB", 3 << 29),
-            ("4096", 4096),
-            (" 1 GiB ", 1 << 30),
-        ] {
-            assert_eq!(text.parse(), Ok(Size { bytes }), "{text}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_size_is_refused_with_what_is_allowed() {
-        for text in
-            ["", "G", "-1G", "+1G", "two", "2X", "1e30G", "99999999999T", "2 G B", "NaN", "inf"]
-        {
-            let refused = Size::from_str(text).expect_err(text);
-            assert!(refused.contains("allowed: ") && refused.contains(text), "{text}: {refused}");
-        }
-    }
-
-    #[test]
-    fn durations_are_read_as_humantime_reads_them() {
-        assert_eq!("90s".parse(), Ok(Span(Duration::from_secs(90))));
-        assert_eq!("2h 30m".parse(), Ok(Span(Duration::from_mins(150))));
-        for text in ["", "5", "5 parsecs", "-1s", "s"] {
-            assert!(Span::from_str(text).expect_err(text).contains("allowed: "), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_duration_is_ten_years_at_most_and_so_is_the_way_to_a_deadline() {
-        assert_eq!("3650d".parse(), Ok(Span::LONGEST));
-        for text in [
-            "3650d 1ns",
-            "11y",
-            "9300000000000000000s",
-            "18446744073709551615s",
-            "99999999999999999999s",
-        ] {
-            assert!(Span::from_str(text).expect_err(text).contains("ten years at most"), "{text}");
-        }
-        let begun = Instant::now();
-        assert_eq!(deadline(begun, Duration::from_secs(1)), begun + Duration::from_secs(1));
-        assert_eq!(deadline(begun, Duration::MAX), begun + Span::LONGEST.0);
-    }
-
-    #[test]
-    fn percentages_are_whole_numbers_with_or_without_their_sign() {
-        for (text, percent) in [("10%", 10), ("1", 1), (" 100 % ", 100)] {
-            assert_eq!(text.parse(), Ok(Percent(percent)), "{text}");
-        }
-        for text in ["", "%", "0", "101%", "-1", "+1", "2.5%", "10%%", "ten"] {
-            assert!(Percent::from_str(text).expect_err(text).contains("allowed: "), "{text}");
-        }
-    }
-
-    #[test]
-    fn swap_is_off_or_a_size() {
-        assert_eq!("off".parse(), Ok(SwapWish::Off));
-        assert_eq!("0".parse(), Ok(SwapWish::Off));
-        assert_eq!("1G".parse(), Ok(SwapWish::Free(Size { bytes: 1 << 30 })));
-        assert!(SwapWish::from_str("on").expect_err("on").contains("allowed: off"));
-    }
-
-    #[test]
-    fn a_need_is_auto_or_a_size() {
-        assert_eq!("auto".parse(), Ok(NeedWish::Auto));
-        assert_eq!("1G".parse(), Ok(NeedWish::Size(Size { bytes: 1 << 30 })));
-        assert!(NeedWish::from_str("much").expect_err("much").contains("allowed: auto, or a size"));
-    }
-
-    #[test]
-    fn methods_and_colours_name_what_is_allowed() {
-        assert_eq!("stop".parse(), Ok(MethodWish::Stop));
-        assert!(MethodWish::from_str("kill").expect_err("kill").contains("auto, pause, stop"));
-        assert_eq!("never".parse(), Ok(ColorWish::Never));
-        assert!(
-            ColorWish::from_str("sometimes")
-                .expect_err("sometimes")
-                .contains("auto, always, never")
-        );
-    }
-}
+mod tests;

@@ -30,8 +30,11 @@ pub const PRESSURE_PERCENT: &str = "MAKEROOM_PRESSURE_PERCENT";
 /// How the build ended, for a hook.
 pub const EXIT: &str = "MAKEROOM_EXIT";
 
+/// What ended the build, where it was not the build itself, for a hook.
+pub const ENDED_BY: &str = "MAKEROOM_ENDED_BY";
+
 /// All that are known and are no options.
-pub const OTHERS: [&str; 19] = [
+pub const OTHERS: [&str; 20] = [
     LEASE,
     EVENT,
     PROGRAM,
@@ -41,6 +44,7 @@ pub const OTHERS: [&str; 19] = [
     AVAILABLE_BYTES,
     PRESSURE_PERCENT,
     EXIT,
+    ENDED_BY,
     // `scripts/chaos`, `scripts/test`, `scripts/bench`, and the tests themselves.
     "MAKEROOM_CHAOS_JOBS",
     "MAKEROOM_CHAOS_LOG",

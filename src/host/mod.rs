@@ -10,6 +10,7 @@ pub mod limits;
 pub mod offspring;
 pub mod permanent_swap;
 pub mod process;
+pub mod program;
 pub mod reclaim;
 pub mod sample;
 pub mod shell;

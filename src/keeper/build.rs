@@ -4,7 +4,10 @@ use std::time::{Duration, Instant};
 
 use crate::core::{
     machine::process::ProcessId,
-    run::{exit::Exit, wire::ToKeeper},
+    run::{
+        ending::{EndedBy, Ending},
+        wire::ToKeeper,
+    },
 };
 
 /// The build, as far as it is known.
@@ -14,15 +17,18 @@ pub(crate) struct Build {
     pub(crate) child: Option<ProcessId>,
     /// What was last seen outside of the child's group.
     pub(crate) strays: Vec<ProcessId>,
+    /// What ends it, where it does not end by itself.
+    pub(crate) ended_by: Option<EndedBy>,
     /// How it ended.
-    pub(crate) exit: Option<Exit>,
+    pub(crate) ending: Option<Ending>,
     since: Instant,
 }
 
 impl Build {
     /// There is none yet.
     pub(crate) fn new() -> Self {
-        Self { child: None, strays: Vec::new(), exit: None, since: Instant::now() }
+        let (ended_by, ending) = (None, None);
+        Self { child: None, strays: Vec::new(), ended_by, ending, since: Instant::now() }
     }
 
     /// Notes what this message tells of it.
@@ -32,9 +38,9 @@ impl Build {
                 (self.child, self.since) = (Some(*process), Instant::now());
             }
             ToKeeper::Strays { processes } => self.strays.clone_from(processes),
-            ToKeeper::Ended { exit } => self.exit = Some(*exit),
+            ToKeeper::Ending { by } => self.ended_by = *by,
+            ToKeeper::Ended(ending) => self.ending = Some(*ending),
             ToKeeper::MakeRoom(_)
-            | ToKeeper::Ending
             | ToKeeper::Suspend
             | ToKeeper::Resume
             | ToKeeper::Hold

@@ -144,7 +144,7 @@ impl Keeper<'_> {
             self.build.note(message);
         }
         self.is_hasty |=
-            matches!(&news, News::Heard(Heard::Signal | Heard::Message(ToKeeper::Ending)));
+            matches!(&news, News::Heard(Heard::Signal | Heard::Message(ToKeeper::Ending { .. })));
         for act in self.lifecycle.handle(news.event()) {
             match act {
                 Act::Cancel => cancel.say(),

@@ -10,6 +10,7 @@ use crate::{
             state::LeaseState,
         },
         run::{
+            ending::Ending,
             hook::{self, Facts},
             lifecycle::{Act, Event, Lifecycle},
             results::Back,
@@ -47,7 +48,8 @@ pub(crate) async fn run(
                     ended = Some(Event::Examined);
                 }
                 Act::RunRestoredHook => {
-                    if let Some(facts) = Facts::of_back(&held, &back, build.exit) {
+                    if let Some(facts) = Facts::of_back(&held, &back, ending(context, build, &back))
+                    {
                         sources.hooks.begin(hook::Event::Restored, &facts);
                     }
                 }
@@ -78,6 +80,13 @@ fn tell_stopped(held: &LeaseState, control: Option<&Control>) {
         let (id, name) = (id.clone(), name.clone());
         control.tell(&FromKeeper::Touched { id, name, change, reply });
     }
+}
+
+/// How the build ended. A limit tells that before the child has ended, which may take its time.
+fn ending(context: Context<'_>, build: &Build, back: &Back) -> Option<Ending> {
+    let limited = || Some(Ending::of(build.ended_by?.exit()?, build.ended_by));
+    let ending = build.ending.or_else(limited)?;
+    Some(ending.with_strict(context.request.strict, back.is_whole()))
 }
 
 async fn release(

@@ -6,7 +6,7 @@ use crate::{
         run::report::RunReport,
         text::{printable, size, span_of_seconds},
     },
-    report::{foreign_change_lines::whether_it_runs, run_lines::ended},
+    report::{foreign_change_lines::whether_it_runs, run_lines::told},
 };
 
 /// Describes the run as a part of the job's summary.
@@ -15,7 +15,7 @@ pub fn markdown(report: &RunReport) -> String {
     let mut text = format!(
         "### makeroom: {} {} after {}\n\n",
         plain(&report.command),
-        ended(report.exit.into()),
+        told(report),
         span_of_seconds(report.elapsed_s)
     );
     for sentence in [&report.verdict.cause, &report.verdict.remedy].into_iter().flatten() {

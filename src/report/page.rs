@@ -11,7 +11,7 @@ use crate::{
         },
         text::{printable, size, span_of_seconds},
     },
-    report::{chart, foreign_change_lines::whether_it_runs, run_lines::ended},
+    report::{chart, foreign_change_lines::whether_it_runs, run_lines::told},
 };
 
 const CSS: &str = include_str!("page.css");
@@ -32,7 +32,7 @@ pub fn html(report: &RunReport) -> String {
             body {
                 h1 { (command) }
                 p {
-                    (ended(report.exit.into())) " after " (span_of_seconds(report.elapsed_s))
+                    (told(report)) " after " (span_of_seconds(report.elapsed_s))
                     @if let Some(host) = &report.host { " in " (printable(host)) }
                 }
                 p.soft { "begun " (report.started_at.strftime("%F %T UTC").to_string()) }
@@ -180,6 +180,7 @@ mod tests {
             started_at: Timestamp::UNIX_EPOCH,
             command: hostile.to_owned(),
             exit: ExitReport { code: None, signal: Some(9) },
+            interrupted: false,
             elapsed_s: 61.0,
             host: Some(hostile.to_owned()),
             steps: vec![],

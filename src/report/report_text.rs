@@ -7,13 +7,13 @@ use crate::{
         target::{kind::noun_of, method::Method},
         text::{count, names, printable, size, span_of_seconds},
     },
-    report::{foreign_change_lines::by_somebody, run_lines::ended, step_lines},
+    report::{foreign_change_lines::by_somebody, run_lines::told, step_lines},
 };
 
 /// Describes the run in a few lines, with a newline at the end.
 #[must_use]
 pub fn describe(report: &RunReport) -> String {
-    let (at, exit) = (report.started_at.strftime("%F %T UTC"), ended(report.exit.into()));
+    let (at, exit) = (report.started_at.strftime("%F %T UTC"), told(report));
     let mut lines = vec![
         line("run", &format!("`{}`, begun {at}", printable(&report.command))),
         line("build", &format!("{exit} after {}", span_of_seconds(report.elapsed_s))),

@@ -7,8 +7,11 @@ use crate::core::{
     machine::memory::Memory,
     run::{
         build_site::BuildSite,
+        ending::{EndedBy, Ending},
         exit::Exit,
+        report::RunReport,
         results::{Answer, Back, Lingering, Room, SwapBack},
+        verdict::Kind,
     },
     target::{kind::noun_of, method::Method},
     text::{count, names, printable, size, span},
@@ -18,9 +21,7 @@ use crate::core::{
 #[derive(Clone, Copy, Debug)]
 pub struct BuildFigures<'a> {
     /// How it ended.
-    pub exit: Exit,
-    /// The option of ours that ended it.
-    pub ended_by: Option<&'a str>,
+    pub ending: Ending,
     /// How long it ran.
     pub took: Duration,
     /// What a person calls the host, where it is another machine.
@@ -106,11 +107,15 @@ pub fn room_elsewhere(room: &Room, command: &[OsString], site: BuildSite) -> Opt
 #[must_use]
 pub fn build_ended(figures: &BuildFigures<'_>) -> String {
     let took = span(figures.took);
-    let mut line = match (figures.ended_by, figures.exit) {
+    let Ending { exit, ended_by, .. } = figures.ending;
+    let mut line = match (ended_by.and_then(EndedBy::option), exit) {
         (Some(option), _) => format!("build ended by {option} after {took}"),
         (None, Exit::Code(0)) => format!("build ok in {took}"),
         (None, exit) => format!("build {} after {took}", ended(exit)),
     };
+    if figures.ending.is_interrupted() {
+        line += " (interrupted)";
+    }
     let place = figures.host.map_or_else(String::new, |host| format!(" in {}", printable(host)));
     let peak = if figures.is_largest_process { "largest process" } else { "peak" };
     let figures = [
@@ -134,6 +139,18 @@ pub fn ended(exit: Exit) -> String {
         Exit::Code(code) => format!("failed with {code}"),
         Exit::Signal(signal) => format!("died of {}", signal_name(signal)),
     }
+}
+
+/// Says how the build of a report ended.
+#[must_use]
+pub fn told(report: &RunReport) -> String {
+    let how = match report.verdict.kind {
+        Kind::Timeout => "ended by --timeout".to_owned(),
+        Kind::Thrash => "ended by --abort-on-thrash".to_owned(),
+        Kind::NotRestored => "ok, but not everything is back".to_owned(),
+        _ => ended(report.exit.into()),
+    };
+    if report.interrupted { format!("{how} (interrupted)") } else { how }
 }
 
 /// Says what is back; `None` where there was nothing to bring back.
@@ -300,8 +317,7 @@ mod tests {
     #[test]
     fn the_builds_end_is_said_with_the_figures_that_were_seen() {
         let ok = BuildFigures {
-            exit: Exit::Code(0),
-            ended_by: None,
+            ending: Ending::of(Exit::Code(0), None),
             took: Duration::from_secs(192),
             peak_bytes: Some(8089 * MIB),
             is_largest_process: false,
@@ -316,8 +332,12 @@ mod tests {
         );
         let narrow = BuildFigures { is_largest_process: true, ..ok };
         assert!(build_ended(&narrow).contains("; largest process 7.9 GiB, lowest"));
-        let away =
-            BuildFigures { exit: Exit::Code(137), host: Some("colima"), oom_kills: Some(1), ..ok };
+        let away = BuildFigures {
+            ending: Ending::of(Exit::Code(137), None),
+            host: Some("colima"),
+            oom_kills: Some(1),
+            ..ok
+        };
         assert_eq!(
             build_ended(&away),
             "build failed with 137 after 3m 12s; peak 7.9 GiB, lowest available in colima 312 MiB, stalled 0.6 s, 1 OOM kill"
@@ -329,22 +349,27 @@ mod tests {
             full_stall: None,
             ..ok
         };
+        let of = |by| Ending::of(Exit::Code(0), Some(by));
         assert_eq!(build_ended(&bare), "build ok in 3m 12s");
         assert_eq!(
-            build_ended(&BuildFigures { exit: Exit::Code(7), ..bare }),
+            build_ended(&BuildFigures { ending: Ending::of(Exit::Code(7), None), ..bare }),
             "build failed with 7 after 3m 12s"
         );
         assert_eq!(
-            build_ended(&BuildFigures { exit: Exit::Signal(9), ..bare }),
+            build_ended(&BuildFigures { ending: Ending::of(Exit::Signal(9), None), ..bare }),
             "build died of SIGKILL after 3m 12s"
         );
         assert_eq!(
-            build_ended(&BuildFigures { exit: Exit::Signal(40), ..bare }),
+            build_ended(&BuildFigures { ending: Ending::of(Exit::Signal(40), None), ..bare }),
             "build died of signal 40 after 3m 12s"
         );
         assert_eq!(
-            build_ended(&BuildFigures { ended_by: Some("--timeout"), ..bare }),
+            build_ended(&BuildFigures { ending: of(EndedBy::Timeout), ..bare }),
             "build ended by --timeout after 3m 12s"
+        );
+        assert_eq!(
+            build_ended(&BuildFigures { ending: of(EndedBy::Interrupt), ..bare }),
+            "build ok in 3m 12s (interrupted)"
         );
     }
 

@@ -51,7 +51,8 @@ pub(crate) async fn at_targets_first(context: &Context<'_>, recorded: &[&Target]
     if settings.pause.is_empty() && then.is_empty() {
         return None;
     }
-    let mut found = at_targets(context, &[&settings.pause[..], then].concat(), recorded).await?;
+    let all = [&settings.pause[..], then].concat();
+    let mut found = at_targets(context, &all, recorded, true).await?;
     found.chosen.retain(|listed| any_matches(&settings.pause, listed));
     tell_used(context, &found);
     Some(found)
@@ -75,11 +76,12 @@ fn tell_used(context: &Context<'_>, found: &Found) {
 }
 
 /// Looks for the targets that are meant by these selectors; `recorded` are those that leases have
-/// taken.
+/// taken. `is_first`: what matches nothing was asked for and is not to be had.
 pub(crate) async fn at_targets(
     context: &Context<'_>,
     selectors: &[Selector],
     recorded: &[&Target],
+    is_first: bool,
 ) -> Option<Found> {
     if let Err(error) = context.machine.endpoint() {
         let hint = "`docker context ls` shows what there is".to_owned();
@@ -101,7 +103,7 @@ pub(crate) async fn at_targets(
     let mut listed = listing.targets;
     enforcers::mark_seen(context, &mut listed);
     let used = command_use::used(&context.request.uses, &listed, selectors);
-    let (chosen, left_out) = chosen(context, &listed, selectors, &used);
+    let (chosen, left_out) = chosen(context, &listed, selectors, &used, is_first);
     let used = used.into_iter().map(|(index, why)| (listed[index].id.clone(), why)).collect();
     let runs = |listed: &&Listed| listed.state == State::Running;
     let mut shown: Vec<&Listed> = chosen.iter().filter(runs).collect();
@@ -124,14 +126,26 @@ fn chosen(
     listed: &[Listed],
     selectors: &[Selector],
     used: &BTreeMap<usize, Why>,
+    is_first: bool,
 ) -> (Vec<Listed>, Vec<(usize, Why)>) {
-    let choice = choose(listed, selectors, &context.request.settings.keep, used);
+    let settings = &context.request.settings;
+    let choice = choose(listed, selectors, &settings.keep, used);
+    let level = if is_first { Level::Shortfall } else { Level::Warning };
     let mut few = Few::default();
     for selector in choice.unmatched {
         let text = format!("no {USUAL} matches `{}`", text::printable(&selector));
-        context.note_few(&mut few, Note::new(Level::Warning, text));
+        context.note_few(&mut few, Note { hint: several(&selector), ..Note::new(level, text) });
     }
-    context.note_rest(&few, Level::Warning);
+    context.note_rest(&few, level);
+    let mut few = Few::default();
+    for at in choice.idle.into_iter().filter(|_| is_first) {
+        let selector = text::printable(&settings.keep[at].to_string());
+        let text = format!("no {USUAL} matches `{selector}`, which --keep names");
+        // What a file keeps is kept on each machine, whatever there is on this one.
+        let level = if at < settings.keep_typed { Level::Warning } else { Level::Detail };
+        context.note_few(&mut few, Note::new(level, text));
+    }
+    context.note_rest(&few, Level::Detail);
     let mut few = Few::default();
     for selector in choice.kept {
         let text = format!("--keep leaves nothing of `{}`", text::printable(&selector));
@@ -142,6 +156,16 @@ fn chosen(
     let chosen = choice.chosen.into_iter().map(|index| listed[index].clone());
     let chosen = chosen.filter(|listed| own.as_ref() != Some(&listed.id)).collect();
     (chosen, choice.left_out)
+}
+
+/// What to type where several names were put into one.
+fn several(selector: &str) -> Option<String> {
+    let names: Vec<&str> = selector.split(',').filter(|name| !name.is_empty()).collect();
+    let is_plain = |name: &&str| !name.contains(['{', '}', '=', ':', ' ']);
+    (names.len() > 1 && names.iter().all(is_plain)).then(|| {
+        let options = names.iter().map(|name| format!("--pause {}", text::shell_word(name)));
+        text::printable(&options.collect::<Vec<_>>().join(" "))
+    })
 }
 
 /// Looks at the host once, for all that is decided later. `None`, and said, where nothing can be

@@ -83,6 +83,7 @@ pub(crate) async fn room_of(
         context,
         slice::from_ref(selector),
         &leases::recorded(journal.state(), &leases),
+        false,
     )
     .await?;
     // What a keeper before this one has only announced is taken in earnest.

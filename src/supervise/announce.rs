@@ -15,16 +15,16 @@ pub(super) fn announce(say: &mut Say, message: &FromKeeper, heard: &Heard, is_re
     match message {
         FromKeeper::Note(note) => say.note(note),
         FromKeeper::Progress { phase, done, total } => say.progress(*phase, *done, *total),
+        FromKeeper::RoomMade(_) | FromKeeper::Covered if heard.is_refused() => {
+            say.settle();
+            say.error(
+                "room could not be made as asked, and --strict is set",
+                Some("the command was not started"),
+                None,
+            );
+        }
         FromKeeper::RoomMade(room) => {
             say.settle();
-            if heard.is_refused() {
-                say.error(
-                    "room could not be made as asked, and --strict is set",
-                    Some("the command was not started"),
-                    None,
-                );
-                return;
-            }
             let here = memory_watch::now().filter(|_| room.host.is_none());
             say.info(run_lines::room_made(room, here));
             if let Some(line) =

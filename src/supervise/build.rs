@@ -10,7 +10,7 @@ use crate::{
         machine::process::ProcessId,
         run::{
             exit::{self, Exit},
-            heard::{ChildEnd, ChildStart},
+            heard::ChildStart,
             session::Event,
             verdict::was_killed,
             wire::ToKeeper,
@@ -18,6 +18,7 @@ use crate::{
         text,
         variables::LEASE,
     },
+    host::program::Program,
     supervise::{
         child::{self, ChildError},
         descendants::Descendants,
@@ -47,6 +48,7 @@ pub(super) fn start_child(
     state: &mut RunState<'_>,
     build: &mut Build,
     keepers: &mut Keepers,
+    program: &Program,
     inherited: Inherited,
     signals: &Signals,
 ) {
@@ -63,8 +65,7 @@ pub(super) fn start_child(
             env::set_var("MAKEROOM_STATE_DIR", &request.state_dir);
         }
     }
-    let command = &state.heard.about.command;
-    let started = child::fork_gated(command, inherited, signals.handled()).and_then(|gated| {
+    let started = child::fork_gated(program, inherited, signals.handled()).and_then(|gated| {
         build.child = Some(gated.process);
         build.reaping.begin(gated.process.pid);
         keepers.tell(&ToKeeper::Child { process: gated.process });
@@ -77,12 +78,13 @@ pub(super) fn start_child(
             build.watch = Some(MemoryWatch::begin(site, child.pid, !is_here));
         }
         Err(error) => {
+            let command = &state.heard.about.command;
             let program = command.first().map(|program| program.to_string_lossy());
             let program = text::printable(&program.unwrap_or_default());
             state.say.error(format!("cannot run `{program}`: {error}"), None, None);
             state.push(Event::CannotStart(match error {
                 ChildError::Exec { errno } => exit::of_failed_exec(errno),
-                ChildError::Nul(_) | ChildError::Fork(_) => exit::FAILED,
+                ChildError::Fork(_) => exit::FAILED,
             }));
         }
     }
@@ -138,16 +140,16 @@ fn child_ended(state: &mut RunState<'_>, build: &mut Build, keepers: &mut Keeper
     let is_suspect = is_in_engine || build.watch.as_ref().is_some_and(MemoryWatch::has_seen_kills);
     let may_be_memory =
         was_killed(exit) || state.heard.thrash.is_some() || (is_suspect && !exit.is_success());
-    keepers.tell(&ToKeeper::Ended { exit });
+    let ending = state.heard.child_ended(exit, state.begun.elapsed());
+    keepers.tell(&ToKeeper::Ended(ending));
     if may_be_memory {
         keepers.tell(&ToKeeper::LookAround);
     }
-    state.heard.child_end = Some(ChildEnd { exit, took: state.begun.elapsed() });
     // The last figures of what only the keeper sees come with its last word.
     if state.heard.host.is_none() && !is_in_engine {
         end_watch(state, build);
     }
-    state.push(Event::ChildEnded(exit));
+    state.push(Event::ChildEnded(ending.exit));
 }
 
 /// The build has ended, and all that will be seen of it is: says so, once.

@@ -3,20 +3,19 @@
 //! supervisor.
 
 use std::{
-    ffi::{CString, NulError, OsString},
     io::{self, PipeReader, PipeWriter, Read as _, Write as _, pipe},
-    os::{fd::AsRawFd as _, unix::ffi::OsStringExt as _},
+    os::fd::AsRawFd as _,
 };
 
 use nix::{
     errno::Errno,
     sys::signal::{SigSet, SigmaskHow, sigprocmask},
-    unistd::{ForkResult, Pid, execvp, fork, setpgid},
+    unistd::{ForkResult, Pid, fork, setpgid},
 };
 
 use crate::{
     core::{machine::process::ProcessId, run::exit::NOT_FOUND},
-    host::{kernel::set_oom_score, process::identify},
+    host::{kernel::set_oom_score, process::identify, program::Program},
     supervise::inherited::Inherited,
 };
 
@@ -26,8 +25,6 @@ const OOM_SCORE_ADJ: &str = "1000";
 /// Why there is no child.
 #[derive(Debug, thiserror::Error)]
 pub enum ChildError {
-    #[error("an argument holds a NUL byte: {0}")]
-    Nul(#[from] NulError),
     #[error("cannot start a process: {0}")]
     Fork(io::Error),
     #[error("{}", Errno::from_raw(*.errno).desc())]
@@ -48,14 +45,10 @@ pub struct Gated {
 /// # Errors
 /// [`ChildError`]; there is no process then.
 pub fn fork_gated(
-    command: &[OsString],
+    program: &Program,
     inherited: Inherited,
     handled: &[i32],
 ) -> Result<Gated, ChildError> {
-    let argv = command
-        .iter()
-        .map(|word| CString::new(word.clone().into_vec()))
-        .collect::<Result<Vec<_>, _>>()?;
     let failed = |errno: nix::Error| ChildError::Fork(errno.into());
     let (gate_in, gate) = pipe().map_err(ChildError::Fork)?;
     let (status, mut status_out) = pipe().map_err(ChildError::Fork)?;
@@ -70,7 +63,7 @@ pub fn fork_gated(
         Ok(ForkResult::Child) => {
             drop((gate, status));
             inherited.give_back_dispositions(handled);
-            let errno = become_child(&argv, gate_in, inherited);
+            let errno = become_child(program, gate_in, inherited);
             let _ = status_out.write_all(&errno.to_ne_bytes());
             // SAFETY: ends the process without running anything that belongs to the supervisor.
             unsafe { libc::_exit(NOT_FOUND.into()) }
@@ -95,7 +88,7 @@ impl Gated {
     /// Opens the gate, and waits until the command is executed.
     ///
     /// # Errors
-    /// [`ChildError::Exec`] with what `execvp` says; the process is about to be reaped then.
+    /// [`ChildError::Exec`] with the errno; the process is about to be reaped then.
     pub fn open(mut self) -> Result<ProcessId, ChildError> {
         // A child that was killed at its gate is reaped like any other.
         let _ = self.gate.write_all(&[1]);
@@ -109,7 +102,7 @@ impl Gated {
 }
 
 /// In the child: gives the errno that exec failed with.
-fn become_child(argv: &[CString], mut gate: PipeReader, inherited: Inherited) -> i32 {
+fn become_child(program: &Program, mut gate: PipeReader, inherited: Inherited) -> i32 {
     let _ = setpgid(Pid::from_raw(0), Pid::from_raw(0));
     set_oom_score(OOM_SCORE_ADJ);
     // The supervisor that held the other end is gone: nobody would watch this build.
@@ -119,7 +112,5 @@ fn become_child(argv: &[CString], mut gate: PipeReader, inherited: Inherited) ->
     }
     debug_assert!(gate.as_raw_fd() > 2);
     inherited.give_back_mask();
-    match execvp(&argv[0], argv) {
-        Err(errno) => errno as i32,
-    }
+    program.execute()
 }

@@ -19,7 +19,7 @@ use crate::{
         plan::estimate,
         run::{
             briefing::{BuildSoFar, adopts},
-            exit::{self, Exit},
+            exit::Exit,
             heard::{About, Heard},
             make_report::make_report,
             note::{Level, Note, Phase},
@@ -27,13 +27,16 @@ use crate::{
             wire::{FromKeeper, ToKeeper},
         },
     },
-    host::kernel::{IS_SAMPLED, become_subreaper},
+    host::{
+        kernel::{IS_SAMPLED, become_subreaper},
+        program::Program,
+    },
     report::console::Say,
     supervise::{
         announce::{announce, say_stopped},
         build::{Build, end_watch, reap, start_child},
         descendants::signal_group,
-        finish::{say_all_back, say_what_is_left},
+        finish::{is_all_back, say_all_back, say_what_is_left},
         inherited::Inherited,
         keep_report::{Places, keep_report},
         keepers::{Keepers, News},
@@ -80,6 +83,7 @@ pub fn supervise(run: Run, inherited: Inherited, signals: Signals, say: &mut Say
         timers: Timers::new(run.timeout, run.grace, run.restore_timeout),
         signals,
         terminal: Terminal::find(),
+        program: run.program,
         inherited,
         shell: ScriptShell::of_this_process(),
         report_to: Places { file: run.report, history_key: run.history_key },
@@ -96,6 +100,7 @@ struct EventLoop<'a> {
     timers: Timers,
     signals: Signals,
     terminal: Terminal,
+    program: Program,
     inherited: Inherited,
     /// Until it died.
     shell: Option<ScriptShell>,
@@ -116,7 +121,7 @@ impl EventLoop<'_> {
             if self.state.heard.is_covered && !self.keepers.is_there() {
                 become_subreaper(false);
                 let handled = self.signals.handled().to_vec();
-                return Ended::Become(self.state.heard.about.command, handled);
+                return Ended::Become(self.program, handled);
             }
             self.wait();
             self.collect();
@@ -196,7 +201,8 @@ impl EventLoop<'_> {
         let build = BuildSoFar {
             child: self.build.child,
             is_ending: self.build.descendants.is_ending(),
-            exit: self.state.heard.child_end.map(|end| end.exit),
+            ended_by: self.state.heard.ended_by(),
+            ending: self.state.heard.child_end.map(|end| end.ending),
         };
         let news = self.keepers.start(&self.state.session, build);
         self.take_news(news);
@@ -290,11 +296,12 @@ impl EventLoop<'_> {
         let (state, build) = (&mut self.state, &mut self.build);
         match (act, build.child) {
             (Act::StartChild, _) => {
-                start_child(state, build, &mut self.keepers, self.inherited, &self.signals);
+                let (keepers, signals) = (&mut self.keepers, &self.signals);
+                start_child(state, build, keepers, &self.program, self.inherited, signals);
             }
             (Act::SignalGroup(signal), Some(child)) => signal_group(child, signal),
             (Act::EndDescendants, Some(child)) => {
-                self.keepers.tell(&ToKeeper::Ending);
+                self.keepers.tell(&ToKeeper::Ending { by: state.heard.ended_by() });
                 build.descendants.end(child);
             }
             (Act::Kill, Some(child)) => build.descendants.kill(child),
@@ -352,16 +359,17 @@ impl EventLoop<'_> {
             self.state.say.hurry();
         }
         end_watch(&mut self.state, &mut self.build);
-        let RunState { say, heard, .. } = self.state;
+        let RunState { say, mut heard, .. } = self.state;
+        let is_whole = is_all_back(&heard, &self.keepers);
+        let exit = heard.all_is_back(is_whole).unwrap_or(exit);
         let report = make_report(&heard);
         say_all_back(say, &heard, report.as_ref());
         say.unfold();
         if let Some(report) = report {
             keep_report(say, &report, self.report_to, self.keepers.lease(), is_hasty);
         }
-        let is_whole = say_what_is_left(say, &heard, &self.keepers);
-        let is_failure = heard.about.is_strict && exit.is_success() && !is_whole;
-        if is_failure { Exit::Code(exit::FAILED) } else { exit }
+        say_what_is_left(say, &heard, &self.keepers);
+        exit
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{
             build_site::BuildSite,
             heard::Heard,
             report::RunReport,
-            results::{Back, Gone},
+            results::{Back, Gone, SwapBack},
         },
     },
     report::{
@@ -25,8 +25,7 @@ pub(super) fn say_build_ended(say: &mut Say, heard: &Heard) {
     let site = heard.about.site;
     say.fold();
     say.info(run_lines::build_ended(&BuildFigures {
-        exit: end.exit,
-        ended_by: heard.ended_by(),
+        ending: end.ending,
         took: end.took,
         host: heard.host.as_deref(),
         peak_bytes: seen.peak_bytes,
@@ -35,7 +34,7 @@ pub(super) fn say_build_ended(say: &mut Say, heard: &Heard) {
         full_stall: seen.full_stall,
         oom_kills: seen.oom_kills,
     }));
-    if (heard.is_cancelled || heard.ended_by().is_some()) && site == BuildSite::Container {
+    if heard.ended_by().is_some() && site == BuildSite::Container {
         say.warning(
             "only the client was ended: what it started in the engine may go on",
             Some("`docker ps` shows it"),
@@ -72,13 +71,25 @@ pub(super) fn say_all_back(say: &mut Say, heard: &Heard, report: Option<&RunRepo
     }
 }
 
-/// Says what is not back, in the last line, so that nobody overlooks it; gives whether there is
-/// nothing to say.
-pub(super) fn say_what_is_left(say: &mut Say, heard: &Heard, keepers: &Keepers) -> bool {
+/// Whether everything is back, as far as that is known.
+pub(super) fn is_all_back(heard: &Heard, keepers: &Keepers) -> bool {
+    let is_back = |back: &Back| {
+        let goes_on = keepers.is_there() || !matches!(back.swap, Some(SwapBack::NotYet { .. }));
+        back.is_whole() && goes_on
+    };
+    heard.back.as_ref().map_or_else(|| !is_open(heard, keepers), is_back)
+}
+
+/// Whether something is held of which nobody has told that it is back.
+fn is_open(heard: &Heard, keepers: &Keepers) -> bool {
+    keepers.lease().is_some() && heard.lingering.is_none() && !keepers.holds_nothing()
+}
+
+/// Says what is not back, in the last line, so that nobody overlooks it.
+pub(super) fn say_what_is_left(say: &mut Say, heard: &Heard, keepers: &Keepers) {
     match &heard.back {
         Some(back) => {
-            let (late, left) = (awaited(&back.late), run_lines::not_back(back));
-            if let Some(line) = &late {
+            if let Some(line) = awaited(&back.late) {
                 if keepers.is_there() {
                     say.warning(
                         format!("{line}; the keeper waits for that"),
@@ -89,8 +100,7 @@ pub(super) fn say_what_is_left(say: &mut Say, heard: &Heard, keepers: &Keepers) 
                 }
             }
             // The build got what it asked for, and what is left is in hands that go on.
-            let tried = run_lines::swap_not_off(back);
-            if let Some(line) = &tried {
+            if let Some(line) = run_lines::swap_not_off(back) {
                 if keepers.is_there() {
                     say.warning(
                         format!("{line}; the keeper goes on trying"),
@@ -100,22 +110,14 @@ pub(super) fn say_what_is_left(say: &mut Say, heard: &Heard, keepers: &Keepers) 
                     say.error(line, None, Some("makeroom recover"));
                 }
             }
-            let vanished = vanished_lines::vanished(back);
-            if let Some(line) = &vanished {
+            if let Some(line) = vanished_lines::vanished(back) {
                 say.warning(line, vanished_lines::keep_from_vanishing(back));
             }
-            if let Some(line) = &left {
+            if let Some(line) = run_lines::not_back(back) {
                 say.error(line, None, Some("makeroom recover"));
             }
-            vanished.is_none()
-                && late.is_none()
-                && left.is_none()
-                && (tried.is_none() || keepers.is_there())
         }
-        None if keepers.lease().is_some()
-            && heard.lingering.is_none()
-            && !keepers.holds_nothing() =>
-        {
+        None if is_open(heard, keepers) => {
             let (line, hint) = if keepers.is_there() {
                 (
                     "the targets are not known to run again yet; the keeper is still at it",
@@ -129,8 +131,7 @@ pub(super) fn say_what_is_left(say: &mut Say, heard: &Heard, keepers: &Keepers) 
                 )
             };
             say.error(line, None, Some(hint));
-            false
         }
-        None => true,
+        None => {}
     }
 }

@@ -63,7 +63,8 @@ pub(super) fn keep_report(
     let Some((request, journal)) = lease else { return };
     let state_dir = journal.state_dir();
     // A build that was ended from outside tells nothing of what it would have needed.
-    if !matches!(report.verdict.kind, Kind::Cancelled | Kind::Timeout | Kind::Thrash) {
+    let is_cut = matches!(report.verdict.kind, Kind::Cancelled | Kind::Timeout | Kind::Thrash);
+    if !is_cut && !report.interrupted {
         let past = Past::new(
             places.history_key,
             request.program.clone().unwrap_or_default(),

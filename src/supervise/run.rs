@@ -4,6 +4,7 @@ use std::{ffi::OsString, time::Duration};
 
 use crate::{
     core::run::{build_site::BuildSite, exit::Exit, wire::Request},
+    host::program::Program,
     lease::journal::Journal,
     report::report_file::ReportFile,
 };
@@ -13,6 +14,8 @@ use crate::{
 pub struct Run {
     /// The command, program first.
     pub command: Vec<OsString>,
+    /// Its program, as it was found.
+    pub program: Program,
     /// Where it builds.
     pub site: BuildSite,
     /// What the keeper is to do; the journal's lease. `None`: nothing may be changed.
@@ -39,6 +42,6 @@ pub struct Run {
 pub enum Ended {
     /// makeroom is to end like this.
     Exit(Exit),
-    /// The lease around this run covers it: makeroom is to become the command.
-    Become(Vec<OsString>, Vec<i32>),
+    /// The lease around this run covers it: makeroom is to become the program, once the signals that it handles are given back.
+    Become(Program, Vec<i32>),
 }

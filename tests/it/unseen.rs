@@ -128,7 +128,7 @@ fn what_root_holds_is_said_to_everybody_else_and_ends_with_125_and_the_mark_goes
         125,
         "error: `night` is no lease that is held here; whether root holds anything in /var/lib/makeroom cannot be seen",
     );
-    expect(&site, "root_stop", 0, "no such lease is held");
+    expect(&site, "root_stop", 0, "no lease is held");
     assert!(services.are("running"));
 }
 

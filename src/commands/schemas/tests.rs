@@ -84,6 +84,7 @@ fn report() -> Value {
         "started_at": "2026-11-30T02:00:00Z",
         "command": "pnpm",
         "exit": { "code": 137, "signal": null },
+        "interrupted": false,
         "elapsed_s": 1.5,
         "host": null,
         "targets": [{

@@ -4,7 +4,7 @@
 use crate::core::{
     machine::process::ProcessId,
     run::{
-        exit::Exit,
+        ending::{EndedBy, Ending},
         session::{Session, Stage},
         wire::{Request, ToKeeper},
     },
@@ -17,8 +17,10 @@ pub struct BuildSoFar {
     pub child: Option<ProcessId>,
     /// It is being ended by us.
     pub is_ending: bool,
+    /// What ends it, where it does not end by itself.
+    pub ended_by: Option<EndedBy>,
     /// How it ended.
-    pub exit: Option<Exit>,
+    pub ending: Option<Ending>,
 }
 
 /// Whether a keeper that starts in this stage adopts what is held. Otherwise it makes room.
@@ -34,8 +36,8 @@ pub fn briefing(request: &Request, session: &Session, build: BuildSoFar) -> Vec<
     let request = Request { adopt: adopts(stage), ..request.clone() };
     let mut messages = vec![ToKeeper::MakeRoom(Box::new(request))];
     messages.extend(build.child.map(|process| ToKeeper::Child { process }));
-    messages.extend(build.is_ending.then_some(ToKeeper::Ending));
-    messages.extend(build.exit.map(|exit| ToKeeper::Ended { exit }));
+    messages.extend(build.is_ending.then_some(ToKeeper::Ending { by: build.ended_by }));
+    messages.extend(build.ending.map(ToKeeper::Ended));
     if session.is_released() {
         messages.push(ToKeeper::Release);
     } else if stage == Stage::Suspending {
@@ -47,7 +49,7 @@ pub fn briefing(request: &Request, session: &Session, build: BuildSoFar) -> Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::run::session::Event;
+    use crate::core::run::{exit::Exit, session::Event};
 
     fn after(events: &[Event]) -> Session {
         let mut session = Session::default();
@@ -63,8 +65,10 @@ mod tests {
         let exit = Exit::Code(3);
         let none = BuildSoFar::default();
         let running = BuildSoFar { child: Some(process), ..none };
-        let ending = BuildSoFar { is_ending: true, ..running };
-        let ended = BuildSoFar { exit: Some(exit), ..running };
+        let by = Some(EndedBy::Interrupt);
+        let ending = BuildSoFar { is_ending: true, ended_by: by, ..running };
+        let told = Ending::of(exit, None);
+        let ended = BuildSoFar { ending: Some(told), ..running };
         let child = || ToKeeper::Child { process };
         let stop = Event::Signal(libc::SIGTSTP);
         let cases: [(bool, &[Event], BuildSoFar, Vec<ToKeeper>); 7] = [
@@ -82,13 +86,13 @@ mod tests {
                 true,
                 &[Event::RoomMade, Event::Signal(libc::SIGTERM)],
                 ending,
-                vec![child(), ToKeeper::Ending],
+                vec![child(), ToKeeper::Ending { by }],
             ),
             (
                 true,
                 &[Event::RoomMade, Event::ChildEnded(exit)],
                 ended,
-                vec![child(), ToKeeper::Ended { exit }, ToKeeper::Release],
+                vec![child(), ToKeeper::Ended(told), ToKeeper::Release],
             ),
         ];
         let request = |adopt| Request { lease: "l".to_owned(), adopt, ..Request::default() };

@@ -11,6 +11,7 @@ use crate::core::{
     machine::memory::Memory,
     run::{
         build_site::BuildSite,
+        ending::{EndedBy, Ending},
         exit::Exit,
         memory_seen::MemorySeen,
         note::Level,
@@ -53,8 +54,10 @@ pub struct ChildStart {
 /// The end of the child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChildEnd {
-    /// How it ended.
-    pub exit: Exit,
+    /// How it ended itself.
+    pub child: Exit,
+    /// How that is told everywhere.
+    pub ending: Ending,
     /// How long it ran.
     pub took: Duration,
 }
@@ -85,6 +88,8 @@ pub struct Heard {
     pub thrash: Option<Thrash>,
     /// A terminating signal came: whoever sent it does not wait long.
     pub is_cancelled: bool,
+    /// It came while the build ran, and nothing had ended that before.
+    pub is_interrupted: bool,
     /// The child's end.
     pub child_end: Option<ChildEnd>,
     /// What was seen of the build's memory, once that is whole.
@@ -113,6 +118,7 @@ impl Heard {
             is_timed_out: false,
             thrash: None,
             is_cancelled: false,
+            is_interrupted: false,
             child_end: None,
             memory_seen: None,
             lingering: None,
@@ -148,6 +154,7 @@ impl Heard {
             FromKeeper::TakenAgain(target) => {
                 self.foreign_changes.remove(&target.id);
             }
+            FromKeeper::Covered if self.is_refused() => return vec![Event::Refused],
             FromKeeper::Covered => self.is_covered = true,
             FromKeeper::Suspended => {
                 // What was short of is for the next attempt to say.
@@ -192,7 +199,23 @@ impl Heard {
 
     /// A terminating signal came.
     pub fn cancelled(&mut self) {
+        self.is_interrupted |= self.is_running();
         self.is_cancelled = true;
+    }
+
+    /// The child has ended; gives how that is told everywhere.
+    pub fn child_ended(&mut self, child: Exit, took: Duration) -> Ending {
+        let ending = Ending::of(child, self.ended_by());
+        self.child_end = Some(ChildEnd { child, ending, took });
+        ending
+    }
+
+    /// It is known now whether everything `is_whole` again; gives how makeroom is to end, where
+    /// there was a child.
+    pub fn all_is_back(&mut self, is_whole: bool) -> Option<Exit> {
+        let end = self.child_end.as_mut()?;
+        end.ending = end.ending.with_strict(self.about.is_strict, is_whole);
+        Some(end.ending.exit)
     }
 
     /// The time of `--timeout` is over. What ended the build first is why it ended.
@@ -213,10 +236,16 @@ impl Heard {
         self.about.is_strict && self.is_short && self.child_start.is_none()
     }
 
-    /// The option that ended the build, where one did.
+    /// What ended the build, where it was not the build itself.
     #[must_use]
-    pub fn ended_by(&self) -> Option<&'static str> {
-        if self.is_timed_out { Some("--timeout") } else { self.thrash.map(|_| "--abort-on-thrash") }
+    pub fn ended_by(&self) -> Option<EndedBy> {
+        if self.is_timed_out {
+            Some(EndedBy::Timeout)
+        } else if self.thrash.is_some() {
+            Some(EndedBy::Thrash)
+        } else {
+            self.is_interrupted.then_some(EndedBy::Interrupt)
+        }
     }
 
     /// The target with this id, from before the build or of a step.

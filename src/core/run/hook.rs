@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::core::{
     lease::state::LeaseState,
     run::{
-        exit::Exit,
+        ending::{EndedBy, Ending},
         results::{Back, Room, Step},
     },
     text::printable,
@@ -86,7 +86,7 @@ pub struct Facts {
     /// percent.
     pub pressure_percent: Option<f64>,
     /// How the build ended.
-    pub exit: Option<Exit>,
+    pub ending: Option<Ending>,
 }
 
 impl Facts {
@@ -116,10 +116,9 @@ impl Facts {
     /// When everything is back. `None` where nothing is, because another lease needs all of it: the
     /// last one out tells its own hook. `held` is what the lease had before.
     #[must_use]
-    pub fn of_back(held: &LeaseState, back: &Back, exit: Option<Exit>) -> Option<Self> {
-        let failed: Vec<String> = back.failed.iter().map(|(name, _)| name.clone()).collect();
-        let failed: Vec<String> =
-            failed.into_iter().chain(back.vanished().map(str::to_owned)).collect();
+    pub fn of_back(held: &LeaseState, back: &Back, ending: Option<Ending>) -> Option<Self> {
+        let failed = back.failed.iter().map(|(name, _)| name.clone());
+        let failed: Vec<String> = failed.chain(back.vanished().map(str::to_owned)).collect();
         if !back.handed_over.is_empty() && back.running.is_empty() && failed.is_empty() {
             return None;
         }
@@ -127,7 +126,7 @@ impl Facts {
         Some(Self {
             services: back.running.iter().filter_map(name).collect(),
             failed,
-            exit,
+            ending,
             ..Self::default()
         })
     }
@@ -139,6 +138,7 @@ impl Facts {
         let names = |names: &[String]| {
             names.iter().map(|name| printable(name)).collect::<Vec<_>>().join(" ")
         };
+        let ended_by: Option<EndedBy> = self.ending.and_then(|ending| ending.ended_by);
         let happened = event.setting().trim_start_matches("on_").to_owned();
         let variables = [
             (variables::EVENT, Some(happened)),
@@ -156,7 +156,8 @@ impl Facts {
                 variables::PRESSURE_PERCENT,
                 self.pressure_percent.map(|percent| format!("{percent:.1}")),
             ),
-            (variables::EXIT, self.exit.map(|exit| exit.code().to_string())),
+            (variables::EXIT, self.ending.map(|ending| ending.exit.code().to_string())),
+            (variables::ENDED_BY, ended_by.map(|by| by.word().to_owned())),
         ];
         variables.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
     }
@@ -167,6 +168,7 @@ mod tests {
     use super::*;
     use crate::core::{
         lease::state::HeldTarget,
+        run::exit::Exit,
         target::{method::Method, recorded::Target, samples},
     };
 
@@ -206,9 +208,16 @@ mod tests {
             ("MAKEROOM_GIVEN_BACK_BYTES", "7"),
         ];
         assert_eq!(found, expected.map(|(name, value)| (name, value.to_owned())));
-        for (exit, code) in [(Exit::Code(7), "7"), (Exit::Signal(9), "137")] {
-            let ended = Facts { exit: Some(exit), ..Facts::default() };
+        for (exit, by, code, word) in [
+            (Exit::Code(7), None, "7", None),
+            (Exit::Signal(9), None, "137", None),
+            (Exit::Code(0), Some(EndedBy::Interrupt), "0", Some("interrupt")),
+            (Exit::Code(0), Some(EndedBy::Timeout), "124", Some("timeout")),
+            (Exit::Signal(9), Some(EndedBy::Thrash), "124", Some("thrash")),
+        ] {
+            let ended = Facts { ending: Some(Ending::of(exit, by)), ..Facts::default() };
             let found = ended.variables(Event::Restored, &whose(None));
+            let by = word.map(|word| ("MAKEROOM_ENDED_BY", word));
             let expected = [
                 ("MAKEROOM_EVENT", "restored"),
                 ("MAKEROOM_LEASE", "l"),
@@ -217,7 +226,9 @@ mod tests {
                 ("MAKEROOM_NOT_RESTORED", ""),
                 ("MAKEROOM_EXIT", code),
             ];
-            assert_eq!(found, expected.map(|(name, value)| (name, value.to_owned())));
+            let expected = expected.into_iter().chain(by);
+            let expected: Vec<_> = expected.map(|(name, value)| (name, value.to_owned())).collect();
+            assert_eq!(found, expected);
         }
     }
 

@@ -35,7 +35,8 @@ pub fn make_report(heard: &Heard) -> Option<RunReport> {
         lease: heard.about.lease.clone(),
         started_at: start.at,
         command: heard.about.command_shown.clone(),
-        exit: end.exit.into(),
+        exit: end.ending.exit.into(),
+        interrupted: end.ending.is_interrupted(),
         elapsed_s: end.took.as_secs_f64(),
         host: heard.host.clone(),
         targets: targets(room, &heard.steps, heard.back.as_ref(), &heard.foreign_changes),
@@ -86,10 +87,9 @@ fn judge(heard: &Heard, end: &ChildEnd, seen: &MemorySeen) -> Verdict {
     let held = first.chain(later).filter(may_miss).map(|target| target.name.as_str());
     let held: Vec<&str> = held.collect();
     verdict(&Evidence {
-        exit: end.exit,
-        timed_out: heard.is_timed_out,
+        child: end.child,
+        ending: end.ending,
         thrash: heard.thrash,
-        cancelled: heard.is_cancelled,
         engine_lost: site.is_in_engine()
             && heard.back.as_ref().is_some_and(|back| back.engine_lost),
         took: end.took,

@@ -32,8 +32,12 @@ pub struct RunReport {
     pub started_at: Timestamp,
     /// The program; with its arguments, quoted for a shell, only with `--record-arguments`.
     pub command: String,
-    /// How it ended.
+    /// How it ended, as makeroom's own exit has it: 124 where a limit ended it, 125 where with
+    /// `--strict` not everything is back.
     pub exit: ExitReport,
+    /// Whether a signal to makeroom ended it, whatever code it has for that.
+    #[serde(default)]
+    pub interrupted: bool,
     /// How long the command ran.
     #[schemars(range(min = 0))]
     pub elapsed_s: f64,

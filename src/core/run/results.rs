@@ -125,6 +125,14 @@ pub struct Back {
 }
 
 impl Back {
+    /// Whether everything is back, and nothing is awaited any more; swap that its keeper goes on
+    /// removing counts as back.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        let stays = matches!(self.swap, Some(SwapBack::Stays { .. }));
+        self.late.is_empty() && self.failed.is_empty() && self.vanished().next().is_none() && !stays
+    }
+
     /// The same where another keeper had told `before`, and then died: what that one did was done
     /// already for this one.
     #[must_use]
@@ -257,6 +265,15 @@ impl SwapBack {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn everything_is_back_where_nothing_failed_stays_or_is_awaited() {
+        assert!(Back { swap: Some(SwapBack::HandedOver), ..Back::default() }.is_whole());
+        let failed = vec![("a".to_owned(), "500".to_owned())];
+        assert!(!Back { failed, ..Back::default() }.is_whole());
+        let stays = SwapBack::Stays { path: "/s".to_owned(), reason: "busy".to_owned() };
+        assert!(!Back { swap: Some(stays), ..Back::default() }.is_whole());
+    }
 
     #[test]
     fn a_keeper_that_took_over_tells_what_the_one_before_it_had_done() {

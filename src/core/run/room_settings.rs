@@ -19,6 +19,9 @@ pub struct RoomSettings {
     pub pause: Vec<Selector>,
     /// `--keep`.
     pub keep: Vec<Selector>,
+    /// So many of them, the first ones, were typed for this run.
+    #[serde(default)]
+    pub keep_typed: usize,
     /// `--method`.
     pub method: MethodWish,
     /// `--no-reclaim`.

@@ -7,7 +7,7 @@ mod event;
 pub use act::{Act, Timer};
 pub use event::{Event, Stage};
 
-use crate::core::run::exit::{Exit, FAILED, LIMITED};
+use crate::core::run::exit::{Exit, FAILED};
 
 /// Signals that are passed to the group and change nothing else.
 pub const PASSED_ON: [i32; 3] = [libc::SIGUSR1, libc::SIGUSR2, libc::SIGWINCH];
@@ -26,8 +26,6 @@ pub struct Session {
     started: bool,
     /// How makeroom is to end, once that is known.
     exit: Option<Exit>,
-    /// A limit of ours ended the build: its time, or that memory was thrashing.
-    limited: bool,
     /// SIGINT and SIGTERM so far; two are enough to know that somebody means it.
     interrupts: u8,
     /// A signal ended the run: makeroom must not linger.
@@ -239,7 +237,6 @@ impl Session {
     fn pass_limit(&mut self) -> Vec<Act> {
         match self.stage {
             Stage::Running | Stage::Suspending | Stage::Resuming if self.started => {
-                self.limited = true;
                 self.end_child(libc::SIGTERM)
             }
             _ => vec![],
@@ -282,7 +279,7 @@ impl Session {
 
     fn put_back(&mut self, exit: Exit) -> Vec<Act> {
         self.stage = Stage::Restoring;
-        self.exit = Some(if self.limited { Exit::Code(LIMITED) } else { exit });
+        self.exit = Some(exit);
         let mut acts = vec![Act::TakeTerminal];
         acts.extend(self.release());
         acts.push(Act::Arm(if self.hasty { Timer::HastyRestore } else { Timer::Restore }));

@@ -7,7 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::{
     machine::pressure::Figures,
-    run::{exit::Exit, oom_log::Killed},
+    run::{
+        ending::{EndedBy, Ending},
+        exit::Exit,
+        oom_log::Killed,
+    },
     text::{self, count, printable, size, span},
 };
 
@@ -35,6 +39,8 @@ pub enum Kind {
     Cancelled,
     /// It failed by itself.
     OwnError,
+    /// It succeeded, but with `--strict` fails because not everything is back.
+    NotRestored,
 }
 
 /// Why a build ended as it did.
@@ -71,16 +77,13 @@ pub struct Thrash {
 
 /// What was seen.
 #[derive(Clone, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "facts that are independent of each other")]
 pub struct Evidence<'a> {
     /// How the child ended.
-    pub exit: Exit,
-    /// `--timeout` ended it.
-    pub timed_out: bool,
-    /// `--abort-on-thrash` did, and why.
+    pub child: Exit,
+    /// How that is told everywhere.
+    pub ending: Ending,
+    /// Why `--abort-on-thrash` ended it.
     pub thrash: Option<Thrash>,
-    /// A signal to makeroom did.
-    pub cancelled: bool,
     /// It ran in the engine, and that did not answer when it had ended.
     pub engine_lost: bool,
     /// How long it ran.
@@ -133,22 +136,24 @@ pub fn was_killed(exit: Exit) -> bool {
 }
 
 fn kind(seen: &Evidence<'_>) -> Kind {
-    let (is_killed, kills) = (was_killed(seen.exit), seen.oom_kills.unwrap_or(0));
-    if seen.exit.is_success() {
+    let (is_killed, kills) = (was_killed(seen.child), seen.oom_kills.unwrap_or(0));
+    match seen.ending.ended_by {
+        Some(EndedBy::Timeout) => return Kind::Timeout,
+        Some(EndedBy::Thrash) => return Kind::Thrash,
+        Some(EndedBy::Interrupt) if !seen.child.is_success() => return Kind::Cancelled,
+        Some(EndedBy::Interrupt) | None => {}
+    }
+    if seen.ending.is_left {
+        Kind::NotRestored
+    } else if seen.child.is_success() {
         Kind::Ok
-    } else if seen.timed_out {
-        Kind::Timeout
-    } else if seen.thrash.is_some() {
-        Kind::Thrash
-    } else if seen.cancelled {
-        Kind::Cancelled
     } else if seen.engine_lost {
         Kind::EngineLost
     } else if killed_step(seen).is_some() || (is_killed && kills > 0) {
         Kind::OomKill
     } else if is_killed {
         Kind::Killed
-    } else if seen.exit.is_death_of(SIGABRT) {
+    } else if seen.child.is_death_of(SIGABRT) {
         Kind::Abort
     } else if kills > 0 {
         Kind::OomKillNearby
@@ -165,7 +170,14 @@ fn killed_step<'a>(seen: &Evidence<'a>) -> Option<&'a Killed> {
 fn cause(kind: Kind, seen: &Evidence<'_>) -> Option<String> {
     let took = span(seen.took);
     Some(match kind {
+        Kind::Ok if seen.ending.is_interrupted() => {
+            "a signal to makeroom came, and the build ended with 0 all the same".to_owned()
+        }
         Kind::Ok => return None,
+        Kind::NotRestored => {
+            "the build succeeded, but not everything is back, which --strict makes an error"
+                .to_owned()
+        }
         Kind::Timeout => format!("--timeout ended the build after {took}"),
         Kind::Thrash => with_figures(&thrashed(&seen.thrash?, &took), seen),
         Kind::Cancelled => "a signal to makeroom ended the build".to_owned(),
@@ -181,7 +193,7 @@ fn cause(kind: Kind, seen: &Evidence<'_>) -> Option<String> {
         Kind::OwnError => {
             let is_seen = seen.oom_kills == Some(0);
             let memory = if is_seen { "; the kernel killed nothing for memory" } else { "" };
-            match seen.exit {
+            match seen.child {
                 Exit::Code(code) => format!("the build failed by itself with {code}{memory}"),
                 Exit::Signal(signal) => format!("the build died of signal {signal}{memory}"),
             }
@@ -288,6 +300,7 @@ fn remedy(kind: Kind, seen: &Evidence<'_>) -> Option<String> {
         Kind::EngineLost => "the engine's log says why: `journalctl -u docker` on its host",
         Kind::Timeout => "a longer --timeout, or none",
         Kind::OwnError => return missed(seen),
+        Kind::NotRestored => "`makeroom recover` brings back what is left",
         Kind::Ok | Kind::Killed | Kind::Cancelled => return None,
     };
     Some(remedy.to_owned())
@@ -308,7 +321,7 @@ fn more_room(seen: &Evidence<'_>) -> String {
 /// What a build does inside is not seen: it may have needed what was paused. One that was not found
 /// has needed nothing.
 fn missed(seen: &Evidence<'_>) -> Option<String> {
-    let is_started = !matches!(seen.exit, Exit::Code(126 | 127) | Exit::Signal(_));
+    let is_started = !matches!(seen.ending.exit, Exit::Code(126 | 127) | Exit::Signal(_));
     (is_started && !seen.held.is_empty()).then(|| {
         let (was, it) = if seen.held.len() == 1 {
             ("was not running meanwhile", "it")

@@ -13,7 +13,7 @@ use crate::core::{
     lease::foreign_change::{ForeignChange, Reply},
     machine::{pressure::Figures, process::ProcessId, sample::HostSample},
     run::{
-        exit::Exit,
+        ending::{EndedBy, Ending},
         note::{Note, Phase},
         results::{Back, Lingering, Room, RoomTarget, Step},
     },
@@ -37,7 +37,11 @@ pub enum ToKeeper {
     /// The processes of the build that were last seen outside of the child's process group.
     Strays { processes: Vec<ProcessId> },
     /// The build is being ended: whoever is left of it goes with it.
-    Ending,
+    Ending {
+        /// What ends it.
+        #[serde(default)]
+        by: Option<EndedBy>,
+    },
     /// The build is stopped: the targets run meanwhile.
     Suspend,
     /// The build goes on.
@@ -45,7 +49,7 @@ pub enum ToKeeper {
     /// The started lease stands on its own from here: end-of-file means nothing any more.
     Hold,
     /// The build has ended like this.
-    Ended { exit: Exit },
+    Ended(Ending),
     /// The build is over by itself: the room is kept for a while, for the next one. End-of-file
     /// means nothing any more.
     Linger,

@@ -20,6 +20,8 @@ pub struct Choice {
     pub kept: Vec<String>,
     /// What is left to the command, and why.
     pub left_out: Vec<(usize, Why)>,
+    /// Selectors of `--keep` that match nothing, by their place.
+    pub idle: Vec<usize>,
 }
 
 /// Applies `--pause` and `--keep` to a list; what is kept wins. `used` is what the command itself
@@ -36,7 +38,10 @@ pub fn choose(
     let (left_out, chosen): (Vec<usize>, Vec<usize>) =
         (0..listed.len()).filter(is_chosen).partition(|index| used.contains_key(index));
     let left_out = left_out.into_iter().filter_map(|index| Some((index, *used.get(&index)?)));
-    let mut choice = Choice { chosen, left_out: left_out.collect(), ..Choice::default() };
+    let is_idle = |&at: &usize| !listed.iter().any(|target| keep[at].matches(target));
+    let idle = (0..keep.len()).filter(is_idle).collect();
+    let left_out = left_out.collect();
+    let mut choice = Choice { chosen, left_out, idle, ..Choice::default() };
     for selector in pause {
         let mut meant =
             (0..listed.len()).filter(|&index| selector.matches(&listed[index])).peekable();
@@ -61,15 +66,16 @@ mod tests {
     #[test]
     fn keep_wins_over_pause_and_what_matches_nothing_is_named() {
         let all = [listed("mon-a"), listed("mon-b"), listed("web")];
-        let pause = selectors(&["mon-*", "absent", "web"]);
-        let choice = choose(&all, &pause, &selectors(&["mon-b", "re:^w"]), &BTreeMap::new());
+        let (pause, keep) = (["mon-*", "absent", "web"], ["mon-b", "nosuch", "re:^w"]);
+        let choice = choose(&all, &selectors(&pause), &selectors(&keep), &BTreeMap::new());
         assert_eq!(
             choice,
             Choice {
                 chosen: vec![0],
                 unmatched: vec!["absent".to_owned()],
                 kept: vec!["web".to_owned()],
-                left_out: vec![]
+                left_out: vec![],
+                idle: vec![1],
             }
         );
     }

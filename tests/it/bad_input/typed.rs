@@ -9,16 +9,29 @@ use super::nowhere;
 #[test]
 fn what_was_typed_wrongly_is_named_with_what_is_allowed_and_nothing_is_run() {
     let site = nowhere();
-    let wrong: [(&[&str], &str, &str); 18] = [
+    let wrong: [(&[&str], &str, &str); 31] = [
         (&["--puase", "x"], "--puase", "--pause"),
         (&["-x"], "-x", "--pause"),
         (&["--swap", "much"], "--swap", "2GiB"),
         (&["--swap=-1G"], "--swap", "2GiB"),
         (&["--swap", "1e30G"], "--swap", "2GiB"),
-        (&["--timeout", "5"], "--timeout", "90s"),
+        (&["--timeout", "5"], "--timeout", "5s"),
         (&["--grace", "soon"], "--grace", "90s"),
         (&["--stop-timeout=-1s"], "--stop-timeout", "90s"),
         (&["--restore-timeout", ""], "--restore-timeout", "a value is missing"),
+        (&["--need", "8"], "--need", "8GiB"),
+        (&["--need", "0"], "--need", "8GiB"),
+        (&["--need", "0GiB"], "--need", "8GiB"),
+        (&["--swap", "512"], "--swap", "512MiB"),
+        (&["--floor", "1.5"], "--floor", "1.5GiB"),
+        (&["--floor", "4294967296"], "--floor", "4294967296B"),
+        (&["--floor", "99999999999999999999"], "--floor", "99999999999999999999B"),
+        (&["--timeout", "0s"], "--timeout", "90s"),
+        (&["--timeout", "0"], "--timeout", "90s"),
+        (&["--abort-on-thrash", "0ms"], "--abort-on-thrash", "90s"),
+        (&["--linger", "5"], "--linger", "5m"),
+        (&["--timeout", "-5s"], "-5", "below zero"),
+        (&["--need", "-8GiB"], "-8", "below zero"),
         (&["--method", "kill"], "--method", "auto, pause, stop"),
         (&["--color", "sometimes"], "--color", "auto, always, never"),
         (&["--pause", "re:("], "--pause", "re:REGEX"),
@@ -109,6 +122,10 @@ fn a_word_that_is_missing_and_one_too_many_are_named() {
         (&["completions"], "<SHELL> is missing"),
         (&["man", "extra"], "`extra` is one word too many"),
         (&["start", "x"], "`x` is one word too many"),
+        (
+            &["start", "--pause", "a", "b"],
+            "`b` is one word too many: --pause takes one selector, `--pause b`",
+        ),
     ] {
         site.makeroom(args).run().expect_code(125).expect_said(&format!("error: {says}"));
     }
@@ -162,7 +179,9 @@ fn a_bad_variable_is_named_with_what_is_allowed() {
     let site = nowhere();
     for (name, value, allowed) in [
         ("MAKEROOM_SWAP", "much", "2GiB"),
-        ("MAKEROOM_GRACE", "5", "90s"),
+        ("MAKEROOM_GRACE", "5", "5s"),
+        ("MAKEROOM_NEED", "8", "8GiB"),
+        ("MAKEROOM_TIMEOUT", "0s", "90s"),
         ("MAKEROOM_PAUSE", "re:(", "re:REGEX"),
     ] {
         let done = site.makeroom(["touch", "started"]).env(name, value).run();
@@ -177,7 +196,11 @@ fn a_file_with_an_unknown_key_or_a_bad_value_is_named_with_its_line() {
     let file = site.work().join("makeroom.toml");
     for (text, line, says) in [
         ("pause = ['x']\npuase = ['y']\n", 2, "puase"),
-        ("\ngrace = '5'\n", 2, "90s"),
+        ("\ngrace = '5'\n", 2, "5s"),
+        ("need = 8\n", 1, "8GiB"),
+        ("floor = 1.5\n", 1, "1.5GiB"),
+        ("timeout = 90\n", 1, "90s"),
+        ("\nabort_on_thrash = '0s'\n", 2, "90s"),
         ("pause = ['re:(']\n", 1, "re:REGEX"),
     ] {
         fs::write(&file, text).expect("written");
@@ -205,4 +228,28 @@ fn a_repositorys_file_may_not_name_paths_or_engines() {
             .expect_said("makeroom.toml:2")
             .expect_said(key);
     }
+}
+
+#[test]
+fn a_zero_that_can_be_meant_is_taken() {
+    let site = nowhere();
+    for zero in [
+        &["--swap", "0"][..],
+        &["--swap", "0GiB"],
+        &["--grace", "0s"],
+        &["--grace", "0"],
+        &["--floor", "0"],
+        &["--linger", "0s"],
+        &["--wait", "0s", "--need", "1GiB"],
+        &["--stop-timeout", "0s"],
+        &["--restore-timeout", "0s"],
+        &["--wait-healthy", "0s"],
+        &["--warm", "0s"],
+    ] {
+        site.makeroom(zero).args(["true"]).run().expect_code(0);
+    }
+    fs::write(site.work().join("makeroom.toml"), "wait = 0\npressure = 10\n").expect("written");
+    site.makeroom(["true"]).run().expect_code(0);
+    site.makeroom(["start", "--ttl", "0s"]).run().expect_code(125).expect_said("90s");
+    assert!(site.journals().is_empty());
 }

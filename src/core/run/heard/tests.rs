@@ -42,7 +42,9 @@ fn strict(heard: Heard) -> Heard {
 }
 
 fn ended(heard: Heard) -> Heard {
-    Heard { child_end: Some(ChildEnd { exit: Exit::Code(1), took: AT }), ..heard }
+    let mut heard = heard;
+    heard.child_ended(Exit::Code(1), AT);
+    heard
 }
 
 fn target(id: &str) -> RoomTarget {
@@ -251,10 +253,10 @@ fn what_ended_the_build_first_is_why_it_ended() {
     let mut cancelled = running();
     cancelled.cancelled();
     for (heard, ended_by) in [
-        (running(), Some("--abort-on-thrash")),
-        (after(running(), [thrashing()]), Some("--abort-on-thrash")),
-        (timed_out, Some("--timeout")),
-        (cancelled, None),
+        (running(), Some(EndedBy::Thrash)),
+        (after(running(), [thrashing()]), Some(EndedBy::Thrash)),
+        (timed_out, Some(EndedBy::Timeout)),
+        (cancelled, Some(EndedBy::Interrupt)),
         (ended(running()), None),
         (waiting(), None),
     ] {
@@ -266,7 +268,7 @@ fn what_ended_the_build_first_is_why_it_ended() {
         assert_eq!(thrashed.thrash.is_some(), thrash_before.is_some() || heard.is_running());
         let mut late = heard.clone();
         late.timed_out();
-        let expected = if heard.is_running() { Some("--timeout") } else { heard.ended_by() };
+        let expected = if heard.is_running() { Some(EndedBy::Timeout) } else { heard.ended_by() };
         assert_eq!(late.ended_by(), expected, "{heard:?}");
     }
 }
@@ -333,4 +335,41 @@ fn a_target_is_found_by_its_id_whether_it_was_there_before_or_came_with_a_step()
     let heard = after(running(), [FromKeeper::RoomMade(room(&["a"], None)), step("s")]);
     let name = |id| heard.target(id).map(|target| target.name.as_str());
     assert_eq!(["a", "s", "x"].map(name), [Some("name-a"), Some("name-s"), None]);
+}
+
+#[test]
+fn a_signal_interrupts_a_build_that_runs_and_says_nothing_of_one_that_has_ended() {
+    let signalled = |mut heard: Heard| {
+        heard.cancelled();
+        heard
+    };
+    let mut timed_out = running();
+    timed_out.timed_out();
+    for (before, ended_by) in [
+        (running(), Some(EndedBy::Interrupt)),
+        (timed_out, Some(EndedBy::Timeout)),
+        (ended(running()), None),
+        (waiting(), None),
+    ] {
+        let heard = signalled(before);
+        assert!(heard.is_cancelled, "nobody waits long");
+        assert_eq!(heard.ended_by(), ended_by, "{heard:?}");
+    }
+}
+
+#[test]
+fn how_the_build_ended_is_decided_once_and_what_is_not_back_changes_it_with_strict() {
+    let mut timed_out = running();
+    timed_out.timed_out();
+    assert_eq!(timed_out.child_ended(Exit::Code(0), AT).exit, Exit::Code(124));
+    assert_eq!(timed_out.child_end.expect("ended").child, Exit::Code(0));
+    for (is_strict, is_whole, code) in
+        [(true, false, 125), (true, true, 0), (false, false, 0), (false, true, 0)]
+    {
+        let mut heard = if is_strict { strict(running()) } else { running() };
+        heard.child_ended(Exit::Code(0), AT);
+        assert_eq!(heard.all_is_back(is_whole), Some(Exit::Code(code)));
+        assert_eq!(heard.child_end.expect("ended").ending.exit, Exit::Code(code));
+    }
+    assert_eq!(waiting().all_is_back(false), None);
 }

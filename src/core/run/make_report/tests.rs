@@ -9,6 +9,7 @@ use crate::core::{
         pressure::{Cause, Figures},
     },
     run::{
+        ending::{EndedBy, Ending},
         exit::Exit,
         heard::{ChildStart, tests::about},
         results::{Answer, Lingering, RoomTarget, Step},
@@ -131,6 +132,10 @@ fn swap_is_reported_as_made_used_and_removed() {
     assert_eq!(swap(&Room::default(), Some(&removed), &[]), SwapReport::default());
 }
 
+fn ended(child: Exit, by: Option<EndedBy>) -> ChildEnd {
+    ChildEnd { child, ending: Ending::of(child, by), took: Duration::from_secs(2) }
+}
+
 /// A build of this machine that failed with 1 after two seconds, in room of the host's.
 fn failed(site: BuildSite) -> Heard {
     let memory =
@@ -143,7 +148,7 @@ fn failed(site: BuildSite) -> Heard {
             ..Room::default()
         }),
         child_start: Some(ChildStart { at: Timestamp::UNIX_EPOCH, memory: memory(20) }),
-        child_end: Some(ChildEnd { exit: Exit::Code(1), took: Duration::from_secs(2) }),
+        child_end: Some(ended(Exit::Code(1), None)),
         memory_seen: Some(MemorySeen {
             peak_bytes: Some(7),
             build_oom_kills: Some(0),
@@ -214,11 +219,13 @@ fn the_verdict_is_made_of_all_that_was_heard() {
     let lost = Back { engine_lost: true, ..Back::default() };
     let thrash = Thrash { time: Duration::ZERO, figures: Figures::default(), steps: 0 };
     let base = || failed(BuildSite::Builder);
+    let by = |by| Heard { child_end: Some(ended(Exit::Code(1), Some(by))), ..base() };
     for (heard, kind) in [
         (base(), Kind::OwnError),
-        (Heard { is_cancelled: true, ..base() }, Kind::Cancelled),
-        (Heard { is_timed_out: true, ..base() }, Kind::Timeout),
-        (Heard { thrash: Some(thrash), ..base() }, Kind::Thrash),
+        (Heard { is_cancelled: true, ..base() }, Kind::OwnError),
+        (by(EndedBy::Interrupt), Kind::Cancelled),
+        (by(EndedBy::Timeout), Kind::Timeout),
+        (Heard { thrash: Some(thrash), ..by(EndedBy::Thrash) }, Kind::Thrash),
         (Heard { back: Some(lost.clone()), ..base() }, Kind::EngineLost),
         // That the engine went away says nothing of a build that did not run in it.
         (Heard { back: Some(lost), ..failed(BuildSite::Child) }, Kind::OwnError),
@@ -236,7 +243,7 @@ fn the_verdict_knows_the_command_the_host_and_who_else_could_have_made_room() {
     let memory = Memory { swap_free_bytes: 8 << 30, ..Memory::default() };
     let killed = Heard {
         room: Some(Room { memory: Some(memory), ..Room::default() }),
-        child_end: Some(ChildEnd { exit: Exit::Signal(9), took: Duration::ZERO }),
+        child_end: Some(ended(Exit::Signal(9), None)),
         memory_seen: Some(MemorySeen { build_oom_kills: Some(1), ..MemorySeen::default() }),
         back: Some(Back { spare: vec![spare], ..Back::default() }),
         ..failed(BuildSite::Child)
@@ -251,8 +258,32 @@ fn the_verdict_knows_the_command_the_host_and_who_else_could_have_made_room() {
     let in_front = Heard { host: Some("vm".to_owned()), ..killed };
     assert!(remedy(&in_front).is_some_and(|remedy| remedy.contains("does not help")));
     let mut aborted = failed(BuildSite::Child);
-    aborted.child_end = Some(ChildEnd { exit: Exit::Code(134), took: Duration::ZERO });
+    aborted.child_end = Some(ended(Exit::Code(134), None));
     aborted.about.heap_limit_bytes = Some(1 << 30);
     let cause = make_report(&aborted).expect("a report").verdict.cause;
     assert!(cause.is_some_and(|cause| cause.contains("limit (here 1.0 GiB)")));
+}
+
+#[test]
+fn exit_verdict_and_interruption_tell_one_story_whatever_the_child_did() {
+    let zero = Exit::Code(0);
+    for (child, by, code, kind, interrupted) in [
+        (zero, None, 0, Kind::Ok, false),
+        (zero, Some(EndedBy::Timeout), 124, Kind::Timeout, false),
+        (Exit::Signal(9), Some(EndedBy::Timeout), 124, Kind::Timeout, false),
+        (zero, Some(EndedBy::Thrash), 124, Kind::Thrash, false),
+        (zero, Some(EndedBy::Interrupt), 0, Kind::Ok, true),
+        (Exit::Code(3), Some(EndedBy::Interrupt), 3, Kind::Cancelled, true),
+    ] {
+        let heard = Heard { child_end: Some(ended(child, by)), ..failed(BuildSite::Child) };
+        let told = make_report(&heard).expect("a report");
+        let exit = Exit::from(told.exit);
+        assert_eq!((exit, told.interrupted), (Exit::Code(code), interrupted), "{child:?} {by:?}");
+        assert_eq!(told.verdict.kind, kind, "{child:?} {by:?}");
+    }
+    let mut left = Heard { child_end: Some(ended(zero, None)), ..failed(BuildSite::Child) };
+    left.about.is_strict = true;
+    left.all_is_back(false);
+    let told = make_report(&left).expect("a report");
+    assert_eq!((Exit::from(told.exit), told.verdict.kind), (Exit::Code(125), Kind::NotRestored));
 }

@@ -4,10 +4,9 @@ const GIB: u64 = 1 << 30;
 
 fn evidence(exit: Exit) -> Evidence<'static> {
     Evidence {
-        exit,
-        timed_out: false,
+        child: exit,
+        ending: Ending::of(exit, None),
         thrash: None,
-        cancelled: false,
         engine_lost: false,
         is_in_front: false,
         took: Duration::from_secs(90),
@@ -53,6 +52,7 @@ fn a_build_that_failed_by_itself_is_told_what_it_may_have_missed() {
 
 #[test]
 fn each_end_has_its_cause() {
+    let ok = Exit::Code(0);
     let killed = evidence(Exit::Signal(9));
     let failed = evidence(Exit::Code(1));
     let aborted = evidence(Exit::Code(134));
@@ -101,23 +101,34 @@ fn each_end_has_its_cause() {
             Kind::Abort,
             "(here 1.0 GiB)",
         ),
+        (killed_by(EndedBy::Timeout), Kind::Timeout, "--timeout ended the build after 1m 30s"),
         (
-            Evidence { timed_out: true, ..killed_by_us() },
-            Kind::Timeout,
-            "--timeout ended the build after 1m 30s",
-        ),
-        (
-            Evidence { thrash: Some(thrash(2)), cancelled: true, ..killed_by_us() },
+            Evidence { thrash: Some(thrash(2)), ..killed_by(EndedBy::Thrash) },
             Kind::Thrash,
             "thrashing for 30.0 s though 2 steps were taken (at last everything stood still \
              43 % of the time), so --abort-on-thrash ended the build after 1m 30s: it held",
         ),
         (
-            Evidence { thrash: Some(thrash(0)), ..killed_by_us() },
+            Evidence { thrash: Some(thrash(0)), ..killed_by(EndedBy::Thrash) },
             Kind::Thrash,
             "thrashing for 30.0 s (at last",
         ),
-        (Evidence { cancelled: true, ..killed_by_us() }, Kind::Cancelled, "a signal to makeroom"),
+        (killed_by(EndedBy::Interrupt), Kind::Cancelled, "a signal to makeroom ended"),
+        (
+            Evidence { ending: Ending::of(ok, Some(EndedBy::Interrupt)), ..evidence(ok) },
+            Kind::Ok,
+            "a signal to makeroom came, and the build ended with 0 all the same",
+        ),
+        (
+            Evidence { ending: Ending::of(ok, Some(EndedBy::Timeout)), ..evidence(ok) },
+            Kind::Timeout,
+            "--timeout ended the build after 1m 30s",
+        ),
+        (
+            Evidence { ending: Ending::of(ok, None).with_strict(true, false), ..evidence(ok) },
+            Kind::NotRestored,
+            "not everything is back",
+        ),
         (
             Evidence { engine_lost: true, ..failed.clone() },
             Kind::EngineLost,
@@ -147,8 +158,9 @@ fn thrash(steps: usize) -> Thrash {
     Thrash { time: Duration::from_secs(30), figures, steps }
 }
 
-fn killed_by_us() -> Evidence<'static> {
-    evidence(Exit::Signal(9))
+fn killed_by(by: EndedBy) -> Evidence<'static> {
+    let killed = Exit::Signal(9);
+    Evidence { ending: Ending::of(killed, Some(by)), ..evidence(killed) }
 }
 
 #[test]

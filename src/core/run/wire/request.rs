@@ -33,6 +33,9 @@ pub struct Request {
     /// The lease that this run is inside of, and may simply use where that has all that is asked
     /// for.
     pub inside: Option<String>,
+    /// `--strict`, for how the build is said to have ended.
+    #[serde(default)]
+    pub strict: bool,
     /// `--timeout`, which the supervisor keeps to.
     pub timeout: Option<Duration>,
     /// This keeper replaces one that died after room had been made: nothing is to be taken anew.

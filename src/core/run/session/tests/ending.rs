@@ -153,17 +153,6 @@ fn a_limit_that_is_passed_ends_a_build_that_was_started_and_nothing_else() {
 }
 
 #[test]
-fn a_limit_that_is_passed_is_124_however_the_child_then_ends() {
-    for limit in [Event::Due(Timer::Timeout), Event::Thrashing] {
-        for exit in [Exit::Code(0), Exit::Code(9), Exit::Signal(SIGTERM), Exit::Signal(SIGKILL)] {
-            let mut session =
-                after(&[Event::RoomMade, limit, Event::ChildEnded(exit), Event::NobodyLeft]);
-            assert_eq!(session.handle(Event::Released), [Act::Finish(Exit::Code(124))]);
-        }
-    }
-}
-
-#[test]
 fn after_a_signal_the_targets_are_enough_and_otherwise_everything_is_waited_for() {
     let ended = [Event::RoomMade, Event::ChildEnded(Exit::Code(3))];
     assert_eq!(after(&ended).handle(Event::TargetsBack), []);
