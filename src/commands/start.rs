@@ -73,13 +73,6 @@ fn watched(pid: i32) -> Result<ProcessId, CommandError> {
 }
 
 fn make_room(Invocation { settings, say, .. }: &mut Invocation, started: Started) -> Ended {
-    if settings.room.pause.is_empty() {
-        let holds = if settings.room.swap == SwapWish::Off { "nothing" } else { "swap alone" };
-        say.warning(
-            format!("start without --pause: the lease holds {holds}"),
-            Some("--pause SELECTOR says which containers make room"),
-        );
-    }
     // There is no build: none to watch the memory of, and none to linger after.
     let room = RoomSettings { guard: None, linger: None, ..settings.room.clone() };
     let begun = begin_lease(&settings.state_dir, room, |request| {
@@ -98,6 +91,13 @@ fn make_room(Invocation { settings, say, .. }: &mut Invocation, started: Started
             .with_state("what was changed is put back")
             .with_hint("`makeroom status` shows what is left".to_owned())
     })?;
+    if settings.room.pause.is_empty() {
+        let holds = if settings.room.swap == SwapWish::Off { "nothing" } else { "swap alone" };
+        say.warning(
+            format!("start without --pause: the lease holds {holds}"),
+            Some("--pause SELECTOR says which containers make room"),
+        );
+    }
     held.end()
 }
 

@@ -198,7 +198,7 @@ fn whatever_the_engine_answers_to_an_unpause_all_run_in_the_end() {
 }
 
 #[test]
-fn a_container_that_vanishes_between_the_look_and_the_unpause_is_nothing_to_restore() {
+fn a_container_that_vanishes_between_the_look_and_the_unpause_is_said_and_the_others_run() {
     let proxy = Proxy::start();
     let site = Site::behind(&proxy);
     let services = site.services(2);
@@ -211,7 +211,8 @@ fn a_container_that_vanishes_between_the_look_and_the_unpause_is_nothing_to_rest
     for held in &held {
         held.release();
     }
-    run.wait().expect_code(0);
+    let gone = format!("`{}` was removed while it was paused: it is gone", services.name(0));
+    run.wait().expect_code(125).expect_said(&gone);
     assert_eq!(services.statuses(), ["gone", "running"]);
     assert!(site.journals().is_empty(), "{:?}", site.journals());
 }

@@ -161,10 +161,8 @@ fn a_container_unpaused_in_mid_build_goes_on_running() {
 }
 
 #[test]
-fn a_container_that_was_stopped_in_mid_build_runs_again_because_it_ran_before() {
-    // The engine thaws it for that, and tells nobody: only what it is unpaused for by itself is
-    // somebody's.
-    meddled(|services| services.tell(0, "stop"), ["running", "running"]);
+fn a_container_that_somebody_stopped_in_mid_build_stays_stopped() {
+    meddled(|services| services.tell(0, "stop"), ["exited", "running"]);
 }
 
 #[test]

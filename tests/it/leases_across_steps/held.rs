@@ -133,9 +133,14 @@ fn a_process_that_is_not_there_is_refused_before_anything_is_changed() {
     let mut gone = site.command("true").spawn();
     let pid = gone.pid().to_string();
     gone.kill();
-    for pid in [&pid, "0", "-1", "x"] {
+    for (pid, said) in [
+        (pid.as_str(), "--while-pid: there is no process"),
+        ("0", "--while-pid"),
+        ("-1", "`-1` is no option"),
+        ("x", "--while-pid"),
+    ] {
         let done = site.makeroom(["start", "--pause", &services.all(), "--while-pid", pid]).run();
-        done.expect_code(125).expect_said("--while-pid");
+        done.expect_code(125).expect_said(said);
         assert_eq!(done.out, "");
     }
     assert!(services.are("running") && site.keepers().is_empty() && site.journals().is_empty());
