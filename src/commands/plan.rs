@@ -1,6 +1,10 @@
 //! `makeroom plan`: the audit of the host's memory and what a run would do. Changes nothing.
 
-use std::{collections::BTreeSet, ffi::OsString, process::ExitCode};
+use std::{
+    collections::{BTreeSet, HashMap},
+    ffi::OsString,
+    process::ExitCode,
+};
 
 use futures_util::{StreamExt as _, future, stream};
 
@@ -13,7 +17,7 @@ use crate::{
     },
     config::{Layer, Purpose, Settings},
     core::{
-        machine::route::Route,
+        machine::{cgroup::Cgroup, inside::Inside, route::Route},
         plan::audit::{Audit, Facts, audit},
         run::exit::{DONE, NO},
         target::{
@@ -25,10 +29,13 @@ use crate::{
         },
         text,
     },
-    host::{container::own_container, reclaim},
+    host::{
+        container::{inside, own_container},
+        reclaim,
+    },
     report::{console::Say, plan_table},
     room::machine::Machine,
-    targets::{all::Targets, error::TargetError, pace::at_once, wholes},
+    targets::{all::Targets, error::TargetError, kind::TargetKind as _, pace::at_once, wholes},
 };
 
 /// Shows it; 1 where the build does not fit.
@@ -72,10 +79,17 @@ async fn look(settings: &Settings, command: &[OsString], say: &mut Say) -> Resul
     if let Route::NoWay { engine } = machine.shell.route() {
         return Err(format!("no way into {engine} is known; name one with --vm-shell \"COMMAND\""));
     }
-    let measured =
+    let mut measured =
         reclaim::look(&machine.shell, &cgroups).await.map_err(|error| error.to_string())?;
-    if let Some((why, hint)) = measured.why_unseen(cgroups.len()) {
+    let inside = if *machine.shell.route() == Route::Here {
+        inside(|id| containers.iter().any(|(listed, _)| listed.id == id))
+    } else {
+        Inside::Nothing
+    };
+    let unseen = measured.why_unseen(cgroups.len(), inside);
+    if let Some((why, hint)) = unseen {
         say.warning(format!("{why}: these figures are this machine's"), Some(hint));
+        measured.targets = asked_sizes(&machine, &containers).await;
     }
     let own = own_container();
     let stopped_as_wholes = stopped_as_wholes(&machine, settings, &containers).await;
@@ -92,6 +106,7 @@ async fn look(settings: &Settings, command: &[OsString], say: &mut Say) -> Resul
         no_reclaim: settings.room.no_reclaim,
         swap: settings.room.swap,
         has_root: machine.shell.root().await.is_some(),
+        is_unseen: unseen.is_some(),
         need: need::of_plan(settings, command, say),
     };
     audit(&facts).ok_or_else(|| format!("the memory{} cannot be read", machine.shell.place()))
@@ -116,6 +131,22 @@ async fn containers(
     }
     let inspecting = listing.targets.into_iter().map(|listed| looked_at(&targets, listed));
     Ok(stream::iter(inspecting).buffered(at_once()).collect().await)
+}
+
+/// What these hold, in the engine's words.
+async fn asked_sizes(
+    machine: &Machine,
+    containers: &[(Listed, Option<Seen>)],
+) -> HashMap<String, Cgroup> {
+    let Ok(targets) = machine.targets().await else { return HashMap::new() };
+    let asking = containers.iter().filter(|(_, seen)| seen.is_some()).map(|(listed, _)| {
+        let kind = targets.of(listed.kind());
+        async move {
+            let memory = kind.memory(listed.handle()).await.ok().flatten()?;
+            Some((listed.id.clone(), memory))
+        }
+    });
+    stream::iter(asking).buffered(at_once()).filter_map(future::ready).collect().await
 }
 
 /// What a run would stop in the place of its parts, were it to stop them.

@@ -17,7 +17,7 @@ use crate::{
     },
     host::{
         permanent_swap::{self, Found},
-        shell::{Shell, ShellError},
+        shell::Shell,
         swap::{Removal, SwapError},
     },
     report::console::Say,
@@ -59,8 +59,7 @@ fn refused(what: impl ToString, hint: Option<&str>) -> CommandError {
 
 impl From<SwapError> for CommandError {
     fn from(error: SwapError) -> Self {
-        let hint =
-            if let SwapError::Shell(shell) = &error { ShellError::hint(shell) } else { None };
+        let hint = error.hint();
         refused(error, hint)
     }
 }
@@ -131,7 +130,7 @@ async fn on(
                             format!("no swap is made at {}: {reason}", text::printable(path));
                         refused(what, Some(ELSEWHERE))
                     }
-                    shell @ SwapError::Shell(_) => shell.into(),
+                    other @ (SwapError::Shell(_) | SwapError::Denied) => other.into(),
                 },
             )?;
             let free_bytes = after.memory.map_or(0, |memory| memory.swap_free_bytes);

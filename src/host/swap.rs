@@ -10,7 +10,7 @@ use crate::{
             cgroup::{self, Measured},
             memory::{ActiveSwap, escape},
             route::Route,
-            swap::{OWN_DIR, fits_back},
+            swap::{DENIED, DENIED_FIX, OWN_DIR, fits_back},
         },
         text,
     },
@@ -35,8 +35,22 @@ const REMOVE_LIMIT: Duration = Duration::from_mins(30);
 pub enum SwapError {
     #[error("{0}")]
     Refused(String),
+    #[error("{DENIED}")]
+    Denied,
     #[error(transparent)]
     Shell(#[from] ShellError),
+}
+
+impl SwapError {
+    /// What to type, where another place would not help.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Denied => Some(DENIED_FIX),
+            Self::Shell(shell) => shell.hint(),
+            Self::Refused(_) => None,
+        }
+    }
 }
 
 /// How a removal ended.
@@ -74,6 +88,7 @@ pub async fn make(shell: &Shell, area: &Area, own_dir: &str) -> Result<Measured,
         .await?;
     match answer(&output)? {
         "ok" => Ok(cgroup::read(&output)),
+        "denied" => Err(SwapError::Denied),
         other => Err(SwapError::Refused(format!("the step answers `{other}`"))),
     }
 }

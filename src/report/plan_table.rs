@@ -144,6 +144,13 @@ fn room(audit: &Audit, container: &Audited) -> String {
             }
         }
         (None, Role::Kept) => "kept".to_owned(),
+        (None, Role::Target) if container.left_alone.is_some() => {
+            let why = container.left_alone.as_deref().unwrap_or_default();
+            format!("left alone: {why}")
+        }
+        (None, Role::Target) if container.gives.pause_bytes > 0 => {
+            format!("paused already, + {}", size(container.gives.pause_bytes))
+        }
         (None, _) if container.activity == State::Paused => "paused already".to_owned(),
         (None, _) => String::new(),
     }
@@ -169,6 +176,7 @@ mod tests {
             activity: State::Running,
             memory_bytes: Some(memory_mib * MIB),
             cache_bytes: Some(12 * MIB),
+            left_alone: None,
             gives: Gives::default(),
         };
         Audit {

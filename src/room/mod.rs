@@ -31,3 +31,4 @@ mod take;
 #[cfg(test)]
 mod tests;
 pub mod without_keeper;
+pub mod worth;

@@ -10,7 +10,8 @@ use crate::{
             results::Room,
         },
         target::{
-            method::{MethodFacts, method},
+            gain::{Holding, PushOut, Worth, weigh},
+            method::{Method, MethodFacts, method},
             seen::Listed,
             state::State,
         },
@@ -80,8 +81,16 @@ async fn gives(context: &Context<'_>, listed: &[Listed], looked: &Measured) -> V
         swap_free_bytes,
         targets_bytes: looked.sum_bytes(listed.iter().map(|listed| listed.id.as_str())),
     };
+    let push_out = PushOut { host: Some(looked), has_root, swap_free_bytes };
     let of = |cgroup: &Cgroup| {
-        estimate::gives(cgroup, is_reclaimed).with(method(facts, Some(cgroup.used_bytes), true))
+        let bytes = Some(cgroup.used_bytes);
+        let holding = Holding { cgroup: Some(cgroup), bytes };
+        let method = match weigh(facts, method(facts, bytes, true), &push_out, &holding, None) {
+            Worth::Take(method) => method,
+            Worth::StopFor(_) => Method::Stop,
+            Worth::Leave { .. } => return 0,
+        };
+        estimate::gives(cgroup, is_reclaimed).with(method)
     };
     listed.iter().map(|listed| looked.targets.get(&listed.id).map_or(0, of)).collect()
 }

@@ -88,8 +88,10 @@ pub(crate) async fn ensure(
                     &Record::AreaGone { path: area.path.clone(), how: AreaGone::AlreadySo },
                 );
             }
-            let hint =
+            let elsewhere =
                 "name another place with --swap-file PATH, a size with --swap SIZE, or --swap off";
+            let is_denied = matches!(error, swap::SwapError::Denied);
+            let hint = error.hint().filter(|_| is_denied).unwrap_or(elsewhere);
             context.shortfall(
                 format!("no swap is made at {}: {error}", text::printable(&area.path)),
                 Some(hint.to_owned()),

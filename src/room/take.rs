@@ -46,6 +46,8 @@ const CANCELLED: &str = "cancelled";
 pub(crate) struct Taken {
     /// The cgroups of what is paused.
     pub(crate) paused: Vec<CgroupOf>,
+    /// As in [`Claimed`].
+    pub(crate) theirs: Vec<String>,
     /// The name of each target, by its id.
     pub(crate) names: HashMap<String, String>,
 }
@@ -63,8 +65,8 @@ pub(crate) async fn take_all(
     claimed: Claimed,
     room: &mut Room,
 ) -> Taken {
-    let Claimed { candidates, mut joined, paused, names } = claimed;
-    let mut taken = Taken { paused, names };
+    let Claimed { candidates, mut joined, paused, theirs, names } = claimed;
+    let mut taken = Taken { paused, theirs, names };
     let intents = intents(context, &candidates);
     if !intents.is_empty() && !context.cancel.is_said() {
         mark_held(context);

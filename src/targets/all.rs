@@ -6,11 +6,14 @@ use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
 
 use crate::{
-    core::target::{
-        cgroup_of::CgroupOf,
-        kind::Kind,
-        recorded::{Handle, Target},
-        seen::{Listed, Listing, Seen},
+    core::{
+        machine::cgroup::Cgroup,
+        target::{
+            cgroup_of::CgroupOf,
+            kind::Kind,
+            recorded::{Handle, Target},
+            seen::{Listed, Listing, Seen},
+        },
     },
     engine::client::Engine,
     targets::{
@@ -185,6 +188,10 @@ impl TargetKind for AnyKind {
 
     async fn is_healthy(&self, one: Handle<'_>) -> Result<bool, TargetError> {
         of_kind!(self, kind => kind.is_healthy(one).await)
+    }
+
+    async fn memory(&self, one: Handle<'_>) -> Result<Option<Cgroup>, TargetError> {
+        of_kind!(self, kind => kind.memory(one).await)
     }
 
     fn changes(&self, since: Timestamp) -> Changes {

@@ -6,14 +6,17 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::{
-    core::target::{
-        recorded::{Handle, Target},
-        seen::{Listing, Seen},
-        state::State,
+    core::{
+        machine::cgroup::Cgroup,
+        target::{
+            recorded::{Handle, Target},
+            seen::{Listing, Seen},
+            state::State,
+        },
     },
     engine::{
         client::{Engine, EngineError, PAUSE},
-        events, healthcheck,
+        events, healthcheck, stats,
     },
     targets::{calls::Calls, changes::Changes, error::TargetError, kind::TargetKind},
 };
@@ -75,6 +78,10 @@ impl TargetKind for Containers {
             // It was healthy by a check that is gone.
             None => Ok(true),
         }
+    }
+
+    async fn memory(&self, one: Handle<'_>) -> Result<Option<Cgroup>, TargetError> {
+        Ok(stats::memory(&self.engine, one.id).await?)
     }
 
     fn changes(&self, since: Timestamp) -> Changes {

@@ -6,13 +6,16 @@ use std::{cell::RefCell, rc::Rc, time::Duration};
 use jiff::Timestamp;
 
 use crate::{
-    core::target::{
-        cgroup_of::CgroupOf,
-        kind::Kind,
-        recorded::{Handle, Target},
-        samples,
-        seen::{Listed, Listing, Seen},
-        state::{Incarnation, State},
+    core::{
+        machine::cgroup::Cgroup,
+        target::{
+            cgroup_of::CgroupOf,
+            kind::Kind,
+            recorded::{Handle, Target},
+            samples,
+            seen::{Listed, Listing, Seen},
+            state::{Incarnation, State},
+        },
     },
     engine::client::EngineError,
     targets::{changes::Changes, error::TargetError, kind::TargetKind},
@@ -164,6 +167,10 @@ impl TargetKind for FakeKind {
 
     async fn is_healthy(&self, _one: Handle<'_>) -> Result<bool, TargetError> {
         Ok(true)
+    }
+
+    async fn memory(&self, _one: Handle<'_>) -> Result<Option<Cgroup>, TargetError> {
+        Ok(None)
     }
 
     fn changes(&self, _since: Timestamp) -> Changes {

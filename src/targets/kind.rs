@@ -5,9 +5,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::{
-    core::target::{
-        recorded::{Handle, Target},
-        seen::{Listing, Seen},
+    core::{
+        machine::cgroup::Cgroup,
+        target::{
+            recorded::{Handle, Target},
+            seen::{Listing, Seen},
+        },
     },
     targets::{changes::Changes, error::TargetError},
 };
@@ -44,6 +47,9 @@ pub(crate) trait TargetKind {
     /// Whether one that runs is content by its own health check, asked at once; one without a check
     /// is.
     async fn is_healthy(&self, one: Handle<'_>) -> Result<bool, TargetError>;
+
+    /// How much memory one holds, in the words of whoever runs it; `None` where that is not known.
+    async fn memory(&self, one: Handle<'_>) -> Result<Option<Cgroup>, TargetError>;
 
     /// What happens to them from this time on.
     fn changes(&self, since: Timestamp) -> Changes;

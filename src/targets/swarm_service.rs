@@ -8,10 +8,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::{
-    core::target::{
-        recorded::{Handle, Scaled, Target, Undo},
-        seen::{Listing, Seen},
-        state::State,
+    core::{
+        machine::cgroup::Cgroup,
+        target::{
+            recorded::{Handle, Scaled, Target, Undo},
+            seen::{Listing, Seen},
+            state::State,
+        },
     },
     engine::{client::Engine, swarm},
     targets::{changes::Changes, error::TargetError, kind::TargetKind},
@@ -95,6 +98,10 @@ impl TargetKind for SwarmServices {
 
     async fn is_healthy(&self, _one: Handle<'_>) -> Result<bool, TargetError> {
         Ok(true)
+    }
+
+    async fn memory(&self, _one: Handle<'_>) -> Result<Option<Cgroup>, TargetError> {
+        Ok(None)
     }
 
     fn changes(&self, _since: Timestamp) -> Changes {

@@ -8,6 +8,11 @@ const HEADER_BYTES: u64 = 4096;
 /// A shortage below this part of the wish does not count, so that an area that was just made for
 /// the wish, or one with a few pages in use, is enough.
 const TOLERATED_PART: u64 = 20;
+/// Why no area is made where root may not: a container's and an LXC's root is the kernel's only where
+/// it was given that.
+pub const DENIED: &str = "swapon: Operation not permitted, as in a container or an LXC";
+/// What helps there: no other place does.
+pub const DENIED_FIX: &str = "type `makeroom swap on` on the machine itself, or run the container with --cap-add SYS_ADMIN --security-opt seccomp=unconfined; or say --swap off";
 /// What must stay available after an area's pages have come back, for everything else.
 const MARGIN_BYTES: u64 = 64 << 20;
 

@@ -12,6 +12,7 @@ use crate::core::{
     plan::estimate::{self, Fit, Gives, Means, Need, Role},
     target::{
         choice::choose,
+        gain::{Holding, PushOut, Worth, weigh},
         kind::USUAL,
         method::{Method, MethodFacts, method},
         seen::{Listed, Seen},
@@ -53,9 +54,14 @@ pub struct Facts<'a> {
     pub swap: SwapWish,
     /// Whether there is a way to be root on the host: swap and reclaim need it.
     pub has_root: bool,
+    /// Whether the containers' own figures are the engine's, because their cgroups are not seen.
+    pub is_unseen: bool,
     /// What the build is expected to need, where anything is known.
     pub need: Option<Need>,
 }
+
+/// Why a task of a Swarm service that cannot be scaled to 0 is not stopped.
+const NOT_SCALED: &str = "its Swarm service is not scaled to 0";
 
 /// The audit. Its fields are the keys of the JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
@@ -148,6 +154,8 @@ pub struct Audited {
     pub memory_bytes: Option<u64>,
     /// Of it, the cache of its files.
     pub cache_bytes: Option<u64>,
+    /// Why a run would leave it alone, though it is a target; null where it would not.
+    pub left_alone: Option<String>,
     /// What each method would make available.
     #[serde(flatten)]
     pub gives: Gives,
@@ -157,8 +165,11 @@ pub struct Audited {
 #[must_use]
 pub fn audit(facts: &Facts<'_>) -> Option<Audit> {
     let memory = facts.measured.memory?;
+    // Where nothing is seen a run makes no swap and pushes nothing out.
+    let may_act = facts.has_root && !facts.is_unseen;
     let Means { swap_free_bytes, is_reclaimed } =
-        estimate::means(facts.swap, facts.no_reclaim, facts.has_root, &memory);
+        estimate::means(facts.swap, facts.no_reclaim, may_act, &memory);
+    let is_reclaimed = is_reclaimed && !facts.measured.is_read_only;
     let listed: Vec<Listed> = facts.containers.iter().map(|(listed, _)| listed.clone()).collect();
     let choice = choose(&listed, facts.pause, facts.keep);
     let roles = roles(facts, &listed, &choice.chosen);
@@ -168,8 +179,10 @@ pub fn audit(facts: &Facts<'_>) -> Option<Audit> {
     containers.sort_by(|one, other| {
         other.memory_bytes.cmp(&one.memory_bytes).then_with(|| one.name.cmp(&other.name))
     });
-    let targets = targets(facts, &memory, swap_free_bytes, &containers);
-    let room_bytes = targets.iter().map(|target| target.gives_bytes).sum();
+    let targets = targets(facts, &memory, swap_free_bytes, &mut containers);
+    // What somebody else has paused is pushed out as well.
+    let theirs = containers.iter().filter(|one| is_theirs(one)).map(|one| one.gives.pause_bytes);
+    let room_bytes = targets.iter().map(|target| target.gives_bytes).chain(theirs).sum();
     let cache_bytes = containers.iter().filter_map(|container| container.cache_bytes).sum();
     let containers_bytes = containers
         .iter()
@@ -238,55 +251,75 @@ fn audited(
         activity: now.state,
         memory_bytes: cgroup.map(|cgroup| cgroup.used_bytes),
         cache_bytes: cgroup.map(|cgroup| cgroup.cache_bytes.min(cgroup.used_bytes)),
-        // What somebody else has paused stays as it is.
-        gives: cgroup
-            .filter(|_| runs)
-            .map_or(Gives::default(), |cgroup| estimate::gives(cgroup, is_reclaimed)),
+        left_alone: None,
+        gives: cgroup.map_or(Gives::default(), |cgroup| {
+            let gives = estimate::gives(cgroup, is_reclaimed);
+            // What somebody else has paused stays as it is, and its memory can leave.
+            if runs { gives } else { Gives { stop_bytes: 0, ..gives } }
+        }),
     })
+}
+
+/// Whether somebody else has paused this target.
+fn is_theirs(container: &Audited) -> bool {
+    container.role == Role::Target && container.activity == State::Paused
 }
 
 fn targets(
     facts: &Facts<'_>,
     memory: &Memory,
     swap_free_bytes: u64,
-    containers: &[Audited],
+    containers: &mut [Audited],
 ) -> Vec<Planned> {
     let ours = |container: &&Audited| {
         container.role == Role::Target && container.activity == State::Running
     };
-    let targets: Vec<&Audited> = containers.iter().filter(ours).collect();
+    let sum_bytes = containers.iter().filter(ours).map(|target| target.memory_bytes).sum();
     let method_facts = MethodFacts {
         wish: facts.method,
         no_reclaim: facts.no_reclaim,
         swap_free_bytes,
-        targets_bytes: targets.iter().map(|target| target.memory_bytes).sum(),
+        // A run does not ask the engine before it has chosen.
+        targets_bytes: if facts.is_unseen { None } else { sum_bytes },
     };
-    let comes_back = |listed: &Listed, seen: &Seen| {
-        let whole = listed.part_of.as_ref();
-        seen.never_stopped.is_none()
-            && whole.is_none_or(|whole| facts.stopped_as_wholes.contains(whole))
+    let never_stopped = |target: &Audited| {
+        let (listed, now) = facts.containers.iter().find(|(listed, _)| listed.id == target.id)?;
+        let is_stopped = |whole: &String| facts.stopped_as_wholes.contains(whole);
+        let of_part = (!listed.part_of.as_ref().is_none_or(is_stopped)).then_some(NOT_SCALED);
+        now.as_ref()?.never_stopped.or(of_part)
     };
-    let method_of = |target: &Audited| {
-        let back = facts.containers.iter().find(|(listed, _)| listed.id == target.id);
-        let back = back
-            .is_some_and(|(listed, now)| now.as_ref().is_some_and(|now| comes_back(listed, now)));
-        method(method_facts, target.memory_bytes, back)
+    let push_out = PushOut {
+        host: (!facts.is_unseen).then_some(facts.measured),
+        has_root: facts.has_root,
+        swap_free_bytes,
     };
-    let mut planned: Vec<Planned> = (targets.into_iter())
-        .map(|target| {
-            let method = method_of(target);
-            let (name, id) = (target.name.clone(), target.id.clone());
-            Planned {
-                name,
-                id,
-                method,
-                memory_bytes: target.memory_bytes,
-                gives_bytes: target.gives.with(method),
-                needed: true,
+    let mut planned = Vec::new();
+    for target in containers.iter_mut().filter(|one| ours(&&**one)) {
+        let never = never_stopped(target);
+        let holding = Holding {
+            cgroup: facts.measured.targets.get(&target.id).filter(|_| !facts.is_unseen),
+            bytes: target.memory_bytes,
+        };
+        let chosen = method(method_facts, target.memory_bytes, never.is_none());
+        let method = match weigh(method_facts, chosen, &push_out, &holding, never) {
+            Worth::Take(method) => method,
+            Worth::StopFor(_) => Method::Stop,
+            Worth::Leave { why, not_stopped } => {
+                target.left_alone = Some(format!("{why}; {not_stopped}"));
+                continue;
             }
-        })
-        .collect();
-    if let Some(need) = facts.need {
+        };
+        planned.push(Planned {
+            name: target.name.clone(),
+            id: target.id.clone(),
+            method,
+            memory_bytes: target.memory_bytes,
+            gives_bytes: target.gives.with(method),
+            needed: true,
+        });
+    }
+    // Where nothing is seen a run has no figures to choose by, and takes all.
+    if let Some(need) = facts.need.filter(|_| !facts.is_unseen) {
         let gives: Vec<u64> = planned.iter().map(|target| target.gives_bytes).collect();
         let enough = estimate::enough(&gives, need.bytes.saturating_sub(memory.available_bytes));
         for (index, target) in planned.iter_mut().enumerate() {

@@ -1,5 +1,6 @@
 # Needs: measure.sh, place.sh, $size (bytes, whole MiB), $own_dir (made if it is missing). Makes an
-# area and activates it. Prints "ok" and the host's memory, or "no REASON". Nothing that exists is
+# area and activates it. Prints "ok" and the host's memory, "denied" where the kernel lets us make no swap at
+# all, or "no REASON". Nothing that exists is
 # ever written to: the file is made under a name of its own, labelled, and gets its real name by a
 # link, which never replaces anything. Whatever ours was: what is made on the way has to be fit for
 # what comes into it.
@@ -18,18 +19,10 @@ if [ "$dir" = "$own_dir" ] && [ ! -e "$dir" ] && [ ! -L "$dir" ]; then
     mkdir -m 700 "./${dir##*/}" || no "$dir cannot be made"
 fi
 enter
-if [ -L "./$name" ]; then no "it is a link, and links are not followed"; fi
-if [ -d "./$name" ]; then no "it is a directory"; fi
-if [ -e "./$name" ]; then no "it exists and is not makeroom's"; fi
+why=$(unfit)
+[ -z "$why" ] || no "$why"
 is_btrfs=
-case "$(stat -f -c %t .)" in
-    1021994) no "$dir is on tmpfs, which is memory itself" ;;
-    858458f6) no "$dir is on ramfs, which is memory itself" ;;
-    794c7630) no "$dir is on overlayfs, which cannot hold swap" ;;
-    9123683e) is_btrfs=yes ;;
-    6969 | 65735546 | ff534d42 | fe534d42) no "$dir is on a network or FUSE file system, which cannot hold swap" ;;
-    2fc12fc1) no "$dir is on ZFS, which cannot hold swap" ;;
-esac
+[ "$(stat -f -c %t .)" != 9123683e ] || is_btrfs=yes
 available=$(df -Pk . | awk 'END { print $4 }')
 [ "$((available / 1024))" -ge "$((size / 1048576 + 64))" ] || no "$dir has only $((available / 1024)) MiB free"
 umask 077
@@ -49,7 +42,12 @@ ln -n "./$new" "./$name" || no "it exists and is not makeroom's"
 # may_delete).
 rm -f "./$new"
 new=$name
-if ! swapon "./$new"; then
+if ! said=$(LC_ALL=C swapon "./$new" 2>&1); then
+    if denied "$said"; then
+        rm -f "./$new"
+        echo denied
+        exit 0
+    fi
     zeroes
     mkswap -L "$label" "./$new" > /dev/null && swapon "./$new" || no "swapon fails"
 fi

@@ -28,6 +28,7 @@ fn measured(sizes_mib: &[(&str, u64)]) -> Measured {
         unevictable_bytes: 0,
         swap_limit_bytes: None,
         swappiness: None,
+        swapped_bytes: 0,
     };
     let memory =
         Memory { total_bytes: 2000 * MIB, available_bytes: 1000 * MIB, ..Memory::default() };
@@ -58,6 +59,7 @@ fn facts<'a>(
         no_reclaim: false,
         swap: SwapWish::default(),
         has_root: true,
+        is_unseen: false,
         need: None,
     }
 }
