@@ -19,6 +19,7 @@ use crate::{
             inside::Inside,
             route::Route,
             vm,
+            way::Way,
         },
         run::{
             exit::{DONE, NO},
@@ -73,7 +74,7 @@ async fn look(settings: &Settings) -> Result<Vec<Check>, String> {
     // What `config` leaves relative has no directory to lie in.
     let swap_file = settings.room.swap_file.as_deref();
     swap_file.map(std::path::absolute).transpose().map_err(|error| error.to_string())?;
-    checks.extend(of_host(&machine, &settings.room, &listed).await);
+    checks.extend(of_host(&machine, &settings.room, &settings.state_dir, &listed).await);
     checks.extend(of_state(settings));
     checks.push(of_boot());
     Ok(checks)
@@ -115,7 +116,12 @@ async fn of_engine(machine: &Machine) -> (Check, Vec<Listed>) {
     }
 }
 
-async fn of_host(machine: &Machine, settings: &RoomSettings, listed: &[Listed]) -> Vec<Check> {
+async fn of_host(
+    machine: &Machine,
+    settings: &RoomSettings,
+    state_dir: &Path,
+    listed: &[Listed],
+) -> Vec<Check> {
     let shell = &machine.shell;
     if let Route::NoWay { engine } = shell.route() {
         let state = format!("no way into {engine} is known: targets are only paused or stopped");
@@ -133,14 +139,20 @@ async fn of_host(machine: &Machine, settings: &RoomSettings, listed: &[Listed]) 
         Inside::Nothing
     };
     let shown = shown(machine, listed).await;
-    let Findings { measured, facts, swap_path } =
-        match findings::look(shell, settings.swap_file.as_deref(), &shown).await {
-            Ok(found) => found,
-            Err(error) => {
-                let hint = error.hint().unwrap_or("`makeroom status` shows what is known of it");
-                return vec![Check::ill("host", format!("{name}: {error}"), hint)];
-            }
-        };
+    let Findings { measured, facts, swap_path } = match findings::look(
+        shell,
+        settings.swap_file.as_deref(),
+        |path| is_recorded(state_dir, path, machine.host().as_ref()),
+        &shown,
+    )
+    .await
+    {
+        Ok(found) => found,
+        Err(error) => {
+            let hint = error.hint().unwrap_or("`makeroom status` shows what is known of it");
+            return vec![Check::ill("host", format!("{name}: {error}"), hint)];
+        }
+    };
     let memory = measured.memory.map_or_else(
         || "its memory is not known".to_owned(),
         |memory| {
@@ -173,6 +185,13 @@ async fn of_host(machine: &Machine, settings: &RoomSettings, listed: &[Listed]) 
         unseen: measured.why_unseen(shown.len(), inside),
     }));
     checks
+}
+
+/// Whether a lease has an area at this path. What is not known is said by the check of the leases.
+pub(super) fn is_recorded(state_dir: &Path, path: &str, host: Option<&Way>) -> bool {
+    let Ok(Some(state)) = StateDir::open_existing(state_dir) else { return false };
+    let Ok(lock) = state.lock(LOCK_PATIENCE) else { return false };
+    Leases::look(&state, &lock, None).is_ok_and(|leases| leases.has_area(path, host))
 }
 
 /// The cgroup of one target that runs: what shows a run which kernel they are on.

@@ -11,13 +11,19 @@ use futures_util::{StreamExt as _, future, stream};
 use crate::{
     cli::{ChildArgs, PlanArgs},
     commands::{
+        doctor::is_recorded,
         error::CommandError,
         invocation::{Ended, Invocation, block_on, enter, print, reach},
         need,
     },
     config::{Layer, Purpose, Settings},
     core::{
-        machine::{cgroup::Cgroup, inside::Inside, route::Route},
+        machine::{
+            cgroup::{Cgroup, Measured},
+            inside::Inside,
+            route::Route,
+            swap::missing,
+        },
         plan::audit::{Audit, Facts, audit},
         run::exit::{DONE, NO},
         target::{
@@ -28,10 +34,11 @@ use crate::{
             state::State,
         },
         text,
+        values::SwapWish,
     },
     host::{
         container::{inside, own_container},
-        reclaim,
+        findings, reclaim,
     },
     report::{console::Say, plan_table},
     room::machine::Machine,
@@ -91,6 +98,11 @@ async fn look(settings: &Settings, command: &[OsString], say: &mut Say) -> Resul
         say.warning(format!("{why}: these figures are this machine's"), Some(hint));
         measured.targets = asked_sizes(&machine, &containers).await;
     }
+    let swap = if unseen.is_none() {
+        swap_to_have(&machine, settings, &measured, say).await
+    } else {
+        settings.room.swap
+    };
     let own = own_container();
     let stopped_as_wholes = stopped_as_wholes(&machine, settings, &containers).await;
     let facts = Facts {
@@ -104,7 +116,7 @@ async fn look(settings: &Settings, command: &[OsString], say: &mut Say) -> Resul
         stopped_as_wholes: &stopped_as_wholes,
         method: settings.room.method,
         no_reclaim: settings.room.no_reclaim,
-        swap: settings.room.swap,
+        swap,
         has_root: machine.shell.root().await.is_some(),
         is_unseen: unseen.is_some(),
         need: need::of_plan(settings, command, say),
@@ -131,6 +143,31 @@ async fn containers(
     }
     let inspecting = listing.targets.into_iter().map(|listed| looked_at(&targets, listed));
     Ok(stream::iter(inspecting).buffered(at_once()).collect().await)
+}
+
+/// The swap that a run would have: no more than there is, where none can be made, which is said.
+async fn swap_to_have(
+    machine: &Machine,
+    settings: &Settings,
+    measured: &Measured,
+    say: &mut Say,
+) -> SwapWish {
+    let wish = settings.room.swap;
+    let (SwapWish::Free(size), Some(memory)) = (wish, measured.memory) else { return wish };
+    // Without root none is made either, which the sums know.
+    let is_made = missing(size.bytes, memory.swap_free_bytes).is_some();
+    if !is_made || machine.shell.root().await.is_none() {
+        return wish;
+    }
+    let host = machine.host();
+    let recorded = |path: &str| is_recorded(&settings.state_dir, path, host.as_ref());
+    let swap_file = settings.room.swap_file.as_deref();
+    let Ok(found) = findings::look(&machine.shell, swap_file, recorded, &[]).await else {
+        return wish;
+    };
+    let Some((why, fix)) = found.facts.why_no_swap(&found.swap_path) else { return wish };
+    say.warning(format!("no swap would be made: {}", text::printable(&why)), Some(&fix));
+    SwapWish::Off
 }
 
 /// What these hold, in the engine's words.

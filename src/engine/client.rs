@@ -16,8 +16,8 @@ use crate::{
     },
     engine::{
         endpoint::Endpoint,
-        ping::{self, ApiVersion},
         no_engine,
+        ping::{self, ApiVersion},
         raw,
         read::{self, Inspection},
         transport::{self, NotSent, Place, TooLarge},

@@ -43,7 +43,7 @@ pub async fn api_version(socket: &Path, newest_known: ApiVersion) -> io::Result<
 async fn ask(socket: &Path) -> io::Result<Vec<u8>> {
     let mut stream = UnixStream::connect(socket).await?;
     // HTTP/1.0 makes the engine close the connection after its answer.
-    stream.write_all(b"GET /_ping HTTP/1.0\r\nHost: docker\r\n\r\n").await?;
+    let asked = stream.write_all(b"GET /_ping HTTP/1.0\r\nHost: docker\r\n\r\n").await;
     let mut answer = Vec::new();
     let read = stream.take(LONGEST_BYTES).read_to_end(&mut answer).await;
     // It says what it is, and breaks the connection off.
@@ -51,7 +51,7 @@ async fn ask(socket: &Path) -> io::Result<Vec<u8>> {
         let what = no_engine::named(socket, true).unwrap_or_default();
         return Err(io::Error::new(io::ErrorKind::InvalidData, what));
     }
-    read.map(|_| answer)
+    asked.and(read).map(|_| answer)
 }
 
 fn read_answer(answer: &str) -> io::Result<ApiVersion> {

@@ -33,13 +33,15 @@ pub struct Findings {
 }
 
 /// Looks at the host, as root where that may be, which is who makes swap. `swap_path` is where an
-/// area would be made; `None` for makeroom's own place.
+/// area would be made; `None` for makeroom's own place. `is_recorded` tells whether a lease has one
+/// there.
 ///
 /// # Errors
 /// [`ShellError`] if the host cannot be asked.
 pub async fn look(
     shell: &Shell,
     swap_path: Option<&str>,
+    is_recorded: impl Fn(&str) -> bool,
     targets: &[CgroupOf],
 ) -> Result<Findings, ShellError> {
     let measured = reclaim::look(shell, targets).await?;
@@ -50,7 +52,10 @@ pub async fn look(
         Some((dir, _)) => dir,
         None => ".",
     };
-    let head = variable("swap_dir", dir) + &variable("own_dir", &own_dir);
+    let recorded = if is_recorded(&swap_path) { "yes" } else { "" };
+    let head =
+        [variable("swap_dir", dir), variable("own_dir", &own_dir), variable("recorded", recorded)]
+            .concat();
     let area = Area { path: swap_path.clone(), size_bytes: 0, label: String::new() };
     let script = [&head, &swap::head(&area), PLACE, DOCTOR].concat();
     let output = if shell.root().await.is_some() {

@@ -44,7 +44,7 @@ fn sums(audit: &Audit) -> Vec<String> {
             format!("swap: {} free of {}", size(memory.swap_free_bytes), size(total_bytes))
         }
     };
-    let makes_room = if audit.targets.is_empty() {
+    let makes_room = if audit.targets.is_empty() && audit.room_bytes == 0 {
         "none of it is to make room".to_owned()
     } else {
         format!("{} of it can make room", size(audit.room_bytes))

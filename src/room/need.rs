@@ -4,13 +4,15 @@
 use crate::{
     core::{
         machine::cgroup::{Cgroup, Measured},
-        plan::estimate::{self, Fit, Means},
+        plan::{
+            estimate::{self, Fit, Means},
+            gain::{Holding, PushOut, Worth, weigh},
+        },
         run::{
             note::{Level, Note},
             results::Room,
         },
         target::{
-            gain::{Holding, PushOut, Worth, weigh},
             method::{Method, MethodFacts, method},
             seen::Listed,
             state::State,

@@ -8,10 +8,10 @@ use crate::{
     core::{
         few::Few,
         machine::cgroup::Measured,
+        plan::gain::{Holding, PushOut, Worth, weigh},
         run::note::{Level, Note},
         target::{
             candidate::Candidate,
-            gain::{Holding, PushOut, Worth, weigh},
             method::{Method, MethodFacts},
         },
         text,
@@ -44,10 +44,10 @@ pub(crate) async fn weigh_all(
         }
         (candidate, method)
     });
-    let sized: Vec<_> = stream::iter(asking).buffered(at_once()).collect().await;
+    let weighed: Vec<_> = stream::iter(asking).buffered(at_once()).collect().await;
     let (mut stopped, mut left) = (Few::default(), Few::default());
-    let mut taken = Vec::with_capacity(sized.len());
-    for (mut candidate, method) in sized {
+    let mut taken = Vec::with_capacity(weighed.len());
+    for (mut candidate, method) in weighed {
         let target = Holding {
             cgroup: sizes.and_then(|sizes| sizes.targets.get(&candidate.target.id)),
             bytes: candidate.memory_bytes,

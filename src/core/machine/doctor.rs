@@ -86,6 +86,26 @@ impl HostFacts {
     }
 }
 
+impl HostFacts {
+    /// Why a run would make no area at `path`, with what to do; `None` where it would.
+    #[must_use]
+    pub fn why_no_swap(&self, path: &str) -> Option<(String, String)> {
+        if self.is_swap_denied {
+            let why = format!("none can be made: {}", swap::DENIED);
+            Some((why, swap::DENIED_FIX.to_owned()))
+        } else if !self.missing.is_empty() {
+            let tools = self.missing.join(", ");
+            let why = format!("none can be made without {tools}");
+            Some((why, format!("install {tools} on the host")))
+        } else if let Some(reason) = &self.misplaced {
+            let why = format!("none can be made at {path}: {reason}");
+            Some((why, "name another place with --swap-file PATH".to_owned()))
+        } else {
+            None
+        }
+    }
+}
+
 /// One line of the doctor's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
@@ -173,19 +193,8 @@ fn of_swap(host: &HostState<'_>) -> Check {
         .facts
         .disk_free_bytes
         .is_some_and(|free_bytes| free_bytes < missing_bytes.saturating_add(64 << 20));
-    if !host.facts.missing.is_empty() {
-        let tools = host.facts.missing.join(", ");
-        Check::ill(
-            "swap",
-            format!("{free} free, and none can be made without {tools}"),
-            format!("install {tools} on the host"),
-        )
-    } else if host.facts.is_swap_denied {
-        let state = format!("{free} free, and none can be made: {}", swap::DENIED);
-        Check::ill("swap", state, swap::DENIED_FIX)
-    } else if let Some(reason) = &host.facts.misplaced {
-        let state = format!("{free} free, and none can be made at {}: {reason}", host.swap_path);
-        Check::ill("swap", state, "name another place with --swap-file PATH")
+    if let Some((why, fix)) = host.facts.why_no_swap(host.swap_path) {
+        Check::ill("swap", format!("{free} free, and {why}"), fix)
     } else if is_too_large {
         let disk = host.facts.disk_free_bytes.map(size).unwrap_or_default();
         let state = format!(

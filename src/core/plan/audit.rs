@@ -9,10 +9,12 @@ use crate::core::{
         memory::Memory,
         vm::VmDriver,
     },
-    plan::estimate::{self, Fit, Gives, Means, Need, Role},
+    plan::{
+        estimate::{self, Fit, Gives, Means, Need, Role},
+        gain::{Holding, PushOut, Worth, weigh},
+    },
     target::{
         choice::choose,
-        gain::{Holding, PushOut, Worth, weigh},
         kind::USUAL,
         method::{Method, MethodFacts, method},
         seen::{Listed, Seen},
@@ -60,8 +62,8 @@ pub struct Facts<'a> {
     pub need: Option<Need>,
 }
 
-/// Why a task of a Swarm service that cannot be scaled to 0 is not stopped.
-const NOT_SCALED: &str = "its Swarm service is not scaled to 0";
+/// Why a part is not stopped whose whole cannot be.
+const NOT_AS_A_WHOLE: &str = "it cannot be stopped as a whole";
 
 /// The audit. Its fields are the keys of the JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, schemars::JsonSchema)]
@@ -285,7 +287,7 @@ fn targets(
     let never_stopped = |target: &Audited| {
         let (listed, now) = facts.containers.iter().find(|(listed, _)| listed.id == target.id)?;
         let is_stopped = |whole: &String| facts.stopped_as_wholes.contains(whole);
-        let of_part = (!listed.part_of.as_ref().is_none_or(is_stopped)).then_some(NOT_SCALED);
+        let of_part = (!listed.part_of.as_ref().is_none_or(is_stopped)).then_some(NOT_AS_A_WHOLE);
         now.as_ref()?.never_stopped.or(of_part)
     };
     let push_out = PushOut {

@@ -5,7 +5,6 @@ pub mod cgroup_of;
 pub mod choice;
 pub mod container;
 pub mod event;
-pub mod gain;
 pub mod healthcheck;
 pub mod kind;
 pub mod log_driver;

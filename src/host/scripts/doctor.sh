@@ -1,7 +1,8 @@
 # Prints what a run needs to know of the host's kernel and tools: "kernel VERSION", "reclaim
 # v2|v1|old|read-only|off|none", "psi yes|no", "missing TOOL…", "room KIB DIRECTORY" for the directory of the
 # default swap area's disk, "place REASON" where that is no place for swap, and "swap denied" where
-# the kernel lets us make none at all. Needs: place.sh, $swap_dir, $own_dir.
+# the kernel lets us make none at all. Needs: place.sh, $swap_dir, $own_dir,
+# $recorded (not empty: a lease has the area).
 read -r kernel < /proc/sys/kernel/osrelease
 echo "kernel $kernel"
 way=none
@@ -46,9 +47,8 @@ df -Pk "$dir" | awk -v dir="$dir" 'END { print "room", $4, dir }'
 # A directory that we may not go into is looked at by who makes swap in it.
 if cd -P "$dir" 2> /dev/null; then
     why=$(misplaced)
-    # One of ours is no foreign file: a run that finds it there takes another name beside it.
-    label=mr-
-    if [ -z "$why" ] && [ "$dir" = "$swap_dir" ] && ! ours; then why=$(unfit); fi
+    # Beside one that a lease has a run takes another name.
+    if [ -z "$why" ] && [ "$dir" = "$swap_dir" ] && [ -z "$recorded" ]; then why=$(unfit); fi
     [ -n "$why" ] || why=$(unfit_disk)
     [ -z "$why" ] || echo "place $why"
 fi
