@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use crate::core::{
     machine::{
+        inside::Inside,
         memory::{self, ActiveSwap, Memory},
         swap::FreeSwap,
     },
@@ -24,6 +25,40 @@ pub struct Cgroup {
     pub swap_limit_bytes: Option<u64>,
     /// cgroup v1's own swappiness.
     pub swappiness: Option<u64>,
+    /// What it has in swap.
+    pub swapped_bytes: u64,
+}
+
+impl Cgroup {
+    /// What is its own: without the cache of its files, which the host counts as available.
+    #[must_use]
+    pub fn own_bytes(&self) -> u64 {
+        self.used_bytes.saturating_sub(self.cache_bytes)
+    }
+
+    /// What of that could be pushed out to swap, however much of it there is.
+    #[must_use]
+    pub fn swappable_bytes(&self) -> u64 {
+        if self.swappiness == Some(0) {
+            return 0;
+        }
+        let movable_bytes = self.own_bytes().saturating_sub(self.unevictable_bytes);
+        movable_bytes.min(self.swap_limit_bytes.unwrap_or(u64::MAX))
+    }
+
+    /// Why its memory stays where it is, where its settings or its processes keep most of it there.
+    #[must_use]
+    pub fn why_it_stays(&self) -> Option<&'static str> {
+        if self.swap_limit_bytes == Some(0) {
+            Some("it may not use swap (memory.swap.max is 0)")
+        } else if self.swappiness == Some(0) {
+            Some("its swappiness is 0")
+        } else if self.unevictable_bytes > self.used_bytes / 2 {
+            Some("its memory is locked (mlock)")
+        } else {
+            None
+        }
+    }
 }
 
 /// The host at one moment.
@@ -44,6 +79,8 @@ pub struct Measured {
     /// Whether /proc hides other users' processes from us, so that what is missing may be here
     /// after all.
     pub is_hidden: bool,
+    /// Whether the cgroups are mounted read-only where we are: nothing is pushed out then.
+    pub is_read_only: bool,
     /// Data disks beside the system's own.
     pub disks: Vec<String>,
 }
@@ -89,8 +126,10 @@ impl Measured {
     /// Explains to a person why none of these containers has a cgroup here, if that is so, and what
     /// to do.
     #[must_use]
-    pub fn why_unseen(&self, asked: usize) -> Option<(&'static str, &'static str)> {
-        (asked > 0 && self.elsewhere == asked).then_some(if self.is_hidden {
+    pub fn why_unseen(&self, asked: usize, inside: Inside) -> Option<(&'static str, &'static str)> {
+        (asked > 0 && self.elsewhere == asked).then_some(if let Some(why) = inside.why_unseen() {
+            why
+        } else if self.is_hidden {
             (
                 "/proc hides the engine's containers from this user (hidepid)",
                 "run makeroom as root, or have them shown to you: `sudo mount -o remount,hidepid=0 /proc`",
@@ -136,6 +175,7 @@ pub fn read(output: &str) -> Measured {
             .filter(|line| line.split(' ').nth(2) == Some("-"))
             .count(),
         is_hidden: text("targets").lines().any(|line| line == "hidden"),
+        is_read_only: text("targets").lines().any(|line| line == "read-only"),
         disks: text("disks")
             .lines()
             .filter(|line| line.starts_with('/'))
@@ -163,6 +203,7 @@ fn target(line: &str) -> Option<(String, Cgroup)> {
             cache_bytes: number(fields.next()?).unwrap_or(0),
             swap_limit_bytes: number(fields.next()?),
             swappiness: number(fields.next()?),
+            swapped_bytes: fields.next().and_then(number).unwrap_or(0),
         },
     ))
 }
@@ -180,7 +221,14 @@ pub struct GivenBack {
     pub compressed_bytes: u64,
     /// Targets that gave back under half, with the reason.
     pub reluctant: Vec<(String, String)>,
+    /// Those of them that gave back nothing.
+    pub unmoved: Vec<String>,
 }
+
+/// What is worth a word: a service of a few hundred KiB is mostly kernel structures.
+pub const WORTH_A_WORD_BYTES: u64 = 4 << 20;
+/// Less than this part of what a target held is nothing.
+const NOTHING_PART: u64 = 50;
 
 /// Compares the host before and after.
 #[must_use]
@@ -191,9 +239,13 @@ pub fn given_back(before: &Measured, after: &Measured) -> GivenBack {
         let fall_bytes = was.used_bytes.saturating_sub(is.used_bytes);
         given.by_target.insert(id.clone(), fall_bytes);
         given.bytes += fall_bytes;
-        // A service of a few hundred KiB is mostly kernel structures and not worth a word.
-        if was.used_bytes >= 4 << 20 && is.used_bytes > was.used_bytes / 2 {
+        let is_out_already = was.swapped_bytes > was.used_bytes;
+        let is_worth_a_word = was.used_bytes >= WORTH_A_WORD_BYTES && !is_out_already;
+        if is_worth_a_word && is.used_bytes > was.used_bytes / 2 {
             given.reluctant.push((id.clone(), reason(is, after)));
+            if fall_bytes < was.used_bytes / NOTHING_PART {
+                given.unmoved.push(id.clone());
+            }
         }
     }
     let compressed = |measured: &Measured| {
@@ -209,13 +261,14 @@ pub fn given_back(before: &Measured, after: &Measured) -> GivenBack {
     given
 }
 
+/// Why nothing is pushed out where [`Measured::is_read_only`].
+pub const READ_ONLY: &str = "the cgroups are mounted read-only here";
+
 fn reason(cgroup: &Cgroup, after: &Measured) -> String {
-    if cgroup.swap_limit_bytes == Some(0) {
-        "it may not use swap (memory.swap.max is 0)".to_owned()
-    } else if cgroup.swappiness == Some(0) {
-        "its swappiness is 0".to_owned()
-    } else if cgroup.unevictable_bytes > cgroup.used_bytes / 2 {
-        "its memory is locked (mlock)".to_owned()
+    if let Some(why) = cgroup.why_it_stays() {
+        why.to_owned()
+    } else if after.is_read_only {
+        READ_ONLY.to_owned()
     } else if after.memory.is_some_and(|memory| memory.swap_free_bytes < 1 << 20) {
         "swap is full".to_owned()
     } else {
@@ -237,6 +290,7 @@ mod tests {
             cache_bytes: 0,
             swap_limit_bytes: None,
             swappiness: None,
+            swapped_bytes: 0,
         }
     }
 
@@ -256,20 +310,21 @@ mod tests {
     fn the_steps_output_is_read_section_by_section() {
         let read = read(&format!(
             "{MEMINFO}\n==> /proc/swaps <==\nFilename Type Size Used Priority\n/swap file 100 10 -2\n\n==> /sys/block/zram0/mm_stat <==\n1 2 300 4\n\n==> /sys/block/zram1/mm_stat <==\n1 2 400 4\n==> targets <==\n\
-             target a 1 4096 0 7 - 60 /sys/x y\ntarget b 2 8192 100 - 0 - /z\ntarget c 2 8192 100 0 max - /z\ntarget d - - - - - - -\n"
+             target a 1 4096 0 7 - 60 5 /sys/x y\ntarget b 2 8192 100 - 0 - - /z\ntarget c 2 8192 100 0 max - 9 /z\ntarget d - - - - - - - -\nread-only\n"
         ));
         assert_eq!(read.memory.expect("memory").available_bytes, 500 * 1024);
         assert_eq!(read.swaps.len(), 1);
         assert_eq!((read.zram_bytes, read.zram_stored_bytes), (700, 2));
         assert_eq!(
             read.targets["a"],
-            Cgroup { cache_bytes: 7, swappiness: Some(60), ..cgroup(4096) }
+            Cgroup { cache_bytes: 7, swappiness: Some(60), swapped_bytes: 5, ..cgroup(4096) }
         );
         assert_eq!(
             read.targets["b"],
             Cgroup { unevictable_bytes: 100, swap_limit_bytes: Some(0), ..cgroup(8192) }
         );
         assert_eq!(read.targets["c"].swap_limit_bytes, None);
+        assert!(read.is_read_only);
         assert!(!read.targets.contains_key("d"), "its cgroup is elsewhere");
         assert_eq!(read.sum_bytes(["a", "b"]), Some(12288));
         assert_eq!(read.sum_bytes(["a", "d"]), None);
@@ -277,9 +332,9 @@ mod tests {
 
     #[test]
     fn what_proc_hides_is_told_from_what_is_on_another_kernel() {
-        let unseen = "==> targets <==\ntarget d - - - - - - -\n";
+        let unseen = "==> targets <==\ntarget d - - - - - - - -\n";
         let hidden = format!("{MEMINFO}{}", unseen.replace("target d", "hidden\ntarget d"));
-        let seen = format!("{MEMINFO}==> targets <==\ntarget a 1 4096 0 7 - 60 /x\n");
+        let seen = format!("{MEMINFO}==> targets <==\ntarget a 1 4096 0 7 - 60 0 /x\n");
         for (output, asked, expected) in [
             (hidden.clone(), 1, Some("hidepid")),
             (format!("{MEMINFO}{unseen}"), 1, Some("forwarded socket")),
@@ -287,11 +342,13 @@ mod tests {
             (seen, 1, None),
             (MEMINFO.to_owned(), 0, None),
         ] {
-            let why = read(&output).why_unseen(asked).map(|(why, _)| why);
+            let why = read(&output).why_unseen(asked, Inside::Nothing).map(|(why, _)| why);
             assert_eq!(why.is_some(), expected.is_some(), "{output}");
             assert!(why.unwrap_or_default().contains(expected.unwrap_or_default()), "{why:?}");
         }
         assert!(read(&hidden).targets.is_empty());
+        let (why, hint) = read(&hidden).why_unseen(1, Inside::OfThisEngine).expect("a reason");
+        assert!(why.contains("in a container of this engine") && hint.contains("--pid host"));
     }
 
     #[test]
@@ -340,6 +397,13 @@ mod tests {
             let given = given_back(&measured(&[("a", super::tests::cgroup(100 * MIB))]), &after);
             assert!(given.reluctant[0].1.contains(expected), "{given:?} should say {expected}");
         }
+        let stays = |swapped_bytes| {
+            let was = Cgroup { swapped_bytes, ..super::tests::cgroup(100 * MIB) };
+            let is = Cgroup { swapped_bytes, ..super::tests::cgroup(99 * MIB) };
+            given_back(&measured(&[("a", was)]), &measured(&[("a", is)]))
+        };
+        assert_eq!(stays(0).unmoved, ["a"], "nothing");
+        assert!(stays(101 * MIB).reluctant.is_empty(), "it is in swap already");
         let small = given_back(&measured(&[("a", cgroup(MIB))]), &measured(&[("a", cgroup(MIB))]));
         assert!(small.reluctant.is_empty());
     }

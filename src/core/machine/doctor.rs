@@ -3,6 +3,8 @@
 
 use crate::core::{
     machine::{
+        cgroup::READ_ONLY,
+        inside::{Inside, RUN_IT},
         memory::Memory,
         swap::{self, Disk},
     },
@@ -19,6 +21,10 @@ pub enum ReclaimWay {
     V1,
     /// cgroup v2 of a kernel before 5.19.
     Old,
+    /// They are mounted, and nobody may write to them here.
+    ReadOnly,
+    /// The kernel was started without memory cgroups.
+    Off,
     /// No memory cgroups.
     #[default]
     None,
@@ -39,6 +45,8 @@ pub struct HostFacts {
     pub disk: Option<Disk>,
     /// Why no area is made there.
     pub misplaced: Option<String>,
+    /// Whether the kernel lets root there make none at all.
+    pub is_swap_denied: bool,
 }
 
 impl HostFacts {
@@ -53,6 +61,9 @@ impl HostFacts {
                 ("reclaim", "v2") => facts.reclaim = ReclaimWay::V2,
                 ("reclaim", "v1") => facts.reclaim = ReclaimWay::V1,
                 ("reclaim", "old") => facts.reclaim = ReclaimWay::Old,
+                ("reclaim", "read-only") => facts.reclaim = ReclaimWay::ReadOnly,
+                ("reclaim", "off") => facts.reclaim = ReclaimWay::Off,
+                ("swap", "denied") => facts.is_swap_denied = true,
                 ("psi", word) => facts.has_psi = word == "yes",
                 ("missing", tools) => {
                     facts.missing = tools
@@ -74,6 +85,26 @@ impl HostFacts {
             }
         }
         facts
+    }
+}
+
+impl HostFacts {
+    /// Why a run would make no area at `path`, with what to do; `None` where it would.
+    #[must_use]
+    pub fn why_no_swap(&self, path: &str) -> Option<(String, String)> {
+        if self.is_swap_denied {
+            let why = format!("none can be made: {}", swap::DENIED);
+            Some((why, swap::DENIED_FIX.to_owned()))
+        } else if !self.missing.is_empty() {
+            let tools = self.missing.join(", ");
+            let why = format!("none can be made without {tools}");
+            Some((why, format!("install {tools} on the host")))
+        } else if let Some(reason) = &self.misplaced {
+            let why = format!("none can be made at {path}: {reason}");
+            Some((why, "name another place with --swap-file PATH".to_owned()))
+        } else {
+            None
+        }
     }
 }
 
@@ -117,12 +148,23 @@ pub struct HostState<'a> {
     pub swap_path: &'a str,
     /// `--no-reclaim`.
     pub no_reclaim: bool,
+    /// Where makeroom is, where the host is this machine.
+    pub inside: Inside,
+    /// Why nothing is seen of the containers there, with what to do: a run makes no swap and pushes
+    /// nothing out then.
+    pub unseen: Option<(&'static str, &'static str)>,
 }
 
 /// The checks of a host that answers.
 #[must_use]
 pub fn of_host(host: &HostState<'_>) -> Vec<Check> {
-    vec![of_root(host), of_swap(host), of_reclaim(host), of_pressure(host.facts)]
+    match host.unseen {
+        Some((why, fix)) if host.swap != SwapWish::Off || !host.no_reclaim => {
+            let state = format!("{why}: no swap is made and no memory is pushed out");
+            vec![of_root(host), Check::ill("targets", state, fix), of_pressure(host.facts)]
+        }
+        _ => vec![of_root(host), of_swap(host), of_reclaim(host), of_pressure(host.facts)],
+    }
 }
 
 fn of_root(host: &HostState<'_>) -> Check {
@@ -151,16 +193,8 @@ fn of_swap(host: &HostState<'_>) -> Check {
     let missing = size(missing_bytes);
     let too_small =
         host.facts.disk.filter(|disk| disk.fitting(missing_bytes) != Some(missing_bytes));
-    if !host.facts.missing.is_empty() {
-        let tools = host.facts.missing.join(", ");
-        Check::ill(
-            "swap",
-            format!("{free} free, and none can be made without {tools}"),
-            format!("install {tools} on the host"),
-        )
-    } else if let Some(reason) = &host.facts.misplaced {
-        let state = format!("{free} free, and none can be made at {}: {reason}", host.swap_path);
-        Check::ill("swap", state, "name another place with --swap-file PATH")
+    if let Some((why, fix)) = host.facts.why_no_swap(host.swap_path) {
+        Check::ill("swap", format!("{free} free, and {why}"), fix)
     } else if let Some(disk) = too_small {
         let state = format!(
             "{free} free, and {missing} do not fit beside {}: {}",
@@ -194,13 +228,23 @@ fn of_reclaim(host: &HostState<'_>) -> Check {
             format!("Linux {kernel} has no memory.reclaim"),
             "Linux 5.19 or newer; until then --method stop frees memory",
         ),
-        ReclaimWay::None => Check::ill(
+        ReclaimWay::ReadOnly => {
+            let fix = if host.inside.is_container() { RUN_IT } else { STOP_FREES };
+            Check::ill("reclaim", format!("{READ_ONLY}: no memory is pushed out"), fix)
+        }
+        ReclaimWay::Off => Check::ill(
             "reclaim",
-            "no memory cgroups are mounted",
+            "the kernel was started without memory cgroups",
             "boot with cgroup_enable=memory; until then --method stop frees memory",
         ),
+        ReclaimWay::None => {
+            let fix = if host.inside.is_container() { RUN_IT } else { STOP_FREES };
+            Check::ill("reclaim", "no memory cgroups are mounted here", fix)
+        }
     }
 }
+
+const STOP_FREES: &str = "run makeroom where /sys/fs/cgroup is mounted and can be written to; until then --method stop frees memory";
 
 fn of_pressure(facts: &HostFacts) -> Check {
     if facts.has_psi {
@@ -265,6 +309,8 @@ mod tests {
             swap: SwapWish::Free(Size { bytes: 2 * GIB }),
             swap_path: "/var/lib/makeroom/swapfile",
             no_reclaim: false,
+            inside: Inside::Nothing,
+            unseen: None,
         }
     }
 
@@ -278,7 +324,8 @@ mod tests {
                 has_psi: true,
                 missing: vec![],
                 disk: Some(Disk { total_bytes: 20 * GIB, free_bytes: 10 * GIB }),
-                misplaced: None
+                misplaced: None,
+                is_swap_denied: false
             }
         );
         assert_eq!(
@@ -308,6 +355,11 @@ mod tests {
         let theirs = HostFacts::read(
             "kernel 6.12.1\nreclaim v2\npsi yes\nplace /srv belongs to user 1000\n",
         );
+        let denied = HostFacts::read(
+            "kernel 6.12.1\nreclaim v2\npsi yes\nswap denied\nplace /x is on tmpfs\n",
+        );
+        let read_only = HostFacts::read("kernel 6.12.1\nreclaim read-only\npsi yes\n");
+        let unseen = Inside::OfThisEngine.why_unseen();
         let none = HostFacts { reclaim: ReclaimWay::None, has_psi: false, ..facts.clone() };
         for (host, whats) in [
             (HostState { root: None, ..host(&facts) }, vec!["root", "swap"]),
@@ -321,6 +373,11 @@ mod tests {
             (host(&old), vec!["reclaim"]),
             (HostState { no_reclaim: true, ..host(&old) }, vec![]),
             (host(&none), vec!["reclaim", "pressure"]),
+            (host(&denied), vec!["swap"]),
+            (HostState { swap: SwapWish::Off, ..host(&denied) }, vec![]),
+            (host(&read_only), vec!["reclaim"]),
+            (HostState { unseen, ..host(&facts) }, vec!["targets"]),
+            (HostState { unseen, swap: SwapWish::Off, no_reclaim: true, ..host(&facts) }, vec![]),
         ] {
             let found = ills(&host);
             assert_eq!(
@@ -328,6 +385,15 @@ mod tests {
                 whats,
                 "{found:?}"
             );
+        }
+        let fix = |host: &HostState<'_>| ills(host)[0].fix.clone().unwrap_or_default();
+        assert!(!fix(&host(&denied)).contains("--swap-file"), "no other place helps");
+        let off = HostFacts { reclaim: ReclaimWay::Off, ..facts.clone() };
+        assert!(fix(&host(&off)).contains("cgroup_enable=memory"));
+        for inside in [Inside::Nothing, Inside::OfThisEngine] {
+            let fix = fix(&HostState { inside, ..host(&none) });
+            assert!(!fix.contains("boot with"), "{fix}");
+            assert_eq!(fix.contains("--pid host"), inside == Inside::OfThisEngine, "{fix}");
         }
         let enough = Memory { swap_free_bytes: 2 * GIB, ..Memory::default() };
         assert!(

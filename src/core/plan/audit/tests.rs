@@ -2,8 +2,17 @@ use std::collections::HashMap;
 
 use super::*;
 use crate::core::{
-    plan::estimate::NeedSource,
-    target::{cgroup_of::CgroupOf, samples},
+    machine::memory::Memory,
+    plan::estimate::{Need, NeedSource},
+    target::{
+        cgroup_of::CgroupOf,
+        command_use::CommandUse,
+        method::Method,
+        samples,
+        selector::Selector,
+        start_order::{COMPOSE_DEPENDS_ON, COMPOSE_PROJECT, COMPOSE_SERVICE},
+    },
+    values::{MethodWish, SwapWish},
 };
 
 const MIB: u64 = 1 << 20;
@@ -30,6 +39,7 @@ fn measured(sizes_mib: &[(&str, u64)]) -> Measured {
         unevictable_bytes: 0,
         swap_limit_bytes: None,
         swappiness: None,
+        swapped_bytes: 0,
     };
     let memory =
         Memory { total_bytes: 2000 * MIB, available_bytes: 1000 * MIB, ..Memory::default() };
@@ -62,6 +72,7 @@ fn facts<'a>(
         swap: SwapWish::default(),
         swap_place: None,
         has_root: true,
+        is_unseen: false,
         need: None,
     }
 }
