@@ -176,7 +176,7 @@ async fn of_host(
     });
     checks.extend(doctor::of_host(&HostState {
         facts: &facts,
-        memory: measured.memory,
+        free_swap: measured.free_swap(),
         root,
         swap: settings.swap,
         swap_path: &swap_path,

@@ -25,9 +25,11 @@ pub async fn memory(engine: &Engine, id: &str) -> Result<Option<Cgroup>, EngineE
     Ok(read(&bounded(LIMIT, raw::get(&engine.docker, path)).await?))
 }
 
-/// What its cgroup says, under the names of cgroup v1 or v2. Without cgroups the figures are 0.
+/// What its cgroup says, under the names of cgroup v1 or v2. An engine that has no cgroup for it (20.10
+/// without root) tells the whole machine's figures, in which no process is counted.
 fn read(answer: &[u8]) -> Option<Cgroup> {
     let whole: Value = serde_json::from_slice(answer).ok()?;
+    whole["pids_stats"]["current"].as_u64().filter(|processes| *processes > 0)?;
     let memory = &whole["memory_stats"];
     let stat = |name: &str| {
         let total = memory["stats"][format!("total_{name}")].as_u64();
@@ -51,7 +53,10 @@ mod tests {
 
     #[test]
     fn the_figures_of_both_versions_are_read_and_none_is_not_known() {
-        let of = |memory: Value| read(json!({ "memory_stats": memory }).to_string().as_bytes());
+        let with = |memory: Value, pids: Value| {
+            read(json!({ "memory_stats": memory, "pids_stats": pids }).to_string().as_bytes())
+        };
+        let of = |memory| with(memory, json!({ "current": 1 }));
         let cgroup = |cache_bytes| Cgroup {
             used_bytes: 100,
             unevictable_bytes: 7,
@@ -67,6 +72,7 @@ mod tests {
         for unknown in [json!({}), json!({ "usage": 0 }), json!({ "usage": "much" }), json!(null)] {
             assert_eq!(of(unknown.clone()), None, "{unknown}");
         }
+        assert_eq!(with(json!({ "usage": 1_u64 << 40 }), json!({})), None, "the machine's");
         assert_eq!(read(b"no JSON"), None);
     }
 }

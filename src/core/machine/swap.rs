@@ -85,6 +85,12 @@ impl FreeSwap {
         self
     }
 
+    /// All of it, as the kernel counts it.
+    #[must_use]
+    pub fn all_bytes(&self) -> u64 {
+        self.ahead_bytes.saturating_add(self.zram_bytes).saturating_add(self.behind_bytes)
+    }
+
     /// What could be freed by filling all of it.
     #[must_use]
     pub fn net_bytes(&self) -> u64 {
