@@ -157,3 +157,21 @@ fn what_somebody_else_has_paused_stays_so_and_gives_its_memory() {
     again.expect_code(0);
     api::must(&engine().socket(), "POST", &format!("/containers/{name}/unpause"), None);
 }
+
+#[test]
+fn what_cannot_be_pushed_out_is_not_stopped_where_others_live_in_it() {
+    let _turn = swap::turn();
+    let (disk, site) = (Disk::new("ext4", 600), Site::new());
+    let vpn = site.hogs(&Recipe::hold(50).host("NetworkMode", json!("none")), 1);
+    let mode = json!(format!("container:{}", vpn.name(0)));
+    let app = site.start(&Recipe::default().host("NetworkMode", mode), 1);
+    let before = [&vpn, &app].map(Services::states);
+    let words = format!("`{}` lives in its network", app.name(0));
+    let plan = building(&site, &disk, &[&vpn], &["plan"]).run();
+    let row = plan.out.lines().find(|line| line.starts_with(vpn.name(0))).unwrap_or_default();
+    assert!(row.contains(&format!("left alone: {words}")), "{}", plan.out);
+    let done = building(&site, &disk, &[&vpn], &[]).args(["true"]).run();
+    done.expect_code(0).expect_said(&format!("`{}` is left alone: {words}", vpn.name(0)));
+    assert!(!done.err.contains("is stopped"), "{}", done.err);
+    assert_eq!([&vpn, &app].map(Services::states), before, "neither was touched");
+}

@@ -190,7 +190,7 @@ fn only_the_largest_targets_that_cover_the_gap_are_paused() {
     let played = (0..TRIES).find_map(|_| {
         site.again();
         let need = available_bytes() + 450 * MIB;
-        let mut run = site.makeroom(["--need", &need.to_string()]);
+        let mut run = site.makeroom(["--need", &format!("{need}B")]);
         run.args(["--swap", &swap::more(1200), "--swap-file"]).args([turn.dir().join("area")]);
         for services in &services {
             run.args(["--pause", &services.all()]);

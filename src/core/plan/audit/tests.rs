@@ -7,6 +7,7 @@ use crate::core::{
     target::{
         cgroup_of::CgroupOf,
         command_use::CommandUse,
+        lives_in::LivesIn,
         method::Method,
         samples,
         selector::Selector,
@@ -249,4 +250,27 @@ fn what_would_be_stopped_does_not_survive_a_prune_of_the_build() {
         let warnings = audit(&facts).expect("an audit").warnings;
         assert_eq!(warnings, names.map(|names| format!("{text}{names}")).as_slice());
     }
+}
+
+#[test]
+fn what_gains_nothing_by_a_pause_is_not_stopped_either_where_others_live_in_it() {
+    let (mut measured, pause) = (measured(&[("vpn", 110), ("app", 5)]), selectors(&["vpn"]));
+    let vpn = container("vpn", &[]);
+    let (listed, seen) = container("app", &[]);
+    let lives_in = vec![LivesIn { what: "network", of: "id-vpn".to_owned() }];
+    let app = (listed, seen.map(|seen| Seen { lives_in, ..seen }));
+    let look = |measured: &Measured, containers: &[(Listed, Option<Seen>)]| {
+        let audit = audit(&facts(measured, containers, &pause)).expect("an audit");
+        let methods: Vec<Method> = audit.targets.iter().map(|target| target.method).collect();
+        let left_alone = audit.containers.into_iter().find_map(|container| container.left_alone);
+        (methods, left_alone.unwrap_or_default(), audit.warnings)
+    };
+    let both = [vpn.clone(), app];
+    assert_eq!(look(&measured, &both).0, [Method::Pause], "it gives what it holds");
+    measured.targets.get_mut("id-vpn").expect("it is measured").unevictable_bytes = 110 * MIB;
+    assert_eq!(look(&measured, &[vpn]).0, [Method::Stop], "nobody lives in it");
+    let (methods, left_alone, warnings) = look(&measured, &both);
+    assert!(methods.is_empty(), "{methods:?}");
+    assert!(left_alone.starts_with("`app` lives in its network"), "{left_alone}");
+    assert!(warnings[0].starts_with("`vpn` would be left alone: `app` lives in"), "{warnings:?}");
 }
