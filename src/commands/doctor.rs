@@ -16,22 +16,22 @@ use crate::{
     core::{
         machine::{
             doctor::{self, Check, HostState},
+            inside::Inside,
             route::Route,
-            swap::OWN_DIR,
             vm,
+            way::Way,
         },
         run::{
             exit::{DONE, NO},
             room_settings::RoomSettings,
         },
-        target::{kind::counted, seen::Listed},
+        target::{cgroup_of::CgroupOf, kind::counted, seen::Listed, state::State},
         text,
     },
     host::{
-        container::{Place, place_of},
-        findings,
+        container::{Place, inside, own_container, place_of},
+        findings::{self, Findings},
         shell::Root,
-        swap::own_dir,
     },
     lease::{leases::Leases, state_dir::StateDir},
     room::machine::Machine,
@@ -69,25 +69,24 @@ fn check(invocation: &mut Invocation) -> Ended {
 
 async fn look(settings: &Settings) -> Result<Vec<Check>, String> {
     let machine = reach(settings)?;
-    let mut checks = vec![of_engine(&machine).await];
+    let (of_engine, listed) = of_engine(&machine).await;
+    let mut checks = vec![of_engine];
     // What `config` leaves relative has no directory to lie in.
     let swap_file = settings.room.swap_file.as_deref();
     swap_file.map(std::path::absolute).transpose().map_err(|error| error.to_string())?;
-    checks.extend(of_host(&machine, &settings.room).await);
+    checks.extend(of_host(&machine, &settings.room, &settings.state_dir, &listed).await);
     checks.extend(of_state(settings));
     checks.push(of_boot());
     Ok(checks)
 }
 
-async fn of_engine(machine: &Machine) -> Check {
+/// The check, and what the engine lists.
+async fn of_engine(machine: &Machine) -> (Check, Vec<Listed>) {
     let endpoint = match machine.endpoint() {
         Ok(endpoint) => endpoint,
         Err(error) => {
-            return Check::ill(
-                "engine",
-                error.to_string(),
-                "`docker context ls` shows what there is",
-            );
+            let fix = "`docker context ls` shows what there is";
+            return (Check::ill("engine", error.to_string(), fix), Vec::new());
         }
     };
     let begun = Instant::now();
@@ -95,29 +94,34 @@ async fn of_engine(machine: &Machine) -> Check {
     match listed.await {
         Ok(listed) => {
             if let Some(text) = listed.warning() {
-                return Check::ill("engine", text, "`docker ps --all` shows what it lists");
+                let fix = "`docker ps --all` shows what it lists";
+                return (Check::ill("engine", text, fix), listed.targets);
             }
             let (url, by, all) = (
                 endpoint.url(),
                 &endpoint.named_by,
                 counted(listed.targets.iter().map(Listed::kind)),
             );
-            Check::well(
-                "engine",
-                format!("{url} ({by}), {all}, answers within {} ms", begun.elapsed().as_millis()),
-            )
+            let state =
+                format!("{url} ({by}), {all}, answers within {} ms", begun.elapsed().as_millis());
+            (Check::well("engine", state), listed.targets)
         }
         Err(error) => {
             let hint = error.hint().unwrap_or_else(|| {
                 "`docker version` with the same settings shows whether the engine answers"
                     .to_owned()
             });
-            Check::ill("engine", error.to_string(), hint)
+            (Check::ill("engine", error.to_string(), hint), Vec::new())
         }
     }
 }
 
-async fn of_host(machine: &Machine, settings: &RoomSettings) -> Vec<Check> {
+async fn of_host(
+    machine: &Machine,
+    settings: &RoomSettings,
+    state_dir: &Path,
+    listed: &[Listed],
+) -> Vec<Check> {
     let shell = &machine.shell;
     if let Route::NoWay { engine } = shell.route() {
         let state = format!("no way into {engine} is known: targets are only paused or stopped");
@@ -129,13 +133,20 @@ async fn of_host(machine: &Machine, settings: &RoomSettings) -> Vec<Check> {
     }
     let name = shell.host_name().unwrap_or("this machine").to_owned();
     let begun = Instant::now();
-    let swap_dir = settings
-        .swap_file
-        .as_ref()
-        .and_then(|path| path.rsplit_once('/'))
-        .map_or(OWN_DIR, |(dir, _)| dir)
-        .to_owned();
-    let (measured, facts) = match findings::look(shell, &swap_dir).await {
+    let inside = if *shell.route() == Route::Here {
+        inside(|id| listed.iter().any(|listed| listed.id == id))
+    } else {
+        Inside::Nothing
+    };
+    let shown = shown(machine, listed).await;
+    let Findings { measured, facts, swap_path } = match findings::look(
+        shell,
+        settings.swap_file.as_deref(),
+        |path| is_recorded(state_dir, path, machine.host().as_ref()),
+        &shown,
+    )
+    .await
+    {
         Ok(found) => found,
         Err(error) => {
             let hint = error.hint().unwrap_or("`makeroom status` shows what is known of it");
@@ -159,21 +170,39 @@ async fn of_host(machine: &Machine, settings: &RoomSettings) -> Vec<Check> {
     if let Some(host) = shell.host_name() {
         checks.push(Check::well("profits", vm::who_profits(host, machine.vm_driver())));
     }
-    let own_path = || format!("{}/swapfile", own_dir(&measured));
-    let swap_path = settings.swap_file.clone().unwrap_or_else(own_path);
     let root = shell.root().await.map(|root| match root {
         Root::Already => "yes",
         Root::Sudo => "by sudo, which asks for no password",
     });
     checks.extend(doctor::of_host(&HostState {
         facts: &facts,
-        memory: measured.memory,
+        free_swap: measured.free_swap(),
         root,
         swap: settings.swap,
         swap_path: &swap_path,
         no_reclaim: settings.no_reclaim,
+        inside,
+        unseen: measured.why_unseen(shown.len(), inside),
     }));
     checks
+}
+
+/// Whether a lease has an area at this path. What is not known is said by the check of the leases.
+pub(super) fn is_recorded(state_dir: &Path, path: &str, host: Option<&Way>) -> bool {
+    let Ok(Some(state)) = StateDir::open_existing(state_dir) else { return false };
+    let Ok(lock) = state.lock(LOCK_PATIENCE) else { return false };
+    Leases::look(&state, &lock, None).is_ok_and(|leases| leases.has_area(path, host))
+}
+
+/// The cgroup of one target that runs: what shows a run which kernel they are on.
+async fn shown(machine: &Machine, listed: &[Listed]) -> Vec<CgroupOf> {
+    let own = own_container();
+    let mut running = listed
+        .iter()
+        .filter(|listed| listed.state == State::Running && own.as_ref() != Some(&listed.id));
+    let Some(one) = running.next() else { return Vec::new() };
+    let Ok(targets) = machine.targets().await else { return Vec::new() };
+    targets.cgroups([one.handle()]).await
 }
 
 /// systemd.timer(5) and systemctl(1), "enable": a link in the directory of what wants it.

@@ -1,6 +1,10 @@
 //! `makeroom plan`: the audit of the host's memory and what a run would do. Changes nothing.
 
-use std::{collections::BTreeSet, ffi::OsString, process::ExitCode};
+use std::{
+    collections::{BTreeSet, HashMap},
+    ffi::OsString,
+    process::ExitCode,
+};
 
 use futures_util::{StreamExt as _, future, stream};
 
@@ -8,6 +12,7 @@ use crate::{
     cli::{ChildArgs, PlanArgs},
     commands::{
         command_use,
+        doctor::is_recorded,
         error::CommandError,
         invocation::{Ended, Invocation, block_on, enter, print, reach},
         need,
@@ -15,11 +20,12 @@ use crate::{
     config::{Layer, Purpose, Settings},
     core::{
         machine::{
-            cgroup::Measured,
+            cgroup::{Cgroup, Measured},
+            inside::Inside,
             route::Route,
-            swap::{self, Disk},
+            swap::{Disk, missing},
         },
-        plan::audit::{Audit, Facts, audit},
+        plan::{audit::audit, facts::Facts, format::Audit},
         run::{
             exit::{DONE, NO},
             room_settings::RoomSettings,
@@ -35,10 +41,13 @@ use crate::{
         text,
         values::SwapWish,
     },
-    host::{container::own_container, findings, reclaim, swap::own_dir},
+    host::{
+        container::{inside, own_container},
+        findings, reclaim,
+    },
     report::{console::Say, plan_table},
     room::machine::Machine,
-    targets::{all::Targets, error::TargetError, pace::at_once, wholes},
+    targets::{all::Targets, error::TargetError, kind::TargetKind as _, pace::at_once, wholes},
 };
 
 /// Shows it; 1 where the build does not fit.
@@ -82,15 +91,27 @@ async fn look(settings: &Settings, command: &[OsString], say: &mut Say) -> Resul
     if let Route::NoWay { engine } = machine.shell.route() {
         return Err(format!("no way into {engine} is known; name one with --vm-shell \"COMMAND\""));
     }
-    let measured =
+    let mut measured =
         reclaim::look(&machine.shell, &cgroups).await.map_err(|error| error.to_string())?;
-    if let Some((why, hint)) = measured.why_unseen(cgroups.len()) {
+    let inside = if *machine.shell.route() == Route::Here {
+        inside(|id| containers.iter().any(|(listed, _)| listed.id == id))
+    } else {
+        Inside::Nothing
+    };
+    let unseen = measured.why_unseen(cgroups.len(), inside);
+    if let Some((why, hint)) = unseen {
         say.warning(format!("{why}: these figures are this machine's"), Some(hint));
+        measured.targets = asked_sizes(&machine, &containers).await;
     }
+    let has_root = machine.shell.root().await.is_some();
+    // Where nothing is seen, or without root, a run makes none, which the sums know.
+    let (swap, swap_place) = if unseen.is_none() && has_root {
+        swap_to_have(&machine, settings, &measured, say).await
+    } else {
+        (settings.room.swap, None)
+    };
     let own = own_container();
     let uses = command_use::of(command);
-    let has_root = machine.shell.root().await.is_some();
-    let swap_place = swap_place(&machine, settings, &measured, has_root).await;
     let stopped_as_wholes = stopped_as_wholes(&machine, settings, &containers, &uses).await;
     let facts = Facts {
         host: machine.shell.host_name(),
@@ -104,29 +125,13 @@ async fn look(settings: &Settings, command: &[OsString], say: &mut Say) -> Resul
         stopped_as_wholes: &stopped_as_wholes,
         method: settings.room.method,
         no_reclaim: settings.room.no_reclaim,
-        swap: settings.room.swap,
+        swap,
         swap_place: swap_place.as_ref().map(|(path, disk)| (path.as_str(), *disk)),
         has_root,
+        is_unseen: unseen.is_some(),
         need: need::of_plan(settings, command, say),
     };
     audit(&facts).ok_or_else(|| format!("the memory{} cannot be read", machine.shell.place()))
-}
-
-/// Where a run would make swap, and the disk that this is on; `None` where it would make none, or
-/// nothing can be seen.
-async fn swap_place(
-    machine: &Machine,
-    settings: &Settings,
-    measured: &Measured,
-    has_root: bool,
-) -> Option<(String, Disk)> {
-    let SwapWish::Free(wish) = settings.room.swap else { return None };
-    swap::missing(wish.bytes, measured.free_swap().ahead_bytes).filter(|_| has_root)?;
-    let own_dir = own_dir(measured);
-    let path = settings.room.swap_file.clone().unwrap_or_else(|| format!("{own_dir}/swapfile"));
-    let dir = path.rsplit_once('/').map_or("/", |(dir, _)| dir);
-    let (_, facts) = findings::look(&machine.shell, dir).await.ok()?;
-    Some((path, facts.disk?))
 }
 
 /// All containers, with the inspection of those that have processes.
@@ -148,6 +153,48 @@ async fn containers(
     }
     let inspecting = listing.targets.into_iter().map(|listed| looked_at(&targets, listed));
     Ok(stream::iter(inspecting).buffered(at_once()).collect().await)
+}
+
+/// The swap that a run would have, with the place of the area that it would make and the disk that
+/// this is on: no more than there is, where none can be made, which is said.
+async fn swap_to_have(
+    machine: &Machine,
+    settings: &Settings,
+    measured: &Measured,
+    say: &mut Say,
+) -> (SwapWish, Option<(String, Disk)>) {
+    let wish = settings.room.swap;
+    let SwapWish::Free(size) = wish else { return (wish, None) };
+    if missing(size.bytes, measured.free_swap().ahead_bytes).is_none() {
+        return (wish, None);
+    }
+    let host = machine.host();
+    let recorded = |path: &str| is_recorded(&settings.state_dir, path, host.as_ref());
+    let swap_file = settings.room.swap_file.as_deref();
+    let Ok(found) = findings::look(&machine.shell, swap_file, recorded, &[]).await else {
+        return (wish, None);
+    };
+    let Some((why, fix)) = found.facts.why_no_swap(&found.swap_path) else {
+        return (wish, found.facts.disk.map(|disk| (found.swap_path, disk)));
+    };
+    say.warning(format!("no swap would be made: {}", text::printable(&why)), Some(&fix));
+    (SwapWish::Off, None)
+}
+
+/// What these hold, in the engine's words.
+async fn asked_sizes(
+    machine: &Machine,
+    containers: &[(Listed, Option<Seen>)],
+) -> HashMap<String, Cgroup> {
+    let Ok(targets) = machine.targets().await else { return HashMap::new() };
+    let asking = containers.iter().filter(|(_, seen)| seen.is_some()).map(|(listed, _)| {
+        let kind = targets.of(listed.kind());
+        async move {
+            let memory = kind.memory(listed.handle()).await.ok().flatten()?;
+            Some((listed.id.clone(), memory))
+        }
+    });
+    stream::iter(asking).buffered(at_once()).filter_map(future::ready).collect().await
 }
 
 /// What a run would stop in the place of its parts, were it to stop them.

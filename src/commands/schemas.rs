@@ -10,7 +10,7 @@ use serde_json::{Error, Value};
 
 use crate::{
     commands::status::Status,
-    core::{plan::audit::Audit, run::report::RunReport},
+    core::{plan::format::Audit, run::report::RunReport},
 };
 
 /// A schema as a file.

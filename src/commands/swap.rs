@@ -21,7 +21,7 @@ use crate::{
     },
     host::{
         permanent_swap::{self, Found},
-        shell::{Shell, ShellError},
+        shell::Shell,
         swap::{Removal, SwapError},
     },
     report::console::Say,
@@ -64,8 +64,7 @@ fn refused(what: impl ToString, hint: Option<&str>) -> CommandError {
 
 impl From<SwapError> for CommandError {
     fn from(error: SwapError) -> Self {
-        let hint =
-            if let SwapError::Shell(shell) = &error { ShellError::hint(shell) } else { None };
+        let hint = error.hint();
         refused(error, hint)
     }
 }
@@ -143,7 +142,7 @@ async fn on(
                             format!("no swap is made at {}: {reason}", text::printable(path));
                         refused(what, Some(ELSEWHERE))
                     }
-                    shell @ SwapError::Shell(_) => shell.into(),
+                    other @ (SwapError::Shell(_) | SwapError::Denied) => other.into(),
                 },
             )?;
             if let Some(text) = made.why_smaller(size_bytes, path) {

@@ -16,6 +16,7 @@ use crate::{
     },
     engine::{
         endpoint::Endpoint,
+        no_engine,
         ping::{self, ApiVersion},
         raw,
         read::{self, Inspection},
@@ -124,7 +125,11 @@ impl EngineError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::Unreachable { url, .. } if no_engine::owner(Path::new(url)).is_some() => {
+                Some(no_engine::HINT.to_owned())
+            }
             Self::Unreachable { source, .. } => Some(match source.kind() {
+                io::ErrorKind::InvalidData => no_engine::HINT.to_owned(),
                 io::ErrorKind::PermissionDenied => {
                     "add yourself to the socket's group (`sudo usermod -aG docker \"$USER\"`, then log in again), or use sudo".to_owned()
                 }
@@ -244,7 +249,13 @@ const NO_LIMIT: u64 = u32::MAX as u64;
 async fn through_socket(socket: &Path) -> io::Result<Docker> {
     let newest = bollard::API_DEFAULT_VERSION;
     let known = ApiVersion { major: newest.major_version, minor: newest.minor_version };
-    let spoken = ping::api_version(socket, known).await?;
+    let spoken = ping::api_version(socket, known).await.map_err(|error| {
+        // One that is not there, or not ours to open, is what it is.
+        let is_clear =
+            matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied);
+        let named = no_engine::named(socket, false).filter(|_| !is_clear);
+        named.map_or(error, |named| io::Error::new(io::ErrorKind::InvalidData, named))
+    })?;
     let version = ClientVersion { major_version: spoken.major, minor_version: spoken.minor };
     over(Place::Unix(socket.to_owned()), &version).map_err(io::Error::other)
 }

@@ -8,6 +8,8 @@ use tokio::{
     net::UnixStream,
 };
 
+use crate::engine::no_engine;
+
 /// An engine that does not answer its ping within this time answers nothing else either.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// No answer to a ping is longer.
@@ -28,12 +30,12 @@ pub struct ApiVersion {
 /// The socket's own error, or `InvalidData` if whatever answers is not an engine.
 pub async fn api_version(socket: &Path, newest_known: ApiVersion) -> io::Result<ApiVersion> {
     let answer = tokio::time::timeout(PATIENCE, ask(socket)).await;
-    let answer = answer.map_err(|_| {
-        io::Error::new(
+    let answer = answer.unwrap_or_else(|_| {
+        Err(io::Error::new(
             io::ErrorKind::TimedOut,
             format!("no answer within {} s", PATIENCE.as_secs()),
-        )
-    })??;
+        ))
+    })?;
     let spoken = read_answer(&String::from_utf8_lossy(&answer))?;
     Ok(spoken.min(newest_known))
 }
@@ -41,10 +43,15 @@ pub async fn api_version(socket: &Path, newest_known: ApiVersion) -> io::Result<
 async fn ask(socket: &Path) -> io::Result<Vec<u8>> {
     let mut stream = UnixStream::connect(socket).await?;
     // HTTP/1.0 makes the engine close the connection after its answer.
-    stream.write_all(b"GET /_ping HTTP/1.0\r\nHost: docker\r\n\r\n").await?;
+    let asked = stream.write_all(b"GET /_ping HTTP/1.0\r\nHost: docker\r\n\r\n").await;
     let mut answer = Vec::new();
-    stream.take(LONGEST_BYTES).read_to_end(&mut answer).await?;
-    Ok(answer)
+    let read = stream.take(LONGEST_BYTES).read_to_end(&mut answer).await;
+    // It says what it is, and breaks the connection off.
+    if no_engine::is_grpc(&answer) {
+        let what = no_engine::named(socket, true).unwrap_or_default();
+        return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+    }
+    asked.and(read).map(|_| answer)
 }
 
 fn read_answer(answer: &str) -> io::Result<ApiVersion> {

@@ -4,10 +4,18 @@
 
 use std::{fs, path::Path};
 
-use crate::{core::machine::memory::unescape, host::kernel};
+use crate::{
+    core::machine::{inside::Inside, memory::unescape},
+    host::kernel,
+};
 
 /// Every mount that this process sees (proc_pid_mountinfo(5)).
 const MOUNTS: &str = "/proc/self/mountinfo";
+
+/// Where the namespace of this process's pids is named, and the first one's name
+/// (include/linux/proc_ns.h, PROC_PID_INIT_INO).
+const PIDS: &str = "/proc/self/ns/pid";
+const FIRST_PIDS: &str = "pid:[4026531836]";
 
 /// Where makeroom runs, as far as it matters for the state directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,11 +29,10 @@ pub enum Place {
 /// Finds out where this process runs.
 #[must_use]
 pub fn place_of(state_dir: &Path) -> Place {
-    let marked = ["/.dockerenv", "/run/.containerenv"].iter().any(|mark| Path::new(mark).exists());
     let mounts = kernel::proc_file(MOUNTS).unwrap_or_default();
     // The nearest existing part decides, after `..` and links are resolved.
     let real = state_dir.ancestors().find_map(|part| fs::canonicalize(part).ok());
-    judge(marked, &mounts, real.as_deref().unwrap_or(state_dir))
+    judge(is_marked(), &mounts, real.as_deref().unwrap_or(state_dir))
 }
 
 /// Finds the id of the container that makeroom itself runs in, from the three files that an engine
@@ -35,9 +42,24 @@ pub fn own_container() -> Option<String> {
     own_id(&kernel::proc_file(MOUNTS).unwrap_or_default())
 }
 
+/// Finds out where this process runs, as far as it decides what is seen of an engine's containers.
+/// `is_listed` tells of an id whether that engine knows a container by it.
+#[must_use]
+pub fn inside(is_listed: impl Fn(&str) -> bool) -> Inside {
+    let mounts = kernel::proc_file(MOUNTS).unwrap_or_default();
+    let own = own_id(&mounts);
+    let is_container = own.is_some() || is_container(is_marked(), &read_mounts(&mounts));
+    let has_own_processes = fs::read_link(PIDS).is_ok_and(|pids| pids.as_os_str() != FIRST_PIDS);
+    Inside::of(is_container, own.is_some_and(|id| is_listed(&id)), has_own_processes)
+}
+
+fn is_marked() -> bool {
+    ["/.dockerenv", "/run/.containerenv"].iter().any(|mark| Path::new(mark).exists())
+}
+
 fn own_id(mountinfo: &str) -> Option<String> {
     let is_id = |part: &&str| part.len() == 64 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let mut given = mounts(mountinfo).into_iter().filter(|mount| {
+    let mut given = read_mounts(mountinfo).into_iter().filter(|mount| {
         matches!(mount.point.as_str(), "/etc/hostname" | "/etc/hosts" | "/etc/resolv.conf")
     });
     given.find_map(|mount| mount.root.split('/').find(is_id).map(str::to_owned))
@@ -51,22 +73,11 @@ struct Mount {
 }
 
 fn judge(marked: bool, mountinfo: &str, state_dir: &Path) -> Place {
-    let mounts = mounts(mountinfo);
-    let of = |path: &Path| {
-        mounts
-            .iter()
-            .filter(|mount| path.starts_with(&mount.point))
-            .max_by_key(|mount| mount.point.len())
-    };
-    // A mark alone proves nothing: a VM's image that was made from a container has it as well. The
-    // engines' other storage drivers mount a directory or a dataset of their own as the root.
-    let is_container = of(Path::new("/")).is_some_and(|root| {
-        is_overlay(&root.kind) || marked && (root.root != "/" || root.kind == "zfs")
-    });
-    if !is_container {
+    let mounts = read_mounts(mountinfo);
+    if !is_container(marked, &mounts) {
         return Place::Lasting;
     }
-    match of(state_dir) {
+    match mount_of(&mounts, state_dir) {
         Some(mount) if mount.point != "/" && mount.kind != "tmpfs" && !is_overlay(&mount.kind) => {
             Place::Lasting
         }
@@ -74,7 +85,22 @@ fn judge(marked: bool, mountinfo: &str, state_dir: &Path) -> Place {
     }
 }
 
-fn mounts(mountinfo: &str) -> Vec<Mount> {
+fn is_container(marked: bool, mounts: &[Mount]) -> bool {
+    // A mark alone proves nothing: a VM's image that was made from a container has it as well. The
+    // engines' other storage drivers mount a directory or a dataset of their own as the root.
+    mount_of(mounts, Path::new("/")).is_some_and(|root| {
+        is_overlay(&root.kind) || marked && (root.root != "/" || root.kind == "zfs")
+    })
+}
+
+fn mount_of<'a>(mounts: &'a [Mount], path: &Path) -> Option<&'a Mount> {
+    mounts
+        .iter()
+        .filter(|mount| path.starts_with(&mount.point))
+        .max_by_key(|mount| mount.point.len())
+}
+
+fn read_mounts(mountinfo: &str) -> Vec<Mount> {
     let read = |line: &str| {
         let (mount, source) = line.split_once(" - ")?;
         let mut fields = mount.split(' ').skip(3).map(unescape);

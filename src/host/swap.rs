@@ -10,7 +10,7 @@ use crate::{
             cgroup::{self, Measured},
             memory::{ActiveSwap, escape},
             route::Route,
-            swap::{Disk, OWN_DIR, fits_back, spare_rule},
+            swap::{DENIED, DENIED_FIX, Disk, OWN_DIR, fits_back, spare_rule},
         },
         text,
     },
@@ -39,6 +39,8 @@ pub enum SwapError {
     /// In the words of the program that failed for now.
     #[error("{0}")]
     NotYet(String),
+    #[error("{DENIED}")]
+    Denied,
     #[error(transparent)]
     Shell(#[from] ShellError),
 }
@@ -48,9 +50,19 @@ impl SwapError {
     #[must_use]
     pub fn may_pass(&self) -> bool {
         match self {
-            Self::Refused(_) => false,
+            Self::Refused(_) | Self::Denied => false,
             Self::NotYet(_) => true,
             Self::Shell(error) => error.may_pass(),
+        }
+    }
+
+    /// What to type, where another place would not help.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Denied => Some(DENIED_FIX),
+            Self::Shell(shell) => shell.hint(),
+            Self::Refused(_) | Self::NotYet(_) => None,
         }
     }
 }
@@ -121,6 +133,7 @@ pub async fn make(
     let output = shell.run_as_root(&script, Some(&area.label), MAKE_LIMIT).await?;
     match answer(&output)? {
         "ok" => Ok(read_made(&output, area.size_bytes)),
+        "denied" => Err(SwapError::Denied),
         other => Err(SwapError::Refused(format!("the step answers `{other}`"))),
     }
 }

@@ -4,8 +4,8 @@ use crate::core::{
     few::Few,
     machine::vm,
     plan::{
-        audit::{Audit, Audited},
         estimate::{Fit, NeedSource, Role},
+        format::{Audit, Audited},
     },
     target::{kind::Kind, method::Method, state::State},
     text::{count, printable, size_in_tenths as size},
@@ -44,7 +44,7 @@ fn sums(audit: &Audit) -> Vec<String> {
             format!("swap: {} free of {}", size(memory.swap_free_bytes), size(total_bytes))
         }
     };
-    let makes_room = if audit.targets.is_empty() {
+    let makes_room = if audit.targets.is_empty() && audit.room_bytes == 0 {
         "none of it is to make room".to_owned()
     } else {
         format!("{} of it can make room", size(audit.room_bytes))
@@ -145,6 +145,13 @@ fn room(audit: &Audit, container: &Audited) -> String {
         }
         (None, Role::Kept) => "kept".to_owned(),
         (None, Role::LeftOut) => "left to the command".to_owned(),
+        (None, Role::Target) if container.left_alone.is_some() => {
+            let why = container.left_alone.as_deref().unwrap_or_default();
+            format!("left alone: {why}")
+        }
+        (None, Role::Target) if container.gives.pause_bytes > 0 => {
+            format!("paused already, + {}", size(container.gives.pause_bytes))
+        }
         (None, Role::Target) if container.activity == State::Running => "left alone".to_owned(),
         (None, _) if container.activity == State::Paused => "paused already".to_owned(),
         (None, _) => String::new(),
@@ -156,8 +163,8 @@ mod tests {
     use super::*;
     use crate::core::machine::vm::VmDriver;
     use crate::core::plan::{
-        audit::{HostMemory, Planned},
         estimate::{Gives, Need},
+        format::{HostMemory, Planned},
     };
 
     const MIB: u64 = 1 << 20;
@@ -171,6 +178,7 @@ mod tests {
             activity: State::Running,
             memory_bytes: Some(memory_mib * MIB),
             cache_bytes: Some(12 * MIB),
+            left_alone: None,
             gives: Gives::default(),
         };
         Audit {

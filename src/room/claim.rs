@@ -25,11 +25,16 @@ use crate::{
             seen::{Listed, Seen},
         },
         text,
-        values::MethodWish,
     },
     host::kernel::moment,
     lease::{journal::Journal, leases::Leases},
-    room::{context::Context, look::Found, mark::mark_held, shared},
+    room::{
+        context::Context,
+        look::Found,
+        mark::mark_held,
+        shared,
+        worth::{tell_stopped, weigh_all},
+    },
     targets::{error::TargetError, wholes},
 };
 
@@ -42,6 +47,8 @@ pub(crate) struct Claimed {
     pub(crate) joined: Vec<RoomTarget>,
     /// The cgroups of what is paused already.
     pub(crate) paused: Vec<CgroupOf>,
+    /// The ids of those among them that somebody else has paused, and that stay so.
+    pub(crate) theirs: Vec<String>,
     /// The name of each, by its id.
     pub(crate) names: HashMap<String, String>,
 }
@@ -90,10 +97,11 @@ pub(crate) async fn claim_all(
         }
     }
     context.note_rest(&few, Level::Warning);
-    let with_methods = methods(context, candidates, sizes, measured);
-    let swap_free_bytes = measured.and_then(|measured| measured.memory);
-    let swap_free_bytes = swap_free_bytes.map_or(0, |memory| memory.swap_free_bytes);
-    let with_methods = shared::spare(context, found, with_methods, swap_free_bytes).await;
+    let facts = facts(context, &candidates, sizes, measured);
+    let with_methods = methods(candidates, facts);
+    let with_methods = weigh_all(context, targets, with_methods, facts, sizes, measured).await;
+    let with_methods = shared::spare(context, found, with_methods, facts).await;
+    tell_stopped(context, facts, &with_methods);
     let own = journal.state();
     claimed.candidates = wholes::in_place_of_parts(
         targets,
@@ -139,7 +147,8 @@ fn claim_one(
         Claim::Take => {
             let announced = own.is_some();
             let part_of = listed.part_of.clone();
-            return Some(Candidate { target, memory_bytes, seen, part_of, announced });
+            let stays = None;
+            return Some(Candidate { target, memory_bytes, seen, stays, part_of, announced });
         }
         Claim::Ours(method) => {
             claimed.joined.push(room_target(&original, memory_bytes, method));
@@ -170,6 +179,9 @@ fn claim_one(
         Claim::PausedByOther => {
             let text = format!("`{name}` was paused by somebody else and stays so");
             context.note(Note::new(Level::Info, text));
+            // Its state is theirs; its memory is in the build's way all the same.
+            claimed.theirs.push(target.id);
+            claimed.paused.extend(seen.cgroup);
         }
         Claim::NotRunning => {
             context.note(Note::new(Level::Detail, format!("`{name}` does not run")));
@@ -197,34 +209,29 @@ fn join(
     }
 }
 
-fn methods(
+fn facts(
     context: &Context<'_>,
-    candidates: Vec<Candidate>,
+    candidates: &[Candidate],
     sizes: Option<&Measured>,
     measured: Option<&Measured>,
-) -> Vec<(Candidate, Method)> {
+) -> MethodFacts {
     let settings = &context.request.settings;
     let ids = candidates.iter().map(|candidate| candidate.target.id.as_str());
-    let facts = MethodFacts {
+    MethodFacts {
         wish: settings.method,
         no_reclaim: settings.no_reclaim,
         swap_free_bytes: measured.map_or(0, |measured| measured.free_swap().net_bytes()),
         targets_bytes: sizes.and_then(|sizes| sizes.sum_bytes(ids)),
-    };
-    let mut few = Few::default();
-    let mut with_method = |candidate: Candidate| {
-        let never_stopped = candidate.seen.never_stopped;
-        if let (MethodWish::Stop, Some(why)) = (settings.method, never_stopped) {
-            let name = text::printable(&candidate.target.name);
-            let text = format!("`{name}` is paused and not stopped: {why}");
-            context.note_few(&mut few, Note::new(Level::Warning, text));
-        }
-        let method = method(facts, candidate.memory_bytes, never_stopped.is_none());
+    }
+}
+
+fn methods(candidates: Vec<Candidate>, facts: MethodFacts) -> Vec<(Candidate, Method)> {
+    let with_method = |candidate: Candidate| {
+        let comes_back = candidate.seen.never_stopped.is_none();
+        let method = method(facts, candidate.memory_bytes, comes_back);
         (candidate, method)
     };
-    let all = candidates.into_iter().map(&mut with_method).collect();
-    context.note_rest(&few, Level::Warning);
-    all
+    candidates.into_iter().map(with_method).collect()
 }
 
 pub(crate) fn room_target(

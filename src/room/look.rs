@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::{
     core::{
         few::Few,
-        machine::{cgroup::Measured, route::Route},
+        machine::{cgroup::Measured, inside::Inside, route::Route},
         run::note::{Level, Note},
         target::{
             cgroup_of::CgroupOf,
@@ -21,7 +21,10 @@ use crate::{
         text,
         values::SwapWish,
     },
-    host::{container::own_container, reclaim},
+    host::{
+        container::{inside, own_container},
+        reclaim,
+    },
     room::{context::Context, enforcers},
     targets::{all::Targets, error::TargetError},
 };
@@ -41,6 +44,8 @@ pub(crate) struct Found {
     /// The cgroups of the chosen ones that run, or else of one other that has processes: what shows
     /// which kernel they are on.
     cgroups: Vec<CgroupOf>,
+    /// Where makeroom is, as seen from these.
+    inside: Inside,
 }
 
 /// Looks for targets before the build: also for steps that may be needed later. What is wrong with
@@ -117,7 +122,8 @@ pub(crate) async fn at_targets(
     let seen: Vec<_> =
         both.filter_map(|(listed, seen)| Some((listed.clone(), seen.ok()?))).collect();
     let cgroups = seen.iter().filter_map(|(_, seen)| seen.cgroup.clone()).collect();
-    Some(Found { targets, chosen, listed, used, left_out, seen, cgroups })
+    let inside = inside(|id| listed.iter().any(|listed| listed.id == id));
+    Some(Found { targets, chosen, listed, used, left_out, seen, cgroups, inside })
 }
 
 /// What is chosen, and what of it is left to the command.
@@ -188,8 +194,18 @@ pub(crate) async fn at_host(context: &Context<'_>, found: Option<&Found>) -> Opt
             Err(no_way(&format!("no way into {} is known", text::printable(engine))))
         }
         _ => match context.cancel.or(reclaim::look(&machine.shell, cgroups)).await? {
-            Ok(measured) => why_blind(&measured, cgroups.len(), &machine.shell.place())
-                .map_or(Ok(measured), Err),
+            Ok(measured) => {
+                // What is elsewhere is not hidden by where we are.
+                let is_here = *machine.shell.route() == Route::Here;
+                let inside = found.filter(|_| is_here).map(|found| found.inside);
+                why_blind(
+                    &measured,
+                    cgroups.len(),
+                    inside.unwrap_or_default(),
+                    &machine.shell.place(),
+                )
+                .map_or(Ok(measured), Err)
+            }
             Err(error) => Err((
                 format!(
                     "cannot measure memory: {error}; no swap is made and no memory is pushed out"
@@ -203,7 +219,12 @@ pub(crate) async fn at_host(context: &Context<'_>, found: Option<&Found>) -> Opt
 
 /// Why nothing can be made on a host that was measured so, with the way out. `asked` cgroups were
 /// looked for there.
-fn why_blind(measured: &Measured, asked: usize, place: &str) -> Option<(String, Option<String>)> {
+fn why_blind(
+    measured: &Measured,
+    asked: usize,
+    inside: Inside,
+    place: &str,
+) -> Option<(String, Option<String>)> {
     if measured.memory.is_none() {
         let text = format!(
             "the memory{place} cannot be read (/proc/meminfo is hidden?): no swap is made and no memory is pushed out"
@@ -211,8 +232,8 @@ fn why_blind(measured: &Measured, asked: usize, place: &str) -> Option<(String, 
         let hint = "run makeroom where /proc is whole (not mounted with subset=pid), or name the host with --vm-shell";
         return Some((text, Some(hint.to_owned())));
     }
-    let (why, hint) = measured.why_unseen(asked)?;
-    Some(if measured.is_hidden {
+    let (why, hint) = measured.why_unseen(asked, inside)?;
+    Some(if measured.is_hidden || inside != Inside::Nothing {
         (nothing_is_made(why), Some(hint.to_owned()))
     } else {
         no_way(why)

@@ -34,3 +34,4 @@ mod take;
 mod tests;
 mod vanished;
 pub mod without_keeper;
+pub mod worth;

@@ -4,13 +4,16 @@
 use crate::{
     core::{
         machine::cgroup::{Cgroup, Measured},
-        plan::estimate::{self, Fit, Gives},
+        plan::{
+            estimate::{self, Fit, Gives},
+            gain::{Holding, PushOut, Worth, weigh},
+        },
         run::{
             note::{Level, Note},
             results::Room,
         },
         target::{
-            method::{MethodFacts, method},
+            method::{Method, MethodFacts, method},
             seen::Listed,
             shared::{Resident, sharers},
             state::State,
@@ -94,13 +97,21 @@ async fn gives(context: &Context<'_>, listed: &[Listed], looked: &Measured) -> V
         swap_free_bytes: means.swap.net_bytes(),
         targets_bytes: looked.sum_bytes(listed.iter().map(|listed| listed.id.as_str())),
     };
+    let push_out = PushOut { host: Some(looked), has_root, swap_free_bytes: facts.swap_free_bytes };
     let gives = |cgroup: &Cgroup| estimate::gives(cgroup, means.is_reclaimed);
     let cgroups = || listed.iter().map(|listed| looked.targets.get(&listed.id));
     let all_bytes = cgroups().flatten().map(|cgroup| gives(cgroup).pause_bytes).sum();
     let of = |cgroup: &Cgroup| {
+        let bytes = Some(cgroup.used_bytes);
+        let holding = Holding { cgroup: Some(cgroup), bytes };
+        let method = match weigh(facts, method(facts, bytes, true), &push_out, &holding, None) {
+            Worth::Take(method) => method,
+            Worth::StopFor(_) => Method::Stop,
+            Worth::Leave { .. } => return 0,
+        };
         let gives = gives(cgroup);
         let pause_bytes = means.of_pause(gives.pause_bytes, all_bytes);
-        Gives { pause_bytes, ..gives }.with(method(facts, Some(cgroup.used_bytes), true))
+        Gives { pause_bytes, ..gives }.with(method)
     };
     cgroups().map(|cgroup| cgroup.map_or(0, of)).collect()
 }

@@ -9,7 +9,7 @@ use crate::{
         run::note::{Level, Note},
         target::{
             candidate::Candidate,
-            method::Method,
+            method::{Method, MethodFacts},
             seen::{Listed, Seen},
             selector::any_matches,
             shared::{Fate, KEPT, Resident, StopFacts, fate},
@@ -29,7 +29,7 @@ pub(crate) async fn spare(
     context: &Context<'_>,
     found: &Found,
     candidates: Vec<(Candidate, Method)>,
-    swap_free_bytes: u64,
+    facts: MethodFacts,
 ) -> Vec<(Candidate, Method)> {
     let stopped = |(candidate, method): &(Candidate, Method)| {
         (*method == Method::Stop).then(|| candidate.target.id.clone())
@@ -39,15 +39,16 @@ pub(crate) async fn spare(
         return candidates;
     }
     let residents = residents(context, found, &candidates).await;
-    let facts = StopFacts {
-        wish: context.request.settings.method,
-        pause_gives: swap_free_bytes > 0 && context.machine.shell.root().await.is_some(),
-        stopped: &stopped,
-        all: &residents,
-    };
+    let may_push_out = facts.swap_free_bytes > 0 && context.machine.shell.root().await.is_some();
     let (mut few, mut spared) = (Few::default(), Vec::with_capacity(candidates.len()));
     for (mut candidate, method) in candidates {
         let (id, is_part) = (&candidate.target.id, candidate.part_of.is_some());
+        let facts = StopFacts {
+            wish: facts.wish,
+            pause_gives: may_push_out && candidate.stays.is_none(),
+            stopped: &stopped,
+            all: &residents,
+        };
         let fate = if method == Method::Stop { fate(id, is_part, facts) } else { Fate::Stopped };
         match fate {
             Fate::Stopped => spared.push((candidate, method)),

@@ -94,9 +94,11 @@ pub(crate) async fn ensure(
                     &Record::AreaGone { path: area.path.clone(), how: AreaGone::AlreadySo },
                 );
             }
+            let is_denied = matches!(error, swap::SwapError::Denied);
+            let hint = error.hint().filter(|_| is_denied).unwrap_or(ELSEWHERE);
             context.shortfall(
                 format!("no swap is made at {}: {error}", text::printable(&area.path)),
-                Some(ELSEWHERE.to_owned()),
+                Some(hint.to_owned()),
             );
             Some(measured)
         }

@@ -54,6 +54,8 @@ const CANCELLED: &str = "cancelled";
 pub(crate) struct Taken {
     /// The cgroups of what is paused.
     pub(crate) paused: Vec<CgroupOf>,
+    /// As in [`Claimed`].
+    pub(crate) theirs: Vec<String>,
     /// The name of each target, by its id.
     pub(crate) names: HashMap<String, String>,
 }
@@ -73,8 +75,8 @@ pub(crate) async fn take_all(
     claimed: Claimed,
     room: &mut Room,
 ) -> Taken {
-    let Claimed { candidates, mut joined, paused, names } = claimed;
-    let mut taken = Taken { paused, names };
+    let Claimed { candidates, mut joined, paused, theirs, names } = claimed;
+    let mut taken = Taken { paused, theirs, names };
     let rounds = in_rounds(candidates);
     let intents = intents(context, &rounds);
     if !intents.is_empty() && !context.cancel.is_said() {

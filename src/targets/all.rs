@@ -6,12 +6,15 @@ use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
 
 use crate::{
-    core::target::{
-        cgroup_of::CgroupOf,
-        event::Happened,
-        kind::Kind,
-        recorded::{Handle, Target},
-        seen::{Listed, Listing, Seen},
+    core::{
+        machine::cgroup::Cgroup,
+        target::{
+            cgroup_of::CgroupOf,
+            event::Happened,
+            kind::Kind,
+            recorded::{Handle, Target},
+            seen::{Listed, Listing, Seen},
+        },
     },
     engine::client::Engine,
     targets::{
@@ -198,6 +201,10 @@ impl TargetKind for AnyKind {
 
     async fn remembered(&self, one: Handle<'_>, now: &Seen) -> Vec<Happened> {
         of_kind!(self, kind => kind.remembered(one, now).await)
+    }
+
+    async fn memory(&self, one: Handle<'_>) -> Result<Option<Cgroup>, TargetError> {
+        of_kind!(self, kind => kind.memory(one).await)
     }
 
     fn changes(&self, since: Timestamp) -> Changes {

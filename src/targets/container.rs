@@ -6,15 +6,18 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::{
-    core::target::{
-        event::Happened,
-        recorded::{Handle, Target},
-        seen::{Listing, Seen},
-        state::State,
+    core::{
+        machine::cgroup::Cgroup,
+        target::{
+            event::Happened,
+            recorded::{Handle, Target},
+            seen::{Listing, Seen},
+            state::State,
+        },
     },
     engine::{
         client::{Engine, EngineError, PAUSE},
-        events, healthcheck,
+        events, healthcheck, stats,
     },
     targets::{calls::Calls, changes::Changes, error::TargetError, kind::TargetKind},
 };
@@ -81,6 +84,10 @@ impl TargetKind for Containers {
     async fn remembered(&self, one: Handle<'_>, now: &Seen) -> Vec<Happened> {
         let Some(ended_at) = now.ended_at else { return Vec::new() };
         events::remembered(&self.engine, one.id, ended_at).await.unwrap_or_default()
+    }
+
+    async fn memory(&self, one: Handle<'_>) -> Result<Option<Cgroup>, TargetError> {
+        Ok(stats::memory(&self.engine, one.id).await?)
     }
 
     fn changes(&self, since: Timestamp) -> Changes {

@@ -6,14 +6,17 @@ use std::{cell::RefCell, collections::HashMap, rc::Rc, time::Duration};
 use jiff::Timestamp;
 
 use crate::{
-    core::target::{
-        cgroup_of::CgroupOf,
-        event::Happened,
-        kind::Kind,
-        recorded::{Handle, Target},
-        samples,
-        seen::{Listed, Listing, Seen},
-        state::{Incarnation, State},
+    core::{
+        machine::cgroup::Cgroup,
+        target::{
+            cgroup_of::CgroupOf,
+            event::Happened,
+            kind::Kind,
+            recorded::{Handle, Target},
+            samples,
+            seen::{Listed, Listing, Seen},
+            state::{Incarnation, State},
+        },
     },
     engine::client::EngineError,
     targets::{changes::Changes, error::TargetError, kind::TargetKind},
@@ -180,6 +183,10 @@ impl TargetKind for FakeKind {
 
     async fn remembered(&self, one: Handle<'_>, _now: &Seen) -> Vec<Happened> {
         self.fake.remembered.borrow().get(one.id).cloned().unwrap_or_default()
+    }
+
+    async fn memory(&self, _one: Handle<'_>) -> Result<Option<Cgroup>, TargetError> {
+        Ok(None)
     }
 
     fn changes(&self, _since: Timestamp) -> Changes {

@@ -5,10 +5,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::{
-    core::target::{
-        event::Happened,
-        recorded::{Handle, Target},
-        seen::{Listing, Seen},
+    core::{
+        machine::cgroup::Cgroup,
+        target::{
+            event::Happened,
+            recorded::{Handle, Target},
+            seen::{Listing, Seen},
+        },
     },
     targets::{changes::Changes, error::TargetError},
 };
@@ -49,6 +52,9 @@ pub(crate) trait TargetKind {
     /// What its kind remembers of one that has ended, as it was `now` seen to be, in order; nothing
     /// where nobody can tell.
     async fn remembered(&self, one: Handle<'_>, now: &Seen) -> Vec<Happened>;
+
+    /// How much memory one holds, in the words of whoever runs it; `None` where that is not known.
+    async fn memory(&self, one: Handle<'_>) -> Result<Option<Cgroup>, TargetError>;
 
     /// What happens to them from this time on.
     fn changes(&self, since: Timestamp) -> Changes;

@@ -8,12 +8,15 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::{
-    core::target::{
-        event::Happened,
-        healthcheck::Word,
-        recorded::{Handle, Scaled, Target, Undo},
-        seen::{Listing, Seen},
-        state::State,
+    core::{
+        machine::cgroup::Cgroup,
+        target::{
+            event::Happened,
+            healthcheck::Word,
+            recorded::{Handle, Scaled, Target, Undo},
+            seen::{Listing, Seen},
+            state::State,
+        },
     },
     engine::{client::Engine, swarm},
     targets::{changes::Changes, error::TargetError, kind::TargetKind},
@@ -105,6 +108,10 @@ impl TargetKind for SwarmServices {
     /// No event tells of a service's number.
     async fn remembered(&self, _one: Handle<'_>, _now: &Seen) -> Vec<Happened> {
         Vec::new()
+    }
+
+    async fn memory(&self, _one: Handle<'_>) -> Result<Option<Cgroup>, TargetError> {
+        Ok(None)
     }
 
     fn changes(&self, _since: Timestamp) -> Changes {

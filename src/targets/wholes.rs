@@ -57,7 +57,7 @@ pub async fn find(
 }
 
 /// Puts one target in the place of all its parts that are to be stopped. Where that cannot be done
-/// they are paused, and `tell` hears why. `is_announced` tells of an id whether the keeper before
+/// they are paused, or left alone where that would free nothing, and `tell` hears why. `is_announced` tells of an id whether the keeper before
 /// this one announced it.
 pub async fn in_place_of_parts(
     targets: &Targets,
@@ -96,10 +96,13 @@ pub async fn in_place_of_parts(
             Err(why) => {
                 let names = text::names(parts.iter().map(|part| part.target.name.as_str()), 3);
                 let why = text::printable(&why);
+                let (paused, left): (Vec<_>, Vec<_>) =
+                    parts.into_iter().partition(|part| part.stays.is_none());
+                let fate = if left.is_empty() { "paused" } else { "left alone" };
                 tell(format!(
-                    "the Swarm service of {names} is not scaled to 0, its tasks are paused: {why}"
+                    "the Swarm service of {names} is not scaled to 0, its tasks are {fate}: {why}"
                 ));
-                all.extend(parts.into_iter().map(|part| (part, Method::Pause)));
+                all.extend(paused.into_iter().map(|part| (part, Method::Pause)));
             }
         }
     }

@@ -159,3 +159,71 @@ fn what_a_cancelled_job_held_is_put_back_by_the_next_job() {
         assert_eq!(scene.journals(), 0);
     }
 }
+
+/// With the options that the hint names a job's makeroom does all that it does outside.
+const RECIPE: [&str; 5] = [
+    "--pid host",
+    "--cap-add SYS_ADMIN",
+    "--security-opt seccomp=unconfined",
+    "--cgroupns host",
+    "-v /sys/fs/cgroup:/sys/fs/cgroup:rw",
+];
+const WHY: &str =
+    "makeroom is in a container of this engine and does not see the memory of the others";
+
+#[test]
+#[cfg_attr(makeroom_portable, ignore = "whether this is a container is seen on Linux only")]
+fn where_a_job_sees_nobody_it_stops_what_is_worth_it_and_plan_and_doctor_say_so_with_the_recipe() {
+    let scene = scene();
+    let hog = scene.site.hogs(&Recipe::hog(60).label("ci", &scene.label), 1);
+    let kept = scene.site.hogs(&Recipe::hog(60).label("ci", &scene.label).auto_remove(), 1);
+    let before = (scene.services.states(), kept.states());
+    let pause = format!("--pause label:ci={}", scene.label);
+    let _job =
+        scene.job(&format!("makeroom --swap 64MiB {pause} sh -c '{UNTIL_GO}'"), true, "private");
+    scene.site.child();
+    assert_eq!(hog.statuses(), ["exited"], "{}", scene.said());
+    assert_eq!(kept.statuses(), ["running"], "{}", scene.said());
+    scene.site.go();
+    assert_eq!(scene.code(), "7", "{}", scene.said());
+    let said = scene.said();
+    let not_seen = "its memory is not seen from here";
+    for words in [
+        format!(
+            "{WHY}: targets are only paused or stopped, no swap is made and no memory is pushed out"
+        ),
+        format!("`{}` is stopped, a pause would free nothing: {not_seen}", hog.name(0)),
+        format!(
+            "`{}` is left alone: a pause would free nothing ({not_seen}), and it is not stopped: the engine removes it",
+            kept.name(0)
+        ),
+    ] {
+        assert!(said.contains(&words), "{words} should be in:\n{said}");
+    }
+    assert!(RECIPE.iter().all(|option| said.contains(option)), "{said}");
+    assert!(hog.are("running"));
+    assert_eq!((scene.services.states(), kept.states()), before);
+    for (command, rows) in [
+        (
+            format!("makeroom plan --swap 64MiB {pause}"),
+            vec![
+                format!("{WHY}: these figures are this machine's"),
+                "stop, + 6".to_owned(),
+                format!("left alone: {not_seen}; the engine removes it"),
+            ],
+        ),
+        (
+            format!("makeroom doctor --swap 64MiB {pause}"),
+            vec![format!("FIX   targets   {WHY}: no swap is made and no memory is pushed out")],
+        ),
+    ] {
+        let _job = scene.job(&format!("{command} >/work/out"), true, "private");
+        scene.code();
+        let out = fs::read_to_string(scene.site.work().join("out")).expect("what it printed");
+        let said = out + &scene.said();
+        for words in rows.iter().map(String::as_str).chain(RECIPE) {
+            assert!(said.contains(words), "{words} should be in:\n{said}");
+        }
+        assert!(!said.contains("cgroup_enable") && !said.contains("forwarded"), "{said}");
+    }
+}

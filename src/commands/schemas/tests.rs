@@ -185,7 +185,8 @@ fn what_the_schema_of_a_report_takes_is_read_and_written_as_it_was() {
 fn plan() -> Value {
     let container = json!({
         "name": "web", "id": "a".repeat(64), "role": "target", "activity": "running",
-        "memory_bytes": 7, "cache_bytes": 7, "pause_bytes": 7, "stop_bytes": 7,
+        "memory_bytes": 7, "cache_bytes": 7, "left_alone": null, "pause_bytes": 7,
+        "stop_bytes": 7,
     });
     json!({
         "version": 1,

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use crate::core::{
     machine::{
+        inside::Inside,
         memory::{self, ActiveSwap, Memory},
         swap::FreeSwap,
     },
@@ -24,6 +25,40 @@ pub struct Cgroup {
     pub swap_limit_bytes: Option<u64>,
     /// cgroup v1's own swappiness.
     pub swappiness: Option<u64>,
+    /// What it has in swap.
+    pub swapped_bytes: u64,
+}
+
+impl Cgroup {
+    /// What is its own: without the cache of its files, which the host counts as available.
+    #[must_use]
+    pub fn own_bytes(&self) -> u64 {
+        self.used_bytes.saturating_sub(self.cache_bytes)
+    }
+
+    /// What of that could be pushed out to swap, however much of it there is.
+    #[must_use]
+    pub fn swappable_bytes(&self) -> u64 {
+        if self.swappiness == Some(0) {
+            return 0;
+        }
+        let movable_bytes = self.own_bytes().saturating_sub(self.unevictable_bytes);
+        movable_bytes.min(self.swap_limit_bytes.unwrap_or(u64::MAX))
+    }
+
+    /// Why its memory stays where it is, where its settings or its processes keep most of it there.
+    #[must_use]
+    pub fn why_it_stays(&self) -> Option<&'static str> {
+        if self.swap_limit_bytes == Some(0) {
+            Some("it may not use swap (memory.swap.max is 0)")
+        } else if self.swappiness == Some(0) {
+            Some("its swappiness is 0")
+        } else if self.unevictable_bytes > self.used_bytes / 2 {
+            Some("its memory is locked (mlock)")
+        } else {
+            None
+        }
+    }
 }
 
 /// The host at one moment.
@@ -44,6 +79,8 @@ pub struct Measured {
     /// Whether /proc hides other users' processes from us, so that what is missing may be here
     /// after all.
     pub is_hidden: bool,
+    /// Whether the cgroups are mounted read-only where we are: nothing is pushed out then.
+    pub is_read_only: bool,
     /// Data disks beside the system's own.
     pub disks: Vec<String>,
 }
@@ -89,8 +126,10 @@ impl Measured {
     /// Explains to a person why none of these containers has a cgroup here, if that is so, and what
     /// to do.
     #[must_use]
-    pub fn why_unseen(&self, asked: usize) -> Option<(&'static str, &'static str)> {
-        (asked > 0 && self.elsewhere == asked).then_some(if self.is_hidden {
+    pub fn why_unseen(&self, asked: usize, inside: Inside) -> Option<(&'static str, &'static str)> {
+        (asked > 0 && self.elsewhere == asked).then_some(if let Some(why) = inside.why_unseen() {
+            why
+        } else if self.is_hidden {
             (
                 "/proc hides the engine's containers from this user (hidepid)",
                 "run makeroom as root, or have them shown to you: `sudo mount -o remount,hidepid=0 /proc`",
@@ -136,6 +175,7 @@ pub fn read(output: &str) -> Measured {
             .filter(|line| line.split(' ').nth(2) == Some("-"))
             .count(),
         is_hidden: text("targets").lines().any(|line| line == "hidden"),
+        is_read_only: text("targets").lines().any(|line| line == "read-only"),
         disks: text("disks")
             .lines()
             .filter(|line| line.starts_with('/'))
@@ -163,6 +203,7 @@ fn target(line: &str) -> Option<(String, Cgroup)> {
             cache_bytes: number(fields.next()?).unwrap_or(0),
             swap_limit_bytes: number(fields.next()?),
             swappiness: number(fields.next()?),
+            swapped_bytes: fields.next().and_then(number).unwrap_or(0),
         },
     ))
 }
@@ -180,7 +221,14 @@ pub struct GivenBack {
     pub compressed_bytes: u64,
     /// Targets that gave back under half, with the reason.
     pub reluctant: Vec<(String, String)>,
+    /// Those of them that gave back nothing.
+    pub unmoved: Vec<String>,
 }
+
+/// What is worth a word: a service of a few hundred KiB is mostly kernel structures.
+pub const WORTH_A_WORD_BYTES: u64 = 4 << 20;
+/// Less than this part of what a target held is nothing.
+const NOTHING_PART: u64 = 50;
 
 /// Compares the host before and after.
 #[must_use]
@@ -191,9 +239,13 @@ pub fn given_back(before: &Measured, after: &Measured) -> GivenBack {
         let fall_bytes = was.used_bytes.saturating_sub(is.used_bytes);
         given.by_target.insert(id.clone(), fall_bytes);
         given.bytes += fall_bytes;
-        // A service of a few hundred KiB is mostly kernel structures and not worth a word.
-        if was.used_bytes >= 4 << 20 && is.used_bytes > was.used_bytes / 2 {
+        let is_out_already = was.swapped_bytes > was.used_bytes;
+        let is_worth_a_word = was.used_bytes >= WORTH_A_WORD_BYTES && !is_out_already;
+        if is_worth_a_word && is.used_bytes > was.used_bytes / 2 {
             given.reluctant.push((id.clone(), reason(is, after)));
+            if fall_bytes < was.used_bytes / NOTHING_PART {
+                given.unmoved.push(id.clone());
+            }
         }
     }
     let compressed = |measured: &Measured| {
@@ -209,13 +261,14 @@ pub fn given_back(before: &Measured, after: &Measured) -> GivenBack {
     given
 }
 
+/// Why nothing is pushed out where [`Measured::is_read_only`].
+pub const READ_ONLY: &str = "the cgroups are mounted read-only here";
+
 fn reason(cgroup: &Cgroup, after: &Measured) -> String {
-    if cgroup.swap_limit_bytes == Some(0) {
-        "it may not use swap (memory.swap.max is 0)".to_owned()
-    } else if cgroup.swappiness == Some(0) {
-        "its swappiness is 0".to_owned()
-    } else if cgroup.unevictable_bytes > cgroup.used_bytes / 2 {
-        "its memory is locked (mlock)".to_owned()
+    if let Some(why) = cgroup.why_it_stays() {
+        why.to_owned()
+    } else if after.is_read_only {
+        READ_ONLY.to_owned()
     } else if after.memory.is_some_and(|memory| memory.swap_free_bytes < 1 << 20) {
         "swap is full".to_owned()
     } else {
@@ -224,123 +277,4 @@ fn reason(cgroup: &Cgroup, after: &Measured) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MIB: u64 = 1 << 20;
-    const MEMINFO: &str = "==> /proc/meminfo <==\nMemTotal: 1000 kB\nMemFree: 1 kB\nMemAvailable: 500 kB\nBuffers: 0 kB\nCached: 0 kB\nSwapCached: 0 kB\nActive: 0 kB\nInactive: 0 kB\nSwapTotal: 100 kB\nSwapFree: 90 kB\nDirty: 0 kB\nWriteback: 0 kB\nMapped: 0 kB\nSlab: 0 kB\nPageTables: 0 kB\nCommitted_AS: 0 kB\nVmallocTotal: 0 kB\nVmallocUsed: 0 kB\nVmallocChunk: 0 kB\n";
-
-    fn cgroup(used_bytes: u64) -> Cgroup {
-        Cgroup {
-            used_bytes,
-            unevictable_bytes: 0,
-            cache_bytes: 0,
-            swap_limit_bytes: None,
-            swappiness: None,
-        }
-    }
-
-    fn measured(targets: &[(&str, Cgroup)]) -> Measured {
-        let memory = Memory { swap_free_bytes: 100 * MIB, ..Memory::default() };
-        Measured {
-            memory: Some(memory),
-            targets: targets
-                .iter()
-                .map(|(id, cgroup)| ((*id).to_owned(), cgroup.clone()))
-                .collect(),
-            ..Measured::default()
-        }
-    }
-
-    #[test]
-    fn the_steps_output_is_read_section_by_section() {
-        let read = read(&format!(
-            "{MEMINFO}\n==> /proc/swaps <==\nFilename Type Size Used Priority\n/swap file 100 10 -2\n\n==> /sys/block/zram0/mm_stat <==\n1 2 300 4\n\n==> /sys/block/zram1/mm_stat <==\n1 2 400 4\n==> targets <==\n\
-             target a 1 4096 0 7 - 60 /sys/x y\ntarget b 2 8192 100 - 0 - /z\ntarget c 2 8192 100 0 max - /z\ntarget d - - - - - - -\n"
-        ));
-        assert_eq!(read.memory.expect("memory").available_bytes, 500 * 1024);
-        assert_eq!(read.swaps.len(), 1);
-        assert_eq!((read.zram_bytes, read.zram_stored_bytes), (700, 2));
-        assert_eq!(
-            read.targets["a"],
-            Cgroup { cache_bytes: 7, swappiness: Some(60), ..cgroup(4096) }
-        );
-        assert_eq!(
-            read.targets["b"],
-            Cgroup { unevictable_bytes: 100, swap_limit_bytes: Some(0), ..cgroup(8192) }
-        );
-        assert_eq!(read.targets["c"].swap_limit_bytes, None);
-        assert!(!read.targets.contains_key("d"), "its cgroup is elsewhere");
-        assert_eq!(read.sum_bytes(["a", "b"]), Some(12288));
-        assert_eq!(read.sum_bytes(["a", "d"]), None);
-    }
-
-    #[test]
-    fn what_proc_hides_is_told_from_what_is_on_another_kernel() {
-        let unseen = "==> targets <==\ntarget d - - - - - - -\n";
-        let hidden = format!("{MEMINFO}{}", unseen.replace("target d", "hidden\ntarget d"));
-        let seen = format!("{MEMINFO}==> targets <==\ntarget a 1 4096 0 7 - 60 /x\n");
-        for (output, asked, expected) in [
-            (hidden.clone(), 1, Some("hidepid")),
-            (format!("{MEMINFO}{unseen}"), 1, Some("forwarded socket")),
-            (format!("{MEMINFO}{unseen}"), 2, None),
-            (seen, 1, None),
-            (MEMINFO.to_owned(), 0, None),
-        ] {
-            let why = read(&output).why_unseen(asked).map(|(why, _)| why);
-            assert_eq!(why.is_some(), expected.is_some(), "{output}");
-            assert!(why.unwrap_or_default().contains(expected.unwrap_or_default()), "{why:?}");
-        }
-        assert!(read(&hidden).targets.is_empty());
-    }
-
-    #[test]
-    fn given_back_is_the_fall_less_what_compressed_swap_grew_by() {
-        let before = measured(&[
-            ("a", cgroup(100 * MIB)),
-            ("b", cgroup(50 * MIB)),
-            ("gone", cgroup(50 * MIB)),
-        ]);
-        let mut after = measured(&[("a", cgroup(MIB)), ("b", cgroup(60 * MIB))]);
-        assert_eq!(given_back(&before, &after).bytes, 99 * MIB);
-        after.zram_bytes = 30 * MIB;
-        after.memory = Some(Memory {
-            zswap_bytes: 9 * MIB,
-            available_bytes: 7,
-            swap_free_bytes: 100 * MIB,
-            ..Memory::default()
-        });
-        let given = given_back(&before, &after);
-        assert_eq!((given.bytes, given.available_change_bytes), (60 * MIB, 7));
-        assert_eq!(given.why_little(), None);
-        after.zram_bytes = 80 * MIB;
-        assert_eq!(
-            given_back(&before, &after).why_little().as_deref(),
-            Some(
-                "99 MiB were pushed out and only 10 MiB given back: compressed swap (zram, zswap) is memory, and took 89 MiB"
-            )
-        );
-    }
-
-    #[test]
-    fn a_target_that_gives_back_under_half_is_named_with_the_reason() {
-        for (cgroup, swap_free_bytes, expected) in [
-            (
-                Cgroup { swap_limit_bytes: Some(0), ..cgroup(60 * MIB) },
-                100 * MIB,
-                "may not use swap",
-            ),
-            (Cgroup { swappiness: Some(0), ..cgroup(60 * MIB) }, 100 * MIB, "swappiness is 0"),
-            (Cgroup { unevictable_bytes: 40 * MIB, ..cgroup(60 * MIB) }, 100 * MIB, "locked"),
-            (cgroup(60 * MIB), 0, "swap is full"),
-            (cgroup(60 * MIB), 100 * MIB, "no reason"),
-        ] {
-            let mut after = measured(&[("a", cgroup)]);
-            after.memory = Some(Memory { swap_free_bytes, ..Memory::default() });
-            let given = given_back(&measured(&[("a", super::tests::cgroup(100 * MIB))]), &after);
-            assert!(given.reluctant[0].1.contains(expected), "{given:?} should say {expected}");
-        }
-        let small = given_back(&measured(&[("a", cgroup(MIB))]), &measured(&[("a", cgroup(MIB))]));
-        assert!(small.reluctant.is_empty());
-    }
-}
+mod tests;

@@ -3,8 +3,9 @@
 
 use crate::core::{
     machine::{
-        memory::Memory,
-        swap::{self, Disk},
+        cgroup::READ_ONLY,
+        inside::{Inside, RUN_IT},
+        swap::{self, Disk, FreeSwap},
     },
     text::{count, size},
     values::SwapWish,
@@ -19,6 +20,10 @@ pub enum ReclaimWay {
     V1,
     /// cgroup v2 of a kernel before 5.19.
     Old,
+    /// They are mounted, and nobody may write to them here.
+    ReadOnly,
+    /// The kernel was started without memory cgroups.
+    Off,
     /// No memory cgroups.
     #[default]
     None,
@@ -39,6 +44,8 @@ pub struct HostFacts {
     pub disk: Option<Disk>,
     /// Why no area is made there.
     pub misplaced: Option<String>,
+    /// Whether the kernel lets root there make none at all.
+    pub is_swap_denied: bool,
 }
 
 impl HostFacts {
@@ -53,6 +60,9 @@ impl HostFacts {
                 ("reclaim", "v2") => facts.reclaim = ReclaimWay::V2,
                 ("reclaim", "v1") => facts.reclaim = ReclaimWay::V1,
                 ("reclaim", "old") => facts.reclaim = ReclaimWay::Old,
+                ("reclaim", "read-only") => facts.reclaim = ReclaimWay::ReadOnly,
+                ("reclaim", "off") => facts.reclaim = ReclaimWay::Off,
+                ("swap", "denied") => facts.is_swap_denied = true,
                 ("psi", word) => facts.has_psi = word == "yes",
                 ("missing", tools) => {
                     facts.missing = tools
@@ -74,6 +84,26 @@ impl HostFacts {
             }
         }
         facts
+    }
+}
+
+impl HostFacts {
+    /// Why a run would make no area at `path`, with what to do; `None` where it would.
+    #[must_use]
+    pub fn why_no_swap(&self, path: &str) -> Option<(String, String)> {
+        if self.is_swap_denied {
+            let why = format!("none can be made: {}", swap::DENIED);
+            Some((why, swap::DENIED_FIX.to_owned()))
+        } else if !self.missing.is_empty() {
+            let tools = self.missing.join(", ");
+            let why = format!("none can be made without {tools}");
+            Some((why, format!("install {tools} on the host")))
+        } else if let Some(reason) = &self.misplaced {
+            let why = format!("none can be made at {path}: {reason}");
+            Some((why, "name another place with --swap-file PATH".to_owned()))
+        } else {
+            None
+        }
     }
 }
 
@@ -107,8 +137,8 @@ impl Check {
 pub struct HostState<'a> {
     /// Its kernel and tools.
     pub facts: &'a HostFacts,
-    /// Its memory.
-    pub memory: Option<Memory>,
+    /// Its free swap, by what is filled first.
+    pub free_swap: FreeSwap,
     /// How steps become root there; `None` where they cannot.
     pub root: Option<&'a str>,
     /// `--swap`.
@@ -117,12 +147,23 @@ pub struct HostState<'a> {
     pub swap_path: &'a str,
     /// `--no-reclaim`.
     pub no_reclaim: bool,
+    /// Where makeroom is, where the host is this machine.
+    pub inside: Inside,
+    /// Why nothing is seen of the containers there, with what to do: a run makes no swap and pushes
+    /// nothing out then.
+    pub unseen: Option<(&'static str, &'static str)>,
 }
 
 /// The checks of a host that answers.
 #[must_use]
 pub fn of_host(host: &HostState<'_>) -> Vec<Check> {
-    vec![of_root(host), of_swap(host), of_reclaim(host), of_pressure(host.facts)]
+    match host.unseen {
+        Some((why, fix)) if host.swap != SwapWish::Off || !host.no_reclaim => {
+            let state = format!("{why}: no swap is made and no memory is pushed out");
+            vec![of_root(host), Check::ill("targets", state, fix), of_pressure(host.facts)]
+        }
+        _ => vec![of_root(host), of_swap(host), of_reclaim(host), of_pressure(host.facts)],
+    }
 }
 
 fn of_root(host: &HostState<'_>) -> Check {
@@ -140,27 +181,18 @@ fn of_root(host: &HostState<'_>) -> Check {
 }
 
 fn of_swap(host: &HostState<'_>) -> Check {
-    let free_bytes = host.memory.map_or(0, |memory| memory.swap_free_bytes);
-    let free = size(free_bytes);
+    let free = size(host.free_swap.all_bytes());
     let SwapWish::Free(wish) = host.swap else {
         return Check::well("swap", format!("{free} free; none is asked for"));
     };
-    let Some(missing_bytes) = swap::missing(wish.bytes, free_bytes) else {
+    let Some(missing_bytes) = swap::missing(wish.bytes, host.free_swap.ahead_bytes) else {
         return Check::well("swap", format!("{free} free"));
     };
     let missing = size(missing_bytes);
     let too_small =
         host.facts.disk.filter(|disk| disk.fitting(missing_bytes) != Some(missing_bytes));
-    if !host.facts.missing.is_empty() {
-        let tools = host.facts.missing.join(", ");
-        Check::ill(
-            "swap",
-            format!("{free} free, and none can be made without {tools}"),
-            format!("install {tools} on the host"),
-        )
-    } else if let Some(reason) = &host.facts.misplaced {
-        let state = format!("{free} free, and none can be made at {}: {reason}", host.swap_path);
-        Check::ill("swap", state, "name another place with --swap-file PATH")
+    if let Some((why, fix)) = host.facts.why_no_swap(host.swap_path) {
+        Check::ill("swap", format!("{free} free, and {why}"), fix)
     } else if let Some(disk) = too_small {
         let state = format!(
             "{free} free, and {missing} do not fit beside {}: {}",
@@ -194,13 +226,23 @@ fn of_reclaim(host: &HostState<'_>) -> Check {
             format!("Linux {kernel} has no memory.reclaim"),
             "Linux 5.19 or newer; until then --method stop frees memory",
         ),
-        ReclaimWay::None => Check::ill(
+        ReclaimWay::ReadOnly => {
+            let fix = if host.inside.is_container() { RUN_IT } else { STOP_FREES };
+            Check::ill("reclaim", format!("{READ_ONLY}: no memory is pushed out"), fix)
+        }
+        ReclaimWay::Off => Check::ill(
             "reclaim",
-            "no memory cgroups are mounted",
+            "the kernel was started without memory cgroups",
             "boot with cgroup_enable=memory; until then --method stop frees memory",
         ),
+        ReclaimWay::None => {
+            let fix = if host.inside.is_container() { RUN_IT } else { STOP_FREES };
+            Check::ill("reclaim", "no memory cgroups are mounted here", fix)
+        }
     }
 }
+
+const STOP_FREES: &str = "run makeroom where /sys/fs/cgroup is mounted and can be written to; until then --method stop frees memory";
 
 fn of_pressure(facts: &HostFacts) -> Check {
     if facts.has_psi {
@@ -245,113 +287,4 @@ pub fn of_boot(has_systemd: bool, is_enabled: bool) -> Check {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::core::values::Size;
-
-    const GIB: u64 = 1 << 30;
-
-    fn facts() -> HostFacts {
-        HostFacts::read(
-            "kernel 6.12.1\nreclaim v2\npsi yes\nmissing\nroom 10485760 20971520 /var/lib\n",
-        )
-    }
-
-    fn host(facts: &HostFacts) -> HostState<'_> {
-        HostState {
-            facts,
-            memory: Some(Memory::default()),
-            root: Some("yes"),
-            swap: SwapWish::Free(Size { bytes: 2 * GIB }),
-            swap_path: "/var/lib/makeroom/swapfile",
-            no_reclaim: false,
-        }
-    }
-
-    #[test]
-    fn the_steps_output_is_read() {
-        assert_eq!(
-            facts(),
-            HostFacts {
-                kernel: "6.12.1".to_owned(),
-                reclaim: ReclaimWay::V2,
-                has_psi: true,
-                missing: vec![],
-                disk: Some(Disk { total_bytes: 20 * GIB, free_bytes: 10 * GIB }),
-                misplaced: None
-            }
-        );
-        assert_eq!(
-            HostFacts::read("missing fallocate swapon\nnoise\n").missing,
-            ["fallocate", "swapon"]
-        );
-    }
-
-    #[test]
-    fn a_host_that_has_all_is_well() {
-        let facts = facts();
-        assert!(of_host(&host(&facts)).iter().all(|check| check.fix.is_none()));
-    }
-
-    #[test]
-    fn each_thing_that_is_missing_is_one_line_with_its_fix() {
-        let facts = facts();
-        let ills = |host: &HostState<'_>| {
-            of_host(host).into_iter().filter(|check| check.fix.is_some()).collect::<Vec<_>>()
-        };
-        let bare = HostFacts { missing: vec!["mkswap".to_owned()], ..facts.clone() };
-        let full = HostFacts {
-            disk: Some(Disk { total_bytes: 20 * GIB, free_bytes: 2 * GIB }),
-            ..facts.clone()
-        };
-        let old = HostFacts { reclaim: ReclaimWay::Old, ..facts.clone() };
-        let theirs = HostFacts::read(
-            "kernel 6.12.1\nreclaim v2\npsi yes\nplace /srv belongs to user 1000\n",
-        );
-        let none = HostFacts { reclaim: ReclaimWay::None, has_psi: false, ..facts.clone() };
-        for (host, whats) in [
-            (HostState { root: None, ..host(&facts) }, vec!["root", "swap"]),
-            (
-                HostState { root: None, swap: SwapWish::Off, no_reclaim: true, ..host(&facts) },
-                vec![],
-            ),
-            (host(&bare), vec!["swap"]),
-            (host(&theirs), vec!["swap"]),
-            (host(&full), vec!["swap"]),
-            (host(&old), vec!["reclaim"]),
-            (HostState { no_reclaim: true, ..host(&old) }, vec![]),
-            (host(&none), vec!["reclaim", "pressure"]),
-        ] {
-            let found = ills(&host);
-            assert_eq!(
-                found.iter().map(|check| check.what).collect::<Vec<_>>(),
-                whats,
-                "{found:?}"
-            );
-        }
-        let enough = Memory { swap_free_bytes: 2 * GIB, ..Memory::default() };
-        assert!(
-            ills(&HostState { memory: Some(enough), ..host(&full) }).is_empty(),
-            "what is there need not be made"
-        );
-    }
-
-    #[test]
-    fn only_where_there_is_systemd_its_timer_is_missed() {
-        assert!(
-            of_boot(true, false)
-                .fix
-                .is_some_and(|fix| fix.contains("systemctl enable --now makeroom-recover.timer"))
-        );
-        for (has_systemd, is_enabled) in [(true, true), (false, true), (false, false)] {
-            assert_eq!(of_boot(has_systemd, is_enabled).fix, None);
-        }
-    }
-
-    #[test]
-    fn leases_without_a_holder_are_for_recover() {
-        assert_eq!(of_leases(1, 0, 0), Check::well("leases", "1 lease held"));
-        assert_eq!(of_leases(0, 2, 1).fix.as_deref(), Some("makeroom recover"));
-        assert!(of_leases(0, 0, 1).fix.is_some());
-    }
-}
+mod tests;

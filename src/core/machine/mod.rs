@@ -3,6 +3,7 @@
 pub mod address;
 pub mod cgroup;
 pub mod doctor;
+pub mod inside;
 pub mod memory;
 pub mod pressure;
 pub mod process;

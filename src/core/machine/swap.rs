@@ -26,6 +26,11 @@ const ZRAM_TELLS_BYTES: u64 = 16 << 20;
 const ZRAM_PERCENT: u64 = 50;
 /// swapon(8).
 const MOST_PRIORITY: i32 = 32767;
+/// Why no area is made where root may not: a container's and an LXC's root is the kernel's only where
+/// it was given that.
+pub const DENIED: &str = "swapon: Operation not permitted, as in a container or an LXC";
+/// What helps there: no other place does.
+pub const DENIED_FIX: &str = "type `makeroom swap on` on the machine itself, or run the container with --cap-add SYS_ADMIN --security-opt seccomp=unconfined; or say --swap off";
 /// What must stay available after an area's pages have come back, for everything else.
 const MARGIN_BYTES: u64 = 64 << 20;
 
@@ -78,6 +83,12 @@ impl FreeSwap {
     pub fn with_area(mut self, bytes: u64) -> Self {
         self.ahead_bytes = self.ahead_bytes.saturating_add(bytes);
         self
+    }
+
+    /// All of it, as the kernel counts it.
+    #[must_use]
+    pub fn all_bytes(&self) -> u64 {
+        self.ahead_bytes.saturating_add(self.zram_bytes).saturating_add(self.behind_bytes)
     }
 
     /// What could be freed by filling all of it.

@@ -96,11 +96,8 @@ impl Gives {
 /// swap. `is_reclaimed`: what is paused is pushed out, and there is swap for it.
 #[must_use]
 pub fn gives(cgroup: &Cgroup, is_reclaimed: bool) -> Gives {
-    let own_bytes = cgroup.used_bytes.saturating_sub(cgroup.cache_bytes);
-    let may_swap =
-        is_reclaimed && cgroup.swap_limit_bytes != Some(0) && cgroup.swappiness != Some(0);
-    let pause_bytes = if may_swap { own_bytes.saturating_sub(cgroup.unevictable_bytes) } else { 0 };
-    Gives { pause_bytes, stop_bytes: own_bytes }
+    let pause_bytes = if is_reclaimed { cgroup.swappable_bytes() } else { 0 };
+    Gives { pause_bytes, stop_bytes: cgroup.own_bytes() }
 }
 
 /// What a run makes room with.
@@ -233,6 +230,7 @@ mod tests {
             unevictable_bytes: 0,
             swap_limit_bytes: None,
             swappiness: None,
+            swapped_bytes: 0,
         }
     }
 
@@ -260,6 +258,7 @@ mod tests {
             (cgroup(), false, 0, "frozen memory stays where it is"),
             (Cgroup { unevictable_bytes: 20 * MIB, ..cgroup() }, true, 50, "locked"),
             (Cgroup { swap_limit_bytes: Some(0), ..cgroup() }, true, 0, "no swap allowed"),
+            (Cgroup { swap_limit_bytes: Some(9 * MIB), ..cgroup() }, true, 9, "little is allowed"),
             (Cgroup { swappiness: Some(0), ..cgroup() }, true, 0, "swappiness 0"),
             (Cgroup { cache_bytes: 200 * MIB, ..cgroup() }, true, 0, "figures of two moments"),
         ] {

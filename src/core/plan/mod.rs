@@ -2,3 +2,8 @@
 
 pub mod audit;
 pub mod estimate;
+pub mod facts;
+pub mod format;
+pub mod gain;
+mod methods;
+mod warnings;

@@ -11,6 +11,8 @@ pub struct Candidate {
     pub memory_bytes: Option<u64>,
     /// What the last look at it has found.
     pub seen: Seen,
+    /// Why a pause would free nothing; `None` where it would, or is asked for by name.
+    pub stays: Option<&'static str>,
     /// The target that is stopped in its place and with all its other parts, by its id.
     pub part_of: Option<String>,
     /// The keeper before this one announced it, and may have sent a call that comes late.

@@ -153,30 +153,39 @@ impl Shared<'_> {
     /// `done` is what becomes of it.
     #[must_use]
     pub fn told(&self, name: &str, done: &str) -> (String, String) {
-        let Self { sharers, stay } = self;
-        let names = text::names(stay.iter().map(|one| one.who.name.as_str()), 5);
-        let what = stay.first().map_or("network", |one| one.what);
-        let (live, them) = if stay.len() == 1 { ("lives", "it") } else { ("live", "them") };
-        let why = stay.iter().find_map(|one| Some((one, one.who.why_stays?)));
-        let aside = why.map_or_else(String::new, |(one, why)| match stay.len() {
-            1 => format!(" ({why})"),
-            _ => format!(" (`{}`: {why})", text::printable(&one.who.name)),
-        });
-        let text = format!(
-            "`{}` {done}: {names} {live} in its {what}, and a stop would cut {them} off for \
-             good{aside}",
-            text::printable(name)
-        );
-        if why.is_some() {
+        let text = format!("`{}` {done}: {}", text::printable(name), self.why());
+        if self.of_one_who_stays().is_some() {
             return (text, "--method pause freezes it instead, which cuts nobody off".to_owned());
         }
-        let together = [name].into_iter().chain(sharers.iter().map(|one| one.who.name.as_str()));
-        let words: Vec<String> = together
+        let sharers = self.sharers.iter().map(|one| one.who.name.as_str());
+        let words: Vec<String> = [name]
+            .into_iter()
+            .chain(sharers)
             .map(|name| format!("--pause {}", text::shell_word(&text::printable(name))))
             .collect();
         let hint =
             format!("{} stops them together, --method pause cuts nobody off", words.join(" "));
         (text, hint)
+    }
+
+    /// Why it is not stopped.
+    #[must_use]
+    pub fn why(&self) -> String {
+        let stay = &self.stay;
+        let names = text::names(stay.iter().map(|one| one.who.name.as_str()), 5);
+        let what = stay.first().map_or("network", |one| one.what);
+        let (live, them) = if stay.len() == 1 { ("lives", "it") } else { ("live", "them") };
+        let aside =
+            self.of_one_who_stays().map_or_else(String::new, |(one, why)| match stay.len() {
+                1 => format!(" ({why})"),
+                _ => format!(" (`{}`: {why})", text::printable(&one.who.name)),
+            });
+        format!("{names} {live} in its {what}, and a stop would cut {them} off for good{aside}")
+    }
+
+    /// One of those who run on in any case, with the reason.
+    fn of_one_who_stays(&self) -> Option<(&CutOff<'_>, &'static str)> {
+        self.stay.iter().find_map(|one| Some((one, one.who.why_stays?)))
     }
 }
 

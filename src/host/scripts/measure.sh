@@ -1,10 +1,12 @@
 # Needs: $targets, a line "PID ID" or "PATH ID" for each. Prints the host's memory and each target's
-# cgroup. A target's line: target ID VERSION USED UNEVICTABLE CACHE SWAP_LIMIT SWAPPINESS DIRECTORY
-# ("-": not known). The cgroup of a process counts only if its path holds the target's full id:
+# cgroup. A target's line: target ID VERSION USED UNEVICTABLE CACHE SWAP_LIMIT SWAPPINESS SWAPPED
+# DIRECTORY ("-": not known). The cgroup of a process counts only if its path holds the target's full id:
 # behind a forwarded socket the engine's pids belong to another kernel. A path, below the mount of the
 # cgroups, is one that the target's kind vouches for. Where /proc hides other users' processes
 # (hidepid; proc(5)) nothing is seen either, so a line "hidden" says that it does: everybody may read
-# the first process's cgroup otherwise.
+# the first process's cgroup otherwise. "read-only" says that nothing can be written to the cgroups:
+# a container has them so. Seen from a cgroup namespace of one's own, which a container has, others
+# are above its root and not reached.
 memory() {
     # One process for all: head names each file in a line of its own, "==> FILE <==". The third
     # field of mm_stat is the memory that a zram device occupies
@@ -25,6 +27,7 @@ cgroups() {
         function stat(file, prefix,    line, parts, of) {
             while ((getline line < file) > 0) { split(line, parts, " "); of[parts[1]] = parts[2] }
             close(file)
+            swapped = (prefix "swap") in of ? of[prefix "swap"] : "-"
             if (!((prefix "unevictable") in of)) return "- -"
             return of[prefix "unevictable"] " " sprintf("%.0f", of[prefix "inactive_file"] + of[prefix "active_file"])
         }
@@ -32,9 +35,12 @@ cgroups() {
             while ((getline line < "/proc/self/mountinfo") > 0) {
                 split(line, halves, " - "); split(halves[1], mount, " "); split(halves[2], type, " ")
                 if (mount[4] != "/") continue
-                if (type[1] == "cgroup2" && v2 == "") v2 = mount[5]
-                if (type[1] == "cgroup" && ("," type[3] ",") ~ /,memory,/ && v1 == "") v1 = mount[5]
+                ro = (mount[6] ~ /^ro(,|$)/)
+                if (type[1] == "cgroup2" && v2 == "") { v2 = mount[5]; ro2 = ro }
+                if (type[1] == "cgroup" && ("," type[3] ",") ~ /,memory,/ && v1 == "") { v1 = mount[5]; ro1 = ro }
             }
+            # Of v2 there is but one for all (mm/vmscan.c, mem_cgroup_swappiness).
+            swappiness = first("/proc/sys/vm/swappiness")
         }
         {
             pid = $1; id = $2; mark = id; one = ""; two = ""; file = "/proc/" pid "/cgroup"
@@ -46,12 +52,16 @@ cgroups() {
                 if (("," controllers ",") ~ /,memory,/) one = path
             }
             close(file)
+            if (one two ~ /\/\.\.(\/|$)/) one = two = ""
             if (one != "" && v1 != "" && index(one, mark)) {
                 dir = v1 one
-                print "target", id, "1", first(dir "/memory.usage_in_bytes"), stat(dir "/memory.stat", "total_"), "-", first(dir "/memory.swappiness"), dir
+                figures = stat(dir "/memory.stat", "total_")
+                print "target", id, "1", first(dir "/memory.usage_in_bytes"), figures, "-", first(dir "/memory.swappiness"), swapped, dir
+                if (ro1) print "read-only"
             } else if (one == "" && v2 != "" && index(two, mark)) {
                 dir = v2 two
-                print "target", id, "2", first(dir "/memory.current"), stat(dir "/memory.stat", ""), first(dir "/memory.swap.max"), "-", dir
-            } else print "target", id, "-", "-", "-", "-", "-", "-", "-"
+                print "target", id, "2", first(dir "/memory.current"), stat(dir "/memory.stat", ""), first(dir "/memory.swap.max"), swappiness, first(dir "/memory.swap.current"), dir
+                if (ro2) print "read-only"
+            } else print "target", id, "-", "-", "-", "-", "-", "-", "-", "-"
         }'
 }

@@ -60,6 +60,25 @@ enter() {
     why=$(misplaced)
     [ -z "$why" ] || no "$why"
 }
+# Why no area can be made under this name in the directory that we are in; nothing where one can.
+unfit() {
+    if [ -L "./$name" ]; then echo "it is a link, and links are not followed"; return; fi
+    if [ -d "./$name" ]; then echo "it is a directory"; return; fi
+    if [ -e "./$name" ]; then echo "it exists and is not makeroom's"; return; fi
+    unfit_disk
+}
+unfit_disk() {
+    case "$(stat -f -c %t .)" in
+        1021994) echo "$dir is on tmpfs, which is memory itself" ;;
+        858458f6) echo "$dir is on ramfs, which is memory itself" ;;
+        794c7630) echo "$dir is on overlayfs, which cannot hold swap" ;;
+        6969 | 65735546 | ff534d42 | fe534d42) echo "$dir is on a network or FUSE file system, which cannot hold swap" ;;
+        2fc12fc1) echo "$dir is on ZFS, which cannot hold swap" ;;
+    esac
+}
+# The kernel's answer to root whom it lets make no swap, before it looks at anything else
+# (mm/swapfile.c; a container's seccomp answers the same): in these words of swapon and swapoff.
+denied() { case "$1" in *'not permitted'* | *'Not superuser'*) return 0 ;; *) return 1 ;; esac; }
 active() { awk -v path="$listed" 'NR > 1 && $1 == path { found = 1 } END { exit !found }' /proc/swaps; }
 # The label is in the header, behind 1024 free bytes and 28 of figures (mkswap(8);
 # include/linux/swap.h, union swap_header).

@@ -24,7 +24,7 @@ memory
 age
 printf '%s\n' "$figures"
 printf '%s\n' "$figures" | {
-    while read -r word _ version _ _ _ _ _ dir; do
+    while read -r word _ version _ _ _ _ _ _ dir; do
         case "$word:$version" in
             target:1) push "$dir" memory.usage_in_bytes memory.force_empty & ;;
             target:2) push "$dir" memory.current memory.reclaim & ;;

@@ -1,9 +1,9 @@
 # Needs: measure.sh, place.sh, disk.sh, $own_dir (made if it is missing), $priority (of the area, or
 # empty). Makes an area of $size and activates it; a smaller one where that would leave the disk too
-# full. Prints "ok", "made SIZE TOTAL FREE" in bytes, and the host's memory; or "no REASON". Nothing
-# that exists is ever written to: the file is made under a name of its own, labelled, and gets its
-# real name by a link, which never replaces anything. Whatever ours was: what is made on the way has
-# to be fit for what comes into it.
+# full. Prints "ok", "made SIZE TOTAL FREE" in bytes, and the host's memory; "denied" where the
+# kernel lets us make no swap at all; or "no REASON". Nothing that exists is ever written to: the
+# file is made under a name of its own, labelled, and gets its real name by a link, which never
+# replaces anything. Whatever ours was: what is made on the way has to be fit for what comes into it.
 umask 022
 new=
 no() {
@@ -19,18 +19,10 @@ if [ "$dir" = "$own_dir" ] && [ ! -e "$dir" ] && [ ! -L "$dir" ]; then
     mkdir -m 700 "./${dir##*/}" || no "$dir cannot be made"
 fi
 enter
-if [ -L "./$name" ]; then no "it is a link, and links are not followed"; fi
-if [ -d "./$name" ]; then no "it is a directory"; fi
-if [ -e "./$name" ]; then no "it exists and is not makeroom's"; fi
+why=$(unfit)
+[ -z "$why" ] || no "$why"
 is_btrfs=
-case "$(stat -f -c %t .)" in
-    1021994) no "$dir is on tmpfs, which is memory itself" ;;
-    858458f6) no "$dir is on ramfs, which is memory itself" ;;
-    794c7630) no "$dir is on overlayfs, which cannot hold swap" ;;
-    9123683e) is_btrfs=yes ;;
-    6969 | 65735546 | ff534d42 | fe534d42) no "$dir is on a network or FUSE file system, which cannot hold swap" ;;
-    2fc12fc1) no "$dir is on ZFS, which cannot hold swap" ;;
-esac
+[ "$(stat -f -c %t .)" != 9123683e ] || is_btrfs=yes
 disk
 fit
 umask 077
@@ -50,8 +42,13 @@ ln -n "./$new" "./$name" || no "it exists and is not makeroom's"
 # may_delete).
 rm -f "./$new"
 new=$name
-on() { swapon ${priority:+-p "$priority"} "./$new"; }
-if ! on; then
+on() { LC_ALL=C swapon ${priority:+-p "$priority"} "./$new"; }
+if ! said=$(on 2>&1); then
+    if denied "$said"; then
+        rm -f "./$new"
+        echo denied
+        exit 0
+    fi
     zeroes
     mkswap -L "$label" "./$new" > /dev/null && on || no "swapon fails"
 fi

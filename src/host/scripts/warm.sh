@@ -26,7 +26,7 @@ read_back() {
     done < "$1/cgroup.procs"
 }
 cgroups | {
-    while read -r word _ version _ _ _ _ _ dir; do
+    while read -r word _ version _ _ _ _ _ _ dir; do
         case "$word:$version" in target:[12]) read_back "$dir" & ;; esac
     done
     wait

@@ -16,6 +16,7 @@ use super::{must_run, needed};
 const TALLY: &str = include_str!("../../programs/tally.rs");
 const GROWER: &str = include_str!("../../programs/grower.rs");
 const HOG: &str = include_str!("../../programs/hog.rs");
+const HOLD: &str = include_str!("../../programs/hold.rs");
 
 /// A root directory with a shell.
 #[must_use]
@@ -35,12 +36,13 @@ pub fn busybox() -> TempDir {
     })
 }
 
-/// A root directory with the hog alone.
+/// A root directory with the hog, and its like that locks its memory.
 #[must_use]
 pub fn hog() -> TempDir {
-    let program = compiled("hog", HOG);
+    let (hog, hold) = (compiled("hog", HOG), compiled("hold", HOLD));
     root(|root| {
-        fs::copy(program, root.join("bin/hog")).expect("copied");
+        fs::copy(hog, root.join("bin/hog")).expect("copied");
+        fs::copy(hold, root.join("bin/hold")).expect("copied");
     })
 }
 

@@ -53,6 +53,14 @@ impl Recipe {
         hog
     }
 
+    /// Holds so much memory that is locked.
+    #[must_use]
+    pub fn hold(mebibytes: usize) -> Self {
+        let command = vec!["/bin/hold".to_owned(), mebibytes.to_string()];
+        let image = engine().hog_image();
+        Self { image, command, ..Self::default() }.host("CapAdd", json!(["IPC_LOCK"]))
+    }
+
     /// Runs this with `sh -c`.
     #[must_use]
     pub fn script(self, script: &str) -> Self {

@@ -2,8 +2,18 @@ use std::collections::HashMap;
 
 use super::*;
 use crate::core::{
-    plan::estimate::NeedSource,
-    target::{cgroup_of::CgroupOf, samples},
+    machine::memory::Memory,
+    plan::estimate::{Need, NeedSource},
+    target::{
+        cgroup_of::CgroupOf,
+        command_use::CommandUse,
+        lives_in::LivesIn,
+        method::Method,
+        samples,
+        selector::Selector,
+        start_order::{COMPOSE_DEPENDS_ON, COMPOSE_PROJECT, COMPOSE_SERVICE},
+    },
+    values::{MethodWish, SwapWish},
 };
 
 const MIB: u64 = 1 << 20;
@@ -30,6 +40,7 @@ fn measured(sizes_mib: &[(&str, u64)]) -> Measured {
         unevictable_bytes: 0,
         swap_limit_bytes: None,
         swappiness: None,
+        swapped_bytes: 0,
     };
     let memory =
         Memory { total_bytes: 2000 * MIB, available_bytes: 1000 * MIB, ..Memory::default() };
@@ -62,6 +73,7 @@ fn facts<'a>(
         swap: SwapWish::default(),
         swap_place: None,
         has_root: true,
+        is_unseen: false,
         need: None,
     }
 }
@@ -238,4 +250,27 @@ fn what_would_be_stopped_does_not_survive_a_prune_of_the_build() {
         let warnings = audit(&facts).expect("an audit").warnings;
         assert_eq!(warnings, names.map(|names| format!("{text}{names}")).as_slice());
     }
+}
+
+#[test]
+fn what_gains_nothing_by_a_pause_is_not_stopped_either_where_others_live_in_it() {
+    let (mut measured, pause) = (measured(&[("vpn", 110), ("app", 5)]), selectors(&["vpn"]));
+    let vpn = container("vpn", &[]);
+    let (listed, seen) = container("app", &[]);
+    let lives_in = vec![LivesIn { what: "network", of: "id-vpn".to_owned() }];
+    let app = (listed, seen.map(|seen| Seen { lives_in, ..seen }));
+    let look = |measured: &Measured, containers: &[(Listed, Option<Seen>)]| {
+        let audit = audit(&facts(measured, containers, &pause)).expect("an audit");
+        let methods: Vec<Method> = audit.targets.iter().map(|target| target.method).collect();
+        let left_alone = audit.containers.into_iter().find_map(|container| container.left_alone);
+        (methods, left_alone.unwrap_or_default(), audit.warnings)
+    };
+    let both = [vpn.clone(), app];
+    assert_eq!(look(&measured, &both).0, [Method::Pause], "it gives what it holds");
+    measured.targets.get_mut("id-vpn").expect("it is measured").unevictable_bytes = 110 * MIB;
+    assert_eq!(look(&measured, &[vpn]).0, [Method::Stop], "nobody lives in it");
+    let (methods, left_alone, warnings) = look(&measured, &both);
+    assert!(methods.is_empty(), "{methods:?}");
+    assert!(left_alone.starts_with("`app` lives in its network"), "{left_alone}");
+    assert!(warnings[0].starts_with("`vpn` would be left alone: `app` lives in"), "{warnings:?}");
 }
