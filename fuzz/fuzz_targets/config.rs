@@ -99,7 +99,6 @@ fn settled(settled: Result<Settings, ConfigError>) -> Result<Settings, ConfigErr
 /// But for what it may say, everything is as without it, and nothing is kept down by force or for
 /// more than an hour.
 fn says_no_more_than_it_may(own: &Settings, within: &Settings) {
-    let own = own.clone();
     assert!(within.room.method != MethodWish::Stop || own.room.method == MethodWish::Stop);
     for (within, own) in [
         (within.room.afterwards.wait_healthy, own.room.afterwards.wait_healthy),
@@ -110,7 +109,7 @@ fn says_no_more_than_it_may(own: &Settings, within: &Settings) {
         assert!(within == own || within <= Some(HOUR), "{within:?} over {own:?}");
     }
     let texts = |settings: &Settings| settings.room.keep.iter().map(ToString::to_string).collect::<Vec<_>>();
-    assert!(texts(within).ends_with(&texts(&own)), "what is kept adds up");
+    assert!(texts(within).ends_with(&texts(own)), "what is kept adds up");
     let room = RoomSettings {
         pause: within.room.pause.clone(),
         keep: within.room.keep.clone(),
@@ -118,17 +117,21 @@ fn says_no_more_than_it_may(own: &Settings, within: &Settings) {
         restore_timeout: within.room.restore_timeout,
         afterwards: within.room.afterwards,
         guard: within.room.guard.clone(),
-        ..own.room
+        ..own.room.clone()
     };
     let run = RunSettings {
         need: within.run.need,
         timeout: within.run.timeout,
         grace: within.run.grace,
         wait: within.run.wait,
-        ..own.run
+        ..own.run.clone()
     };
-    let like_within = Settings { room, run, ..own };
-    assert_eq!(format!("{like_within:?}"), format!("{within:?}"));
+    assert_eq!(format!("{room:?} {run:?}"), format!("{:?} {:?}", within.room, within.run));
+    let rest = |all: &Settings| {
+        let Settings { ui, state_dir, is_state_dir_named, refused, faults, .. } = all;
+        format!("{ui:?} {state_dir:?} {is_state_dir_named} {refused:?} {faults:?}")
+    };
+    assert_eq!(rest(own), rest(within));
 }
 
 /// It is as if it were not there, and said; or, where the user's file names its directory, as if it
