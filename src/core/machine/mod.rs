@@ -4,6 +4,7 @@ pub mod address;
 pub mod cgroup;
 pub mod doctor;
 pub mod memory;
+pub mod own_cgroup;
 pub mod pressure;
 pub mod process;
 pub mod route;
