@@ -40,6 +40,7 @@ mod lies;
 mod limits;
 mod linger;
 mod no_keeper;
+mod own_cgroup;
 mod plan;
 mod podman;
 mod portable;

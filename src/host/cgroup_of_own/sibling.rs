@@ -49,7 +49,7 @@ pub(super) fn enter(
         entered = make(parent.as_fd(), name).and_then(|()| {
             go_into(parent.as_fd(), name, pid).inspect_err(|_| remove(parent.as_fd(), name))
         });
-        if !matches!(&entered, Err(error) if error.kind() == io::ErrorKind::NotFound) {
+        if !entered.as_ref().is_err_and(is_gone) {
             break;
         }
     }
@@ -59,9 +59,13 @@ pub(super) fn enter(
 
 impl Sibling {
     pub(super) fn leave(self) {
-        // That one may be gone by now, or not to be entered any more: what is empty is swept later.
-        let _ = go_into(self.parent.as_fd(), &self.left, self.pid);
-        remove(self.parent.as_fd(), &self.name);
+        // That one may be gone by now, and the parent may take no process: what is empty is swept
+        // later.
+        let back = [self.left.as_str(), "."];
+        let is_back = |name: &&str| go_into(self.parent.as_fd(), name, self.pid).is_ok();
+        if back.iter().any(is_back) {
+            remove(self.parent.as_fd(), &self.name);
+        }
     }
 }
 
@@ -87,6 +91,11 @@ fn go_into(parent: BorrowedFd<'_>, name: &str, pid: u32) -> io::Result<()> {
     File::from(file).write_all(pid.to_string().as_bytes())
 }
 
+/// Whether it was removed meanwhile: an open file of it then says ENODEV (kernfs).
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENODEV))
+}
+
 /// The kernel removes only what is empty.
 fn remove(parent: BorrowedFd<'_>, name: &str) {
     let _ = unlinkat(parent, name, UnlinkatFlags::RemoveDir);
@@ -102,5 +111,52 @@ fn sweep(parent: &OwnedFd) {
         if name.starts_with(PREFIX) {
             remove(parent.as_fd(), name);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::symlink, path::Path};
+
+    use super::*;
+
+    fn enter_in(mount: &Path, parent: &[&str]) -> Result<Sibling, NotEntered> {
+        let parent: Vec<String> = parent.iter().map(|&name| name.to_owned()).collect();
+        let mount = mount.to_str().expect("a path");
+        // No process has such a number, PID_MAX_LIMIT (proc_sys_kernel(5)).
+        enter((1 << 22) + 1, mount, &parent, "job", "makeroom-x")
+    }
+
+    fn names(dir: &Path) -> Vec<String> {
+        let names = fs::read_dir(dir).expect("listed").map(|entry| entry.expect("an entry"));
+        let mut names: Vec<_> =
+            names.map(|entry| entry.file_name().into_string().expect("a name")).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn what_is_no_cgroup_and_what_a_link_leads_to_is_not_entered_and_is_left_as_it_was() {
+        let base = tempfile::tempdir().expect("a directory");
+        fs::create_dir_all(base.path().join("ci/job")).expect("made");
+        fs::create_dir(base.path().join("elsewhere")).expect("made");
+        symlink(base.path().join("elsewhere"), base.path().join("link")).expect("made");
+        symlink(base.path().join("elsewhere"), base.path().join("ci/makeroom-link")).expect("made");
+        for parent in [&["ci"][..], &["link"], &["ci", "job", "missing"]] {
+            assert!(enter_in(base.path(), parent).is_err(), "{parent:?}");
+        }
+        assert!(enter_in(&base.path().join("link"), &[]).is_err());
+        assert_eq!(names(&base.path().join("elsewhere")), [""; 0]);
+        assert_eq!(names(&base.path().join("ci")), ["job", "makeroom-link"]);
+    }
+
+    #[test]
+    fn what_dead_processes_left_empty_is_removed_and_nothing_else() {
+        let base = tempfile::tempdir().expect("a directory");
+        for name in ["makeroom-keeper-1", "makeroom-keeper-2/held", "job", "makeroomy"] {
+            fs::create_dir_all(base.path().join(name)).expect("made");
+        }
+        assert!(enter_in(base.path(), &[]).is_err());
+        assert_eq!(names(base.path()), ["job", "makeroom-keeper-2", "makeroomy"]);
     }
 }
