@@ -1,6 +1,6 @@
 //! Owns giving a process of makeroom's a cgroup of its own, so that whatever kills all that is in
-//! the build's (systemd-oomd, `memory.oom.group`, the end of a unit) does not kill it as well. Where
-//! it may be is decided by `core::machine::own_cgroup`; `scope` asks a service manager for it,
+//! the build's (systemd-oomd, `memory.oom.group`, the end of a unit) does not kill it as well.
+//! Where it may be is decided by `core::machine::own_cgroup`; `scope` asks a service manager for it,
 //! `sibling` makes a directory. Never asks a person. Runs in the keeper.
 
 mod error;

@@ -255,7 +255,8 @@ pub fn may_limit(file: &str) -> bool {
     ends && !is_weight || matches!(file, "cpuset.cpus" | "cpuset.mems")
 }
 
-/// Whether it does, by what is in it. The tasks that every unit is allowed are no limit of this one.
+/// Whether it does, by what is in it. The tasks that every unit is allowed are no limit of this
+/// one.
 #[must_use]
 pub fn is_limit(file: &str, text: &str, usual_tasks: Option<u64>) -> bool {
     if file == "pids.max" && usual_tasks.is_some() && text.trim().parse().ok() == usual_tasks {
@@ -274,7 +275,9 @@ pub fn is_limit(file: &str, text: &str, usual_tasks: Option<u64>) -> bool {
 }
 
 /// What else can hold a unit back, and is told by no file of its cgroup.
-pub const RESTRICTIONS: &str = "IPAddressAllow,IPAddressDeny,IPIngressFilterPath,IPEgressFilterPath,SocketBindAllow,SocketBindDeny,RestrictNetworkInterfaces,BPFProgram,DevicePolicy,DeviceAllow";
+pub const RESTRICTIONS: &str = "IPAddressAllow,IPAddressDeny,IPIngressFilterPath,\
+    IPEgressFilterPath,SocketBindAllow,SocketBindDeny,RestrictNetworkInterfaces,BPFProgram,\
+    DevicePolicy,DeviceAllow";
 
 /// Names the first of them that does, by what `systemctl show` prints.
 #[must_use]

@@ -207,7 +207,8 @@ fn a_limit_is_told_by_what_its_file_says() {
 #[test]
 fn what_holds_a_unit_back_otherwise_is_a_limit_too() {
     // `systemctl show` of systemd 257.
-    let none = "DevicePolicy=auto\nTasksMax=infinity\nIPAddressAllow=\nIPAddressDeny=\nIPIngressFilterPath=\nRestrictNetworkInterfaces=~\n";
+    let none = "DevicePolicy=auto\nTasksMax=infinity\nIPAddressAllow=\nIPAddressDeny=\n\
+        IPIngressFilterPath=\nRestrictNetworkInterfaces=~\n";
     assert_eq!(restriction(none), None);
     for (line, name) in [
         ("IPAddressDeny=::/0 0.0.0.0/0", "IPAddressDeny"),
