@@ -13,7 +13,8 @@ use crate::{
 const PROGRAM: &str = "/opt/makeroom-test/makeroom";
 
 /// `$m` is makeroom with one service to pause, up to its command; what it says goes to
-/// `/run/test/said` where the script sends it. Nothing here waits for a time, only for conditions, and not for ever.
+/// `/run/test/said` where the script sends it. Nothing here waits for a time, only for
+/// conditions, and not for ever.
 const PRELUDE: &str = r#"
 m="PROGRAM -v --swap off --no-reclaim --method pause --pause ALL --"
 runs() { [ -n "$(docker ps -q --filter name=PREFIX --filter status=running)" ]; }
@@ -44,7 +45,8 @@ pub const BUILD: &str = "sh -c \
 pub const LOOKING: &str = "sh -c \
     'until grep -q \"the keeper [is]\" /run/test/said; do sleep 0.05; done; \
     cut -d: -f3 /proc/$(pgrep -f \"^makeroom keeper$\")/cgroup /proc/self/cgroup; \
-    systemctl list-units --all --no-legend \"makeroom*\"' </dev/null 2>/run/test/said >/run/test/where";
+    systemctl list-units --all --no-legend \"makeroom*\"' \
+    </dev/null 2>/run/test/said >/run/test/where";
 
 /// makeroom in the VM, with one service.
 pub struct Inside {
