@@ -2,6 +2,7 @@
 //! that is done there is a small `sh` script, so that the same script runs here and in a VM
 //! (docs/decisions/0002). Runs in the keeper and in short commands.
 
+pub mod cgroup_of_own;
 pub mod container;
 pub mod findings;
 pub mod held_mark;

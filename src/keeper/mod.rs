@@ -18,6 +18,7 @@ mod linger;
 mod operations;
 mod orphan;
 mod output;
+mod own_cgroup;
 mod pressure_watch;
 pub mod process;
 mod release;

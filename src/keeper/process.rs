@@ -4,6 +4,7 @@
 //! it gives it its own session and environment (`supervise::keeper_link`).
 
 use std::{
+    cell::RefCell,
     fs::{self, File},
     io,
     os::{
@@ -32,6 +33,7 @@ use crate::{
         lifecycle,
         operations::{self, Cancel, Context},
         output::Output,
+        own_cgroup,
     },
     lease::{journal::Journal, state_dir::StateDir},
 };
@@ -88,11 +90,16 @@ async fn run() -> io::Result<()> {
         cancel: &cancel,
         tell: &tell,
     };
+    let (begun, own_cgroup) = (journal.begun(), RefCell::default());
     tokio::select! {
         () = Box::pin(lifecycle::run(context, input, journal)) => {}
         () = output.go_on() => {}
+        () = own_cgroup::follow(begun, &request.lease, &own_cgroup, &tell) => {}
     }
     output.finish().await;
+    if let Some(own) = own_cgroup.into_inner() {
+        own.leave();
+    }
     Ok(())
 }
 

@@ -9,9 +9,11 @@ use std::{
         unix::fs::{FileExt as _, MetadataExt as _},
     },
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use nix::fcntl::OFlag;
+use tokio::sync::Notify;
 
 use crate::{
     core::lease::{
@@ -40,9 +42,27 @@ pub struct Journal {
     end: u64,
     /// Its name is on disk and survives a power cut.
     is_named: bool,
+    begun: Begun,
     /// The name of the records whose writing fails.
     #[cfg(test)]
     fails_on: Option<String>,
+}
+
+/// When a lease has something to put back for the first time.
+#[derive(Clone, Debug, Default)]
+pub struct Begun(Arc<Notify>);
+
+impl Begun {
+    /// Waits for it. Nothing is lost when this is dropped half-way.
+    pub async fn wait(&self) {
+        self.0.notified().await;
+    }
+
+    fn note(&self, state: &LeaseState) {
+        if !state.is_empty() {
+            self.0.notify_one();
+        }
+    }
 }
 
 /// What a look at a journal found.
@@ -81,6 +101,7 @@ impl Journal {
                     state: LeaseState::default(),
                     end: 0,
                     is_named: false,
+                    begun: Begun::default(),
                     #[cfg(test)]
                     fails_on: None,
                 });
@@ -169,6 +190,8 @@ impl Journal {
             if is_open(&file, end)? { whole.write_all(b"\n").map(|()| end + 1) } else { Ok(end) }
         });
         let end = settled.map_err(failed)?;
+        let begun = Begun::default();
+        begun.note(&state);
         Ok(Self {
             state_dir: state_dir.clone(),
             name,
@@ -177,6 +200,7 @@ impl Journal {
             state,
             end,
             is_named: false,
+            begun,
             #[cfg(test)]
             fails_on: None,
         })
@@ -186,6 +210,12 @@ impl Journal {
     #[must_use]
     pub fn state(&self) -> &LeaseState {
         &self.state
+    }
+
+    /// When it has something to put back: at once, or with the first intent.
+    #[must_use]
+    pub fn begun(&self) -> Begun {
+        self.begun.clone()
     }
 
     /// The state directory that it is in.
@@ -244,6 +274,7 @@ impl Journal {
         for record in records {
             self.state.apply(record);
         }
+        self.begun.note(&self.state);
     }
 
     /// Has writes of records of this name fail from now on, in tests.

@@ -46,6 +46,7 @@ mod limits;
 mod linger;
 mod no_keeper;
 mod one_story;
+mod own_cgroup;
 mod plan;
 mod podman;
 mod portable;

@@ -237,6 +237,18 @@ impl Vm {
 const TIDY: &str = r#"
 ids=$(docker ps -aq)
 [ -z "$ids" ] || docker rm -f $ids >/dev/null
+[ ! -d /run/test ] || touch /run/test/go
+[ ! -d /sys/fs/cgroup/ci ] || {
+    echo 1 >/sys/fs/cgroup/ci/cgroup.kill
+    find /sys/fs/cgroup/ci -depth -type d -exec rmdir {} +
+}
+[ ! -e /run/systemd/logind.conf.d ] || {
+    rm -r /run/systemd/logind.conf.d
+    rm -f /var/lib/systemd/linger/user
+    ln -sf /dev/null /etc/systemd/system/systemd-logind.service
+    systemctl daemon-reload
+    systemctl stop systemd-logind
+}
 swapoff -a
 cmp -s /etc/fstab /root/fstab || { cp -p /root/fstab /etc/fstab; systemctl daemon-reload; }
 rm -rf /mnt/lima-colima/makeroom /mnt/lima-colima/fill /var/lib/makeroom /swap

@@ -5,6 +5,7 @@ pub mod cgroup;
 pub mod doctor;
 pub mod inside;
 pub mod memory;
+pub mod own_cgroup;
 pub mod pressure;
 pub mod process;
 pub mod route;
