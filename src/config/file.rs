@@ -1,6 +1,7 @@
 //! Owns finding and reading `makeroom.toml`, and saying where in it something is wrong.
 
 use std::{
+    convert::Infallible,
     fs,
     io::{self, Read as _},
     ops::Range,
@@ -42,36 +43,18 @@ pub(super) fn find(
 ) -> Result<Found, ConfigError> {
     let mut safe = safe.to_vec();
     let trusted = user.unwrap_or(system);
-    let look = |path: &Path, trust, safe: &[PathBuf]| -> Result<Found, ConfigError> {
-        let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
-        match us.open(path, trust, safe) {
-            Err(Denied::Absent) => Ok(Found::default()),
-            Err(Denied::Refused(refused)) => {
-                Ok(Found { refused: vec![refused], ..Found::default() })
-            }
-            Err(Denied::Unreadable(source)) => Err(unreadable(source)),
-            Ok(Admitted { file, is_link }) => {
-                let text = text_of(file).map_err(unreadable)?;
-                let parsed = parse_for(path, &text, trust, trusted).map_err(|error| {
-                    // A repository may link to anything that we can read, and an error can end up
-                    // where its author reads it.
-                    if is_link && trust == Trust::Repository {
-                        error.without_content()
-                    } else {
-                        error
-                    }
-                })?;
-                Ok(Found { layers: vec![parsed], ..Found::default() })
-            }
-        }
+    let look = |path: &Path, trust, safe: &[PathBuf]| {
+        look_at(us, path, trust, safe, |text, is_link| {
+            let parsed = parse_for(path, text, trust, trusted).map_err(|error| {
+                // A repository may link to anything that we can read, and an error can end up
+                // where its author reads it.
+                if is_link && trust == Trust::Repository { error.without_content() } else { error }
+            })?;
+            Ok(Found { layers: vec![parsed], ..Found::default() })
+        })
     };
-    // The farthest first: each says what is safe for the nearer ones.
-    let mut farther = Found::default();
-    for path in [Some(system), user].into_iter().flatten() {
-        let found = look(path, Trust::Full, &safe)?;
-        safe.extend(found.layers.iter().flat_map(|layer| layer.common.safe_directory.clone()));
-        farther.put_nearer(found);
-    }
+    let mut farther =
+        find_farther(&mut safe, user, system, |path, safe| look(path, Trust::Full, safe))?;
     let mut nearer = Found::default();
     for dir in from.into_iter().flat_map(Path::ancestors) {
         let found = look(&dir.join("makeroom.toml"), Trust::Repository, &safe)?;
@@ -84,24 +67,46 @@ pub(super) fn find(
 
 /// Finds the user's file and the system's, and takes of them what can be used.
 pub(super) fn find_usable(us: Us, safe: &[PathBuf], user: Option<&Path>, system: &Path) -> Found {
-    let (mut safe, mut all) = (safe.to_vec(), Found::default());
+    let look = |path: &Path, safe: &[PathBuf]| {
+        let looked = look_at(us, path, Trust::Full, safe, |text, _| Ok(usable(path, text)));
+        Ok(looked.unwrap_or_else(|error| Found { faults: vec![error], ..Found::default() }))
+    };
+    let Ok(found) = find_farther::<Infallible>(&mut safe.to_vec(), user, system, look);
+    found
+}
+
+/// Looks at the system's file and the user's, the farthest first: each says what is safe for the
+/// nearer ones.
+fn find_farther<E>(
+    safe: &mut Vec<PathBuf>,
+    user: Option<&Path>,
+    system: &Path,
+    look: impl Fn(&Path, &[PathBuf]) -> Result<Found, E>,
+) -> Result<Found, E> {
+    let mut all = Found::default();
     for path in [Some(system), user].into_iter().flatten() {
-        let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
-        let found = match us.open(path, Trust::Full, &safe) {
-            Err(Denied::Absent) => Found::default(),
-            Err(Denied::Refused(refused)) => Found { refused: vec![refused], ..Found::default() },
-            Err(Denied::Unreadable(source)) => {
-                Found { faults: vec![unreadable(source)], ..Found::default() }
-            }
-            Ok(Admitted { file, .. }) => match text_of(file) {
-                Ok(text) => usable(path, &text),
-                Err(source) => Found { faults: vec![unreadable(source)], ..Found::default() },
-            },
-        };
+        let found = look(path, safe)?;
         safe.extend(found.layers.iter().flat_map(|layer| layer.common.safe_directory.clone()));
         all.put_nearer(found);
     }
-    all
+    Ok(all)
+}
+
+/// Reads the text of a file that is there and counts; `read` is told whether it is a link.
+fn look_at(
+    us: Us,
+    path: &Path,
+    trust: Trust,
+    safe: &[PathBuf],
+    read: impl FnOnce(&str, bool) -> Result<Found, ConfigError>,
+) -> Result<Found, ConfigError> {
+    let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
+    match us.open(path, trust, safe) {
+        Err(Denied::Absent) => Ok(Found::default()),
+        Err(Denied::Refused(refused)) => Ok(Found { refused: vec![refused], ..Found::default() }),
+        Err(Denied::Unreadable(source)) => Err(unreadable(source)),
+        Ok(Admitted { file, is_link }) => read(&text_of(file).map_err(unreadable)?, is_link),
+    }
 }
 
 /// The keys of a file that can be used; those of one that is no TOML cannot be told.

@@ -12,7 +12,7 @@ use crate::{
             method::{Method, MethodFacts},
             seen::{Listed, Seen},
             selector::any_matches,
-            shared::{Fate, KEPT, Resident, StopFacts, fate},
+            shared::{Fate, Resident, StopFacts, fate},
             start_order::lives_with,
         },
         text,
@@ -79,8 +79,7 @@ async fn residents(
     let (own, keep) = (own_container(), &context.request.settings.keep);
     let resident = |listed: &Listed, seen: &Seen| {
         let is_kept = own.as_ref() == Some(&listed.id) || any_matches(keep, listed);
-        let used = || used.get(&listed.id).map(|why| why.clause());
-        Resident::new(listed, seen, is_kept.then_some(KEPT).or_else(used))
+        Resident::beside(listed, seen, is_kept, used.get(&listed.id).copied())
     };
     let seen = |listed: &Listed| {
         let (one, _) = candidates.iter().find(|(one, _)| one.target.id == listed.id)?;

@@ -30,13 +30,15 @@ fn managers() -> PathBuf {
     .clone()
 }
 
+/// makeroom in front of this build, as a script has it.
+fn line(services: &Services, build: &str) -> String {
+    let makeroom = env!("CARGO_BIN_EXE_makeroom");
+    format!("'{makeroom}' --pause '{}' --swap off -- sh -c '{build}'", services.all())
+}
+
 /// A project whose script `build` is makeroom with something after it, so that its shell stays.
 fn project(site: &Site, services: &Services) {
-    let script = format!(
-        "'{}' --pause '{}' --swap off -- sh -c '{UNTIL_GO}' && true",
-        env!("CARGO_BIN_EXE_makeroom"),
-        services.all()
-    );
+    let script = format!("{} && true", line(services, UNTIL_GO));
     let package = serde_json::json!({ "name": "it", "scripts": { "build": script } });
     fs::write(site.work().join("package.json"), package.to_string()).expect("written");
 }
@@ -86,11 +88,7 @@ fn script(
     build: &str,
     (before, after): (&str, &str),
 ) -> Running {
-    let script = format!(
-        "{before} '{}' --pause '{}' --swap off -- sh -c '{build}' {after}",
-        env!("CARGO_BIN_EXE_makeroom"),
-        services.all()
-    );
+    let script = format!("{before} {} {after}", line(services, build));
     let mut shell = site.command("sh");
     shell.args(["-c", &script]).env("npm_lifecycle_event", name);
     shell.in_own_group().spawn()

@@ -51,7 +51,7 @@ pub fn audit(facts: &Facts<'_>) -> Option<Audit> {
         other.memory_bytes.cmp(&one.memory_bytes).then_with(|| one.name.cmp(&other.name))
     });
     let mut shared_warnings = Vec::new();
-    let targets = targets(facts, &memory, means, &mut containers, &mut shared_warnings);
+    let targets = targets(facts, &used, &memory, means, &mut containers, &mut shared_warnings);
     // What somebody else has paused is pushed out as well.
     let theirs = containers.iter().filter(|one| is_theirs(one)).map(|one| one.gives.pause_bytes);
     let room_bytes = targets.iter().map(|target| target.gives_bytes).chain(theirs).sum();

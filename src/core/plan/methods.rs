@@ -1,6 +1,8 @@
 //! Owns which targets an audit would make room with, and how: what gains nothing and what others live
 //! in is left alone, as in a run. Pure.
 
+use std::collections::BTreeMap;
+
 use crate::core::{
     machine::memory::Memory,
     plan::{
@@ -10,11 +12,11 @@ use crate::core::{
         gain::{Holding, PushOut, Worth, weigh},
     },
     target::{
-        command_use,
+        command_use::Why,
         method::{Method, MethodFacts, method},
         seen::{Listed, Seen},
         selector::any_matches,
-        shared::{Fate, KEPT, Resident, StopFacts, fate},
+        shared::{Fate, Resident, StopFacts, fate},
         state::State,
     },
 };
@@ -32,16 +34,18 @@ struct Chosen {
 }
 
 /// What a run would make room with. Tells each of the containers that would be left alone why; what
-/// a person can do about that is among the warnings.
+/// a person can do about that is among the warnings. `used` is what the command itself works with, by
+/// its place in the list.
 pub(super) fn targets(
     facts: &Facts<'_>,
+    used: &BTreeMap<usize, Why>,
     memory: &Memory,
     means: Means,
     containers: &mut [Audited],
     warnings: &mut Vec<String>,
 ) -> Vec<Planned> {
     let chosen = worthwhile(facts, means, containers);
-    let chosen = unless_lived_in(facts, containers, chosen, warnings);
+    let chosen = unless_lived_in(facts, used, containers, chosen, warnings);
     let planned = |Chosen { index, method, .. }| {
         let target: &Audited = &containers[index];
         Planned {
@@ -118,11 +122,12 @@ fn never_stopped(facts: &Facts<'_>, target: &Audited) -> Option<&'static str> {
 /// for a stop and a pause gives something.
 fn unless_lived_in(
     facts: &Facts<'_>,
+    used: &BTreeMap<usize, Why>,
     containers: &mut [Audited],
     chosen: Vec<Chosen>,
     warnings: &mut Vec<String>,
 ) -> Vec<Chosen> {
-    let residents = residents(facts);
+    let residents = residents(facts, used);
     let stopped: Vec<String> = (chosen.iter().filter(|one| one.method == Method::Stop))
         .map(|one| containers[one.index].id.clone())
         .collect();
@@ -159,14 +164,11 @@ fn unless_lived_in(
 }
 
 /// All that have processes, and where they live.
-fn residents(facts: &Facts<'_>) -> Vec<Resident> {
-    let listed: Vec<Listed> = facts.containers.iter().map(|(listed, _)| listed.clone()).collect();
-    let used = command_use::used(facts.uses, &listed, facts.pause);
+fn residents(facts: &Facts<'_>, used: &BTreeMap<usize, Why>) -> Vec<Resident> {
     let resident = |(index, (listed, seen)): (usize, &(Listed, Option<Seen>))| {
         let is_own = facts.own_container == Some(listed.id.as_str());
         let is_kept = is_own || any_matches(facts.keep, listed);
-        let used = || used.get(&index).map(|why| why.clause());
-        Some(Resident::new(listed, seen.as_ref()?, is_kept.then_some(KEPT).or_else(used)))
+        Some(Resident::beside(listed, seen.as_ref()?, is_kept, used.get(&index).copied()))
     };
     facts.containers.iter().enumerate().filter_map(resident).collect()
 }

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 
 use crate::core::{
     target::{
+        command_use::Why,
         lives_in::{LivesIn, is_called},
         seen::{Listed, Seen},
         state::State,
@@ -18,7 +19,7 @@ use crate::core::{
 };
 
 /// Why one runs on that `--keep` names.
-pub const KEPT: &str = "it is kept";
+const KEPT: &str = "it is kept";
 
 /// A container that has processes, and where it lives.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +38,13 @@ pub struct Resident {
 }
 
 impl Resident {
+    /// From a look at it, where it is to run on in any case if it is kept or used by the command.
+    #[must_use]
+    pub fn beside(listed: &Listed, seen: &Seen, is_kept: bool, used: Option<Why>) -> Self {
+        let used = used.map(Why::clause);
+        Self::new(listed, seen, is_kept.then_some(KEPT).or(used))
+    }
+
     /// From a look at it. `why_stays` is given where it is to run on in any case.
     #[must_use]
     pub fn new(listed: &Listed, seen: &Seen, why_stays: Option<&'static str>) -> Self {

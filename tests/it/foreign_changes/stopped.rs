@@ -6,6 +6,7 @@ use std::fs;
 use serde_json::Value;
 
 use crate::support::{
+    makeroom::Running,
     process,
     proxy::{Deed, Proxy},
     services::{Recipe, Services},
@@ -83,6 +84,15 @@ fn what_is_stopped_at_the_last_moment_stays_stopped_as_well() {
     }
 }
 
+/// All run when the build has ended, and nobody is said to have stopped any.
+#[track_caller]
+fn expect_nobody_blamed(site: &Site, services: &Services, run: Running, said: &str) {
+    site.go();
+    let done = run.wait();
+    done.expect_code(7).expect_said(said);
+    assert!(services.are("running") && !done.err.contains("stopped by"), "{}", done.err);
+}
+
 #[test]
 fn what_ends_by_itself_runs_again_and_nobody_is_blamed() {
     let site = Site::new();
@@ -95,10 +105,7 @@ fn what_ends_by_itself_runs_again_and_nobody_is_blamed() {
         services.tell(0, "unpause");
     }
     wait_until("it has ended", || services.statuses()[0] == "exited");
-    site.go();
-    let done = run.wait();
-    done.expect_code(7).expect_said("2 containers running again");
-    assert!(services.are("running") && !done.err.contains("stopped by"), "{}", done.err);
+    expect_nobody_blamed(&site, &services, run, "2 containers running again");
 }
 
 #[test]
@@ -111,10 +118,7 @@ fn what_somebody_restarts_is_started_by_them_and_not_stopped() {
         &run,
         &format!("`{}` was started by somebody else and is theirs now", services.name(0)),
     );
-    site.go();
-    let done = run.wait();
-    done.expect_code(7).expect_said("1 container running again");
-    assert!(services.are("running") && !done.err.contains("stopped by"), "{}", done.err);
+    expect_nobody_blamed(&site, &services, run, "1 container running again");
 }
 
 #[test]

@@ -6,9 +6,10 @@ use serde_json::json;
 
 use crate::support::{
     journal::line,
-    makeroom::wait_until_gone,
+    makeroom::{Running, wait_until_gone},
     process,
-    proxy::{Moment, Proxy},
+    proxy::{Held, Moment, Proxy},
+    services::Services,
     site::{Site, UNTIL_GO},
     wait_until,
 };
@@ -59,21 +60,26 @@ fn a_pause_that_is_held_back_when_both_processes_are_killed_is_waited_for_by_rec
     assert!(site.journals().is_empty(), "{:?}", site.journals());
 }
 
-#[test]
-fn a_keeper_that_took_over_does_not_forget_the_pause_that_the_one_before_it_had_sent() {
-    let proxy = Proxy::start();
-    let site = Site::behind(&proxy);
-    let services = site.services(1);
-    let before = services.states();
+/// A build whose first keeper was killed over a pause that is held; the second one's own is not.
+fn taken_over(proxy: &Proxy, site: &Site, services: &Services) -> (Held, Running, i32) {
     let held = proxy.hold("pause", 1, Moment::Before);
     let run = site.makeroom(["--pause", &services.all(), "sh", "-c", UNTIL_GO]).spawn();
     held.wait();
     let first = run.keeper();
     process::signal(first, libc::SIGKILL);
     let second = run.keeper_other_than(first);
-    // The second one's own pause is not held.
     site.child();
     assert!(services.are("paused"));
+    (held, run, second)
+}
+
+#[test]
+fn a_keeper_that_took_over_does_not_forget_the_pause_that_the_one_before_it_had_sent() {
+    let proxy = Proxy::start();
+    let site = Site::behind(&proxy);
+    let services = site.services(1);
+    let before = services.states();
+    let (held, run, second) = taken_over(&proxy, &site, &services);
     run.signal(libc::SIGTERM);
     let done = run.wait();
     done.expect_said("may still pause it until ");
@@ -91,13 +97,7 @@ fn a_run_that_shares_a_service_waits_for_the_pause_that_a_killed_keeper_of_the_o
     let site = Site::behind(&proxy);
     let services = site.services(1);
     let before = services.states();
-    let held = proxy.hold("pause", 1, Moment::Before);
-    let first = site.makeroom(["--pause", &services.all(), "sh", "-c", UNTIL_GO]).spawn();
-    held.wait();
-    process::signal(first.keeper(), libc::SIGKILL);
-    // The pause of the keeper after it is not held.
-    site.child();
-    assert!(services.are("paused"));
+    let (held, first, _) = taken_over(&proxy, &site, &services);
     let second = site.makeroom(["--pause", &services.all(), "sleep", "300"]).spawn();
     wait_until("it shares the service", || {
         second.written("err").contains("by another run already")
